@@ -1,0 +1,156 @@
+"""Bundled networks, and a synthetic one whose truth is known."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from . import stations as border
+from .errors import SchemaError
+from .grid import Grid
+from .readers import open_stations
+from .vocabulary import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
+
+_BUNDLED = {"germany": "germany-2005", "germany-2005": "germany-2005", "germany-1998-2009": "germany-1998-2009"}
+_ACKNOWLEDGEMENT = (
+    "AirBase, European Environment Agency (EEA), through the R packages gstat and spacetime (GPL >= 2); see xaq/data/NOTICE.md"
+)
+
+
+def load(name: str = "germany") -> xr.Dataset:
+    """Load a bundled network.
+
+    Parameters
+    ----------
+    name : {"germany", "germany-1998-2009"}
+        ``"germany"``: 69 rural background stations, daily PM10 of 2005, with elevation. ``"germany-1998-2009"``: 70
+        stations, twelve years, without elevation. The two differ at DEUB004: do not merge them.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``pm10(station, time)`` in ug m-3, daily means of local days. In memory. Source: EEA AirBase.
+
+    Raises
+    ------
+    SchemaError
+        Unknown name.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> dict(xaq.datasets.load("germany").sizes)
+    {'station': 69, 'time': 365}
+    """
+    if name not in _BUNDLED:
+        raise SchemaError(f"no bundled network {name!r}; there are {', '.join(_BUNDLED)}", subject="datasets.load")
+    with as_file(files("xaq") / "data" / _BUNDLED[name]) as folder:
+        table = pd.read_csv(folder / "observations.csv.gz", parse_dates=["time"])
+        places = pd.read_csv(folder / "stations.csv.gz")
+    ds = open_stations(table, stations=places, units={"pm10": MASS_UNITS})
+    return ds.assign_attrs(title=f"Daily PM10 at rural background stations, Germany ({name})", source=_ACKNOWLEDGEMENT)
+
+
+def synthetic(
+    n_stations: int = 40,
+    *,
+    days: int = 30,
+    missing: float = 0.05,
+    noise: float = 2.0,
+    step: str = "1h",
+    seed: int = 0,
+) -> xr.Dataset:
+    """Sample an hourly network from an analytic plume field.
+
+    Parameters
+    ----------
+    n_stations : int
+        Stations, clustered around a city in a box of 3 x 2 degrees.
+    days : int
+        Length of the record from 2020-01-01.
+    missing : float
+        Share of observations removed, half of it in runs.
+    noise : float
+        Standard deviation of the measurement error, ug m-3.
+    step : {"1h", "3h", "1D", ...}
+        Step of the record; values are those of the field at the start of each step.
+    seed : int
+        Of everything random. The same seed gives the same field for any number of stations.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``pm25(station, time)`` in ug m-3 with NaN where missing. In memory. The truth is :func:`synthetic_truth`.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> xaq.datasets.synthetic(n_stations=5, days=2).pm25.shape
+    (5, 48)
+    """
+    rng = np.random.default_rng([seed, 1])
+    city = rng.normal([0.0, 0.0], [0.35, 0.25], (n_stations // 2, 2))
+    rural = rng.uniform([-1.5, -1.0], [1.5, 1.0], (n_stations - n_stations // 2, 2))
+    lon, lat = (np.clip(np.concatenate([city, rural]), [-1.5, -1.0], [1.5, 1.0]) + [10.0, 50.0]).T
+    times = pd.date_range("2020-01-01", periods=max(2, int(pd.Timedelta(days, "D") / pd.Timedelta(step))), freq=step, unit="s")
+    truth = _plume_field(lon, lat, times.values, seed)
+    values = truth + rng.normal(0.0, noise, truth.shape)
+    gone = rng.random(truth.shape) < missing / 2
+    run = max(2, len(times) // 20)
+    for station in np.flatnonzero(rng.random(n_stations) < min(1.0, missing * len(times) / (2 * run))):
+        start = int(rng.integers(0, len(times)))
+        gone[station, start : start + run] = True
+    values[gone] = np.nan
+    ids = [f"s{i:03d}" for i in range(n_stations)]
+    ds = xr.Dataset(
+        {"pm25": ((STATION, TIME), values.astype(np.float32), cf_attrs("pm25", MASS_UNITS))},
+        coords={STATION: ids, TIME: times, LON: (STATION, lon), LAT: (STATION, lat), ELEVATION: (STATION, np.zeros(n_stations))},
+        attrs={"title": "Synthetic plume network", "seed": seed},
+    )
+    return border.describe_as_cf(ds)
+
+
+def synthetic_truth(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int = 0) -> xr.DataArray:
+    """Return the field that :func:`synthetic` samples, without measurement error.
+
+    Parameters
+    ----------
+    grid : Grid
+    times : (n_time,) datetime64
+    seed : int
+        As given to :func:`synthetic`.
+
+    Returns
+    -------
+    xarray.DataArray
+        ``(time, lat, lon)`` in ug m-3.
+    """
+    lon, lat = np.meshgrid(grid.lon, grid.lat)
+    field = _plume_field(lon.ravel(), lat.ravel(), np.asarray(times), seed)
+    values = field.T.reshape(len(times), *grid.shape)
+    return xr.DataArray(values, coords={TIME: np.asarray(times), LAT: grid.lat, LON: grid.lon}, dims=(TIME, LAT, LON), name="pm25")
+
+
+def _plume_field(lon: NDArray, lat: NDArray, times: NDArray, seed: int) -> NDArray[np.float64]:
+    """Return plumes of turning wind from six sources over a background with a season and a day, ``(point, time)``."""
+    rng = np.random.default_rng([seed, 0])
+    sources = rng.uniform([9.0, 49.3], [11.0, 50.7], (6, 2))
+    strength = rng.uniform(20.0, 60.0, 6)
+    phases, rates = rng.uniform(0, 2 * np.pi, 4), rng.uniform(0.15, 0.6, 4)
+    days = (times.astype("datetime64[s]") - np.datetime64("2020-01-01", "s")).astype(float) / 86400.0
+    wind = sum(np.sin(2 * np.pi * r * days + p) for r, p in zip(rates, phases, strict=True)) * np.pi / 2
+    east, north = np.cos(wind), np.sin(wind)
+    mixing = 1.0 + 0.5 * np.cos(2 * np.pi * (days % 1.0)) + 0.3 * np.sin(2 * np.pi * days / 11.0 + phases[0])
+    field = 12.0 + 6.0 * mixing + 3.0 * np.sin(lon[:, None] * 2.0 + lat[:, None] + days * 0.7)
+    for (source_lon, source_lat), q in zip(sources, strength, strict=True):
+        x = (lon[:, None] - source_lon) * np.cos(np.radians(50.0))
+        y = lat[:, None] - source_lat
+        along, across = x * east + y * north, -x * north + y * east
+        width = 0.12 + 0.25 * np.maximum(along, 0.0)
+        decay = np.where(along > 0, np.exp(-along / 0.9), np.exp(-((along / 0.12) ** 2)))
+        field = field + q * mixing * decay * np.exp(-0.5 * (across / width) ** 2) * 0.12 / width
+    return np.maximum(field, 0.0)

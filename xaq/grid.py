@@ -1,0 +1,134 @@
+"""Grid: a regular lat/lon grid from spacing, bounds or another dataset's coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import GridError
+from .vocabulary import LAT, LON, ROLE_CF
+
+_MAX_CELLS = 200_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A regular grid of cell centres.
+
+    Attributes
+    ----------
+    lon, lat : (n,) float64 degrees
+        Cell centres, ascending.
+
+    Examples
+    --------
+    >>> from xaq import Grid
+    >>> Grid.regular(0.5, bounds=(5, 47, 7, 48)).shape
+    (2, 4)
+    """
+
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for name in (LON, LAT):
+            axis = np.asarray(getattr(self, name), float)
+            if axis.ndim != 1 or not len(axis):
+                raise GridError(f"grid {name} has shape {axis.shape}, expected one dimension with at least one cell")
+            if not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
+                raise GridError(f"grid {name} must be finite and ascending; mend: np.sort(np.unique({name}))")
+            object.__setattr__(self, name, axis)
+        if np.abs(self.lat).max() > 90:
+            raise GridError(f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; are lon and lat swapped?")
+        if len(self.lon) * len(self.lat) > _MAX_CELLS:
+            raise GridError(f"the grid has {len(self.lon) * len(self.lat):,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?")
+
+    @classmethod
+    def regular(cls, spacing: float, *, bounds: tuple[float, float, float, float]) -> Grid:
+        """Return the grid of a spacing inside bounds.
+
+        Parameters
+        ----------
+        spacing : float
+            Degrees.
+        bounds : (west, south, east, north)
+            Degrees; edges of the outermost cells.
+        """
+        west, south, east, north = map(float, bounds)
+        if not spacing > 0:
+            raise GridError(f"spacing is {spacing}, expected degrees above 0")
+        if not (west < east and south < north):
+            raise GridError(f"bounds are {bounds}, expected (west, south, east, north) with west < east and south < north")
+        n_lon, n_lat = (max(1, round((b - a) / spacing)) for a, b in ((west, east), (south, north)))
+        if n_lon * n_lat > _MAX_CELLS:
+            raise GridError(f"the grid would have {n_lon * n_lat:,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?")
+        return cls(_centres(west, spacing, n_lon), _centres(south, spacing, n_lat))
+
+    @classmethod
+    def around(cls, lon: ArrayLike, lat: ArrayLike, spacing: float) -> Grid:
+        """Return the grid of a spacing that covers the stations with a margin of 5 % of their extent, on whole multiples."""
+        lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+        if not spacing > 0:
+            raise GridError(f"spacing is {spacing}, expected degrees above 0")
+        margin = max(0.05 * max(float(np.ptp(lon)), float(np.ptp(lat))), spacing)
+        west, south = (np.floor((float(a.min()) - margin) / spacing + 1e-9) * spacing for a in (lon, lat))
+        east, north = (np.ceil((float(a.max()) + margin) / spacing - 1e-9) * spacing for a in (lon, lat))
+        return cls.regular(spacing, bounds=(west, max(south, -90.0), east, min(north, 90.0)))
+
+    @classmethod
+    def like(cls, ds: xr.Dataset | xr.DataArray) -> Grid:
+        """Return the grid of another dataset's 1-D ``lon`` and ``lat`` (or ``longitude``/``latitude``, ``x``/``y``) coordinates."""
+        for lon, lat in ((LON, LAT), ("longitude", "latitude"), ("x", "y")):
+            if lon in ds.coords and lat in ds.coords:
+                return cls(np.sort(ds[lon].values.astype(float)), np.sort(ds[lat].values.astype(float)))
+        raise GridError(f"no lon/lat coordinates to take a grid from; the dataset has {', '.join(map(str, ds.coords))}")
+
+    @classmethod
+    def of(cls, grid: Grid | float | xr.Dataset | xr.DataArray, lon: ArrayLike, lat: ArrayLike) -> Grid:
+        """Return the grid a user means: a Grid, a spacing around the stations, or another dataset's coordinates."""
+        if isinstance(grid, Grid):
+            return grid
+        if isinstance(grid, (xr.Dataset, xr.DataArray)):
+            return cls.like(grid)
+        if isinstance(grid, (int, float, np.number)) and not isinstance(grid, bool):
+            return cls.around(lon, lat, float(grid))
+        raise GridError(f"grid is {type(grid).__name__}, expected a spacing in degrees, a Grid or a dataset with lon and lat")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells, ``(n_lat, n_lon)``."""
+        return len(self.lat), len(self.lon)
+
+    def coords(self) -> dict[str, xr.Variable]:
+        """Return coordinate variables with CF attributes, without bounds."""
+        axis = {LON: "X", LAT: "Y"}
+        return {
+            name: xr.Variable((name,), getattr(self, name), {**ROLE_CF[name], "axis": axis[name], "bounds": f"{name}_bnds"})
+            for name in (LAT, LON)
+        }
+
+    def bounds(self) -> dict[str, xr.Variable]:
+        """Return cell bounds ``lat_bnds (lat, bnds)`` and ``lon_bnds (lon, bnds)``; half-way between centres."""
+        return {f"{name}_bnds": xr.Variable((name, "bnds"), _edges(getattr(self, name))) for name in (LAT, LON)}
+
+    def __repr__(self) -> str:
+        n_lat, n_lon = self.shape
+        spacing = f", spacing {np.median(np.diff(self.lon)):g}" if n_lon > 1 else ""
+        return (
+            f"Grid({n_lat} lat x {n_lon} lon{spacing}, "
+            f"{self.lon[0]:g} .. {self.lon[-1]:g} E, {self.lat[0]:g} .. {self.lat[-1]:g} N)"
+        )
+
+
+def _centres(start: float, spacing: float, n: int) -> NDArray[np.float64]:
+    # Rounded, so that 0.1-degree coordinates read 7.15 and not 7.1499999; twelve digits are far below a millimetre.
+    return np.round(start + spacing * (np.arange(n) + 0.5), 12)
+
+
+def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    half = np.diff(centres) / 2 if len(centres) > 1 else np.array([0.5])
+    low, high = np.concatenate([half[:1], half]), np.concatenate([half, half[-1:]])
+    return np.round(np.stack([centres - low, centres + high], axis=1), 12)

@@ -1,0 +1,223 @@
+"""The Lightning side of training: module, checkpoints without pickle, progress bar, early stopping."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.io import CheckpointIO
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from .model import Recipe
+from .nn.aqnet import AQNet
+from .training import Fold, TrainingData, hidden_estimates
+
+_STEPS_PER_EPOCH = 40
+_SAMPLES = 256
+_SCORE = "score"
+
+
+class AQNetTraining(L.LightningModule):
+    """One training step hides a fold at random days; one validation hides the stations never trained on."""
+
+    reference: Tensor
+
+    def __init__(self, network: AQNet, data: TrainingData, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = network
+        self.data = data
+        self.offset = recipe.scaler.offset
+        self.seed = recipe.seed
+        self.scale = float(data.truth[torch.isfinite(data.truth)].abs().mean())
+        # MAE and RMSE of the untrained network: scores are relative to the classical baseline.
+        self.register_buffer("reference", torch.ones(4))
+        self._errors: list[Tensor] = []
+
+    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+        """Return the loss of one hidden fold. All randomness follows from (seed, step), so that a resumed run agrees."""
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.global_step)
+        folds, starts = self.data.folds[1:], self.data.train_starts
+        fold = folds[int(torch.randint(len(folds), (), generator=generator))]
+        per_target = max(4, _SAMPLES // (len(fold.targets) * self.network.config.target_days))
+        chosen = torch.randint(len(starts), (min(32, per_target),), generator=generator).to(starts.device)
+        estimate, side, window = hidden_estimates(
+            self.network, self.data, fold, starts[chosen], self.offset, generator=generator, max_samples=_SAMPLES
+        )
+        loss = self._loss(estimate.estimate, estimate.truth)
+        if side.z_hat is not None:
+            loss = loss + self._temporal_loss(side.z_hat, starts[chosen], fold)
+        return loss
+
+    def _loss(self, estimate: Tensor, truth: Tensor) -> Tensor:
+        """Mean absolute error in units of the network's mean, with a light root-mean-square term against large misses."""
+        seen = torch.isfinite(truth)
+        error = torch.where(seen, estimate - torch.nan_to_num(truth), 0.0) / self.scale
+        count = seen.sum().clamp(min=1)
+        return error.abs().sum() / count + 0.5 * (error.square().sum() / count + 1e-8).sqrt()
+
+    def _temporal_loss(self, z_hat: Tensor, starts: Tensor, fold: Fold) -> Tensor:
+        """Error of the forecast at the stations that may be learned from."""
+        steps = self.data.targets(starts, self.network.config.target_steps)
+        z = self.data.record.z[:, steps].transpose(0, 1)
+        seen = torch.isfinite(z) & fold.visible[None, :, None]
+        return torch.where(seen, z_hat - torch.nan_to_num(z), 0.0).abs().sum() / seen.sum().clamp(min=1)
+
+    def validation_step(self, batch: Tensor, batch_index: int) -> None:
+        """Collect errors at the validation stations (and, for a forecast, in time at the others)."""
+        data = self.data
+        starts = data.validation_starts[batch_index * 16 : (batch_index + 1) * 16]
+        estimate, side, _ = hidden_estimates(self.network, data, data.folds[0], starts, self.offset)
+        sums = [_sums(estimate.estimate.clamp(min=0.0) - estimate.truth)]
+        if side.z_hat is not None:
+            steps = data.targets(starts, self.network.config.target_steps)
+            error = side.z_hat - data.record.z[:, steps].transpose(0, 1)
+            sums.append(_sums(error[:, data.folds[0].visible]))
+        self._errors.append(torch.stack(sums))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the score: errors relative to the classical baseline, 1 before training."""
+        total = torch.stack(self._errors).sum(dim=0)
+        self._errors.clear()
+        mae, rmse = total[:, 0] / total[:, 2], (total[:, 1] / total[:, 2]).sqrt()
+        errors = torch.cat([mae, rmse])
+        if (self.reference == 1).all():
+            self.reference = torch.nn.functional.pad(errors, (0, 4 - len(errors)))
+        self.log(_SCORE, (errors / self.reference[: len(errors)]).mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW; the range, nugget and regression are buffers and stay as fitted."""
+        return torch.optim.AdamW(self.network.parameters(), lr=2e-3, weight_decay=1e-2)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return a counter: batches are index gathers on the device."""
+        return DataLoader(torch.arange(_STEPS_PER_EPOCH), batch_size=1)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return a counter of validation batches."""
+        return DataLoader(torch.arange(-(-len(self.data.validation_starts) // 16)), batch_size=1)
+
+
+def _sums(error: Tensor) -> Tensor:
+    seen = torch.isfinite(error)
+    error = torch.where(seen, error, 0.0)
+    return torch.stack([error.abs().sum(), error.square().sum(), seen.sum().to(error.dtype)])
+
+
+class SafetensorsCheckpoint(CheckpointIO):
+    """Lightning checkpoints as safetensors + JSON: nothing is pickled, and loading one executes nothing."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write tensors by position and everything else as JSON."""
+        tensors: dict[str, Tensor] = {}
+        tree = json.dumps(_to_tree(checkpoint, tensors))
+        part = Path(path).with_suffix(".part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors or {"0": torch.zeros(1)}, part, metadata={"tree": tree})
+        part.replace(path)
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Rebuild the checkpoint on the CPU."""
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            return _from_tree(json.loads(file.metadata()["tree"]), tensors)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete one checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+
+def _to_tree(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return a JSON tree of a nested checkpoint; tensors are moved to ``tensors``."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[_to_tree(k, tensors), _to_tree(v, tensors)] for k, v in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__ if type(value) in (list, tuple) else "list": [_to_tree(v, tensors) for v in value]}
+    return {"value": str(value) if isinstance(value, Path) else value}
+
+
+def _from_tree(tree: Any, tensors: dict[str, Tensor]) -> Any:
+    ((kind, content),) = tree.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {_from_tree(k, tensors): _from_tree(v, tensors) for k, v in content}
+    if kind in ("list", "tuple"):
+        items = [_from_tree(v, tensors) for v in content]
+        return tuple(items) if kind == "tuple" else items
+    return content
+
+
+class _Progress(Callback):
+    """One line on stderr: epochs, and the score at hidden stations relative to the classical baseline."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.bar = tqdm(total=self.total, initial=trainer.current_epoch, desc="training AQ-Net", unit="epoch")
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if not trainer.sanity_checking and hasattr(self, "bar"):
+            self.bar.set_postfix_str(f"error at validation stations {trainer.callback_metrics[_SCORE]:.3f} x baseline")
+            self.bar.update()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.bar.close()
+
+
+def run(
+    network: AQNet,
+    data: TrainingData,
+    recipe: Recipe,
+    *,
+    folder: Path,
+    max_epochs: int,
+    patience: int,
+    precision: str,
+    progress: bool,
+) -> dict[str, Any]:
+    """Train, resume if the folder holds a checkpoint, and leave the best weights in ``network``."""
+    module = AQNetTraining(network, data, recipe)
+    start = {k: v.clone() for k, v in network.state_dict().items()}
+    best = ModelCheckpoint(folder, filename="best", monitor=_SCORE, mode="min", save_last=True, enable_version_counter=False)
+    device = data.truth.device
+    trainer = L.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision=precision,
+        max_epochs=max_epochs,
+        gradient_clip_val=1.0,
+        num_sanity_val_steps=0,
+        callbacks=[EarlyStopping(_SCORE, patience=patience, min_delta=1e-4), best, *([_Progress(max_epochs)] if progress else [])],
+        plugins=[SafetensorsCheckpoint()],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    last = folder / "last.ckpt"
+    resuming = last.exists()
+    if not resuming:
+        trainer.validate(module, verbose=False)
+    trainer.fit(module, ckpt_path=str(last) if resuming else None)
+    score = float(best.best_model_score) if best.best_model_score is not None else 1.0
+    if score < 1.0:
+        saved = SafetensorsCheckpoint().load_checkpoint(best.best_model_path)["state_dict"]
+        prefix = "network."
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
+    else:
+        network.load_state_dict(start)
+    network.to(device)
+    return {"score": min(score, 1.0), "epochs": int(trainer.current_epoch), "precision": precision}

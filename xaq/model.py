@@ -1,0 +1,426 @@
+"""The trained thing: a network, and the recipe that says what it was trained on. Saved as safetensors + JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from . import kriging, sphere, windows
+from .errors import ModelError
+from .features import Scaler, climatology_design, cyclic_encoding
+from .kriging import Covariance
+from .mappers import Estimate, Observations
+from .nn.aqnet import AQNet, AQNetConfig, StationSide, apply_weights, station_table
+from .nn.neural_knn import Weights
+from .nn.record import Record
+
+_FORMAT = 1
+_METADATA_KEY = "xaq"
+#: Cells whose systems are solved at once: 8192 systems of 16 x 16 are 8 MB.
+_CELLS = 8192
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A calibrated interval: a spread per estimate, and the quantiles of residual / spread at hidden stations.
+
+    ``spread = (c0 + c1 * estimate + c2 * disagreement of the neighbours) * sqrt(kriging variance)``. ``quantiles`` has
+    one row per target day (lead), at ``probabilities``.
+    """
+
+    coefficients: tuple[float, float, float]
+    probabilities: tuple[float, ...]
+    quantiles: tuple[tuple[float, ...], ...]
+
+    def bounds(self, day: int, level: float) -> tuple[float, float]:
+        """Return the quantiles of residual / spread that bound the given coverage."""
+        tail = (1.0 - level) / 2.0
+        row = self.quantiles[min(day, len(self.quantiles) - 1)]
+        low, high = np.interp([tail, 1.0 - tail], self.probabilities, row)
+        return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is needed beside the weights to use a model, and to say where it comes from."""
+
+    target: str
+    units: str
+    step_seconds: int
+    config: AQNetConfig
+    scaler: Scaler
+    covariance: Covariance
+    gate: float
+    climatology: tuple[float, ...]
+    interval: Interval | None = None
+    covariates: tuple[str, ...] = ()
+    seed: int = 0
+    period: tuple[str, str] = ("", "")
+    visible: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    stations_hash: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    certificate: list[dict[str, Any]] = field(default_factory=list)
+    xaq_version: str = ""
+    format: int = _FORMAT
+
+    def to_json(self) -> str:
+        """Return the recipe as JSON text, keys sorted."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Rebuild a recipe; refuses a format this version does not know."""
+        data = json.loads(text)
+        if data.get("format") != _FORMAT:
+            raise ModelError(f"the model file has format {data.get('format')}, this xaq reads {_FORMAT}; mend: upgrade xaq")
+        data["config"] = AQNetConfig(**data["config"])
+        data["scaler"] = Scaler(**{k: tuple(v) if isinstance(v, list) else v for k, v in data["scaler"].items()})
+        data["covariance"] = Covariance(**data["covariance"])
+        if data["interval"] is not None:
+            interval = data["interval"]
+            rows = tuple(tuple(row) for row in interval["quantiles"])
+            data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
+        for name in ("climatology", "covariates", "period", "visible", "hidden"):
+            data[name] = tuple(data[name])
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The station side of a period, ready for any number of targets.
+
+    ``table (window-day x station, 3 steps)`` holds values, logs and squares; ``select`` maps each asked time to a
+    window-day and a step.
+    """
+
+    side: StationSide
+    table: Tensor
+    select: NDArray[np.intp]
+    lon: NDArray
+    lat: NDArray
+
+
+class Model:
+    """A trained AQ-Net: a mapper like any other, and a file.
+
+    Models come from ``ds.aq.train(...)`` or :func:`load_model`. They are values: nothing done with a model changes it.
+    """
+
+    name = "AQ-Net"
+    has_interval = True
+
+    def __init__(self, network: AQNet, recipe: Recipe) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.recipe = recipe
+
+    # -- what it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def task(self) -> str:
+        """``"analysis"`` or ``"forecast"``."""
+        return self.recipe.config.task
+
+    @property
+    def target(self) -> str:
+        """The variable that the model estimates."""
+        return self.recipe.target
+
+    @property
+    def step(self) -> np.timedelta64:
+        """The step of the data the model was trained on."""
+        return np.timedelta64(self.recipe.step_seconds, "s")
+
+    @property
+    def margin_days(self) -> tuple[int, int]:
+        """Days of record read before and after the days estimated."""
+        return self.recipe.config.days_before, self.recipe.config.days_after
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        return self.network.knn.range_km.device
+
+    def to(self, device: str | torch.device) -> Model:
+        """Return the model with its weights on another device."""
+        return Model(_rebuild(self.recipe, self.network.state_dict()).to(device), self.recipe)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the model's file."""
+        return hashlib.sha256(self._serialised).hexdigest()
+
+    def __repr__(self) -> str:
+        r = self.recipe
+        size = sum(p.numel() for p in self.network.parameters())
+        lines = [
+            f"<xaq.Model {self.hash[:12]}>  AQ-Net, {r.config.task} of {r.target} [{r.units}], "
+            f"step {windows.step_name(self.step)}, {size:,} parameters on {self.device}",
+            f"  trained on {len(r.visible)} stations, {r.period[0]} .. {r.period[1]}, seed {r.seed}",
+            f"  covariance: range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill",
+        ]
+        if r.covariates:
+            lines.append(f"  covariates: {', '.join(r.covariates)}")
+        lines += [
+            f"  {row['method']:<10} MAE {row['mae']:.3g}  RMSE {row['rmse']:.3g}  ({row['stations']})"
+            for row in r.certificate
+            if "mae" in row
+        ]
+        return "\n".join(lines)
+
+    # -- the file ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _serialised(self) -> bytes:
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        return save_tensors(tensors, metadata={_METADATA_KEY: self.recipe.to_json()})
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the model as one safetensors file with its recipe as JSON in the header. Executes nothing on loading.
+
+        Parameters
+        ----------
+        path : path
+            Written to a temporary name first and renamed, so that it is whole or absent.
+
+        Returns
+        -------
+        pathlib.Path
+        """
+        path = Path(path)
+        if not path.parent.is_dir():
+            raise ModelError(f"no such folder: {path.parent.absolute()}; mend: create it first")
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(self._serialised)
+        part.replace(path)
+        return path
+
+    def __reduce__(self) -> tuple:
+        return _revive, (self.hash, self._serialised)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return "xaq.Model", self.hash
+
+    # -- the mapper ----------------------------------------------------------------------------------------------
+
+    def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> Prepared:
+        """Run the station side for the given times.
+
+        Parameters
+        ----------
+        observations : Observations
+            Visible stations over the days of ``times`` and ``margin_days`` around them; a forecast sees only those up
+            to the init time, which is their last.
+        times : (n_time,) datetime64
+            Times to estimate; for a forecast, within the horizon after the init time.
+        """
+        config, step = self.recipe.config, self.step
+        times = times.astype("datetime64[s]")
+        if config.task == "forecast":
+            starts = observations.times[-1:] + step
+        else:
+            starts = windows.day_starts(times[0], times[-1], step)
+        targets = starts[:, None] + np.arange(config.target_steps) * step
+        with torch.inference_mode():
+            side = self._station_side(observations, starts)
+            values = self._station_values(observations, targets, side)
+            table = self._table(values)
+        position = {t: i for i, t in enumerate(targets.reshape(-1).tolist())}
+        select = np.array([position[t] for t in times.tolist()], np.intp)
+        return Prepared(side, table, select, observations.lon, observations.lat)
+
+    def attention(self, observations: Observations, start: np.datetime64) -> NDArray[np.float32]:
+        """Return attention ``(station, target day, history day)`` of the window that starts at ``start``; rows sum to one."""
+        with torch.inference_mode():
+            attention = self._station_side(observations, np.array([start]).astype("datetime64[s]")).attention[0]
+        config = self.recipe.config
+        per_day = max(1, config.steps_per_day // config.patch)
+        days = attention.reshape(*attention.shape[:2], -1, per_day).sum(dim=-1)
+        return days.cpu().numpy()
+
+    def _station_side(self, observations: Observations, starts: NDArray[np.datetime64]) -> StationSide:
+        record, first = make_record(self.recipe, observations, starts)
+        record = record.to(self.device)
+        visible = torch.ones(len(observations.lon), dtype=torch.bool, device=self.device)
+        parts = []
+        # A few windows at a time: a national network and a year of windows would not fit at once.
+        per_batch = max(1, 20_000 // max(1, len(observations.lon)))
+        for i in range(0, len(starts), per_batch):
+            start = torch.as_tensor(first[i : i + per_batch], device=self.device)
+            parts.append(self.network.station_side(record.window(start, visible)))
+        joined = [None if p[0] is None else torch.cat(p) for p in zip(*parts, strict=True)]
+        return StationSide(*joined)
+
+    def _station_values(self, observations: Observations, targets: NDArray, side: StationSide) -> NDArray:
+        """Return ``(window-day, station, step)`` without gaps where the network says anything at all."""
+        config = self.recipe.config
+        if side.z_hat is not None:
+            values = self.recipe.scaler.inverse(side.z_hat.cpu().numpy())
+        else:
+            seen = observations.at(targets.reshape(-1))
+            covariance, k = self.recipe.covariance, config.k
+            full = kriging.fill_missing(seen, observations.lon, observations.lat, covariance, k)
+            values = full.reshape(len(observations.lon), len(targets), -1).swapaxes(0, 1)
+        shape = (len(targets), len(observations.lon), config.target_days, config.steps_per_day)
+        return values.reshape(shape).swapaxes(1, 2).reshape(-1, shape[1], shape[3]).astype(np.float32)
+
+    def _table(self, values: NDArray) -> Tensor:
+        flat = torch.as_tensor(values.reshape(-1, values.shape[-1]), device=self.device)
+        return station_table(flat, self.recipe.scaler.offset)
+
+    def estimate(self, prepared: Prepared, lon: NDArray, lat: NDArray, level: float) -> Estimate:
+        """Estimate the prepared times at targets, with the calibrated interval of the given coverage."""
+        steps, days = self.recipe.config.steps_per_day, self.recipe.config.target_days
+        need = np.unique(prepared.select // steps)
+        slot = np.searchsorted(need, prepared.select // steps) * steps + prepared.select % steps
+        out = np.full((3, len(lon), len(need) * steps), np.nan, np.float32)
+        with torch.inference_mode():
+            for i in range(0, len(lon), _CELLS):
+                part = slice(i, i + _CELLS)
+                for j, block in self._blocks(prepared, lon[part], lat[part], need):
+                    value, spread = block
+                    low, high = self._quantiles(int(need[j] % days), level)
+                    columns = slice(j * steps, (j + 1) * steps)
+                    for row, array in enumerate((value, value + low * spread, value + high * spread)):
+                        out[row, part, columns] = array.cpu().numpy()
+        value, lower, upper = out[:, :, slot]
+        return Estimate(value, lower, upper) if self.recipe.interval else Estimate(value)
+
+    def _quantiles(self, day: int, level: float) -> tuple[float, float]:
+        return self.recipe.interval.bounds(day, level) if self.recipe.interval else (np.nan, np.nan)
+
+    def _blocks(
+        self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
+    ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+        """Yield (position, (value, spread)) of each needed window-day for one batch of cells."""
+        config, device = self.recipe.config, self.device
+        index, d_target = sphere.nearest(prepared.lon, prepared.lat, lon, lat, config.k)
+        near = torch.as_tensor(index, device=device)
+        geometry = [
+            torch.as_tensor(d, dtype=torch.float32, device=device)
+            for d in (d_target, sphere.pairwise_km(prepared.lon, prepared.lat, index))
+        ]
+        for j, flat in enumerate(need):
+            window, day = divmod(int(flat), config.target_days)
+            at = [torch.full((len(lon),), v, device=device) for v in (window, day)]
+            weights = self.network.cell_side(prepared.side, *at, near, *geometry)
+            rows = near + int(flat) * len(prepared.lon)
+            value, disagreement = apply_weights(weights, rows, prepared.table, self.recipe.scaler.offset)
+            interval = self.recipe.interval
+            scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
+            parts = spread_parts(weights, value, disagreement)
+            yield j, (value, scale[0] * parts[0] + scale[1] * parts[1] + scale[2] * parts[2])
+
+
+def spread_parts(weights: Weights, estimate: Tensor, disagreement: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the parts of the spread: constant, level, disagreement; each times the root of the kriging variance."""
+    root = weights.variance.sqrt()[:, None]
+    return root.expand_as(estimate), estimate.clamp(min=0.0) * root, disagreement * root
+
+
+def make_record(
+    recipe: Recipe, observations: Observations, starts: NDArray[np.datetime64]
+) -> tuple[Record, NDArray[np.int64]]:
+    """Return the padded record that holds every window, and the step at which each window's target begins."""
+    config, step = recipe.config, np.timedelta64(recipe.step_seconds, "s")
+    before, after = -config.input_offset, max(config.input_steps + config.input_offset, config.target_steps)
+    first = starts.min() - before * step
+    n_steps = int((starts.max() - first) / step) + after
+    times = first + np.arange(n_steps) * step
+    shift = int((first - observations.times[0]) / step)
+    steps = np.arange(n_steps) + shift
+    z = windows.gather_steps(recipe.scaler.transform(observations.values), steps)
+    covariates = np.empty((*z.shape, 0), np.float32)
+    if len(observations.covariates):
+        scaled = recipe.scaler.transform_covariates(observations.covariates)
+        covariates = np.moveaxis(windows.gather_steps(scaled, steps), 0, -1)
+    record = Record(
+        config,
+        z=torch.as_tensor(z),
+        covariates=torch.as_tensor(covariates),
+        cyclic=torch.as_tensor(cyclic_encoding(times)),
+        climatology=torch.as_tensor((climatology_design(times) @ np.array(recipe.climatology)).astype(np.float32)),
+        log_mean=recipe.scaler.mean,
+        log_std=recipe.scaler.std,
+    )
+    return record, ((starts - first) / step).astype(np.int64)
+
+
+def untrained_network(recipe: Recipe) -> AQNet:
+    """Return the network of a recipe before any training: its classical baseline."""
+    r = recipe
+    return AQNet(r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget, gate=r.gate)
+
+
+def _rebuild(recipe: Recipe, tensors: dict[str, Tensor]) -> AQNet:
+    network = untrained_network(recipe)
+    network.load_state_dict(tensors)
+    return network
+
+
+def load_model(path: str | os.PathLike, *, device: str = "auto") -> Model:
+    """Load a model file written by :meth:`Model.save`. Loading executes no code from the file.
+
+    Parameters
+    ----------
+    path : path
+    device : str
+        ``"auto"`` takes a CUDA device where there is one.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, not a model, or of a later format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"no model file at {path.absolute()}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is no readable model file ({error})") from error
+    if _METADATA_KEY not in metadata:
+        raise ModelError(f"{path} is a safetensors file, but not one of xaq's")
+    return _from_bytes(path.read_bytes(), metadata[_METADATA_KEY]).to(pick_device(device))
+
+
+def _from_bytes(data: bytes, recipe: str) -> Model:
+    parsed = Recipe.from_json(recipe)
+    try:
+        return Model(_rebuild(parsed, load_tensors(data)), parsed)
+    except (RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the weights do not fit the recipe: {error}") from error
+
+
+@lru_cache(maxsize=8)
+def _revive(_hash: str, data: bytes) -> Model:
+    """Rebuild a model that travelled to another process, once per process."""
+    length = int.from_bytes(data[:8], "little")
+    recipe = json.loads(data[8 : 8 + length])["__metadata__"][_METADATA_KEY]
+    return _from_bytes(data, recipe)
+
+
+def pick_device(device: str) -> str:
+    """Return the device meant by ``"auto"``: CUDA where there is one, else the CPU."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device

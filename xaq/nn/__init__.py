@@ -1,0 +1,1 @@
+"""AQ-Net as tensors: temporal module, neural kNN, the network. Tensors in, tensors out; no labels, no files."""

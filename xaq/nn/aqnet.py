@@ -1,0 +1,335 @@
+"""AQ-Net: the temporal module on the station side, neural kNN on the cell side.
+
+The station side runs over stations and windows and may be heavy; the cell side runs over targets and days and is a
+small solve and a sparse product. Nothing here knows of labels, files or units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
+
+from .neural_knn import NeuralKNN, Weights
+from .temporal import N_CYCLIC, TemporalModule
+
+Task = Literal["analysis", "forecast"]
+#: Summaries of a station's day beside its learned features: level, departure from the network, share observed.
+_N_SUMMARY = 3
+#: State of the network on a day: mean, spread, share observed, cyclic time.
+_N_STATE = 3 + N_CYCLIC
+#: Bound of the learned forecast correction, in standard deviations of the log scale.
+_MAX_FORECAST_CORRECTION = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AQNetConfig:
+    """Hyper-parameters of the network; every one is saved with the model.
+
+    Attributes
+    ----------
+    task : "analysis" or "forecast"
+    steps_per_day : int
+        Steps that share one set of weights: 24 for hourly data, 1 for daily.
+    days_before, days_after : int
+        What the network reads around the target days. A forecast reads nothing after its init time.
+    target_days : int
+        Days estimated per window: 1 for an analysis, the horizon for a forecast.
+    patch : int
+        Steps per patch. 6 h makes an LSTM of 56 steps out of 336 h: six times faster than hourly.
+    hidden, lstm_layers, heads : int
+        Width, depth and attention heads of the temporal module. Small: a network has tens of stations, not millions.
+    n_features : int
+        What a station-day tells its targets. Everything on the cell side grows with it.
+    k : int
+        Neighbours; a 16 x 16 solve is cheap and further stations carry next to no weight.
+    max_correction : float
+        Bound of the level correction, on the log of the estimate.
+    n_covariates : int
+        Channels beside the target.
+    cyclic : bool
+        Use the cyclic time encoding; False is an ablation.
+    """
+
+    task: Task = "analysis"
+    steps_per_day: int = 24
+    days_before: int = 3
+    days_after: int = 3
+    target_days: int = 1
+    patch: int = 6
+    hidden: int = 32
+    lstm_layers: int = 1
+    heads: int = 4
+    n_features: int = 8
+    k: int = 16
+    max_correction: float = 0.3
+    n_covariates: int = 0
+    cyclic: bool = True
+
+    def __post_init__(self) -> None:
+        if self.task not in ("analysis", "forecast"):
+            raise ValueError(f"task is {self.task!r}, expected 'analysis' or 'forecast'")
+        if self.task == "forecast" and self.days_after:
+            raise ValueError(f"days_after is {self.days_after}: a forecast sees nothing after its init time, expected 0")
+        if self.input_steps % self.patch:
+            raise ValueError(f"patch {self.patch} does not divide the window of {self.input_steps} steps")
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
+
+    @classmethod
+    def default(cls, task: Task, steps_per_day: int) -> AQNetConfig:
+        """Return the configuration xaq trains unless told otherwise."""
+        base = cls(steps_per_day=steps_per_day, patch=6 if steps_per_day % 6 == 0 else 1)
+        if task == "analysis":
+            return base if steps_per_day > 1 else replace(base, days_before=7, days_after=7)
+        return replace(base, task=task, days_before=14, days_after=0, target_days=7)
+
+    @classmethod
+    def published(cls, steps_per_day: int = 24) -> AQNetConfig:
+        """Return the paper's forecast set-up: 336 h in, 168 h out, hourly LSTM steps, 20 neighbours.
+
+        Window, horizon, step and neighbours are those of arXiv 2502.11941 and its released code; width (128), depth
+        (2) and heads (4) are what secondary descriptions of it report.
+        """
+        return cls(
+            task="forecast", steps_per_day=steps_per_day, days_before=14, days_after=0, target_days=7,
+            patch=1, hidden=128, lstm_layers=2, heads=4, k=20,
+        )  # fmt: skip
+
+    @property
+    def input_offset(self) -> int:
+        """First step read, relative to the first target step."""
+        return -self.days_before * self.steps_per_day
+
+    @property
+    def input_steps(self) -> int:
+        """Steps read."""
+        middle = self.target_days if self.task == "analysis" else 0
+        return (self.days_before + middle + self.days_after) * self.steps_per_day
+
+    @property
+    def target_steps(self) -> int:
+        """Steps written."""
+        return self.target_days * self.steps_per_day
+
+    def to_json(self) -> dict:
+        """Return a JSON-ready dict; ``AQNetConfig(**dict)`` rebuilds it."""
+        return asdict(self)
+
+
+class Window(NamedTuple):
+    """A batch of windows over all stations. Missing entries are NaN.
+
+    ``z (window, station, input_step)`` standardised log scale; ``covariates (window, station, input_step, channel)``;
+    ``cyclic (window, input_step, 6)``; ``cyclic_target (window, day, 6)``; ``climatology (window, input_step)`` and
+    ``climatology_target (window, target_step)`` in z; ``visible (station,) bool``: whose data make the network's state.
+    """
+
+    z: Tensor
+    covariates: Tensor
+    cyclic: Tensor
+    cyclic_target: Tensor
+    climatology: Tensor
+    climatology_target: Tensor
+    visible: Tensor
+
+
+class StationSide(NamedTuple):
+    """What the station side hands to the cell side, per (window, station, day) unless said otherwise.
+
+    ``features (..., n_features)``, ``noise (...)``, ``latent (..., 4)``, ``state (window, day, n_state)``,
+    ``attention (window, station, day, patch)``, ``z_hat (window, station, target_step)`` (forecast only, else None).
+    """
+
+    features: Tensor
+    noise: Tensor
+    latent: Tensor
+    state: Tensor
+    attention: Tensor
+    z_hat: Tensor | None
+
+
+class AutoregressiveBaseline(nn.Module):
+    """Linear regression of the coming anomalies on the past ones: where a forecast starts.
+
+    Anomalies are departures from the climatology on the log scale. The inputs are the last day step by step, the
+    daily means before it, and the last value seen; the coefficients are fitted in closed form and not trained further.
+    """
+
+    coefficients: Tensor
+
+    def __init__(self, config: AQNetConfig) -> None:
+        super().__init__()
+        self.steps_per_day = config.steps_per_day
+        self.n_inputs = config.steps_per_day + config.days_before + 2
+        self.register_buffer("coefficients", torch.zeros(self.n_inputs, config.target_steps))
+
+    def inputs(self, z: Tensor, climatology: Tensor) -> Tensor:
+        """Return regressors ``(window, station, n_inputs)``; missing anomalies count as zero, that is climatology."""
+        anomaly = z - climatology[:, None]
+        seen = torch.isfinite(anomaly)
+        value = torch.where(seen, anomaly, 0.0)
+        days = rearrange(value, "w s (d h) -> w s d h", h=self.steps_per_day).sum(dim=-1)
+        count = rearrange(seen, "w s (d h) -> w s d h", h=self.steps_per_day).sum(dim=-1)
+        step = torch.arange(z.shape[-1], device=z.device)
+        last = torch.where(seen, step, -1).max(dim=-1, keepdim=True).values
+        recent = last >= z.shape[-1] - self.steps_per_day
+        last_value = torch.where(recent, value.gather(-1, last.clamp(min=0)), 0.0)
+        one = torch.ones_like(last_value)
+        return torch.cat([value[..., -self.steps_per_day :], days / count.clamp(min=1), last_value, one], dim=-1)
+
+    def forward(self, z: Tensor, climatology: Tensor, climatology_target: Tensor) -> Tensor:
+        """Return the forecast ``(window, station, target_step)`` in z."""
+        return climatology_target[:, None] + self.inputs(z, climatology) @ self.coefficients
+
+
+class AQNet(nn.Module):
+    """The network. It starts as its classical baseline; what it learns is bounded.
+
+    Parameters
+    ----------
+    config : AQNetConfig
+    range_km, nugget : float
+        The fitted covariance: an untrained analysis network equals ordinary kriging with it.
+    gate : float
+        Share of the log scale at the start.
+    """
+
+    def __init__(self, config: AQNetConfig, *, range_km: float, nugget: float, gate: float = 0.0) -> None:
+        super().__init__()
+        self.config = config
+        self.temporal = TemporalModule(
+            n_channels=2 + 2 * config.n_covariates, patch=config.patch, target_days=config.target_days,
+            hidden=config.hidden, lstm_layers=config.lstm_layers, heads=config.heads,
+        )  # fmt: skip
+        self.to_features = nn.Linear(config.hidden + _N_SUMMARY, config.n_features)
+        self.knn = NeuralKNN(
+            n_features=config.n_features, n_state=_N_STATE, range_km=range_km, nugget=nugget, gate=gate,
+            max_correction=config.max_correction,
+        )  # fmt: skip
+        if config.task == "forecast":
+            self.baseline = AutoregressiveBaseline(config)
+            self.forecast_head = nn.Linear(config.hidden, config.steps_per_day)
+            nn.init.zeros_(self.forecast_head.weight)
+            nn.init.zeros_(self.forecast_head.bias)
+
+    def station_side(self, window: Window) -> StationSide:
+        """Run the temporal module over every station and window."""
+        n_window, n_station = window.z.shape[:2]
+        cyclic, cyclic_target = window.cyclic, window.cyclic_target
+        if not self.config.cyclic:
+            cyclic, cyclic_target = torch.zeros_like(cyclic), torch.zeros_like(cyclic_target)
+        per_station = [_with_mask(window.z[..., None]), _with_mask(window.covariates)]
+        channels = rearrange(torch.cat(per_station, dim=-1), "w s t c -> (w s) t c")
+        learned, attention = self.temporal(
+            channels,
+            cyclic.repeat_interleave(n_station, dim=0),
+            cyclic_target.repeat_interleave(n_station, dim=0),
+        )
+        learned = rearrange(learned, "(w s) d h -> w s d h", w=n_window)
+        z_hat = self._forecast(window, learned) if self.config.task == "forecast" else None
+        target = window.z if z_hat is None else z_hat
+        summary, state = self._summarise(target, window.visible, cyclic_target)
+        features = self.to_features(torch.cat([learned, summary], dim=-1))
+        noise, latent = self.knn.station_side(features)
+        attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
+        return StationSide(features, noise, latent, state, attention, z_hat)
+
+    def _forecast(self, window: Window, learned: Tensor) -> Tensor:
+        base = self.baseline(window.z, window.climatology, window.climatology_target)
+        correction = _MAX_FORECAST_CORRECTION * torch.tanh(self.forecast_head(learned))
+        return base + rearrange(correction, "w s d h -> w s (d h)")
+
+    def _summarise(self, z: Tensor, visible: Tensor, cyclic_target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return summaries of each station-day and the network's state; only visible stations make the state."""
+        config = self.config
+        if config.task == "analysis":
+            start = config.days_before * config.steps_per_day
+            z = z[..., start : start + config.target_steps]
+        days = rearrange(z, "w s (d h) -> w s d h", h=config.steps_per_day)
+        seen = torch.isfinite(days)
+        count = seen.sum(dim=-1)
+        level = torch.where(seen, days, 0.0).sum(dim=-1) / count.clamp(min=1)
+        share = count / config.steps_per_day
+        weight = (count > 0) * visible[None, :, None]
+        total = weight.sum(dim=1).clamp(min=1)
+        mean = (level * weight).sum(dim=1) / total
+        departure = torch.where(count > 0, level - mean[:, None], 0.0)
+        spread = ((departure.square() * weight).sum(dim=1) / total + 1e-6).sqrt()
+        reporting = (share * visible[None, :, None]).sum(dim=1) / visible.sum().clamp(min=1)
+        summary = torch.stack([mean[:, None] + departure, departure, share], dim=-1)
+        state = torch.cat([torch.stack([mean, spread, reporting], dim=-1), cyclic_target], dim=-1)
+        return summary, state
+
+    def cell_side(
+        self,
+        side: StationSide,
+        window: Tensor,
+        day: Tensor,
+        neighbours: Tensor,
+        d_target: Tensor,
+        d_neighbours: Tensor,
+    ) -> Weights:
+        """Return the neighbours' weights for a batch of (target, window, day).
+
+        Parameters
+        ----------
+        side : StationSide
+        window, day : (batch,) int
+        neighbours : (batch, k) int
+            Station index of each neighbour.
+        d_target : (batch, k) km
+        d_neighbours : (batch, k, k) km
+        """
+        w, d = window[:, None], day[:, None]
+        return self.knn(
+            d_target,
+            d_neighbours,
+            side.noise[w, neighbours, d],
+            side.latent[w, neighbours, d],
+            side.features[w, neighbours, d],
+            side.state[window, day],
+        )
+
+
+def _with_mask(values: Tensor) -> Tensor:
+    """Return values with NaN as zero, followed by the mask that says where they were observed."""
+    seen = torch.isfinite(values)
+    return torch.cat([torch.where(seen, values, 0.0), seen.to(values.dtype)], dim=-1)
+
+
+def station_table(values: Tensor, offset: float) -> Tensor:
+    """Return ``(row, 3 steps)``: station-days ``(row, step)`` on the linear scale, on the log scale, and squared."""
+    return torch.cat([values, torch.log1p(values.clamp(min=0) / offset), values.square()], dim=1)
+
+
+def apply_weights(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor]:
+    """Apply weights to station-days: one sparse product for all the steps of a day.
+
+    Parameters
+    ----------
+    weights : Weights
+    rows : (batch, k) int
+        Row of each neighbour in the table.
+    table : (row, 3 steps)
+        From :func:`station_table`.
+    offset : float
+        Of the log scale, ``log1p(y / offset)``.
+
+    Returns
+    -------
+    estimate : (batch, step)
+        Both scales mixed by the gate, corrected in level.
+    disagreement : (batch, step)
+        Weighted standard deviation of the neighbours' values.
+    """
+    product = embedding_bag(rows, table, per_sample_weights=weights.weights, mode="sum")
+    linear, log, square = product.chunk(3, dim=1)
+    from_log = offset * torch.expm1(log.clamp(max=20.0))
+    gate = weights.gate[:, None]
+    estimate = ((1.0 - gate) * linear + gate * from_log) * torch.exp(weights.correction)[:, None]
+    return estimate, (square - linear.square()).clamp(min=0.0).sqrt()

@@ -1,0 +1,73 @@
+"""A station record as tensors on one device, from which batches of windows are index gathers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .aqnet import AQNetConfig, Window
+
+
+class Record(nn.Module):
+    """A padded record: every window that will be asked for lies inside it.
+
+    Parameters
+    ----------
+    config : AQNetConfig
+    z : (station, step)
+        Standardised log scale, NaN where missing.
+    covariates : (station, step, channel)
+        Standardised, NaN where missing.
+    cyclic : (step, 6)
+    climatology : (step,)
+        In z.
+    log_mean, log_std : float
+        Of the log scale: ``log1p(y / offset) = z * log_std + log_mean``.
+    """
+
+    z: Tensor
+    covariates: Tensor
+    cyclic: Tensor
+    climatology: Tensor
+
+    def __init__(
+        self,
+        config: AQNetConfig,
+        *,
+        z: Tensor,
+        covariates: Tensor,
+        cyclic: Tensor,
+        climatology: Tensor,
+        log_mean: float,
+        log_std: float,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.log_mean, self.log_std = log_mean, log_std
+        tensors = {"z": z, "covariates": covariates, "cyclic": cyclic, "climatology": climatology}
+        for name, tensor in tensors.items():
+            self.register_buffer(name, tensor, persistent=False)
+
+    def window(self, start: Tensor, visible: Tensor) -> Window:
+        """Gather windows.
+
+        Parameters
+        ----------
+        start : (window,) int
+            Step of this record at which each window's target begins.
+        visible : (station,) bool
+            Stations that make the network's state.
+        """
+        config, device = self.config, self.z.device
+        steps = start[:, None] + config.input_offset + torch.arange(config.input_steps, device=device)
+        targets = start[:, None] + torch.arange(config.target_steps, device=device)
+        day = torch.arange(config.target_days, device=device) * config.steps_per_day + config.steps_per_day // 2
+        return Window(
+            z=self.z[:, steps].transpose(0, 1),
+            covariates=self.covariates[:, steps].transpose(0, 1),
+            cyclic=self.cyclic[steps],
+            cyclic_target=self.cyclic[start[:, None] + day],
+            climatology=self.climatology[steps],
+            climatology_target=self.climatology[targets],
+            visible=visible,
+        )

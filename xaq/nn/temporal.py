@@ -1,0 +1,62 @@
+"""The temporal module: patches -> LSTM -> multi-head attention with target-day queries. One station at a time."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+N_CYCLIC = 6
+
+
+class TemporalModule(nn.Module):
+    """Read a station's window, return one feature vector per target day and the attention that made it.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels per step: target and its mask, covariates and masks.
+    patch : int
+        Steps per patch; 1 reads step by step, as the paper does.
+    target_days : int
+        Queries: the days to be estimated.
+    hidden, lstm_layers, heads : int
+        Width, depth and attention heads.
+    """
+
+    def __init__(
+        self, *, n_channels: int, patch: int, target_days: int, hidden: int, lstm_layers: int, heads: int
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        self.embed = nn.Linear(patch * (n_channels + N_CYCLIC), hidden)
+        self.lstm = nn.LSTM(hidden, hidden, num_layers=lstm_layers, batch_first=True)
+        self.query = nn.Linear(N_CYCLIC, hidden)
+        self.lead = nn.Parameter(0.02 * torch.randn(target_days, hidden))
+        self.attention = nn.MultiheadAttention(hidden, heads, batch_first=True)
+        self.norm = nn.LayerNorm(hidden)
+
+    def forward(self, channels: Tensor, cyclic: Tensor, cyclic_target: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the module.
+
+        Parameters
+        ----------
+        channels : (batch, step, channel)
+            Missing entries are zero and say so in their mask channel.
+        cyclic : (batch, step, 6)
+            Cyclic encoding of the window's steps.
+        cyclic_target : (batch, day, 6)
+            Cyclic encoding of the middle of each target day.
+
+        Returns
+        -------
+        features : (batch, day, hidden)
+        attention : (batch, day, patch)
+            Rows sum to one; averaged over heads.
+        """
+        steps = torch.cat([channels, cyclic], dim=-1)
+        patches = rearrange(steps, "b (n p) c -> b n (p c)", p=self.patch)
+        memory, _ = self.lstm(torch.nn.functional.gelu(self.embed(patches)))
+        query = self.query(cyclic_target) + self.lead
+        read, attention = self.attention(query, memory, memory, need_weights=True)
+        return self.norm(query + read), attention

@@ -1,0 +1,455 @@
+"""The border: what a station dataset is.
+
+One Dataset with dimensions ``(station, time)``: coordinates ``lon`` and ``lat`` in degrees, optional ``elevation``,
+``hidden`` after :func:`hide`; a variable per pollutant with ``units``; UTC times on one regular step, each labelling
+the start of its interval; CF discrete-sampling attributes. :func:`conform` is the first line of every public verb.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from . import sphere, windows
+from .errors import SchemaError, XaqWarning
+from .mappers import Observations
+from .vocabulary import (
+    ELEVATION,
+    HIDDEN,
+    LAT,
+    LON,
+    MASS_UNITS,
+    POLLUTANTS,
+    ROLE_ATTRS,
+    ROLE_CF,
+    ROLE_NAMES,
+    STATION,
+    TIME,
+    canonical_name,
+    canonical_units,
+    cf_attrs,
+    label,
+)
+
+Period = slice | tuple | list | str | pd.Timestamp | np.datetime64 | None
+
+
+def find_role(ds: xr.Dataset, role: str) -> Hashable | None:
+    """Return the variable that plays a role: by CF attributes first, then by the usual names; None if there is none.
+
+    Raises
+    ------
+    SchemaError
+        When CF attributes name more than one.
+    """
+    for key, value in ROLE_ATTRS[role]:
+        found = [name for name, variable in ds.variables.items() if str(variable.attrs.get(key, "")).lower() == value.lower()]
+        if len(found) > 1:
+            names = ", ".join(map(repr, found))
+            raise SchemaError(f"{names} all have {key}={value!r}; mend: keep the attribute on the one that is the {role}")
+        if found:
+            return found[0]
+    by_name = {str(name).lower(): name for name in [*ds.variables, *ds.dims]}
+    return next((by_name[name] for name in ROLE_NAMES[role] if name in by_name), None)
+
+
+def conform(ds: xr.Dataset, target: str | None = None) -> xr.Dataset:
+    """Return the dataset in xaq's form, or raise with every problem found.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Any station dataset whose roles are marked by CF attributes or the usual names.
+    target : str, optional
+        A variable that must be there, on ``(station, time)``, with units.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions ``(station, time)``; roles renamed to ``station, time, lon, lat, elevation``.
+
+    Raises
+    ------
+    SchemaError
+        Lists all problems at once, each with the call that mends it.
+
+    Notes
+    -----
+    Loads coordinates; never computes a data variable.
+    """
+    if not isinstance(ds, xr.Dataset):
+        raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; mend: xaq.open_stations(...)")
+    ds, problems = _rename_roles(ds)
+    if not problems:
+        problems += _coordinate_problems(ds)
+        problems += _time_problems(ds)
+    if target is not None:
+        problems += _target_problems(ds, target)
+    if problems:
+        raise SchemaError(problems)
+    for name in ds.data_vars:
+        if {STATION, TIME} == set(ds[name].dims) and ds[name].dims != (STATION, TIME):
+            ds[name] = ds[name].transpose(STATION, TIME)
+    return ds
+
+
+def _rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    problems, names = [], {}
+    for role in (STATION, TIME, LON, LAT, ELEVATION):
+        found = find_role(ds, role)
+        if found is not None:
+            names[found] = role
+        elif role in (LON, LAT):
+            problems.append(
+                f"no {role} (looked for CF attributes, then {', '.join(ROLE_NAMES[role])}); "
+                f"mend: ds.assign_coords({role}=('station', [...]))"
+            )
+        elif role == TIME:
+            problems.append("no time coordinate; mend: xaq.open_stations(table, stations=...) or ds.assign_coords(time=...)")
+        elif role == STATION:
+            problems.append("no station dimension or identifier; mend: ds.rename({'your_dim': 'station'})")
+    if problems:
+        return ds, problems
+    lon = next(name for name, role in names.items() if role == LON)
+    dims = ds[lon].dims
+    if len(dims) != 1:
+        return ds, [f"{lon!r} has dimensions {dims}, expected one station dimension; is this a grid rather than stations?"]
+    dim, identifier = dims[0], next(name for name, role in names.items() if role == STATION)
+    renames = {old: new for old, new in names.items() if old != new and new != STATION}
+    if identifier != dim and identifier in ds.variables:
+        ds = ds.swap_dims({dim: identifier}) if ds[identifier].dims == (dim,) else ds
+        ds = ds.drop_vars(dim, errors="ignore") if dim in ds.variables else ds
+        dim = identifier
+    if dim != STATION:
+        renames[dim] = STATION
+    taken = [new for old, new in renames.items() if new in ds.variables and new not in renames and new != old]
+    if taken:
+        return ds, [f"{taken} exist beside the variables that play these roles; mend: ds.drop_vars({taken})"]
+    ds = ds.rename(renames)
+    return ds.set_coords([n for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.variables]), []
+
+
+def _coordinate_problems(ds: xr.Dataset) -> list[str]:
+    problems = []
+    if STATION not in ds.coords:
+        problems.append("the station dimension has no identifiers; mend: ds.assign_coords(station=[...])")
+    else:
+        ids = ds[STATION].to_index()
+        repeated = ids[ids.duplicated()].unique()
+        if len(repeated):
+            problems.append(f"duplicate station ids {_some(repeated)}; mend: ds.drop_duplicates('station')")
+    lon, lat = np.asarray(ds[LON], float), np.asarray(ds[LAT], float)
+    ids_ = [str(s) for s in ds[STATION].values] if STATION in ds.coords else [str(i) for i in range(len(lon))]
+    missing = ~(np.isfinite(lon) & np.isfinite(lat))
+    if missing.any():
+        where = _some(np.array(ids_)[missing])
+        problems.append(f"{missing.sum()} station(s) without coordinates: {where}; mend: ds.isel(station=np.isfinite(ds.lon + ds.lat))")
+    if (np.abs(lat) > 90).any():
+        bad = np.flatnonzero(np.abs(lat) > 90)
+        swapped = (np.abs(lon[~missing]) <= 90).all()
+        hint = "lon and lat look swapped; mend: ds.assign_coords(lon=ds.lat, lat=ds.lon)" if swapped else "expected -90..90 degrees"
+        problems.append(f"lat outside -90..90 at {_some(np.array(ids_)[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}")
+    if (np.abs(lon) > 360).any():
+        problems.append(f"lon outside -180..360 (largest {np.nanmax(np.abs(lon)):g}); expected degrees east")
+    return problems
+
+
+def _time_problems(ds: xr.Dataset) -> list[str]:
+    if TIME not in ds.coords:
+        return ["time has no coordinate; mend: ds.assign_coords(time=pd.date_range(...))"]
+    times = ds[TIME].values
+    if not np.issubdtype(times.dtype, np.datetime64):
+        return [f"time is {times.dtype}, expected datetime64 in UTC; mend: xr.decode_cf(ds), or pd.to_datetime(...)"]
+    try:
+        windows.steps_per_day(windows.regular_step(times))
+    except SchemaError as error:
+        return error.problems
+    return []
+
+
+def _target_problems(ds: xr.Dataset, target: str) -> list[str]:
+    if target not in ds.data_vars:
+        known = ", ".join(map(str, ds.data_vars)) or "none"
+        return [f"no variable {target!r}; the dataset has: {known}"]
+    problems = []
+    if {STATION, TIME} <= set(ds.dims) and set(ds[target].dims) != {STATION, TIME}:
+        problems.append(f"{target!r} has dimensions {ds[target].dims}, expected (station, time)")
+    if not np.issubdtype(ds[target].dtype, np.number):
+        problems.append(f"{target!r} has dtype {ds[target].dtype}, expected numbers; mend: ds[{target!r}].astype(float)")
+    if not ds[target].attrs.get("units"):
+        problems.append(f"{target!r} has no units; mend: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
+    return problems
+
+
+def _some(items: Iterable[Any], n: int = 5) -> str:
+    items = list(items)
+    shown = ", ".join(str(item) for item in items[:n])
+    return shown + (f", ... ({len(items)} in all)" if len(items) > n else "")
+
+
+def describe_as_cf(ds: xr.Dataset) -> xr.Dataset:
+    """Return the dataset with CF discrete-sampling attributes on its roles, pollutants and the dataset itself."""
+    ds = ds.assign_attrs({"featureType": "timeSeries", "Conventions": "CF-1.11", **ds.attrs})
+    for role, attrs in ROLE_CF.items():
+        if role in ds.variables:
+            ds[role].attrs = {**attrs, **ds[role].attrs}
+    for name in ds.data_vars:
+        units = ds[name].attrs.get("units")
+        ds[name].attrs = {**cf_attrs(str(name), units), **ds[name].attrs}
+    return ds
+
+
+def pollutants(ds: xr.Dataset) -> list[str]:
+    """Return the names of the variables on (station, time) that xaq knows as pollutants."""
+    return [str(n) for n in ds.data_vars if canonical_name(str(n)) in POLLUTANTS]
+
+
+def pick_target(ds: xr.Dataset, target: str | None) -> str:
+    """Return ``target``, or the dataset's only pollutant (its only variable) when none is named."""
+    if target is not None:
+        return target
+    candidates = pollutants(ds) or [str(n) for n in ds.data_vars]
+    if len(candidates) == 1:
+        return candidates[0]
+    raise SchemaError(f"which variable? candidates are {', '.join(candidates) or 'none'}; mend: name one with target=...")
+
+
+def hidden_mask(ds: xr.Dataset) -> NDArray[np.bool_]:
+    """Return which stations are hidden, ``(station,)`` bool; all False before :func:`hide`."""
+    if HIDDEN not in ds.coords:
+        return np.zeros(ds.sizes[STATION], bool)
+    return np.asarray(ds[HIDDEN].values).astype(bool)
+
+
+def hide(
+    ds: xr.Dataset,
+    stations: Sequence[str] | None = None,
+    *,
+    fraction: float | None = None,
+    blocks: int | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Hide stations: never trained on, never a neighbour, only for verification.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A station dataset.
+    stations : sequence of str, optional
+        Hide these.
+    fraction : float, optional
+        Hide this share of the stations, drawn at random. Default 0.15 when ``stations`` is not given.
+    blocks : int, optional
+        Hide neighbourhoods instead of single stations: this many seeds are drawn, and their nearest stations hidden
+        until the fraction is reached. Use it where stations are clustered and random hiding would be too easy.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same data with a boolean coordinate ``hidden(station)``. Lazy: no data variable is computed.
+        Stations closer than 50 m to a hidden one are hidden with it.
+
+    Raises
+    ------
+    SchemaError
+        Unknown station ids, both ways of choosing given, or a share that leaves nothing to hide or to see.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=20, days=3)
+    >>> int(ds.aq.hide(fraction=0.2, seed=1).hidden.sum())
+    4
+    """
+    ds = conform(ds)
+    ids = ds[STATION].to_index()
+    group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
+    if stations is not None:
+        if fraction is not None or blocks is not None:
+            raise SchemaError("stations= and fraction=/blocks= both choose what to hide; mend: pass one of them")
+        wanted = [stations] if isinstance(stations, str) else [str(s) for s in stations]
+        known = {str(s): i for i, s in enumerate(ids)}
+        unknown = [s for s in wanted if s not in known]
+        if unknown:
+            raise SchemaError(f"unknown station(s) {_some(unknown)}; known are {_some(ids)}")
+        chosen = np.array([known[s] for s in wanted], int)
+    else:
+        fraction = 0.15 if fraction is None else fraction
+        if not 0 < fraction < 1:
+            raise SchemaError(f"fraction is {fraction}, expected between 0 and 1")
+        chosen = _draw(ds, group, fraction, blocks, np.random.default_rng(seed))
+    hidden = np.isin(group, group[chosen])
+    if not hidden.any() or hidden.all():
+        raise SchemaError(f"{hidden.sum()} of {len(hidden)} stations would be hidden; mend: choose another fraction or list")
+    if stations is not None and hidden.sum() > len(set(chosen.tolist())):
+        extra = _some(ids[np.setdiff1d(np.flatnonzero(hidden), chosen)])
+        warnings.warn(f"also hidden, closer than 50 m to a hidden station: {extra}", XaqWarning, stacklevel=2)
+    return ds.assign_coords({HIDDEN: (STATION, hidden, ROLE_CF[HIDDEN])})
+
+
+def _draw(
+    ds: xr.Dataset, group: NDArray, fraction: float, blocks: int | None, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Draw stations, whole co-located groups at a time, until the fraction is reached."""
+    wanted = max(1, round(fraction * len(group)))
+    places = rng.permutation(np.unique(group))
+    if blocks is not None:
+        first = np.array([np.flatnonzero(group == g)[0] for g in places[:blocks]])
+        lon, lat = ds[LON].values, ds[LAT].values
+        distance = sphere.distance_km(lon[:, None], lat[:, None], lon[first], lat[first]).min(axis=1)
+        places = pd.unique(group[np.argsort(distance, kind="stable")])
+    chosen: list[int] = []
+    for place in places:
+        if len(chosen) >= wanted:
+            break
+        chosen += np.flatnonzero(group == place).tolist()
+    return np.array(chosen, int)
+
+
+def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
+    """Return the dataset over a period: a slice, a (start, end) pair, one time or day, or None for all.
+
+    Raises
+    ------
+    SchemaError
+        When the period holds no step of the dataset.
+    """
+    if time is None:
+        return ds
+    if isinstance(time, (tuple, list)) and len(time) == 2:
+        time = slice(time[0], time[1])
+    times = ds[TIME].to_index()
+    key = time if isinstance(time, slice) else slice(time, time)
+    try:
+        picked = times[times.slice_indexer(key.start, key.stop)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise SchemaError(f"time={time!r} is not a period ({error}); mend: time=slice('2017-01-01', '2017-01-31')") from error
+    if not len(picked):
+        raise SchemaError(f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}")
+    return ds.sel({TIME: slice(picked[0], picked[-1])})
+
+
+def observations(
+    ds: xr.Dataset, target: str, *, hidden: bool = False, covariates: Sequence[str] = ()
+) -> Observations:
+    """Return the visible (or the hidden) stations as arrays. Computes the target and the covariates."""
+    mask = hidden_mask(ds)
+    chosen = ds.isel({STATION: np.flatnonzero(mask if hidden else ~mask)})
+    values = np.asarray(chosen[target].transpose(STATION, TIME).values, np.float32)
+    stacked = [np.asarray(chosen[c].transpose(STATION, TIME).values, np.float32) for c in covariates]
+    return Observations(
+        values=np.where(np.isfinite(values), values, np.float32(np.nan)),
+        lon=chosen[LON].values.astype(float),
+        lat=chosen[LAT].values.astype(float),
+        times=chosen[TIME].values.astype("datetime64[s]"),
+        covariates=np.stack(stacked) if stacked else np.empty((0, *values.shape), np.float32),
+    )
+
+
+def without_silent(ds: xr.Dataset, target: str) -> xr.Dataset:
+    """Return the dataset without stations that never report the target, and say which were dropped. Computes it."""
+    silent = ~np.isfinite(ds[target].transpose(STATION, TIME).values).any(axis=1)
+    if silent.all():
+        raise SchemaError(f"{target!r} has no observation at any of {len(silent)} stations in the period")
+    if silent.any():
+        names = _some(ds[STATION].values[silent])
+        warnings.warn(f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}", XaqWarning, stacklevel=3)
+        ds = ds.isel({STATION: np.flatnonzero(~silent)})
+    return ds
+
+
+def stations_hash(ds: xr.Dataset) -> str:
+    """Return a short SHA-256 of the station list: ids and coordinates to a metre, in any order."""
+    rows = sorted(f"{s}|{x:.5f}|{y:.5f}" for s, x, y in zip(ds[STATION].values, ds[LON].values, ds[LAT].values, strict=True))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def check(ds: xr.Dataset) -> pd.DataFrame:
+    """Report what xaq sees in a station dataset: problems of form, then of values.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per finding: ``level`` (error, warning, note), ``subject``, ``finding``, ``count``, ``examples``.
+        An error stops every verb; a warning is worth a look. Computes the data variables.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> report = xaq.datasets.synthetic(n_stations=8, days=3).aq.check()
+    >>> (report.level == "error").sum() == 0
+    np.True_
+    """
+    columns = ["level", "subject", "finding", "count", "examples"]
+    try:
+        ds = conform(ds)
+    except SchemaError as error:
+        return pd.DataFrame([("error", "dataset", text, 1, "") for text in error.problems], columns=columns)
+    ids = np.asarray(ds[STATION].values).astype(str)
+    rows: list[tuple[str, str, str, int, str]] = []
+    group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
+    together = np.isin(group, np.flatnonzero(np.bincount(group) > 1))
+    if together.any():
+        rows.append(("note", "stations", "closer than 50 m to another: hidden and seen together", int(together.sum()), _some(ids[together])))
+    for name in ds.data_vars:
+        if set(ds[name].dims) == {STATION, TIME} and np.issubdtype(ds[name].dtype, np.number):
+            rows += _value_findings(str(name), ds[name], ids)
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _value_findings(name: str, variable: xr.DataArray, ids: NDArray) -> list[tuple[str, str, str, int, str]]:
+    values = variable.transpose(STATION, TIME).values
+    seen = np.isfinite(values)
+    rows: list[tuple[str, str, str, int, str]] = []
+    if name in POLLUTANTS and not variable.attrs.get("units"):
+        rows.append(("error", name, f"no units; mend: ds[{name!r}].attrs['units'] = '...'", 1, ""))
+    silent = ~seen.any(axis=1)
+    if silent.any():
+        rows.append(("warning", name, "stations that never report", int(silent.sum()), _some(ids[silent])))
+    if name in POLLUTANTS and (values[seen] < 0).any():
+        negative = np.where(seen, values, 0) < 0
+        rows.append(("warning", name, "negative values", int(negative.sum()), _some(ids[negative.any(axis=1)])))
+    rows.append(("note", name, f"{100 * seen.mean():.1f} % of the record is observed", int(seen.sum()), ""))
+    return rows
+
+
+def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
+    """Return what xaq understood of a dataset, as (heading, text) pairs for the reprs. Metadata only."""
+    ds = conform(ds)
+    step = windows.regular_step(ds[TIME].values)
+    n, n_hidden = ds.sizes[STATION], int(hidden_mask(ds).sum())
+    lon, lat = ds[LON].values, ds[LAT].values
+    times = ds[TIME].to_index()
+    fmt = "%Y-%m-%d %H:%M" if step < windows.DAY else "%Y-%m-%d"
+    lines = [
+        ("stations", f"{n} ({n - n_hidden} visible, {n_hidden} hidden)" if n_hidden else f"{n}, none hidden"),
+        ("bounds", f"{lon.min():.3f} .. {lon.max():.3f} E, {lat.min():.3f} .. {lat.max():.3f} N"),
+        ("time", f"{times[0]:{fmt}} .. {times[-1]:{fmt}}, step {windows.step_name(step)}, {len(times)} steps, UTC"),
+    ]
+    for name in ds.data_vars:
+        attrs = ds[name].attrs
+        note = f" ({attrs['units_note']})" if "units_note" in attrs else ""
+        role = label(str(name)) if str(name) in POLLUTANTS else "covariate"
+        lines.append((str(name), f"{role}, {attrs.get('units', 'units missing')}{note}"))
+    return lines
+
+
+def normalise_units(ds: xr.Dataset) -> xr.Dataset:
+    """Return the dataset with concentration units in CF spelling."""
+    for name in ds.data_vars:
+        if units := ds[name].attrs.get("units"):
+            ds[name].attrs["units"] = canonical_units(str(units))
+    return ds

@@ -1,0 +1,107 @@
+"""The words of the field: pollutants, units, CF names, dimension and coordinate names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STATION, TIME, LAT, LON, POINT = "station", "time", "lat", "lon", "point"
+ELEVATION, HIDDEN = "elevation", "hidden"
+
+#: Names under which the roles appear in the wild, tried after CF attributes.
+ROLE_NAMES: dict[str, tuple[str, ...]] = {
+    STATION: ("station", "station_id", "stationid", "id", "site", "site_id", "site_code", "code", "sensor"),
+    TIME: ("time", "datetime", "date_time", "timestamp", "date", "utc_time"),
+    LON: ("lon", "longitude", "long", "lng"),
+    LAT: ("lat", "latitude"),
+    ELEVATION: ("elevation", "altitude", "altitude_m", "elev", "height_above_sea_level", "alt"),
+}
+
+#: CF attributes that settle a role before any name is looked at.
+ROLE_ATTRS: dict[str, tuple[tuple[str, str], ...]] = {
+    STATION: (("cf_role", "timeseries_id"),),
+    TIME: (("standard_name", "time"), ("axis", "T")),
+    LON: (("standard_name", "longitude"), ("units", "degrees_east")),
+    LAT: (("standard_name", "latitude"), ("units", "degrees_north")),
+    ELEVATION: (("standard_name", "surface_altitude"), ("standard_name", "altitude"), ("standard_name", "height_above_mean_sea_level")),
+}
+
+ROLE_CF: dict[str, dict[str, str]] = {
+    STATION: {"cf_role": "timeseries_id", "long_name": "station identifier"},
+    TIME: {"standard_name": "time", "axis": "T", "long_name": "time, start of the interval (UTC)"},
+    LON: {"standard_name": "longitude", "units": "degrees_east", "long_name": "longitude"},
+    LAT: {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude"},
+    ELEVATION: {"standard_name": "surface_altitude", "units": "m", "long_name": "elevation above sea level"},
+    HIDDEN: {"long_name": "hidden station: never trained on, never a neighbour, only for verification"},
+}
+
+
+@dataclass(frozen=True)
+class Pollutant:
+    """What xaq knows of one pollutant.
+
+    ``species`` is the CF spelling used inside standard names. ``particle`` decides whether a mass concentration may be
+    assumed when a table states no units.
+    """
+
+    label: str
+    species: str
+    particle: bool = False
+
+
+POLLUTANTS: dict[str, Pollutant] = {
+    "pm1": Pollutant("PM1", "pm1_ambient_aerosol_particles", particle=True),
+    "pm25": Pollutant("PM2.5", "pm2p5_ambient_aerosol_particles", particle=True),
+    "pm10": Pollutant("PM10", "pm10_ambient_aerosol_particles", particle=True),
+    "o3": Pollutant("O3", "ozone"),
+    "no2": Pollutant("NO2", "nitrogen_dioxide"),
+    "no": Pollutant("NO", "nitrogen_monoxide"),
+    "so2": Pollutant("SO2", "sulfur_dioxide"),
+    "co": Pollutant("CO", "carbon_monoxide"),
+}
+
+ALIASES: dict[str, str] = {
+    "pm2.5": "pm25", "pm2_5": "pm25", "pm2p5": "pm25", "pm25_concentration": "pm25", "pm_2.5": "pm25",
+    "pm_10": "pm10", "pm10_concentration": "pm10", "ozone": "o3", "o3_8h": "o3",
+}  # fmt: skip
+
+MASS_UNITS = "ug m-3"
+
+_UNIT_SPELLINGS: dict[str, str] = {
+    "ug m-3": "ug m-3", "ug/m3": "ug m-3", "ug/m^3": "ug m-3", "ug m**-3": "ug m-3", "ug.m-3": "ug m-3", "ugm-3": "ug m-3",
+    "ug m^-3": "ug m-3", "microgram m-3": "ug m-3", "micrograms/m3": "ug m-3",
+    "mg m-3": "mg m-3", "mg/m3": "mg m-3", "mg/m^3": "mg m-3", "ng m-3": "ng m-3", "ng/m3": "ng m-3",
+    "kg m-3": "kg m-3", "kg/m3": "kg m-3",
+    "ppb": "1e-9", "ppbv": "1e-9", "nmol mol-1": "1e-9", "nmol/mol": "1e-9", "1e-9": "1e-9", "1e-09": "1e-9",
+    "ppm": "1e-6", "ppmv": "1e-6", "umol mol-1": "1e-6", "umol/mol": "1e-6", "1e-6": "1e-6", "1e-06": "1e-6",
+}  # fmt: skip
+
+
+def canonical_name(name: str) -> str:
+    """Return xaq's name of a pollutant column: ``"PM2.5"`` -> ``"pm25"``; other names in lower case."""
+    key = name.strip().lower().replace(" ", "_")
+    return ALIASES.get(key, key)
+
+
+def canonical_units(units: str) -> str:
+    """Return the CF spelling of a concentration unit; unknown spellings are returned stripped, unchanged."""
+    text = units.strip().replace("\u00b5", "u").replace("\u03bc", "u").replace("\u00b3", "3").replace("\u207b", "-")
+    return _UNIT_SPELLINGS.get(text.lower(), text)
+
+
+def label(name: str) -> str:
+    """Return the label of a variable for people: ``"pm25"`` -> ``"PM2.5"``."""
+    known = POLLUTANTS.get(name)
+    return known.label if known else name
+
+
+def cf_attrs(name: str, units: str | None) -> dict[str, str]:
+    """Return CF attributes (``standard_name``, ``long_name``, ``units``) of a pollutant in the given units."""
+    attrs: dict[str, str] = {} if units is None else {"units": units}
+    known = POLLUTANTS.get(name)
+    if known is None:
+        return attrs
+    if units is not None:
+        quantity = "mole_fraction" if units.startswith("1e-") else "mass_concentration"
+        attrs["standard_name"] = f"{quantity}_of_{known.species}_in_air"
+    attrs["long_name"] = f"{known.label} concentration"
+    return attrs
