@@ -16,9 +16,7 @@ from .readers import open_stations
 from .vocabulary import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
 
 _BUNDLED = {"germany": "germany-2005", "germany-2005": "germany-2005", "germany-1998-2009": "germany-1998-2009"}
-_ACKNOWLEDGEMENT = (
-    "AirBase, European Environment Agency (EEA), through the R packages gstat and spacetime (GPL >= 2); see xaq/data/NOTICE.md"
-)
+_ACKNOWLEDGEMENT = "AirBase, European Environment Agency (EEA), through the R packages gstat and spacetime (GPL >= 2); see xaq/data/NOTICE.md"
 
 
 def load(name: str = "germany") -> xr.Dataset:
@@ -96,19 +94,28 @@ def synthetic(
     city = rng.normal([0.0, 0.0], [0.35, 0.25], (n_stations // 2, 2))
     rural = rng.uniform([-1.5, -1.0], [1.5, 1.0], (n_stations - n_stations // 2, 2))
     lon, lat = (np.clip(np.concatenate([city, rural]), [-1.5, -1.0], [1.5, 1.0]) + [10.0, 50.0]).T
-    times = pd.date_range("2020-01-01", periods=max(2, int(pd.Timedelta(days, "D") / pd.Timedelta(step))), freq=step, unit="s")
+    times = pd.date_range(
+        "2020-01-01", periods=max(2, int(pd.Timedelta(days, "D") / pd.Timedelta(step))), freq=step, unit="s"
+    )
     truth = _plume_field(lon, lat, times.values, seed)
     values = truth + rng.normal(0.0, noise, truth.shape)
     gone = rng.random(truth.shape) < missing / 2
     run = max(2, len(times) // 20)
-    for station in np.flatnonzero(rng.random(n_stations) < min(1.0, missing * len(times) / (2 * run))):
-        start = int(rng.integers(0, len(times)))
-        gone[station, start : start + run] = True
+    # Starts of runs are Poisson; a step is spared by all runs that may cover it with probability 1 - missing / (2 - missing).
+    rate = -np.log1p(-missing / (2 - missing)) / run
+    for station, start in np.argwhere(rng.random((n_stations, len(times) + run)) < rate):
+        gone[station, max(0, start - run) : start] = True
     values[gone] = np.nan
     ids = [f"s{i:03d}" for i in range(n_stations)]
     ds = xr.Dataset(
         {"pm25": ((STATION, TIME), values.astype(np.float32), cf_attrs("pm25", MASS_UNITS))},
-        coords={STATION: ids, TIME: times, LON: (STATION, lon), LAT: (STATION, lat), ELEVATION: (STATION, np.zeros(n_stations))},
+        coords={
+            STATION: ids,
+            TIME: times,
+            LON: (STATION, lon),
+            LAT: (STATION, lat),
+            ELEVATION: (STATION, np.zeros(n_stations)),
+        },
         attrs={"title": "Synthetic plume network", "seed": seed},
     )
     return border.describe_as_cf(ds)
@@ -132,7 +139,9 @@ def synthetic_truth(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int 
     lon, lat = np.meshgrid(grid.lon, grid.lat)
     field = _plume_field(lon.ravel(), lat.ravel(), np.asarray(times), seed)
     values = field.T.reshape(len(times), *grid.shape)
-    return xr.DataArray(values, coords={TIME: np.asarray(times), LAT: grid.lat, LON: grid.lon}, dims=(TIME, LAT, LON), name="pm25")
+    return xr.DataArray(
+        values, coords={TIME: np.asarray(times), LAT: grid.lat, LON: grid.lon}, dims=(TIME, LAT, LON), name="pm25"
+    )
 
 
 def _plume_field(lon: NDArray, lat: NDArray, times: NDArray, seed: int) -> NDArray[np.float64]:

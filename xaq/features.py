@@ -62,7 +62,8 @@ class Scaler:
         for channel in () if covariates is None else covariates:
             seen = channel[np.isfinite(channel)].astype(np.float64)
             means.append(float(seen.mean()) if seen.size else 0.0)
-            stds.append(max(float(seen.std()), 1e-6) if seen.size else 1.0)
+            spread = float(seen.std()) if seen.size else 0.0
+            stds.append(spread if spread > 1e-6 * abs(means[-1]) else 1.0)
         return cls(offset, float(logs.mean()), max(float(logs.std()), 1e-6), tuple(means), tuple(stds))
 
     def log(self, values: NDArray) -> NDArray:

@@ -22,6 +22,8 @@ class Grid:
     ----------
     lon, lat : (n,) float64 degrees
         Cell centres, ascending.
+    spacing : float
+        Degrees; the width of a cell where an axis has only one.
 
     Examples
     --------
@@ -32,6 +34,7 @@ class Grid:
 
     lon: NDArray[np.float64]
     lat: NDArray[np.float64]
+    spacing: float = 1.0
 
     def __post_init__(self) -> None:
         for name in (LON, LAT):
@@ -42,9 +45,13 @@ class Grid:
                 raise GridError(f"grid {name} must be finite and ascending; mend: np.sort(np.unique({name}))")
             object.__setattr__(self, name, axis)
         if np.abs(self.lat).max() > 90:
-            raise GridError(f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; are lon and lat swapped?")
+            raise GridError(
+                f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; are lon and lat swapped?"
+            )
         if len(self.lon) * len(self.lat) > _MAX_CELLS:
-            raise GridError(f"the grid has {len(self.lon) * len(self.lat):,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?")
+            raise GridError(
+                f"the grid has {len(self.lon) * len(self.lat):,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?"
+            )
 
     @classmethod
     def regular(cls, spacing: float, *, bounds: tuple[float, float, float, float]) -> Grid:
@@ -55,17 +62,23 @@ class Grid:
         spacing : float
             Degrees.
         bounds : (west, south, east, north)
-            Degrees; edges of the outermost cells.
+            Degrees; edges of the outermost cells, the eastern and northern one to the nearest whole cell.
         """
+        if len(bounds) != 4:
+            raise GridError(f"bounds are {bounds}, expected (west, south, east, north)")
         west, south, east, north = map(float, bounds)
         if not spacing > 0:
             raise GridError(f"spacing is {spacing}, expected degrees above 0")
         if not (west < east and south < north):
-            raise GridError(f"bounds are {bounds}, expected (west, south, east, north) with west < east and south < north")
+            raise GridError(
+                f"bounds are {bounds}, expected (west, south, east, north) with west < east and south < north"
+            )
         n_lon, n_lat = (max(1, round((b - a) / spacing)) for a, b in ((west, east), (south, north)))
         if n_lon * n_lat > _MAX_CELLS:
-            raise GridError(f"the grid would have {n_lon * n_lat:,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?")
-        return cls(_centres(west, spacing, n_lon), _centres(south, spacing, n_lat))
+            raise GridError(
+                f"the grid would have {n_lon * n_lat:,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?"
+            )
+        return cls(_centres(west, spacing, n_lon), _centres(south, spacing, n_lat), spacing)
 
     @classmethod
     def around(cls, lon: ArrayLike, lat: ArrayLike, spacing: float) -> Grid:
@@ -73,6 +86,8 @@ class Grid:
         lon, lat = np.asarray(lon, float), np.asarray(lat, float)
         if not spacing > 0:
             raise GridError(f"spacing is {spacing}, expected degrees above 0")
+        if np.ptp(lon) > 180 and np.ptp(lon % 360) < np.ptp(lon):
+            lon = lon % 360  # a network on both sides of the date line
         margin = max(0.05 * max(float(np.ptp(lon)), float(np.ptp(lat))), spacing)
         west, south = (np.floor((float(a.min()) - margin) / spacing + 1e-9) * spacing for a in (lon, lat))
         east, north = (np.ceil((float(a.max()) + margin) / spacing - 1e-9) * spacing for a in (lon, lat))
@@ -83,7 +98,8 @@ class Grid:
         """Return the grid of another dataset's 1-D ``lon`` and ``lat`` (or ``longitude``/``latitude``, ``x``/``y``) coordinates."""
         for lon, lat in ((LON, LAT), ("longitude", "latitude"), ("x", "y")):
             if lon in ds.coords and lat in ds.coords:
-                return cls(np.sort(ds[lon].values.astype(float)), np.sort(ds[lat].values.astype(float)))
+                axes = [ds[name].values.astype(float) for name in (lon, lat)]
+                return cls(*(np.sort(axis) if axis.ndim == 1 else axis for axis in axes))
         raise GridError(f"no lon/lat coordinates to take a grid from; the dataset has {', '.join(map(str, ds.coords))}")
 
     @classmethod
@@ -95,7 +111,9 @@ class Grid:
             return cls.like(grid)
         if isinstance(grid, (int, float, np.number)) and not isinstance(grid, bool):
             return cls.around(lon, lat, float(grid))
-        raise GridError(f"grid is {type(grid).__name__}, expected a spacing in degrees, a Grid or a dataset with lon and lat")
+        raise GridError(
+            f"grid is {type(grid).__name__}, expected a spacing in degrees, a Grid or a dataset with lon and lat"
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -106,13 +124,19 @@ class Grid:
         """Return coordinate variables with CF attributes, without bounds."""
         axis = {LON: "X", LAT: "Y"}
         return {
-            name: xr.Variable((name,), getattr(self, name), {**ROLE_CF[name], "axis": axis[name], "bounds": f"{name}_bnds"})
+            name: xr.Variable(
+                (name,), getattr(self, name), {**ROLE_CF[name], "axis": axis[name], "bounds": f"{name}_bnds"}
+            )
             for name in (LAT, LON)
         }
 
     def bounds(self) -> dict[str, xr.Variable]:
         """Return cell bounds ``lat_bnds (lat, bnds)`` and ``lon_bnds (lon, bnds)``; half-way between centres."""
-        return {f"{name}_bnds": xr.Variable((name, "bnds"), _edges(getattr(self, name))) for name in (LAT, LON)}
+        limit = {LAT: 90.0, LON: np.inf}
+        return {
+            f"{name}_bnds": xr.Variable((name, "bnds"), _edges(getattr(self, name), self.spacing, limit[name]))
+            for name in (LAT, LON)
+        }
 
     def __repr__(self) -> str:
         n_lat, n_lon = self.shape
@@ -128,7 +152,10 @@ def _centres(start: float, spacing: float, n: int) -> NDArray[np.float64]:
     return np.round(start + spacing * (np.arange(n) + 0.5), 12)
 
 
-def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    half = np.diff(centres) / 2 if len(centres) > 1 else np.array([0.5])
-    low, high = np.concatenate([half[:1], half]), np.concatenate([half, half[-1:]])
-    return np.round(np.stack([centres - low, centres + high], axis=1), 12)
+def _edges(centres: NDArray[np.float64], alone: float, limit: float) -> NDArray[np.float64]:
+    half = np.diff(centres) / 2
+    if len(half):
+        low, high = np.concatenate([half[:1], half]), np.concatenate([half, half[-1:]])
+    else:
+        low = high = np.array([alone / 2])
+    return np.clip(np.round(np.stack([centres - low, centres + high], axis=1), 12), -limit, limit)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import sphere
+from .errors import SchemaError
 
 #: Systems solved at once; 20,000 of 16 x 16 in float64 are 40 MB.
 _BATCH = 20_000
@@ -92,8 +93,10 @@ def leave_one_out(
 
     Returns
     -------
-    estimate, variance : (n_pair,)
+    estimate : (n_pair,)
         NaN where no neighbour reports.
+    variance : (n_pair,)
+        Relative to the sill.
     """
     index, d_target, d_neighbours = _other_stations(lon, lat, k)
     estimate, variance = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
@@ -146,10 +149,14 @@ def fit_covariance(
     """
     rng = np.random.default_rng(seed)
     observed = np.argwhere(np.isfinite(values))
+    if not len(observed):
+        raise SchemaError("no observation to fit a covariance to")
     pairs = observed[rng.choice(len(observed), size=min(n_pairs, len(observed)), replace=False)]
     truth = values[pairs[:, 0], pairs[:, 1]].astype(np.float64)
     ranges = _candidate_ranges(lon, lat)
-    best, best_error = Covariance(float(ranges[len(ranges) // 2]), 0.1), np.inf
+    best, best_error = Covariance(float(ranges[len(ranges) // 2]), 0.1, max(float(truth.var()), 1e-12)), np.inf
+    if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
+        return best
     for range_km in ranges:
         for nugget in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6):
             candidate = Covariance(float(range_km), nugget)
@@ -169,7 +176,10 @@ def _candidate_ranges(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
     distance = _other_stations(lon, lat, 1)[1][:, 0]
     spacing = float(np.median(distance[np.isfinite(distance)])) if np.isfinite(distance).any() else 1.0
     centre = sphere.unit_vectors(lon, lat).mean(axis=0)
-    centre_lon, centre_lat = np.degrees(np.arctan2(centre[1], centre[0])), np.degrees(np.arcsin(centre[2] / np.linalg.norm(centre)))
+    centre_lon, centre_lat = (
+        np.degrees(np.arctan2(centre[1], centre[0])),
+        np.degrees(np.arcsin(centre[2] / np.linalg.norm(centre))),
+    )
     width = 2.0 * float(np.max(sphere.distance_km(lon, lat, centre_lon, centre_lat)))
     return np.geomspace(max(0.5 * spacing, 0.5), max(3.0 * width, 2.0 * spacing, 2.0), 8)
 

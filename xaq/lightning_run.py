@@ -191,7 +191,9 @@ def run(
     """Train, resume if the folder holds a checkpoint, and leave the best weights in ``network``."""
     module = AQNetTraining(network, data, recipe)
     start = {k: v.clone() for k, v in network.state_dict().items()}
-    best = ModelCheckpoint(folder, filename="best", monitor=_SCORE, mode="min", save_last=True, enable_version_counter=False)
+    best = ModelCheckpoint(
+        folder, filename="best", monitor=_SCORE, mode="min", save_last=True, enable_version_counter=False
+    )
     device = data.truth.device
     trainer = L.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -200,7 +202,11 @@ def run(
         max_epochs=max_epochs,
         gradient_clip_val=1.0,
         num_sanity_val_steps=0,
-        callbacks=[EarlyStopping(_SCORE, patience=patience, min_delta=1e-4), best, *([_Progress(max_epochs)] if progress else [])],
+        callbacks=[
+            EarlyStopping(_SCORE, patience=patience, min_delta=1e-4),
+            best,
+            *([_Progress(max_epochs)] if progress else []),
+        ],
         plugins=[SafetensorsCheckpoint()],
         logger=False,
         enable_progress_bar=False,

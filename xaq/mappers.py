@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from scipy.stats import norm
 
 from . import kriging, sphere
+from .errors import ModelError
 from .kriging import Covariance
 
 
@@ -166,7 +167,9 @@ class OrdinaryKriging(_Classical):
             weights, relative = kriging.ordinary_weights(d_target, d_neighbours, self.covariance, missing)
             near = np.where(missing[:, :, None], 0.0, values[index[:, :, None], steps])
             guess = np.einsum("nk,nkt->nt", weights, near)
-            guess[missing.all(axis=1)] = np.nan
+            # Out of reach of any neighbour that reports: the mean of those that do, as kriging says at infinite distance.
+            reports = ~patterns[:, p]
+            guess[missing.all(axis=1)] = values[np.ix_(reports, steps)].mean(axis=0) if reports.any() else np.nan
             estimate[:, steps], variance[:, steps] = guess, relative[:, None]
         half = norm.ppf(0.5 + level / 2) * np.sqrt(variance * self.covariance.sill)
         return Estimate(estimate, estimate - half, estimate + half)
@@ -182,4 +185,6 @@ def classical(name: str, observations: Observations, *, seed: int = 0) -> Mapper
         return Nearest()
     if name == "idw":
         return InverseDistance()
-    return OrdinaryKriging.fit(observations, seed=seed)
+    if name == "kriging":
+        return OrdinaryKriging.fit(observations, seed=seed)
+    raise ModelError(f"no mapper {name!r}; there are {', '.join(CLASSICAL)}")

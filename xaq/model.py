@@ -87,7 +87,9 @@ class Recipe:
         """Rebuild a recipe; refuses a format this version does not know."""
         data = json.loads(text)
         if data.get("format") != _FORMAT:
-            raise ModelError(f"the model file has format {data.get('format')}, this xaq reads {_FORMAT}; mend: upgrade xaq")
+            raise ModelError(
+                f"the model file has format {data.get('format')}, this xaq reads {_FORMAT}; mend: upgrade xaq"
+            )
         data["config"] = AQNetConfig(**data["config"])
         data["scaler"] = Scaler(**{k: tuple(v) if isinstance(v, list) else v for k, v in data["scaler"].items()})
         data["covariance"] = Covariance(**data["covariance"])
@@ -299,6 +301,12 @@ class Model:
                         out[row, part, columns] = array.cpu().numpy()
         value, lower, upper = out[:, :, slot]
         return Estimate(value, lower, upper) if self.recipe.interval else Estimate(value)
+
+    def station_series(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Return the station side's own series at the prepared times, ``(station, time)``: the forecast at stations."""
+        steps = self.recipe.config.steps_per_day
+        values = prepared.table[:, :steps].cpu().numpy().reshape(-1, len(prepared.lon), steps)
+        return values.swapaxes(0, 1).reshape(len(prepared.lon), -1)[:, prepared.select]
 
     def _quantiles(self, day: int, level: float) -> tuple[float, float]:
         return self.recipe.interval.bounds(day, level) if self.recipe.interval else (np.nan, np.nan)

@@ -50,10 +50,14 @@ def find_role(ds: xr.Dataset, role: str) -> Hashable | None:
         When CF attributes name more than one.
     """
     for key, value in ROLE_ATTRS[role]:
-        found = [name for name, variable in ds.variables.items() if str(variable.attrs.get(key, "")).lower() == value.lower()]
+        found = [
+            name for name, variable in ds.variables.items() if str(variable.attrs.get(key, "")).lower() == value.lower()
+        ]
         if len(found) > 1:
             names = ", ".join(map(repr, found))
-            raise SchemaError(f"{names} all have {key}={value!r}; mend: keep the attribute on the one that is the {role}")
+            raise SchemaError(
+                f"{names} all have {key}={value!r}; mend: keep the attribute on the one that is the {role}"
+            )
         if found:
             return found[0]
     by_name = {str(name).lower(): name for name in [*ds.variables, *ds.dims]}
@@ -112,7 +116,9 @@ def _rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
                 f"mend: ds.assign_coords({role}=('station', [...]))"
             )
         elif role == TIME:
-            problems.append("no time coordinate; mend: xaq.open_stations(table, stations=...) or ds.assign_coords(time=...)")
+            problems.append(
+                "no time coordinate; mend: xaq.open_stations(table, stations=...) or ds.assign_coords(time=...)"
+            )
         elif role == STATION:
             problems.append("no station dimension or identifier; mend: ds.rename({'your_dim': 'station'})")
     if problems:
@@ -120,7 +126,9 @@ def _rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     lon = next(name for name, role in names.items() if role == LON)
     dims = ds[lon].dims
     if len(dims) != 1:
-        return ds, [f"{lon!r} has dimensions {dims}, expected one station dimension; is this a grid rather than stations?"]
+        return ds, [
+            f"{lon!r} has dimensions {dims}, expected one station dimension; is this a grid rather than stations?"
+        ]
     dim, identifier = dims[0], next(name for name, role in names.items() if role == STATION)
     renames = {old: new for old, new in names.items() if old != new and new != STATION}
     if identifier != dim and identifier in ds.variables:
@@ -132,8 +140,19 @@ def _rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     taken = [new for old, new in renames.items() if new in ds.variables and new not in renames and new != old]
     if taken:
         return ds, [f"{taken} exist beside the variables that play these roles; mend: ds.drop_vars({taken})"]
+    when = next(name for name, role in names.items() if role == TIME)
+    if when in ds.variables and ds[when].dims != (when,):
+        if len(ds[when].dims) != 1:
+            return ds, [
+                f"{when!r} has dimensions {ds[when].dims}, expected one time dimension; mend: ds.expand_dims('time')"
+            ]
+        axis = ds[when].dims[0]
+        ds = ds.swap_dims({axis: when}).drop_vars(axis, errors="ignore")
     ds = ds.rename(renames)
-    return ds.set_coords([n for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.variables]), []
+    ds = ds.set_coords([n for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.variables])
+    # Coordinates decide everything that follows, so lazy ones are loaded here; data variables never are.
+    lazy = {n: ds[n].variable for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.coords and ds[n].chunks is not None}
+    return ds.assign_coords({n: v.copy(data=v.data.compute(scheduler="synchronous")) for n, v in lazy.items()}), []
 
 
 def _coordinate_problems(ds: xr.Dataset) -> list[str]:
@@ -145,17 +164,34 @@ def _coordinate_problems(ds: xr.Dataset) -> list[str]:
         repeated = ids[ids.duplicated()].unique()
         if len(repeated):
             problems.append(f"duplicate station ids {_some(repeated)}; mend: ds.drop_duplicates('station')")
+    text = [name for name in (LON, LAT) if not np.issubdtype(ds[name].dtype, np.number)]
+    if text:
+        return [
+            *problems,
+            *(
+                f"{n} is {ds[n].dtype}, expected degrees as numbers; mend: ds.assign_coords({n}=ds.{n}.astype(float))"
+                for n in text
+            ),
+        ]
     lon, lat = np.asarray(ds[LON], float), np.asarray(ds[LAT], float)
     ids_ = [str(s) for s in ds[STATION].values] if STATION in ds.coords else [str(i) for i in range(len(lon))]
     missing = ~(np.isfinite(lon) & np.isfinite(lat))
     if missing.any():
         where = _some(np.array(ids_)[missing])
-        problems.append(f"{missing.sum()} station(s) without coordinates: {where}; mend: ds.isel(station=np.isfinite(ds.lon + ds.lat))")
+        problems.append(
+            f"{missing.sum()} station(s) without coordinates: {where}; mend: ds.isel(station=np.isfinite(ds.lon + ds.lat))"
+        )
     if (np.abs(lat) > 90).any():
         bad = np.flatnonzero(np.abs(lat) > 90)
         swapped = (np.abs(lon[~missing]) <= 90).all()
-        hint = "lon and lat look swapped; mend: ds.assign_coords(lon=ds.lat, lat=ds.lon)" if swapped else "expected -90..90 degrees"
-        problems.append(f"lat outside -90..90 at {_some(np.array(ids_)[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}")
+        hint = (
+            "lon and lat look swapped; mend: ds.assign_coords(lon=ds.lat, lat=ds.lon)"
+            if swapped
+            else "expected -90..90 degrees"
+        )
+        problems.append(
+            f"lat outside -90..90 at {_some(np.array(ids_)[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}"
+        )
     if (np.abs(lon) > 360).any():
         problems.append(f"lon outside -180..360 (largest {np.nanmax(np.abs(lon)):g}); expected degrees east")
     return problems
@@ -182,7 +218,9 @@ def _target_problems(ds: xr.Dataset, target: str) -> list[str]:
     if {STATION, TIME} <= set(ds.dims) and set(ds[target].dims) != {STATION, TIME}:
         problems.append(f"{target!r} has dimensions {ds[target].dims}, expected (station, time)")
     if not np.issubdtype(ds[target].dtype, np.number):
-        problems.append(f"{target!r} has dtype {ds[target].dtype}, expected numbers; mend: ds[{target!r}].astype(float)")
+        problems.append(
+            f"{target!r} has dtype {ds[target].dtype}, expected numbers; mend: ds[{target!r}].astype(float)"
+        )
     if not ds[target].attrs.get("units"):
         problems.append(f"{target!r} has no units; mend: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
     return problems
@@ -218,7 +256,9 @@ def pick_target(ds: xr.Dataset, target: str | None) -> str:
     candidates = pollutants(ds) or [str(n) for n in ds.data_vars]
     if len(candidates) == 1:
         return candidates[0]
-    raise SchemaError(f"which variable? candidates are {', '.join(candidates) or 'none'}; mend: name one with target=...")
+    raise SchemaError(
+        f"which variable? candidates are {', '.join(candidates) or 'none'}; mend: name one with target=..."
+    )
 
 
 def hidden_mask(ds: xr.Dataset) -> NDArray[np.bool_]:
@@ -255,7 +295,7 @@ def hide(
     Returns
     -------
     xarray.Dataset
-        The same data with a boolean coordinate ``hidden(station)``. Lazy: no data variable is computed.
+        The same data with a boolean coordinate ``hidden(station)``, in place of an earlier choice. Lazy: no data variable is computed.
         Stations closer than 50 m to a hidden one are hidden with it.
 
     Raises
@@ -286,10 +326,14 @@ def hide(
         fraction = 0.15 if fraction is None else fraction
         if not 0 < fraction < 1:
             raise SchemaError(f"fraction is {fraction}, expected between 0 and 1")
+        if blocks is not None and blocks < 1:
+            raise SchemaError(f"blocks is {blocks}, expected 1 or more")
         chosen = _draw(ds, group, fraction, blocks, np.random.default_rng(seed))
     hidden = np.isin(group, group[chosen])
     if not hidden.any() or hidden.all():
-        raise SchemaError(f"{hidden.sum()} of {len(hidden)} stations would be hidden; mend: choose another fraction or list")
+        raise SchemaError(
+            f"{hidden.sum()} of {len(hidden)} stations would be hidden; mend: choose another fraction or list"
+        )
     if stations is not None and hidden.sum() > len(set(chosen.tolist())):
         extra = _some(ids[np.setdiff1d(np.flatnonzero(hidden), chosen)])
         warnings.warn(f"also hidden, closer than 50 m to a hidden station: {extra}", XaqWarning, stacklevel=2)
@@ -301,7 +345,9 @@ def _draw(
 ) -> NDArray[np.intp]:
     """Draw stations, whole co-located groups at a time, until the fraction is reached."""
     wanted = max(1, round(fraction * len(group)))
-    places = rng.permutation(np.unique(group))
+    # Places in the order of their first station's id, so that the draw does not depend on the order of stations.
+    by_id = group[np.argsort(ds[STATION].values.astype(str))]
+    places = rng.permutation(pd.unique(by_id))
     if blocks is not None:
         first = np.array([np.flatnonzero(group == g)[0] for g in places[:blocks]])
         lon, lat = ds[LON].values, ds[LAT].values
@@ -332,15 +378,15 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
     try:
         picked = times[times.slice_indexer(key.start, key.stop)]
     except (ValueError, TypeError, KeyError) as error:
-        raise SchemaError(f"time={time!r} is not a period ({error}); mend: time=slice('2017-01-01', '2017-01-31')") from error
+        raise SchemaError(
+            f"time={time!r} is not a period ({error}); mend: time=slice('2017-01-01', '2017-01-31')"
+        ) from error
     if not len(picked):
         raise SchemaError(f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}")
     return ds.sel({TIME: slice(picked[0], picked[-1])})
 
 
-def observations(
-    ds: xr.Dataset, target: str, *, hidden: bool = False, covariates: Sequence[str] = ()
-) -> Observations:
+def observations(ds: xr.Dataset, target: str, *, hidden: bool = False, covariates: Sequence[str] = ()) -> Observations:
     """Return the visible (or the hidden) stations as arrays. Computes the target and the covariates."""
     mask = hidden_mask(ds)
     chosen = ds.isel({STATION: np.flatnonzero(mask if hidden else ~mask)})
@@ -362,14 +408,20 @@ def without_silent(ds: xr.Dataset, target: str) -> xr.Dataset:
         raise SchemaError(f"{target!r} has no observation at any of {len(silent)} stations in the period")
     if silent.any():
         names = _some(ds[STATION].values[silent])
-        warnings.warn(f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}", XaqWarning, stacklevel=3)
+        warnings.warn(
+            f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}",
+            XaqWarning,
+            stacklevel=3,
+        )
         ds = ds.isel({STATION: np.flatnonzero(~silent)})
     return ds
 
 
 def stations_hash(ds: xr.Dataset) -> str:
     """Return a short SHA-256 of the station list: ids and coordinates to a metre, in any order."""
-    rows = sorted(f"{s}|{x:.5f}|{y:.5f}" for s, x, y in zip(ds[STATION].values, ds[LON].values, ds[LAT].values, strict=True))
+    rows = sorted(
+        f"{s}|{x:.5f}|{y:.5f}" for s, x, y in zip(ds[STATION].values, ds[LON].values, ds[LAT].values, strict=True)
+    )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
@@ -403,7 +455,15 @@ def check(ds: xr.Dataset) -> pd.DataFrame:
     group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
     together = np.isin(group, np.flatnonzero(np.bincount(group) > 1))
     if together.any():
-        rows.append(("note", "stations", "closer than 50 m to another: hidden and seen together", int(together.sum()), _some(ids[together])))
+        rows.append(
+            (
+                "note",
+                "stations",
+                "closer than 50 m to another: hidden and seen together",
+                int(together.sum()),
+                _some(ids[together]),
+            )
+        )
     for name in ds.data_vars:
         if set(ds[name].dims) == {STATION, TIME} and np.issubdtype(ds[name].dtype, np.number):
             rows += _value_findings(str(name), ds[name], ids)
@@ -449,6 +509,7 @@ def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
 
 def normalise_units(ds: xr.Dataset) -> xr.Dataset:
     """Return the dataset with concentration units in CF spelling."""
+    ds = ds.copy()
     for name in ds.data_vars:
         if units := ds[name].attrs.get("units"):
             ds[name].attrs["units"] = canonical_units(str(units))

@@ -33,6 +33,7 @@ from .mappers import Observations
 from .model import Interval, Model, Recipe, make_record, pick_device, spread_parts, untrained_network
 from .nn.aqnet import AQNet, AQNetConfig, StationSide, Task, Window, apply_weights, station_table
 from .nn.record import Record
+from .verify import certify
 from .vocabulary import STATION, TIME
 
 #: Fewer places than this leave nothing to hide and learn from.
@@ -164,6 +165,7 @@ def train(
     _check_covariates(ds, target, covariates)
     visible = border.without_silent(ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))}), target)
     observations = border.observations(visible, target, covariates=covariates)
+    _check_places(observations, target)
     step = windows.regular_step(observations.times)
     config = _settle_config(config, task, windows.steps_per_day(step), len(covariates), len(observations.lon))
     recipe = replace(
@@ -181,8 +183,9 @@ def train(
         network = untrained_network(recipe)
     fit_forecast_baseline(network.to(torch_device), data)
     summary = _fit(network, data, recipe, max_epochs, patience, precision, checkpoint, progress) if max_epochs else {}
-    interval = calibrate(network, data, recipe)
-    return Model(network, replace(recipe, interval=interval, training=summary))
+    recipe = replace(recipe, interval=calibrate(network, data, recipe), training=summary)
+    certificate = certify(ds, Model(network, recipe), target, None) if task == "analysis" else []
+    return Model(network, replace(recipe, certificate=certificate))
 
 
 def _check_covariates(ds: xr.Dataset, target: str, covariates: Sequence[str]) -> None:
@@ -194,7 +197,18 @@ def _check_covariates(ds: xr.Dataset, target: str, covariates: Sequence[str]) ->
             raise SchemaError(f"covariate {name!r} is no other variable on (station, time); candidates are {known}")
 
 
-def _settle_config(config: AQNetConfig | None, task: str, steps_per_day: int, n_covariates: int, n_station: int) -> AQNetConfig:
+def _check_places(observations: Observations, target: str) -> None:
+    places = len(np.unique(sphere.colocated_groups(observations.lon, observations.lat)))
+    if places < MIN_PLACES:
+        raise SchemaError(
+            f"{places} visible places report {target!r}, AQ-Net needs at least {MIN_PLACES} to hide some and learn; "
+            "mend: ds.aq.reanalyze('kriging', ...) or 'idw'"
+        )
+
+
+def _settle_config(
+    config: AQNetConfig | None, task: str, steps_per_day: int, n_covariates: int, n_station: int
+) -> AQNetConfig:
     """Return the configuration to use, or say why it cannot be."""
     if task not in ("analysis", "forecast"):
         raise ModelError(f"task is {task!r}, expected 'analysis' or 'forecast'")
@@ -202,10 +216,14 @@ def _settle_config(config: AQNetConfig | None, task: str, steps_per_day: int, n_
     if config.task != task:
         raise ModelError(f"config is for task {config.task!r}, asked for {task!r}; mend: task={config.task!r}")
     if config.steps_per_day != steps_per_day:
-        raise ModelError(f"config has {config.steps_per_day} steps per day, the data {steps_per_day}; mend: replace(config, steps_per_day=...)")
+        raise ModelError(
+            f"config has {config.steps_per_day} steps per day, the data {steps_per_day}; mend: replace(config, steps_per_day=...)"
+        )
     config = replace(config, n_covariates=n_covariates)
     if n_station <= config.k:
-        warnings.warn(f"{n_station} visible stations: k lowered from {config.k} to {n_station - 1}", XaqWarning, stacklevel=4)
+        warnings.warn(
+            f"{n_station} visible stations: k lowered from {config.k} to {n_station - 1}", XaqWarning, stacklevel=4
+        )
         config = replace(config, k=max(1, n_station - 1))
     return config
 
@@ -218,12 +236,6 @@ def _classical_recipe(
 ) -> Recipe:
     """Fit scaler, covariance, scale and climatology on the visible stations."""
     values, lon, lat = observations.values, observations.lon, observations.lat
-    places = len(np.unique(sphere.colocated_groups(lon, lat)))
-    if places < MIN_PLACES:
-        raise SchemaError(
-            f"{places} visible places report {target!r}, AQ-Net needs at least {MIN_PLACES} to hide some and learn; "
-            "mend: ds.aq.reanalyze('kriging', ...) or 'idw'"
-        )
     scaler = Scaler.fit(values, observations.covariates)
     covariance = kriging.fit_covariance(values, lon, lat, k=config.k, seed=seed)
     z = scaler.transform(values)
@@ -407,7 +419,11 @@ def hidden_estimates(
     at = steps.reshape(n_window, config.target_days, -1)[which, day]
     truth = data.truth[fold.targets[slot][:, None], at]
     # Steps at which no neighbour says anything have no estimate; the table holds zeros there.
-    silent = ~torch.isfinite(fold.values[neighbours[:, :1], at]) if side.z_hat is None else torch.zeros_like(at, dtype=torch.bool)
+    silent = (
+        ~torch.isfinite(fold.values[neighbours[:, :1], at])
+        if side.z_hat is None
+        else torch.zeros_like(at, dtype=torch.bool)
+    )
     truth = torch.where(silent, torch.nan, truth)
     return Batch(estimate, truth, spread_parts(weights, estimate, disagreement), day), side, window
 
@@ -511,7 +527,9 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     identity = {"recipe": json.loads(recipe.to_json())}
     path = folder / "run.json"
     if path.exists() and json.loads(path.read_text()) != identity:
-        raise ModelError(f"{folder} holds the checkpoint of another run (data, target, config or seed differ); mend: another folder")
+        raise ModelError(
+            f"{folder} holds the checkpoint of another run (data, target, config or seed differ); mend: another folder"
+        )
     path.write_text(json.dumps(identity, sort_keys=True))
 
 

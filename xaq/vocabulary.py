@@ -22,7 +22,11 @@ ROLE_ATTRS: dict[str, tuple[tuple[str, str], ...]] = {
     TIME: (("standard_name", "time"), ("axis", "T")),
     LON: (("standard_name", "longitude"), ("units", "degrees_east")),
     LAT: (("standard_name", "latitude"), ("units", "degrees_north")),
-    ELEVATION: (("standard_name", "surface_altitude"), ("standard_name", "altitude"), ("standard_name", "height_above_mean_sea_level")),
+    ELEVATION: (
+        ("standard_name", "surface_altitude"),
+        ("standard_name", "altitude"),
+        ("standard_name", "height_above_mean_sea_level"),
+    ),
 }
 
 ROLE_CF: dict[str, dict[str, str]] = {

@@ -33,7 +33,7 @@ def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
         kind = "repeated or unsorted" if seconds[i] <= 0 else "irregular"
         raise SchemaError(
             f"time is {kind} at {times[i]} -> {times[i + 1]} ({len(bad)} such place(s)), expected one regular step; "
-            f"mend: ds.sortby('time').drop_duplicates('time').resample(time='{step_name(np.timedelta64(abs(step), 's'))}').mean()"
+            f"mend: ds.sortby('time').drop_duplicates('time').resample(time='{step_name(np.timedelta64(abs(step) or 3600, 's'))}').mean()"
         )
     return np.timedelta64(step, "s")
 
@@ -51,7 +51,9 @@ def steps_per_day(step: np.timedelta64) -> int:
         return 86400 // seconds
     if seconds % 86400 == 0:
         return 1
-    raise SchemaError(f"a step of {seconds} s neither divides a day nor is whole days; mend: ds.resample(time='1h').mean()")
+    raise SchemaError(
+        f"a step of {seconds} s neither divides a day nor is whole days; mend: ds.resample(time='1h').mean()"
+    )
 
 
 def step_name(step: np.timedelta64) -> str:

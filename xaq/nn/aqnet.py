@@ -74,7 +74,9 @@ class AQNetConfig:
         if self.task not in ("analysis", "forecast"):
             raise ValueError(f"task is {self.task!r}, expected 'analysis' or 'forecast'")
         if self.task == "forecast" and self.days_after:
-            raise ValueError(f"days_after is {self.days_after}: a forecast sees nothing after its init time, expected 0")
+            raise ValueError(
+                f"days_after is {self.days_after}: a forecast sees nothing after its init time, expected 0"
+            )
         if self.input_steps % self.patch:
             raise ValueError(f"patch {self.patch} does not divide the window of {self.input_steps} steps")
         if self.hidden % self.heads:

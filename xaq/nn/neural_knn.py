@@ -124,7 +124,7 @@ class NeuralKNN(nn.Module):
 def _solve(system: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Solve batched ordinary kriging systems; the Lagrange multiplier is eliminated (Cressie 1993, section 3.2)."""
     both = torch.stack([right, torch.ones_like(right)], dim=-1)
-    a, b = torch.cholesky_solve(both, torch.linalg.cholesky(system)).unbind(dim=-1)
+    a, b = torch.linalg.solve(system, both).unbind(dim=-1)
     multiplier = (1.0 - a.sum(dim=-1)) / b.sum(dim=-1)
     weights = a + multiplier[:, None] * b
     return weights, (1.0 - (weights * right).sum(dim=-1) + multiplier).clamp(min=1e-6)

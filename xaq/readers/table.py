@@ -84,10 +84,15 @@ def open_stations(
     np.datetime64('2020-01-01T00:00:00')
     """
     if isinstance(table, xr.Dataset):
-        ds = border.conform(table.rename({v: k for k, v in (columns or {}).items()}))
-        return border.describe_as_cf(border.normalise_units(_with_units(ds, units)))
-    frame = _rename(_read(table, columns), columns, "table")
-    places = None if stations is None else _rename(_read(stations, columns), columns, "station list")
+        if stations is not None or tz is not None:
+            raise SchemaError("a Dataset brings its own coordinates and UTC times; mend: leave out stations= and tz=")
+        return _from_dataset(table, units, columns)
+    frame = _read(table, columns)
+    places = None if stations is None else _read(stations, columns)
+    known = [*frame.columns, *([] if places is None else places.columns)]
+    frame = _rename(frame, columns, "table")
+    places = None if places is None else _rename(places, columns, "station list")
+    _check_columns(columns, known)
     problems = [_no_column(role, "table", frame) for role in (STATION, TIME) if role not in frame]
     where = frame if places is None else places
     subject = "table" if places is None else "station list"
@@ -99,6 +104,25 @@ def open_stations(
     frame[TIME] = _to_utc(frame[TIME], tz)
     ds = _pivot(frame, _places(where))
     return border.conform(border.describe_as_cf(_with_units(ds, units)))
+
+
+def _from_dataset(
+    ds: xr.Dataset, units: str | Mapping[str, str] | None, columns: Mapping[str, str] | None
+) -> xr.Dataset:
+    _check_columns(columns, [*ds.variables, *ds.dims])
+    names = {v: k for k, v in (columns or {}).items()}
+    known = {n: canonical_name(str(n)) for n in ds.data_vars if canonical_name(str(n)) in POLLUTANTS}
+    names = {**known, **names}
+    ds = border.conform(ds.rename({a: b for a, b in names.items() if a != b}))
+    return border.describe_as_cf(border.normalise_units(_with_units(ds, units)))
+
+
+def _check_columns(columns: Mapping[str, str] | None, known: list) -> None:
+    absent = [f"{column!r} (for {role})" for role, column in (columns or {}).items() if column not in known]
+    if absent:
+        raise SchemaError(
+            f"columns= names {', '.join(absent)}, which is nowhere; there are {', '.join(map(str, known))}"
+        )
 
 
 def _name(table: Any) -> str:
@@ -116,10 +140,14 @@ def _read(table: Table, columns: Mapping[str, str] | None) -> pd.DataFrame:
         if path.suffix in (".parquet", ".pq"):
             return pd.read_parquet(path)
         header = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
-        identifiers = [c for c in header if c == (columns or {}).get(STATION) or c.strip().lower() in ROLE_NAMES[STATION]]
+        identifiers = [
+            c for c in header if c == (columns or {}).get(STATION) or c.strip().lower() in ROLE_NAMES[STATION]
+        ]
         return pd.read_csv(path, dtype=dict.fromkeys(identifiers, "str"), encoding="utf-8-sig", low_memory=False)
     except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise SchemaError(f"cannot be read as a table ({error}); expected CSV or Parquet", subject=str(table)) from error
+        raise SchemaError(
+            f"cannot be read as a table ({error}); expected CSV or Parquet", subject=str(table)
+        ) from error
 
 
 def _rename(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject: str) -> pd.DataFrame:
@@ -138,7 +166,9 @@ def _rename(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject: str
     repeated = renamed.columns[renamed.columns.duplicated()].unique()
     if len(repeated):
         clash = {r: [c for c, n in names.items() if n == r] for r in repeated}
-        raise SchemaError(f"several columns mean the same: {clash}; mend: drop one, or say which with columns=", subject=subject)
+        raise SchemaError(
+            f"several columns mean the same: {clash}; mend: drop one, or say which with columns=", subject=subject
+        )
     return renamed
 
 
@@ -150,10 +180,22 @@ def _no_column(role: str, subject: str, frame: pd.DataFrame) -> str:
     )
 
 
+def _aware_text(stamps: pd.Series) -> bool:
+    """Return whether the stamps are text that all carry an offset (which may change with the clocks)."""
+    if not (pd.api.types.is_object_dtype(stamps) or pd.api.types.is_string_dtype(stamps)):
+        return False
+    return bool(stamps.dropna().astype(str).str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$").all())
+
+
 def _to_utc(stamps: pd.Series, tz: str | None) -> pd.Series:
     """Return naive UTC stamps; refuse to guess a time zone."""
+    if pd.api.types.is_numeric_dtype(stamps):
+        raise SchemaError(
+            f"time is {stamps.dtype}, such as {stamps.iloc[0]}, expected dates; "
+            "mend: pd.to_datetime(table['time'], format='%Y%m%d') or unit='s'"
+        )
     try:
-        times = pd.to_datetime(stamps)
+        times = pd.to_datetime(stamps, utc=True) if _aware_text(stamps) else pd.to_datetime(stamps)
     except (ValueError, TypeError) as error:
         raise SchemaError(f"time cannot be read as dates: {error}") from error
     if times.isna().any():
@@ -163,11 +205,17 @@ def _to_utc(stamps: pd.Series, tz: str | None) -> pd.Series:
     if (times == times.dt.normalize()).all():
         return times.dt.as_unit("s")
     if tz is None:
-        raise SchemaError("time stamps are naive and hourly, so their time zone must be said; mend: tz='UTC' or tz='Asia/Shanghai'")
+        raise SchemaError(
+            "time stamps are naive and hourly, so their time zone must be said; mend: tz='UTC' or tz='Asia/Shanghai'"
+        )
     try:
         return times.dt.tz_localize(tz).dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("s")
-    except (KeyError, ValueError) as error:
-        if "ambiguous" in str(error).lower() or "nonexistent" in str(error).lower() or "cannot infer" in str(error).lower():
+    except (KeyError, ValueError, IndexError) as error:
+        if (
+            "ambiguous" in str(error).lower()
+            or "nonexistent" in str(error).lower()
+            or "cannot infer" in str(error).lower()
+        ):
             raise SchemaError(
                 f"{error}: stamps around a change of clocks cannot be placed; mend: if the network keeps standard time all "
                 "year, tz='Etc/GMT-1' (that is UTC+1)"
@@ -184,11 +232,17 @@ def _places(frame: pd.DataFrame) -> pd.DataFrame:
         places[column] = pd.to_numeric(places[column], errors="coerce")
     twice = places[STATION][places[STATION].duplicated()].unique()
     if len(twice):
-        raise SchemaError(f"duplicate station ids with different coordinates: {', '.join(twice[:5])}", subject="station list")
+        raise SchemaError(
+            f"duplicate station ids with different coordinates: {', '.join(twice[:5])}", subject="station list"
+        )
     return places.set_index(STATION)
 
 
 def _pivot(frame: pd.DataFrame, places: pd.DataFrame) -> xr.Dataset:
+    if frame[STATION].isna().any():
+        raise SchemaError(
+            f"{int(frame[STATION].isna().sum())} rows have no station; mend: table.dropna(subset=['station'])"
+        )
     frame[STATION] = frame[STATION].astype(str)
     twice = frame.duplicated([STATION, TIME])
     if twice.any():
@@ -221,6 +275,8 @@ def _pivot(frame: pd.DataFrame, places: pd.DataFrame) -> xr.Dataset:
 
 def _numeric(column: pd.Series, name: str) -> np.ndarray | None:
     """Return the column as float32 with infinities as NaN; None for text that is no pollutant (wind direction, say)."""
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        return None
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         numbers = pd.to_numeric(column, errors="coerce")
         lost = column.notna() & numbers.isna()
@@ -257,7 +313,9 @@ def _with_units(ds: xr.Dataset, units: str | Mapping[str, str] | None) -> xr.Dat
     if isinstance(units, str):
         known = border.pollutants(ds)
         if len(known) != 1:
-            raise SchemaError(f"units={units!r} for {len(known)} pollutants ({', '.join(known)}); mend: units={{'pm25': {units!r}, ...}}")
+            raise SchemaError(
+                f"units={units!r} for {len(known)} pollutants ({', '.join(known)}); mend: units={{'pm25': {units!r}, ...}}"
+            )
         units = {known[0]: units}
     given = {canonical_name(name): canonical_units(text) for name, text in (units or {}).items()}
     unknown = sorted(set(given) - set(names))

@@ -1,0 +1,1 @@
+"""Measurements. Run as modules: ``python -m benchmarks.accuracy``."""

@@ -1,0 +1,78 @@
+"""``ds.aq``: the signatures of what it calls, and a repr that teaches."""
+
+import inspect
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xaq
+from xaq.accessor import AqAccessor, PlotAccessor
+
+
+def parameters(function):
+    return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()][1:]
+
+
+@pytest.mark.parametrize("name", ["check", "hide", "train", "verify", "reanalyze", "estimate"])
+def test_methods_have_the_signature_of_what_they_call(name):
+    assert parameters(getattr(AqAccessor, name)) == parameters(getattr(xaq, name))
+
+
+@pytest.mark.parametrize("name", ["map", "errors", "series"])
+def test_plot_methods_have_the_signature_of_what_they_call(name):
+    assert parameters(getattr(PlotAccessor, name)) == parameters(getattr(xaq.plot, name))
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in xaq.__all__:
+        assert inspect.getdoc(getattr(xaq, name)), name
+    public = [n for n, f in inspect.getmembers(AqAccessor) if not n.startswith("_")]
+    assert all(inspect.getdoc(getattr(AqAccessor, n)) for n in public)
+
+
+def test_repr_says_what_was_understood_and_what_comes_next():
+    ds = xaq.datasets.load("germany").aq.hide(fraction=0.15, seed=7)
+    for text in (repr(ds.aq), ds.aq._repr_html_()):
+        for part in ("69 (59 visible, 10 hidden)", "step 1D", "PM10, ug m-3", "train(", "reanalyze"):
+            assert part in text.replace("&#x27;", "'")
+
+
+def test_assumed_units_are_said():
+    assert "assumed" in repr(xaq.open_stations(_table(), stations=_places(), tz="UTC").aq)
+
+
+def _table():
+    import pandas as pd
+
+    times = pd.date_range("2020-01-01", periods=3, freq="h")
+    return pd.DataFrame({"station": ["a"] * 3 + ["b"] * 3, "time": [*times, *times], "pm25": np.arange(6.0)})
+
+
+def _places():
+    import pandas as pd
+
+    return pd.DataFrame({"station": ["a", "b"], "lon": [1.0, 2.0], "lat": [3.0, 4.0]})
+
+
+def test_any_dataset_has_the_accessor_and_its_repr_explains():
+    ds = xr.Dataset({"t2m": ("x", [1.0])})
+    assert hasattr(ds, "aq")
+    assert "no lon" in repr(ds.aq)
+    assert "no lon" in ds.aq._repr_html_()
+
+
+def test_repr_computes_nothing():
+    import dask
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("computed")
+
+    with dask.config.set(scheduler=refuse):
+        repr(xaq.datasets.synthetic(n_stations=5, days=2).chunk().aq)
+
+
+def test_visible_and_hidden_are_a_partition():
+    ds = xaq.datasets.synthetic(n_stations=10, days=2).aq.hide(fraction=0.3)
+    assert {*ds.aq.visible.station.values, *ds.aq.hidden.station.values} == {*ds.station.values}
+    assert not {*ds.aq.visible.station.values} & {*ds.aq.hidden.station.values}

@@ -1,0 +1,72 @@
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from xaq import datasets
+from xaq.errors import SchemaError
+from xaq.grid import Grid
+from xaq.stations import conform
+
+
+@pytest.mark.parametrize(
+    ("name", "n_stations", "n_days", "first", "elevation"),
+    [("germany", 69, 365, "2005-01-01", True), ("germany-1998-2009", 70, 4383, "1998-01-01", False)],
+)
+def test_bundled_networks(name, n_stations, n_days, first, elevation):
+    ds = datasets.load(name)
+    assert ds.pm10.shape == (n_stations, n_days)
+    assert ds.pm10.attrs["units"] == "ug m-3"
+    assert "units_note" not in ds.pm10.attrs
+    assert str(ds.time.values[0])[:10] == first
+    assert ("elevation" in ds.coords) == elevation
+    assert 5 < ds.lon.min() < ds.lon.max() < 16
+    assert 47 < ds.lat.min() < ds.lat.max() < 56
+    assert 0 <= ds.pm10.min() < ds.pm10.mean() < 40
+    assert "EEA" in ds.attrs["source"]
+    xr.testing.assert_identical(conform(ds, "pm10"), ds)
+
+
+def test_an_unknown_network_lists_the_known():
+    with pytest.raises(SchemaError, match="germany-1998-2009"):
+        datasets.load("atlantis")
+
+
+def test_synthetic_is_deterministic():
+    one, again, other = (datasets.synthetic(8, days=3, seed=s) for s in (1, 1, 2))
+    xr.testing.assert_identical(one, again)
+    assert not np.allclose(one.pm25, other.pm25, equal_nan=True)
+
+
+@pytest.mark.parametrize("n_stations", [2, 7, 20])
+@pytest.mark.parametrize("step", ["1h", "1D"])
+def test_synthetic_samples_its_truth(n_stations, step):
+    """Also says that the field is the same for any number of stations."""
+    ds = datasets.synthetic(n_stations, days=3, missing=0, noise=0, step=step, seed=4)
+    for i in range(n_stations):
+        cell = Grid([ds.lon.values[i]], [ds.lat.values[i]])
+        truth = datasets.synthetic_truth(cell, ds.time.values, seed=4)
+        np.testing.assert_allclose(ds.pm25[i], truth[:, 0, 0], rtol=1e-5)
+
+
+def test_truth_is_labelled_like_a_cube():
+    grid = Grid.regular(0.5, bounds=(9, 49, 11, 50))
+    truth = datasets.synthetic_truth(grid, pd.date_range("2020-01-01", periods=5, freq="h"))
+    assert truth.dims == ("time", "lat", "lon")
+    assert truth.shape == (5, 2, 4)
+    assert float(truth.min()) >= 0
+    one = datasets.synthetic_truth(Grid(grid.lon[1:2], grid.lat[1:2]), truth.time.values)
+    np.testing.assert_allclose(truth[:, 1:2, 1:2], one)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2, 0.5])
+def test_share_of_missing(missing):
+    ds = datasets.synthetic(40, days=10, missing=missing, seed=0)
+    assert float(ds.pm25.isnull().mean()) == pytest.approx(missing, abs=0.3 * missing)
+
+
+@pytest.mark.parametrize(("step", "n"), [("1h", 72), ("3h", 24), ("1D", 3)])
+def test_synthetic_conforms(step, n):
+    ds = datasets.synthetic(5, days=3, step=step)
+    assert ds.sizes["time"] == n
+    xr.testing.assert_identical(conform(ds, "pm25"), ds)

@@ -1,0 +1,147 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import scatter
+
+from xaq import sphere
+from xaq.errors import XaqError
+from xaq.kriging import Covariance
+from xaq.mappers import CLASSICAL, InverseDistance, Mapper, Nearest, OrdinaryKriging, classical
+
+MAPPERS = [Nearest(), InverseDistance(), OrdinaryKriging(Covariance(60.0, 0.1, 100.0))]
+TARGETS = scatter(30, seed=9, width=3.0)
+each = pytest.mark.parametrize("mapper", MAPPERS, ids=lambda m: m.name)
+
+
+def estimate(mapper, observations, lon=TARGETS[0], lat=TARGETS[1], level=0.9):
+    return mapper.estimate(mapper.prepare(observations, observations.times), lon, lat, level)
+
+
+@each
+def test_honours_the_contract(mapper, observations):
+    assert isinstance(mapper, Mapper)
+    got = estimate(mapper, observations)
+    assert got.value.shape == (30, 6)
+    assert got.value.dtype == np.float32
+    assert np.isfinite(got.value).all()
+    assert (got.lower is not None) == (got.upper is not None) == mapper.has_interval
+
+
+@each
+def test_a_constant_network_gives_a_constant_field(mapper, observations):
+    level = np.where(np.isfinite(observations.values), np.float32(17), np.float32(np.nan))
+    np.testing.assert_allclose(estimate(mapper, replace(observations, values=level)).value, 17, rtol=1e-5)
+
+
+@each
+def test_a_silent_network_is_nan_at_that_step_only(mapper, observations):
+    full = estimate(mapper, observations).value
+    values = observations.values.copy()
+    values[:, 2] = np.nan
+    got = estimate(mapper, replace(observations, values=values)).value
+    assert np.isnan(got[:, 2]).all()
+    np.testing.assert_array_equal(np.delete(got, 2, 1), np.delete(full, 2, 1))
+
+
+@each
+def test_a_silent_station_has_no_influence(mapper, observations):
+    values = observations.values.copy()
+    values[4] = np.nan
+    with_it = replace(observations, values=values)
+    keep = np.delete(np.arange(12), 4)
+    mapper = mapper if mapper.name == "nearest" else replace(mapper, k=12)
+    without = replace(observations, values=values[keep], lon=observations.lon[keep], lat=observations.lat[keep])
+    np.testing.assert_allclose(estimate(mapper, with_it).value, estimate(mapper, without).value, rtol=1e-5)
+
+
+@each
+def test_a_silent_neighbourhood_makes_no_hole_while_others_report(mapper, observations):
+    values = np.full_like(observations.values, np.nan)
+    far = int(np.argmax(sphere.distance_km(observations.lon, observations.lat, 115.4, 38.9)))
+    values[far] = 33.0
+    mapper = mapper if mapper.name == "nearest" else replace(mapper, k=3)
+    np.testing.assert_allclose(estimate(mapper, replace(observations, values=values)).value, 33.0, rtol=1e-5)
+
+
+@each
+def test_station_order_does_not_matter(mapper, observations):
+    order = np.random.default_rng(0).permutation(12)
+    other = replace(
+        observations, values=observations.values[order], lon=observations.lon[order], lat=observations.lat[order]
+    )
+    np.testing.assert_allclose(estimate(mapper, other).value, estimate(mapper, observations).value, rtol=1e-5)
+
+
+@each
+def test_whole_turns_of_longitude_do_not_matter(mapper, observations):
+    turned = replace(observations, lon=observations.lon - 360)
+    np.testing.assert_allclose(estimate(mapper, turned).value, estimate(mapper, observations).value, rtol=1e-4)
+
+
+@each
+def test_targets_are_independent_of_each_other(mapper, observations):
+    together = estimate(mapper, observations).value
+    alone = estimate(mapper, observations, TARGETS[0][7:8], TARGETS[1][7:8]).value
+    np.testing.assert_allclose(together[7:8], alone, rtol=1e-5)
+
+
+@each
+def test_a_target_on_a_station_that_reports(mapper, observations):
+    if isinstance(mapper, OrdinaryKriging):
+        mapper = replace(mapper, covariance=Covariance(60.0, 1e-8, 100.0))
+    got = estimate(mapper, observations, observations.lon, observations.lat).value
+    seen = np.isfinite(observations.values)
+    np.testing.assert_allclose(got[seen], observations.values[seen], rtol=1e-3)
+
+
+def test_nearest_walks_to_the_nearest_that_reports(observations):
+    got = estimate(Nearest(), observations).value
+    distance = sphere.distance_km(observations.lon, observations.lat, TARGETS[0][:, None], TARGETS[1][:, None])
+    for t in range(6):
+        reach = np.where(np.isfinite(observations.values[:, t]), distance, np.inf)
+        np.testing.assert_array_equal(got[:, t], observations.values[reach.argmin(axis=1), t])
+
+
+@pytest.mark.parametrize(("power", "k"), [(2.0, 8), (1.0, 3), (3.0, 99), (2.0, 1)])
+def test_idw_equals_the_renormalised_formula(power, k, observations):
+    got = estimate(InverseDistance(power, k), observations).value
+    distance = sphere.distance_km(observations.lon, observations.lat, TARGETS[0][:, None], TARGETS[1][:, None])
+    for i, row in enumerate(distance):
+        for t in range(6):
+            seen = np.isfinite(observations.values[:, t])
+            near = np.intersect1d(np.argsort(row)[:k], np.flatnonzero(seen))
+            near = near if len(near) else np.flatnonzero(seen)
+            weights = row[near] ** -power
+            assert got[i, t] == pytest.approx((weights * observations.values[near, t]).sum() / weights.sum(), rel=1e-4)
+
+
+def test_kriging_interval_widens_with_level_and_with_distance(observations):
+    mapper = MAPPERS[2]
+    narrow, wide = (estimate(mapper, observations, level=level) for level in (0.5, 0.95))
+    assert ((wide.upper - wide.lower) > (narrow.upper - narrow.lower)).all()
+    np.testing.assert_allclose((wide.upper + wide.lower) / 2, wide.value, rtol=1e-3)
+    near_far = estimate(mapper, observations, observations.lon[0] + np.array([0.001, 8.0]), observations.lat[[0, 0]])
+    assert (np.diff(near_far.upper - near_far.lower, axis=0) > 0).all()
+
+
+def test_at_gives_nan_outside_the_record_and_keeps_order(observations):
+    hour = np.timedelta64(3600, "s")
+    times = observations.times[[0, 5, 2]]
+    np.testing.assert_array_equal(observations.at(times), observations.values[:, [0, 5, 2]])
+    outside = observations.times[[0, 5]] + np.array([-1, 1]) * hour
+    assert np.isnan(observations.at(outside)).all()
+    assert np.isnan(observations.at(observations.times[:2] + hour // 2)).all()
+    np.testing.assert_array_equal(observations.at(times.astype("datetime64[ns]")), observations.at(times))
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_classical_by_name(name, observations):
+    mapper = classical(name, observations)
+    assert mapper.name == name
+    assert isinstance(mapper, Mapper)
+
+
+def test_an_unknown_name_is_refused(observations):
+    with pytest.raises(XaqError, match="kirging"):
+        classical("kirging", observations)

@@ -1,0 +1,321 @@
+"""The cube: lazy, independent of its chunks, equal to estimates at points, honest about where it knows nothing."""
+
+import json
+import os
+import subprocess
+import sys
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xaq
+from xaq.errors import GridError, ModelError, SchemaError, StoreError, XaqWarning
+from xaq.nn.aqnet import AQNetConfig
+
+GRID = xaq.Grid.regular(0.25, bounds=(9.0, 49.5, 11.0, 50.5))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return xaq.datasets.synthetic(n_stations=20, days=6, missing=0.1, seed=4).aq.hide(fraction=0.2, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model(network):
+    return network.aq.train("pm25", config=AQNetConfig(hidden=8, heads=2, k=8), max_epochs=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def cube(network, model):
+    return network.aq.reanalyze(model, grid=GRID).compute()
+
+
+def refuse(*args, **kwargs):
+    raise AssertionError("computed")
+
+
+class Counting:
+    """A synchronous scheduler that counts the blocks it computes."""
+
+    def __init__(self):
+        self.blocks = 0
+
+    def __call__(self, graph, keys, **kwargs):
+        graph = dict(graph.__dask_graph__())
+        self.blocks += sum("xaq-block" in str(key) for key in graph)
+        return dask.get(graph, keys, **kwargs)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["numpy", "dask"])
+def test_without_a_store_nothing_is_computed(network, model, chunked):
+    ds = network.chunk({"time": 24}) if chunked else network
+    with dask.config.set(scheduler=refuse):
+        lazy = ds.aq.reanalyze(model, grid=GRID)
+        ds.aq.estimate(model, lon=[10.0], lat=[50.0])
+    assert lazy.pm25.chunks is not None
+
+
+def test_one_time_computes_one_block(network, model, cube):
+    lazy = network.aq.reanalyze(model, grid=GRID, chunks={"time": 24})
+    counting = Counting()
+    with dask.config.set(scheduler=counting):
+        one = lazy[["pm25"]].isel(time=0).compute()
+    assert counting.blocks == 1
+    np.testing.assert_allclose(one.pm25, cube.pm25[0], rtol=1e-5)
+
+
+@settings(max_examples=8)
+@given(time=st.integers(1, 150), lat=st.integers(1, 5), lon=st.integers(1, 9))
+def test_chunks_do_not_change_values(network, model, cube, time, lat, lon):
+    other = network.aq.reanalyze(model, grid=GRID, chunks={"time": time, "lat": lat, "lon": lon}).compute()
+    xr.testing.assert_allclose(other, cube, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["nearest", "idw", "kriging"])
+def test_chunks_do_not_change_classical_values(network, method):
+    whole = network.aq.reanalyze(method, grid=GRID).compute()
+    other = network.aq.reanalyze(method, grid=GRID, chunks={"time": 7, "lat": 2, "lon": 3}).compute()
+    xr.testing.assert_allclose(other, whole, rtol=1e-5)
+
+
+def test_lazy_station_data_give_the_same_cube(network, model, cube):
+    other = network.chunk({"time": 50, "station": 7}).aq.reanalyze(model, grid=GRID).compute()
+    xr.testing.assert_allclose(other, cube, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["model", "kriging", "idw"])
+def test_a_cell_equals_the_estimate_at_its_centre(network, model, method):
+    mapper = model if method == "model" else method
+    made = network.aq.reanalyze(mapper, grid=GRID).compute()
+    points = network.aq.estimate(mapper, lon=made.lon.values[[0, 3, 7]], lat=made.lat.values[[0, 2, 3]]).compute()
+    for i, (y, x) in enumerate([(0, 0), (2, 3), (3, 7)]):
+        for name in made.data_vars.keys() & points.data_vars.keys() - {"stations_reporting"}:
+            cell = made[name].isel(lat=y, lon=x)
+            np.testing.assert_allclose(points[name].isel(point=i), cell, rtol=1e-4, err_msg=str(name))
+
+
+def test_a_period_equals_that_part_of_the_whole(network, model, cube):
+    part = network.aq.reanalyze(model, grid=GRID, time=slice("2020-01-03T05", "2020-01-03T09")).compute()
+    assert part.sizes["time"] == 5
+    np.testing.assert_allclose(part.pm25, cube.pm25.sel(time=part.time), rtol=1e-4)
+
+
+def test_hidden_stations_have_no_influence(network, model, cube):
+    poisoned = network.copy(deep=True)
+    poisoned.pm25[network.hidden.values] = 1e9
+    xr.testing.assert_equal(poisoned.aq.reanalyze(model, grid=GRID).compute().drop_attrs(), cube.drop_attrs())
+
+
+def test_values_are_never_negative_and_bounds_enclose_them(cube):
+    assert (cube.pm25_lower >= 0).all()
+    assert (cube.pm25 >= cube.pm25_lower - 1e-4).all()
+    assert (cube.pm25 <= cube.pm25_upper + 1e-4).all()
+
+
+def test_negative_observations_do_not_make_negative_cells(network):
+    below = network.assign(pm25=(network.pm25 * 0 - 5).assign_attrs(network.pm25.attrs))
+    assert (below.aq.reanalyze("kriging", grid=0.5).compute().pm25 == 0).all()
+
+
+def test_a_constant_network_gives_a_constant_cube(network, model):
+    constant = network.assign(pm25=(network.pm25 * 0 + 7).assign_attrs(network.pm25.attrs))
+    for method in ("nearest", "idw", "kriging"):
+        np.testing.assert_allclose(constant.aq.reanalyze(method, grid=0.5).compute().pm25, 7, rtol=1e-5)
+
+
+def test_station_order_does_not_matter(network, model, cube):
+    shuffled = network.isel(station=np.random.default_rng(0).permutation(network.sizes["station"]))
+    xr.testing.assert_allclose(
+        shuffled.aq.reanalyze(model, grid=GRID).compute().drop_attrs(), cube.drop_attrs(), rtol=1e-3
+    )
+
+
+def test_steps_without_any_report_are_nan_and_counted(network, model):
+    silent = network.copy(deep=True)
+    silent.pm25[:, 30] = np.nan
+    with pytest.warns(XaqWarning, match="1 of 144 steps"):
+        made = silent.aq.reanalyze(model, grid=0.5)
+    made = made.compute()
+    assert made.stations_reporting[30] == 0
+    assert np.isnan(made.pm25[30]).all()
+    assert np.isfinite(made.pm25.drop_isel(time=30)).all()
+
+
+def test_far_cells_are_marked_unsupported(network):
+    wide = network.aq.reanalyze("idw", grid=xaq.Grid.regular(1.0, bounds=(0, 45, 20, 55))).compute()
+    limit = json.loads(wide.attrs["xaq_provenance"])["max_distance_km"]
+    np.testing.assert_array_equal(wide.supported, wide.nearest_station <= limit)
+    assert 0 < int(wide.supported.sum()) < wide.supported.size
+
+
+def test_longitudes_may_count_from_zero(network):
+    east = network.aq.reanalyze("kriging", grid=0.5).compute()
+    grid = xaq.Grid(east.lon.values + 360, east.lat.values)
+    np.testing.assert_allclose(network.aq.reanalyze("kriging", grid=grid).compute().pm25, east.pm25, rtol=1e-4)
+
+
+def test_cf_crs_bounds_and_certificate(cube, network, model):
+    assert cube.pm25.attrs["standard_name"] == "mass_concentration_of_pm2p5_ambient_aerosol_particles_in_air"
+    assert cube.pm25.attrs["units"] == "ug m-3"
+    assert cube.rio.crs.to_epsg() == 4326
+    assert cube.rio.x_dim == "lon"
+    np.testing.assert_allclose(np.diff(cube.lon_bnds), 0.25)
+    assert (cube.time_bnds[:, 1] - cube.time_bnds[:, 0] == np.timedelta64(1, "h")).all()
+    provenance = json.loads(cube.attrs["xaq_provenance"])
+    assert provenance["model_hash"] == model.hash
+    assert [row["method"] for row in provenance["certificate"]] == ["AQ-Net", "kriging", "idw", "nearest"]
+
+
+def test_points_keep_their_own_dimension(network):
+    cohort = xr.DataArray([10.0, 10.5], dims="person", coords={"person": ["ann", "bob"]})
+    made = network.aq.estimate("idw", lon=cohort, lat=[50.0, 50.2])
+    assert made.pm25.dims == ("time", "person")
+    assert list(made.person.values) == ["ann", "bob"]
+
+
+# -- the store -----------------------------------------------------------------------------------------------------
+
+
+def tree(path):
+    """Return every file of a store with its bytes."""
+    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+def test_a_store_holds_the_lazy_cube(network, model, cube, tmp_path):
+    stored = network.aq.reanalyze(
+        model, grid=GRID, store=tmp_path / "c.zarr", chunks={"time": 48, "lon": 5}, progress=False
+    )
+    for name in cube.data_vars:
+        np.testing.assert_allclose(stored[name], cube[name], rtol=1e-4)
+    assert stored.pm25.attrs["units"] == "ug m-3"
+    assert stored.rio.crs.to_epsg() == 4326
+    assert {"time_bnds", "lat_bnds", "lon_bnds", "spatial_ref"} <= set(stored.coords)
+
+
+_KILLED = """
+import os, sys, xaq
+from xaq import store
+count, limit = 0, int(sys.argv[2])
+check = store._check_block
+def dying(*args):
+    global count
+    count += 1
+    if count > limit:
+        os.kill(os.getpid(), 9)
+    check(*args)
+store._check_block = dying
+ds = xaq.datasets.synthetic(n_stations=20, days=6, missing=0.1, seed=4).aq.hide(fraction=0.2, seed=1)
+grid = xaq.Grid.regular(0.25, bounds=(9.0, 49.5, 11.0, 50.5))
+ds.aq.reanalyze("kriging", grid=grid, store=sys.argv[1], chunks={"time": 24, "lon": 4}, progress=False)
+"""
+
+
+def test_a_killed_write_resumes_to_the_same_bytes(network, tmp_path):
+    options = {"grid": GRID, "chunks": {"time": 24, "lon": 4}, "progress": False}
+    network.aq.reanalyze("kriging", store=tmp_path / "whole.zarr", **options)
+    cut = tmp_path / "cut.zarr"
+    for limit in (3, 4):
+        run = subprocess.run([sys.executable, "-c", _KILLED, str(cut), str(limit)], env=os.environ, check=False)
+        assert run.returncode == -9
+    with pytest.raises(StoreError, match=r"unfinished: 7 of 12"):
+        xaq.open_cube(cut)
+    network.aq.reanalyze("kriging", store=cut, **options)
+    assert tree(cut) == tree(tmp_path / "whole.zarr")
+
+
+def test_a_store_of_another_cube_is_refused_and_left_alone(network, tmp_path):
+    path = tmp_path / "c.zarr"
+    network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
+    before = tree(path)
+    for change in ({"mapper": "kriging"}, {"grid": 0.4}, {"time": "2020-01-02"}, {"level": 0.5}):
+        with pytest.raises(StoreError, match="another cube"):
+            network.aq.reanalyze(
+                change.pop("mapper", "idw"), **{"grid": 0.5, "store": path, "progress": False, **change}
+            )
+    corrected = network.copy(deep=True)
+    corrected.pm25[~network.hidden.values] += 1
+    with pytest.raises(StoreError, match="observations"):
+        corrected.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
+    assert tree(path) == before
+    replaced = network.aq.reanalyze("idw", grid=0.4, store=path, overwrite=True, progress=False)
+    assert replaced.sizes["lon"] != 0
+    assert tree(path) != before
+
+
+def test_a_finished_store_is_only_reopened(network, tmp_path):
+    path = tmp_path / "c.zarr"
+    network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
+    stamps = {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
+    network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
+    assert stamps == {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
+
+
+def test_something_else_at_the_path_is_never_touched(network, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    for overwrite in (False, True):
+        with pytest.raises(StoreError, match="no cube of xaq's"):
+            network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "mine", overwrite=overwrite, progress=False)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
+    with pytest.raises(StoreError, match="no such folder"):
+        network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "a" / "b.zarr", progress=False)
+
+
+def test_any_tool_opens_the_store(network, tmp_path):
+    path = tmp_path / "c.zarr"
+    network.aq.reanalyze("kriging", grid=0.5, store=path, progress=False)
+    code = (
+        "import sys, json, warnings; warnings.simplefilter('error'); sys.modules['xaq'] = None\n"
+        "import xarray as xr\n"
+        "ds = xr.open_zarr(sys.argv[1])\n"
+        "assert ds.pm25.attrs['units'] == 'ug m-3' and ds.pm25.attrs['grid_mapping'] == 'spatial_ref'\n"
+        "assert 'WGS 84' in ds.spatial_ref.attrs['crs_wkt'] and 'standard_name' in ds.pm25.attrs\n"
+        "assert json.loads(ds.attrs['xaq_provenance'])['method'] == 'kriging'\n"
+        "assert bool(ds.pm25.notnull().all()) and ds.supported.dtype == bool\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+
+# -- bad input -----------------------------------------------------------------------------------------------------
+
+
+def test_bad_requests_end_in_clear_errors_and_nothing_half_written(network, model, tmp_path):
+    path = tmp_path / "never.zarr"
+    daily = network.resample(time="1D").mean(keep_attrs=True)
+    gas = network.rename(pm25="o3").assign_attrs(network.attrs)
+    other_units = network.assign(pm25=network.pm25.assign_attrs(units="mg m-3"))
+    cases = [
+        (network, model, {"grid": xaq.Grid.regular(1, bounds=(100, 0, 110, 5))}, GridError, "km from the nearest"),
+        (daily, model, {}, ModelError, "step of 1h, the dataset 1D"),
+        (gas, model, {"target": "o3"}, ModelError, "trained for 'pm25', asked for 'o3'"),
+        (gas, model, {}, SchemaError, "no variable 'pm25'"),
+        (other_units, model, {}, ModelError, "mg m-3"),
+        (network, "krigging", {}, ModelError, "no method 'krigging'"),
+        (network, 3, {}, ModelError, "got int"),
+        (network, model, {"time": "2031"}, SchemaError, "no step of the dataset"),
+        (network, model, {"time": "yesterday-ish"}, SchemaError, "not a period"),
+        (network, model, {"init": "2020-01-03"}, ModelError, "forecast models"),
+        (network, model, {"level": 90}, SchemaError, "between 0 and 1"),
+        (network, model, {"grid": -1}, GridError, "spacing"),
+        (network, model, {"chunks": {"x": 3}}, SchemaError, "expected time, lat, lon"),
+        (network.drop_vars("lon"), model, {}, SchemaError, "no lon"),
+        (network.assign_coords(lon=network.lat, lat=network.lon + 90), model, {}, SchemaError, "swapped"),
+        (network.isel(time=[0, 1, 5]), model, {}, SchemaError, "irregular"),
+        (network.isel(station=[0, 0, 1]), model, {}, SchemaError, "duplicate station ids"),
+    ]
+    for ds, mapper, options, error, message in cases:
+        with pytest.raises(error, match=message):
+            ds.aq.reanalyze(mapper, **{"grid": 0.5, "store": path, "progress": False, **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_single_time_and_a_day_may_be_asked_for(network):
+    assert network.aq.reanalyze("idw", grid=0.5, time="2020-01-02").sizes["time"] == 24
+    assert network.aq.reanalyze("idw", grid=0.5, time="2020-01-02T05").sizes["time"] == 1
+    assert network.aq.reanalyze("idw", grid=0.5, time=pd.Timestamp("2020-01-02T05")).sizes["time"] == 1
+    assert network.aq.reanalyze("idw", grid=0.5, time=("2020-01-02", "2020-01-03")).sizes["time"] == 48

@@ -1,0 +1,215 @@
+"""Training: no leakage, reproducible, resumable, never worse than its start by its own measure."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import xaq
+from xaq import stations as border
+from xaq.errors import ModelError, SchemaError, XaqWarning
+from xaq.lightning_run import SafetensorsCheckpoint
+from xaq.mappers import OrdinaryKriging
+from xaq.nn.aqnet import AQNetConfig
+from xaq.training import prepare_data
+
+SMALL = AQNetConfig(hidden=16, n_features=4, days_before=1, days_after=1, k=8)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return xaq.datasets.synthetic(n_stations=24, days=14, seed=3).aq.hide(fraction=0.2, seed=1)
+
+
+def train(ds, **options):
+    return ds.aq.train("pm25", **{"config": SMALL, "max_epochs": 2, "progress": False, **options})
+
+
+@pytest.fixture(scope="module")
+def model(network):
+    return train(network)
+
+
+def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(network):
+    """The principle of the house: it starts as the best classical method (here on the linear scale)."""
+    complete = xaq.datasets.synthetic(n_stations=24, days=6, missing=0.0, seed=3).aq.hide(fraction=0.2, seed=1)
+    untrained = train(complete, max_epochs=0)
+    recipe = dataclasses.replace(untrained.recipe, gate=0.0)
+    network = xaq.Model(
+        type(untrained.network)(recipe.config, range_km=recipe.covariance.range_km, nugget=recipe.covariance.nugget),
+        recipe,
+    )
+    kriging = OrdinaryKriging(recipe.covariance, recipe.config.k)
+    hidden = complete.aq.hidden
+    ours = complete.aq.estimate(network, lon=hidden.lon, lat=hidden.lat).pm25
+    theirs = complete.aq.estimate(kriging, lon=hidden.lon, lat=hidden.lat, target="pm25").pm25
+    np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=1e-3)
+
+
+def test_untrained_analysis_is_close_to_exact_kriging_with_gaps(network):
+    untrained = train(network, max_epochs=0)
+    recipe = dataclasses.replace(untrained.recipe, gate=0.0)
+    start = xaq.Model(
+        type(untrained.network)(recipe.config, range_km=recipe.covariance.range_km, nugget=recipe.covariance.nugget),
+        recipe,
+    )
+    table = network.aq.verify(start, baselines=[])
+    exact = network.aq.verify(OrdinaryKriging(recipe.covariance, recipe.config.k), target="pm25", baselines=[])
+    assert table.mae.iloc[0] == pytest.approx(exact.mae.iloc[0], rel=0.02)
+
+
+def test_hidden_stations_leave_no_trace(network, model):
+    """Hidden stations set to 1e9: scaler, covariance, weights and calibration are bit-identical."""
+    poisoned = network.copy(deep=True)
+    poisoned.pm25[border.hidden_mask(network)] = 1e9
+    other = train(poisoned)
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, other.network.state_dict()[name]), name
+    for part in ("scaler", "covariance", "climatology", "interval", "gate"):
+        assert getattr(model.recipe, part) == getattr(other.recipe, part), part
+
+
+def test_the_period_after_training_leaves_no_trace(network):
+    period = slice("2020-01-01", "2020-01-09")
+    poisoned = network.copy(deep=True)
+    poisoned.pm25[:, 24 * 9 :] = 1e9
+    first, second = train(network, time=period, max_epochs=1), train(poisoned, time=period, max_epochs=1)
+    assert first.hash == second.hash
+
+
+def test_validation_stations_are_no_neighbours_in_training_folds(network, model):
+    visible = border.conform(network).aq.visible
+    data = prepare_data(border.observations(visible, "pm25"), model.recipe)
+    validation = set(data.folds[0].targets.tolist())
+    targets = [set(f.targets.tolist()) for f in data.folds]
+    assert set.union(*targets) == set(range(visible.sizes["station"]))
+    for fold in data.folds[1:]:
+        assert not validation & (set(fold.neighbours.flatten().tolist()) | set(fold.targets.tolist()))
+        assert not set(fold.targets.tolist()) & set(fold.neighbours.flatten().tolist())
+        assert torch.isnan(fold.values[fold.targets]).all()
+
+
+def test_same_seed_same_model(network, model):
+    assert train(network).hash == model.hash
+
+
+def test_global_random_state_is_left_alone(network):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(network, max_epochs=0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_helps_or_keeps_its_start(model):
+    assert model.recipe.training["score"] <= 1.0
+
+
+def test_a_run_resumes_where_it_stopped(network, tmp_path):
+    straight = train(network, max_epochs=3, checkpoint=tmp_path / "a")
+    train(network, max_epochs=1, checkpoint=tmp_path / "b")
+    resumed = train(network, max_epochs=3, checkpoint=tmp_path / "b")
+    for name, tensor in straight.network.state_dict().items():
+        torch.testing.assert_close(tensor, resumed.network.state_dict()[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_checkpoint_of_another_run_is_refused(network, tmp_path):
+    train(network, max_epochs=1, checkpoint=tmp_path / "run")
+    with pytest.raises(ModelError, match="another run"):
+        train(network, max_epochs=1, seed=1, checkpoint=tmp_path / "run")
+
+
+def test_checkpoints_hold_no_pickle(network, tmp_path):
+    train(network, max_epochs=1, checkpoint=tmp_path)
+    files = sorted(p.name for p in tmp_path.iterdir())
+    assert files == ["best.ckpt", "last.ckpt", "run.json"]
+    restored = SafetensorsCheckpoint().load_checkpoint(tmp_path / "last.ckpt")
+    assert restored["global_step"] > 0
+    json.loads((tmp_path / "run.json").read_text())
+
+
+def test_too_few_places_and_odd_requests_end_in_clear_errors(network):
+    three = network.drop_vars("hidden").isel(station=[0, 1, 2])
+    with pytest.raises(SchemaError, match="at least 4"):
+        three.aq.train("pm25", progress=False)
+    with pytest.raises(SchemaError, match="covariate 'wind'"):
+        train(network, covariates=["wind"])
+    with pytest.raises(ModelError, match="steps per day"):
+        network.aq.train("pm25", config=AQNetConfig(steps_per_day=1, patch=1), progress=False)
+    with pytest.raises(ModelError, match="config is for task"):
+        network.aq.train("pm25", task="forecast", config=SMALL, progress=False)
+
+
+def test_fewer_stations_than_k_works_and_says_so(network):
+    with pytest.warns(XaqWarning, match="k lowered"):
+        model = network.aq.train("pm25", config=dataclasses.replace(SMALL, k=30), max_epochs=1, progress=False)
+    assert model.recipe.config.k == 18
+
+
+def test_a_silent_station_is_left_out_and_named(network):
+    silent = network.copy(deep=True)
+    first = int(np.flatnonzero(~border.hidden_mask(network))[0])
+    silent.pm25[first] = np.nan
+    with pytest.warns(XaqWarning, match=str(silent.station.values[first])):
+        model = train(silent, max_epochs=0)
+    assert str(silent.station.values[first]) not in model.recipe.visible
+
+
+def test_covariates_reach_the_network_and_are_needed_later(network):
+    richer = network.assign(wind=network.pm25 * 0.1)
+    model = train(richer, covariates=["wind"], max_epochs=1)
+    assert model.recipe.covariates == ("wind",)
+    with pytest.raises(ModelError, match="wind"):
+        network.aq.reanalyze(model, grid=0.5)
+    read = [
+        border.observations(ds.aq.visible, "pm25", covariates=["wind"])
+        for ds in (richer, richer.assign(wind=richer.wind * 5))
+    ]
+    times = network.time.values[:24]
+    one, other = (model.prepare(observations, times).side.features for observations in read)
+    assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("step", ["3h", "1D"])
+def test_other_regular_steps_train(step):
+    ds = xaq.datasets.synthetic(n_stations=16, days=40, step=step, seed=2)
+    model = ds.aq.train("pm25", max_epochs=1, progress=False)
+    cube = ds.aq.reanalyze(model, grid=0.5, time=slice("2020-01-03", "2020-01-05")).compute()
+    assert np.isfinite(cube.pm25).all()
+
+
+def test_forecast_trains_and_estimates_beyond_the_record():
+    ds = xaq.datasets.synthetic(n_stations=16, days=60, seed=2).aq.hide(fraction=0.2, seed=0)
+    config = AQNetConfig(task="forecast", days_before=4, days_after=0, target_days=2, hidden=16, k=8)
+    model = ds.aq.train("pm25", task="forecast", config=config, max_epochs=2, progress=False)
+    cube = ds.aq.reanalyze(model, grid=0.5).compute()
+    assert cube.time.values[0] == ds.time.values[-1] + np.timedelta64(1, "h")
+    assert cube.sizes["time"] == 48
+    assert np.isfinite(cube.pm25).all()
+    assert (cube.pm25_lower <= cube.pm25_upper).all()
+    table = ds.aq.verify(model, time=slice("2020-02-20", None))
+    assert set(table.index.get_level_values("stations")) == {"visible", "hidden"}
+    assert set(table.index.get_level_values("method")) == {"AQ-Net", "persistence", "climatology"}
+    assert np.isfinite(table[["mae", "rmse"]]).all(axis=None)
+
+
+def test_a_forecast_never_reads_past_its_init_time():
+    ds = xaq.datasets.synthetic(n_stations=16, days=40, seed=2)
+    config = AQNetConfig(task="forecast", days_before=4, days_after=0, target_days=2, hidden=16, k=8)
+    model = ds.aq.train("pm25", task="forecast", config=config, max_epochs=0, progress=False)
+    future = ds.copy(deep=True)
+    future.pm25[:, 24 * 30 + 1 :] = 1e9
+    init = ds.time.values[24 * 30]
+    spot = {"lon": [10.0], "lat": [50.0], "init": init}
+    xr.testing.assert_equal(ds.aq.estimate(model, **spot).compute(), future.aq.estimate(model, **spot).compute())
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_trains_on_cuda_in_half_precision(network):
+    model = train(network, device="cuda")
+    assert model.device.type == "cuda"
+    assert np.isfinite(network.aq.verify(model).mae).all()

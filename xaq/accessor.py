@@ -1,0 +1,253 @@
+"""``ds.aq``: every method is one call downstairs. The accessor keeps no state but the dataset it was made from."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from . import reanalysis, verify
+from . import stations as border
+from .errors import SchemaError
+from .grid import Grid
+from .mappers import Mapper
+
+if TYPE_CHECKING:
+    from cartopy.mpl.geoaxes import GeoAxes
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+    from .model import Model
+    from .nn.aqnet import AQNetConfig, Task
+    from .plot.basemap import Lines
+
+_NEXT = "hide(fraction=0.15) -> train({!r}) -> verify(model) -> reanalyze(model, grid=0.1, store='cube.zarr') -> plot.map(cube)"
+
+
+@xr.register_dataset_accessor("aq")
+class AqAccessor:
+    """Air-quality verbs on a station dataset.
+
+    ``ds.aq`` shows what xaq understood of the dataset; each method is documented where it is implemented.
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    # -- stations ------------------------------------------------------------------------------------------------
+
+    def check(self) -> pd.DataFrame:
+        """Report problems of form and of values as a table. See :func:`xaq.check`."""
+        return border.check(self._ds)
+
+    def hide(
+        self,
+        stations: Sequence[str] | None = None,
+        *,
+        fraction: float | None = None,
+        blocks: int | None = None,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Hide stations for verification: a list, a random fraction, or blocks. See :func:`xaq.hide`."""
+        return border.hide(self._ds, stations, fraction=fraction, blocks=blocks, seed=seed)
+
+    @property
+    def visible(self) -> xr.Dataset:
+        """The visible stations (lazy)."""
+        ds = border.conform(self._ds)
+        return ds.isel(station=np.flatnonzero(~border.hidden_mask(ds)))
+
+    @property
+    def hidden(self) -> xr.Dataset:
+        """The hidden stations (lazy)."""
+        ds = border.conform(self._ds)
+        return ds.isel(station=np.flatnonzero(border.hidden_mask(ds)))
+
+    # -- model ---------------------------------------------------------------------------------------------------
+
+    def train(
+        self,
+        target: str | None = None,
+        *,
+        task: Task = "analysis",
+        time: border.Period = None,
+        covariates: Sequence[str] = (),
+        config: AQNetConfig | None = None,
+        max_epochs: int = 40,
+        patience: int = 6,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        checkpoint: str | Path | None = None,
+        progress: bool = True,
+    ) -> Model:
+        """Train AQ-Net on the visible stations. See :func:`xaq.train`."""
+        from .training import train
+
+        return train(
+            self._ds, target, task=task, time=time, covariates=covariates, config=config, max_epochs=max_epochs,
+            patience=patience, seed=seed, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
+        )  # fmt: skip
+
+    def verify(
+        self,
+        model: Mapper | str,
+        *,
+        target: str | None = None,
+        time: border.Period = None,
+        baselines: Sequence[str] = ("kriging", "idw", "nearest"),
+        level: float = 0.9,
+        by: str | None = None,
+    ) -> pd.DataFrame:
+        """Score a model at the hidden stations, beside classical methods. See :func:`xaq.verify`."""
+        return verify.verify(self._ds, model, target=target, time=time, baselines=baselines, level=level, by=by)
+
+    # -- estimates -----------------------------------------------------------------------------------------------
+
+    def reanalyze(
+        self,
+        mapper: Mapper | str,
+        *,
+        target: str | None = None,
+        grid: Grid | float | xr.Dataset | xr.DataArray = 0.1,
+        time: border.Period = None,
+        init: str | np.datetime64 | pd.Timestamp | None = None,
+        store: str | os.PathLike | None = None,
+        level: float = 0.9,
+        max_distance: float | None = None,
+        chunks: dict[str, int] | None = None,
+        overwrite: bool = False,
+        progress: bool = True,
+    ) -> xr.Dataset:
+        """Estimate the target everywhere on a grid: a lazy cube, or a Zarr store. See :func:`xaq.reanalyze`."""
+        return reanalysis.reanalyze(
+            self._ds, mapper, target=target, grid=grid, time=time, init=init, store=store, level=level,
+            max_distance=max_distance, chunks=chunks, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+
+    def estimate(
+        self,
+        mapper: Mapper | str,
+        *,
+        lon: ArrayLike,
+        lat: ArrayLike,
+        target: str | None = None,
+        time: border.Period = None,
+        init: str | np.datetime64 | pd.Timestamp | None = None,
+        level: float = 0.9,
+        max_distance: float | None = None,
+    ) -> xr.Dataset:
+        """Estimate the target at points. See :func:`xaq.estimate`."""
+        return reanalysis.estimate(
+            self._ds,
+            mapper,
+            lon=lon,
+            lat=lat,
+            target=target,
+            time=time,
+            init=init,
+            level=level,
+            max_distance=max_distance,
+        )
+
+    @property
+    def plot(self) -> PlotAccessor:
+        """Maps and series: ``plot.map(cube)``, ``plot.errors(model)``, ``plot.series(model, station)``."""
+        return PlotAccessor(self._ds)
+
+    # -- what it shows -------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        try:
+            lines = border.summary_lines(self._ds)
+        except SchemaError as error:
+            return f"<xaq> not a station dataset yet\n{error}"
+        width = max(len(head) for head, _ in lines)
+        body = "\n".join(f"  {head:<{width}}  {text}" for head, text in lines)
+        return f"<xaq> station dataset\n{body}\n  {'next':<{width}}  {self._next()}"
+
+    def _next(self) -> str:
+        names = border.pollutants(self._ds) or [str(n) for n in self._ds.data_vars] or ["pm25"]
+        return _NEXT.format("pm25" if "pm25" in names else names[0])
+
+    def _repr_html_(self) -> str:
+        try:
+            lines = border.summary_lines(self._ds)
+        except SchemaError as error:
+            return f"<p><b>xaq</b>: not a station dataset yet</p><pre>{html.escape(str(error))}</pre>"
+        cell = '<td style="text-align:left"><b>{}</b></td><td style="text-align:left">{}</td>'
+        rows = [cell.format(html.escape(head), html.escape(text)) for head, text in lines]
+        rows.append(cell.format("next", f"<code>{html.escape(self._next())}</code>"))
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<p><b>xaq</b> station dataset</p><table>{body}</table>"
+
+
+class PlotAccessor:
+    """Figures of a station dataset; each method returns the axes it drew on and never shows them."""
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    def map(
+        self,
+        cube: xr.Dataset,
+        *,
+        time: border.Period = None,
+        target: str | None = None,
+        ax: GeoAxes | None = None,
+        vmin: float | None = None,
+        vmax: float | None = None,
+        cmap: str | Colormap | None = None,
+        stations: bool = True,
+        lines: Lines = None,
+    ) -> GeoAxes:
+        """Draw the field with visible circles and hidden triangles on its colours. See :func:`xaq.plot.map`."""
+        from . import plot
+
+        return plot.map(
+            self._ds,
+            cube,
+            time=time,
+            target=target,
+            ax=ax,
+            vmin=vmin,
+            vmax=vmax,
+            cmap=cmap,
+            stations=stations,
+            lines=lines,
+        )
+
+    def errors(
+        self,
+        mapper: Mapper | str,
+        *,
+        target: str | None = None,
+        time: border.Period = None,
+        ax: GeoAxes | None = None,
+        lines: Lines = None,
+    ) -> GeoAxes:
+        """Draw hidden-station errors as bubbles. See :func:`xaq.plot.errors`."""
+        from . import plot
+
+        return plot.errors(self._ds, mapper, target=target, time=time, ax=ax, lines=lines)
+
+    def series(
+        self,
+        mapper_or_cube: Mapper | str | xr.Dataset,
+        station: str,
+        *,
+        target: str | None = None,
+        time: border.Period = None,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw a station's observations against the reanalysis there. See :func:`xaq.plot.series`."""
+        from . import plot
+
+        return plot.series(self._ds, mapper_or_cube, station, target=target, time=time, ax=ax)

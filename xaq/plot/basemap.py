@@ -1,0 +1,261 @@
+"""Coast, borders and provinces from the bundled Natural Earth lines; the frame of a map. Offline, always."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cartopy.crs as ccrs
+import matplotlib.pyplot as plt
+import numpy as np
+import shapely
+from cartopy.mpl.geoaxes import GeoAxes
+from matplotlib.collections import LineCollection
+from matplotlib.patheffects import Normal, Stroke
+from matplotlib.ticker import FixedLocator, MaxNLocator
+from numpy.typing import NDArray
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from ..errors import SchemaError
+
+#: west, south, east, north in degrees; west < east, also across the date line (170, ..., 190).
+Bounds = tuple[float, float, float, float]
+#: A user's own lines: shapely geometries or a GeoJSON file in degrees; None for the bundled ones.
+Lines = Sequence[BaseGeometry] | str | os.PathLike | None
+
+#: Colour and width in points by layer, drawn in this order.
+_STYLE: dict[str, tuple[str, float]] = {
+    "provinces": ("0.35", 0.35),
+    "borders": ("0.10", 0.7),
+    "coastline": ("0.10", 0.8),
+    "lines": ("0.10", 0.7),
+}
+#: Longest piece of a line, degrees: a border along a parallel is one segment in the file, but a curve on a cone.
+_PIECE = 0.25
+#: Degrees of longitude or latitude beyond which a regional projection distorts more than it helps.
+_WIDE = 120.0
+
+
+def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollection]:
+    """Draw coastline, country borders and provinces on a map.
+
+    Parameters
+    ----------
+    ax : cartopy.mpl.geoaxes.GeoAxes
+        Any projection.
+    bounds : (west, south, east, north)
+        Degrees; nothing outside is drawn, or projected. May cross the date line: ``(170, -50, 190, -30)``.
+    lines : sequence of shapely geometries, or path of a GeoJSON file, optional
+        Drawn instead of the bundled lines; longitude and latitude in degrees. ``[]`` draws none. Features whose
+        ``layer`` property is coastline, borders or provinces are styled as such.
+
+    Returns
+    -------
+    list of matplotlib.collections.LineCollection
+        One per layer that has a line inside the bounds, labelled by its layer.
+
+    Raises
+    ------
+    SchemaError
+        ``lines`` cannot be read, holds points, or is not in degrees.
+
+    Notes
+    -----
+    Lines are clipped before they are projected: projecting the coasts of the world takes cartopy a minute. The bundled
+    lines are Natural Earth 10m (public domain), simplified to 0.02 degrees; disputed borders are drawn as there.
+    """
+    layers = load() if lines is None else read_lines(lines)
+    drawn = []
+    for layer, (colour, width) in _STYLE.items():
+        segments = _project(ax, clip(layers.get(layer, ()), bounds))
+        if not segments:
+            continue
+        # The pale casing keeps a dark line legible on the dark end of a colour map.
+        casing = [Stroke(linewidth=width + 0.7, foreground="white", alpha=0.45), Normal()]
+        art = LineCollection(
+            segments, colors=colour, linewidths=width, zorder=2.5, label=f"_{layer}", path_effects=casing
+        )
+        ax.add_collection(art, autolim=False)
+        drawn.append(art)
+    return drawn
+
+
+@lru_cache(maxsize=1)
+def load() -> dict[str, NDArray[np.object_]]:
+    """Return the bundled lines by layer, each an array of shapely LineStrings in degrees. Read once per process."""
+    packed = (files("xaq") / "data" / "basemap.geojson.gz").read_bytes()
+    return _layers(json.loads(gzip.decompress(packed)))
+
+
+def read_lines(lines: Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, NDArray[np.object_]]:
+    """Return a user's lines by layer: from shapely geometries, or from a GeoJSON file (``.gz`` too)."""
+    if isinstance(lines, (str, os.PathLike)):
+        path = Path(lines)
+        try:
+            packed = path.read_bytes()
+            layers = _layers(json.loads(gzip.decompress(packed) if path.suffix == ".gz" else packed))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SchemaError(f"cannot read {path} as GeoJSON ({error})", subject="basemap lines") from error
+    else:
+        layers = {"lines": _as_lines(lines)}
+    for parts in filter(len, layers.values()):
+        west, south, east, north = shapely.total_bounds(parts)
+        if max(abs(west), abs(east)) > 360 or max(abs(south), abs(north)) > 90:
+            raise SchemaError(
+                f"coordinates reach ({west:g}, {south:g}, {east:g}, {north:g}), expected degrees; "
+                "mend: frame.to_crs('EPSG:4326')",
+                subject="basemap lines",
+            )
+    return layers
+
+
+def clip(parts: Iterable[BaseGeometry], bounds: Bounds) -> NDArray[np.object_]:
+    """Return the pieces of lines inside bounds, as an array of LineStrings; all images of a longitude are tried."""
+    parts = np.asarray(parts, object)
+    if not len(parts):
+        return parts
+    west, south, east, north = bounds
+    box = shapely.bounds(parts)
+    pieces = []
+    for turn in (-360.0, 0.0, 360.0):
+        near = (box[:, 0] + turn <= east) & (box[:, 2] + turn >= west) & (box[:, 1] <= north) & (box[:, 3] >= south)
+        inside = shapely.clip_by_rect(parts[near], west - turn, south, east - turn, north)
+        found = shapely.get_parts(shapely.get_parts(inside))
+        found = found[(shapely.get_type_id(found) == shapely.GeometryType.LINESTRING) & (shapely.length(found) > 0)]
+        pieces.append(shapely.transform(found, lambda xy, by=turn: xy + np.array([by, 0.0])))
+    return np.concatenate(pieces)
+
+
+def _layers(data: Mapping[str, Any]) -> dict[str, NDArray[np.object_]]:
+    """Return GeoJSON by layer: a FeatureCollection, a Feature or a bare geometry."""
+    features = data["features"] if data.get("type") == "FeatureCollection" else [data]
+    found: dict[str, list[BaseGeometry]] = {}
+    for feature in features:
+        geometry = feature["geometry"] if feature.get("type") == "Feature" else feature
+        layer = (feature.get("properties") or {}).get("layer")
+        if geometry is not None:
+            found.setdefault(layer if layer in _STYLE else "lines", []).append(shape(geometry))
+    return {layer: _as_lines(geometries) for layer, geometries in found.items()}
+
+
+def _as_lines(geometries: Iterable[BaseGeometry]) -> NDArray[np.object_]:
+    """Return single LineStrings; polygons become their outlines."""
+    geometries = list(geometries)
+    if not all(isinstance(g, BaseGeometry) for g in geometries):
+        kinds = ", ".join(sorted({type(g).__name__ for g in geometries if not isinstance(g, BaseGeometry)}))
+        raise SchemaError(
+            f"got {kinds}, expected shapely geometries; mend: list(frame.geometry)", subject="basemap lines"
+        )
+    parts = shapely.get_parts(shapely.get_parts(np.array(geometries, object)))
+    areas = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    parts = shapely.get_parts(np.where(areas, shapely.boundary(parts), parts)) if len(parts) else parts
+    if (shapely.get_dimensions(parts) != 1).any():
+        raise SchemaError("a geometry is a point, expected lines or polygons", subject="basemap lines")
+    return parts
+
+
+def _project(ax: GeoAxes, parts: NDArray[np.object_]) -> list[NDArray[np.float64]]:
+    """Return lines in the axes' projection, one (n, 2) array each, broken by NaN where they leave its edge."""
+    parts = shapely.segmentize(parts, _PIECE)
+    xy, index = shapely.get_coordinates(parts, return_index=True)
+    if not len(xy):
+        return []
+    points = ax.projection.transform_points(ccrs.PlateCarree(), xy[:, 0], xy[:, 1])[:, :2]
+    low, high = ax.projection.x_limits
+    jump = (np.abs(np.diff(points[:, 0])) > 0.5 * (high - low)) & (np.diff(index) == 0)
+    points[1:][jump] = np.nan
+    points[~np.isfinite(points).all(axis=1)] = np.nan
+    return np.split(points, np.flatnonzero(np.diff(index)) + 1)
+
+
+# -- the frame -----------------------------------------------------------------------------------------------------
+
+
+def projection(bounds: Bounds) -> ccrs.Projection:
+    """Return a projection centred on bounds: Mercator for a city, Lambert's cone for a country, else PlateCarree.
+
+    The first two are conformal, so that neither is squashed as degrees are away from the equator.
+    """
+    west, south, east, north = bounds
+    lon, lat = 0.5 * (west + east), 0.5 * (south + north)
+    if east - west <= 5 and north - south <= 5 and abs(lat) < 70:
+        return ccrs.Mercator(central_longitude=lon, latitude_true_scale=lat, min_latitude=-85, max_latitude=85)
+    if max(east - west, north - south) <= _WIDE and abs(lat) > 15 and south * north >= 0:
+        parallels = (south + (north - south) / 6, north - (north - south) / 6)
+        # The cutoff is the parallel beyond which the cone is not drawn: in the other hemisphere.
+        return ccrs.LambertConformal(lon, lat, standard_parallels=parallels, cutoff=-30 if lat > 0 else 30)
+    return ccrs.PlateCarree(central_longitude=lon)
+
+
+def frame(ax: GeoAxes | None, bounds: Bounds, lines: Lines) -> GeoAxes:
+    """Return map axes that show bounds, with lines and labelled meridians; a new figure when ``ax`` is None.
+
+    An extent that the user has set on ``ax`` is kept.
+    """
+    if ax is None:
+        figure = plt.figure(figsize=_figure_size(bounds), layout="constrained")
+        ax = figure.add_subplot(projection=projection(bounds))
+    elif not isinstance(ax, GeoAxes):
+        raise SchemaError(
+            f"ax is {type(ax).__name__}, expected a cartopy GeoAxes; "
+            "mend: plt.subplots(subplot_kw={'projection': cartopy.crs.PlateCarree()})",
+            subject="map",
+        )
+    if ax.get_autoscale_on():
+        x, y = _outline(ax.projection, bounds)
+        ax.set_xlim(np.nanmin(x), np.nanmax(x))
+        ax.set_ylim(np.nanmin(y), np.nanmax(y))
+    view = _view(ax, 0.5 * (bounds[0] + bounds[2]))
+    draw(ax, view, lines=lines)
+    grid = ax.gridlines(
+        draw_labels={"left": "y", "bottom": "x"}, x_inline=False, y_inline=False, linewidth=0.3, color="0.5", alpha=0.5
+    )
+    if view[0] < -180 or view[2] > 180:  # cartopy looks for meridians on one side of the date line only
+        ticks = np.asarray(MaxNLocator(7, steps=[1, 1.5, 2, 3, 5, 6, 10]).tick_values(view[0], view[2]))
+        grid.xlocator = FixedLocator(np.unique((ticks + 180.0) % 360.0 - 180.0).tolist())
+    grid.rotate_labels = False
+    grid.xlabel_style = grid.ylabel_style = {"size": 8}
+    return ax
+
+
+def _outline(crs: ccrs.Projection, bounds: Bounds) -> tuple[NDArray, NDArray]:
+    """Return the edge of bounds in a projection, ``(n,)`` each; non-finite points are NaN."""
+    west, south, east, north = bounds
+    if east - west >= 360:  # both edges are one meridian, and would project to one side
+        middle = 0.5 * (west + east)
+        west, east = middle - 180 + 1e-6, middle + 180 - 1e-6
+    along, up = np.linspace(west, east, 61), np.linspace(south, north, 61)
+    lon = np.concatenate([along, along, np.full(61, west), np.full(61, east)])
+    lat = np.concatenate([np.full(61, south), np.full(61, north), up, up])
+    x, y = crs.transform_points(ccrs.PlateCarree(), lon, lat)[:, :2].T
+    return np.where(np.isfinite(x), x, np.nan), np.where(np.isfinite(y), y, np.nan)
+
+
+def _figure_size(bounds: Bounds) -> tuple[float, float]:
+    """Return inches: a map area of about 24 square inches in the shape of the bounds, plus labels and bar."""
+    x, y = _outline(projection(bounds), bounds)
+    shape_ = np.clip(float(np.nanmax(y) - np.nanmin(y)) / float(np.nanmax(x) - np.nanmin(x)), 0.4, 1.8)
+    width = float(np.sqrt(24.0 / shape_))
+    return width + 1.6, width * float(shape_) + 1.1
+
+
+def _view(ax: GeoAxes, centre: float) -> Bounds:
+    """Return the bounds of what the axes show, corners included, in degrees near the meridian ``centre``."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    x, y = np.meshgrid(np.linspace(left, right, 41), np.linspace(bottom, top, 41))
+    lon, lat, _ = ccrs.PlateCarree().transform_points(ax.projection, x.ravel(), y.ravel()).T
+    inside = np.isfinite(lon) & np.isfinite(lat)
+    if not inside.any():
+        return -180.0, -90.0, 180.0, 90.0
+    lon = centre + (lon[inside] - centre + 180.0) % 360.0 - 180.0
+    lat = lat[inside]
+    margin = 0.02 * max(float(np.ptp(lon)), float(np.ptp(lat))) + 0.01
+    west, east = max(lon.min() - margin, centre - 180.0), min(lon.max() + margin, centre + 180.0)
+    return float(west), float(lat.min()) - margin, float(east), float(lat.max()) + margin

@@ -1,0 +1,564 @@
+"""From stations, a grid and any mapper to a lazy cube, or to a series at points. Labels and Dask; never torch.
+
+The graph has one node per period for the station side, shared by all tiles, and one per block for the cell side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import rioxarray  # noqa: F401 - registers the .rio accessor
+import xarray as xr
+from dask.base import tokenize
+from numpy.typing import ArrayLike, NDArray
+
+from . import sphere, windows
+from . import stations as border
+from . import store as cube_store
+from .errors import GridError, ModelError, SchemaError, XaqWarning
+from .grid import Grid
+from .mappers import CLASSICAL, Mapper, Observations, classical
+from .vocabulary import LAT, LON, POINT, STATION, TIME, cf_attrs, label
+
+#: Values of one variable in one block: 8 million float32 are 32 MB. Never more than 32 days: one map is quick to get.
+_BLOCK_VALUES, _BLOCK_DAYS = 8_000_000, 32
+#: Cells beyond which a map is cut into tiles, and the edge of a tile.
+_TILED_CELLS, _TILE = 100_000, 320
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be estimated, by what, from which stations: everything but the places.
+
+    ``source`` holds the visible stations of the whole record; ``times`` are those to be estimated; a forecast has an
+    ``init`` time, after which nothing is read.
+    """
+
+    mapper: Mapper
+    source: xr.Dataset
+    target: str
+    covariates: tuple[str, ...]
+    times: NDArray[np.datetime64]
+    init: np.datetime64 | None
+    level: float
+    max_distance: float
+    provenance: dict[str, Any]
+
+
+def reanalyze(
+    ds: xr.Dataset,
+    mapper: Mapper | str,
+    *,
+    target: str | None = None,
+    grid: Grid | float | xr.Dataset | xr.DataArray = 0.1,
+    time: border.Period = None,
+    init: str | np.datetime64 | pd.Timestamp | None = None,
+    store: str | os.PathLike | None = None,
+    level: float = 0.9,
+    max_distance: float | None = None,
+    chunks: dict[str, int] | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Estimate the target everywhere on a grid.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A station dataset; hidden stations are not used.
+    mapper : Model or {"kriging", "idw", "nearest"}
+        A trained model, or the name of a classical method (fitted on the visible stations).
+    target : str, optional
+        Variable; the model's, or the only pollutant.
+    grid : float, Grid, or a Dataset/DataArray with lon and lat
+        Spacing in degrees around the stations, a grid, or another dataset's coordinates.
+    time : slice, (start, end) or one time, optional
+        Times to estimate; all of the record by default. For a forecast: within the horizon after ``init``.
+    init : time, optional
+        Forecast models only: the last time whose observations are used; the record's last by default.
+    store : path, optional
+        Write the cube to this Zarr store, block by block, and return it reopened. A store that is partly written by
+        the same call is completed; one that holds another cube is refused.
+    level : float
+        Coverage of the interval.
+    max_distance : float, optional
+        km; cells farther from every station are marked unsupported. Default: three times the 95th percentile of the
+        distance between neighbouring stations.
+    chunks : dict, optional
+        Block size by dimension, such as ``{"time": 240, "lat": 200, "lon": 200}``. Does not change values.
+    overwrite : bool
+        Replace what ``store`` holds.
+    progress : bool
+        Show a progress bar on stderr while writing.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``<target>(time, lat, lon)`` float32 in the dataset's units, never negative; ``<target>_lower``, ``_upper``
+        where the mapper has an interval; ``nearest_station(lat, lon)`` in km; ``supported(lat, lon)``;
+        ``stations_reporting(time)``. Lazy without ``store``: nothing is computed, except that a method given by name
+        is fitted.
+
+    Raises
+    ------
+    SchemaError, ModelError, GridError, StoreError
+
+    Notes
+    -----
+    Steps at which no visible station reports are NaN; ``stations_reporting`` is 0 there.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("idw", grid=0.5)
+    >>> dict(cube.pm25.sizes)
+    {'time': 48, 'lat': 6, 'lon': 8}
+    """
+    plan = make_plan(ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance)
+    grid = Grid.of(grid, plan.source[LON].values, plan.source[LAT].values)
+    _check_reach(grid, plan)
+    _warn_if_silent(plan)
+    cube = _lazy_cube(plan, grid, chunks)
+    if store is None:
+        return cube
+    identity = {**plan.provenance, "observations": observations_hash(plan), "grid": tokenize(grid.lon, grid.lat)}
+    return cube_store.write_cube(cube, store, identity=identity, overwrite=overwrite, progress=progress)
+
+
+def estimate(
+    ds: xr.Dataset,
+    mapper: Mapper | str,
+    *,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    target: str | None = None,
+    time: border.Period = None,
+    init: str | np.datetime64 | pd.Timestamp | None = None,
+    level: float = 0.9,
+    max_distance: float | None = None,
+) -> xr.Dataset:
+    """Estimate the target at points: addresses, cohorts, another instrument.
+
+    Parameters
+    ----------
+    ds, mapper, target, time, init, level, max_distance
+        As for :func:`reanalyze`.
+    lon, lat : array_like, (n_point,) degrees
+        A DataArray's own dimension and coordinate are kept; otherwise the dimension is ``point``.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``<target>(time, point)`` and its bounds, as :func:`reanalyze` gives them in the cell centred there. Lazy.
+
+    Raises
+    ------
+    SchemaError, ModelError, GridError
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> ds.aq.estimate("idw", lon=[10.0, 10.2], lat=[50.0, 50.1]).pm25.shape
+    (48, 2)
+    """
+    plan = make_plan(ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance)
+    dim, coords = _point_coords(lon, lat)
+    x, y = coords[LON].values, coords[LAT].values
+    if not (np.isfinite(x) & np.isfinite(y)).all():
+        raise GridError(f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; mend: drop them")
+    if np.abs(y).max() > 90:
+        raise GridError(f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; are lon and lat swapped?")
+    n_time = max(1, _BLOCK_VALUES // max(1, len(x)))
+    token = tokenize(plan.mapper, plan.provenance, x, y)
+    rows = []
+    for part, prepared in _station_nodes(plan, n_time):
+        node = _delayed(_estimate_points)(plan.mapper, prepared, x, y, plan.level)
+        rows.append(
+            da.from_delayed(
+                node, (_n_fields(plan), len(part), len(x)), np.float32, name=f"xaq-points-{token}-{len(rows)}"
+            )
+        )
+    fields = da.concatenate(rows, axis=1)
+    _, distance = sphere.nearest(plan.source[LON].values, plan.source[LAT].values, x, y, 1)
+    near = xr.Variable((dim,), distance[:, 0].astype(np.float32))
+    return _dress(plan, fields, (TIME, dim), {**coords, TIME: _time_variable(plan)}, near)
+
+
+# -- the plan ------------------------------------------------------------------------------------------------------
+
+
+def make_plan(
+    ds: xr.Dataset,
+    mapper: Mapper | str,
+    *,
+    target: str | None = None,
+    time: border.Period = None,
+    init: Any = None,
+    level: float = 0.9,
+    max_distance: float | None = None,
+) -> Plan:
+    """Settle what is to be estimated, or raise. Metadata only, except for fitting a method given by name."""
+    ds = border.conform(ds)
+    recipe = getattr(mapper, "recipe", None)
+    target = recipe.target if recipe is not None and target is None else border.pick_target(ds, target)
+    ds = border.conform(ds, target)
+    if not 0 < level < 1:
+        raise SchemaError(f"level is {level}, expected between 0 and 1, such as 0.9", subject="interval")
+    source = ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))})
+    if not source.sizes[STATION]:
+        raise SchemaError("every station is hidden; mend: ds.aq.hide(fraction=0.15)")
+    if source[target].chunks is None:
+        source = border.without_silent(source, target)
+    settled = _settle_mapper(mapper, source, target)
+    if recipe is not None:
+        _check_model(settled, ds, target)
+    times, last = _settle_times(settled, ds, time, init)
+    covariates = tuple(recipe.covariates) if recipe is not None else ()
+    limit = _default_reach(source) if max_distance is None else float(max_distance)
+    provenance = {
+        "xaq_version": version("xaq"),
+        "method": settled.name,
+        "model_hash": getattr(settled, "hash", None) or tokenize(settled),
+        "target": target,
+        "stations_hash": border.stations_hash(source),
+        "visible_stations": int(source.sizes[STATION]),
+        "hidden_stations": [str(s) for s in ds[STATION].values[border.hidden_mask(ds)]],
+        "observation_period": [str(t) for t in ds[TIME].values[[0, -1]].astype("datetime64[s]")],
+        "estimated_period": [str(times[0]), str(times[-1])],
+        "init_time": None if last is None else str(last),
+        "interval_level": level,
+        "max_distance_km": round(limit, 3),
+        "seed": None if recipe is None else recipe.seed,
+        "certificate": [] if recipe is None else recipe.certificate,
+    }
+    return Plan(settled, source, target, covariates, times, last, level, limit, provenance)
+
+
+def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str) -> Mapper:
+    if isinstance(mapper, str):
+        if mapper not in CLASSICAL:
+            raise ModelError(
+                f"no method {mapper!r}; expected a trained model or one of {', '.join(CLASSICAL)}; a model file: xaq.load_model(...)"
+            )
+        return classical(mapper, border.observations(source, target))
+    if not isinstance(mapper, Mapper):
+        raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
+    return mapper
+
+
+def _check_model(model: Any, ds: xr.Dataset, target: str) -> None:
+    """Refuse a model trained for another target, unit or step, or covariates that the dataset lacks."""
+    problems = []
+    if model.target != target:
+        problems.append(
+            f"the model was trained for {model.target!r}, asked for {target!r}; mend: target={model.target!r}, or train another"
+        )
+    elif model.recipe.units != ds[target].attrs["units"]:
+        problems.append(
+            f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; mend: convert the dataset"
+        )
+    step = windows.regular_step(ds[TIME].values)
+    if step != model.step:
+        problems.append(
+            f"the model has a step of {windows.step_name(model.step)}, the dataset {windows.step_name(step)}; mend: ds.resample(...), or train another"
+        )
+    missing = [c for c in model.recipe.covariates if c not in ds.data_vars]
+    if missing:
+        problems.append(f"the model needs covariates that the dataset lacks: {', '.join(missing)}")
+    if problems:
+        raise ModelError("; ".join(problems))
+
+
+def _settle_times(
+    mapper: Mapper, ds: xr.Dataset, time: border.Period, init: Any
+) -> tuple[NDArray[np.datetime64], np.datetime64 | None]:
+    """Return the times to estimate, and the init time of a forecast."""
+    record = ds[TIME].values.astype("datetime64[s]")
+    if getattr(mapper, "task", "analysis") == "analysis":
+        if init is not None:
+            raise ModelError("init= is for forecast models; this one is an analysis; mend: time=")
+        return border.select_period(ds, time)[TIME].values.astype("datetime64[s]"), None
+    last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
+    if last not in record:
+        raise SchemaError(f"init={init!r} is no step of the dataset, which covers {record[0]} to {record[-1]}")
+    recipe = mapper.recipe  # type: ignore[attr-defined]
+    horizon = last + windows_after(recipe.config.target_steps, mapper.step)  # type: ignore[attr-defined]
+    empty = xr.Dataset(coords={TIME: horizon})
+    try:
+        return border.select_period(empty, time)[TIME].values.astype("datetime64[s]"), last
+    except SchemaError as error:
+        raise SchemaError(
+            f"time={time!r} lies outside the forecast from {last}, which covers {horizon[0]} to {horizon[-1]}; mend: init="
+        ) from error
+
+
+def windows_after(n: int, step: np.timedelta64) -> NDArray[np.timedelta64]:
+    """Return the lead times ``step, 2 step, ..., n step``."""
+    return np.arange(1, n + 1) * step
+
+
+def _default_reach(source: xr.Dataset) -> float:
+    """Return three times the 95th percentile of the distance between neighbouring places, km."""
+    lon, lat = source[LON].values, source[LAT].values
+    group = sphere.colocated_groups(lon, lat)
+    _, first = np.unique(group, return_index=True)
+    if len(first) < 2:
+        return 50.0
+    _, distance = sphere.nearest(lon[first], lat[first], lon[first], lat[first], 2)
+    return 3.0 * float(np.percentile(distance[:, 1], 95))
+
+
+def _check_reach(grid: Grid, plan: Plan) -> None:
+    """Refuse a grid on which no cell is near any station."""
+    lon, lat = plan.source[LON].values, plan.source[LAT].values
+    # Longitudes may be counted from 0 or from -180: compare each station at its image nearest to the grid.
+    centre = 0.5 * (grid.lon[0] + grid.lon[-1])
+    lon = lon + 360.0 * np.round((centre - lon) / 360.0)
+    x = np.clip(lon, grid.lon[0], grid.lon[-1])
+    y = np.clip(lat, grid.lat[0], grid.lat[-1])
+    closest = float(sphere.distance_km(lon, lat, x, y).min())
+    if closest > plan.max_distance:
+        raise GridError(
+            f"the grid ({grid}) is {closest:.0f} km from the nearest of {len(lon)} stations "
+            f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
+            f"{plan.max_distance:.0f} km; mend: another grid, or max_distance="
+        )
+
+
+def observations_hash(plan: Plan) -> str:
+    """Return a hash of every observation that the estimates may read. Computes the target and the covariates."""
+    arrays = [plan.source[name].values for name in (plan.target, *plan.covariates)]
+    return tokenize(plan.source[STATION].values, plan.source[TIME].values, *arrays)
+
+
+# -- the graph -----------------------------------------------------------------------------------------------------
+
+
+def _delayed(function: Callable) -> Any:
+    return dask.delayed(function, pure=True, traverse=False)
+
+
+def _n_fields(plan: Plan) -> int:
+    return 3 if plan.mapper.has_interval else 1
+
+
+def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64], Any]]:
+    """Return (times, station side) for each period of the plan; each reads its own part of the record only."""
+    source, mapper = plan.source, plan.mapper
+    record = source[TIME].values.astype("datetime64[s]")
+    lon, lat = source[LON].values.astype(float), source[LAT].values.astype(float)
+    before, after = mapper.margin_days
+    nodes = []
+    for i in range(0, len(plan.times), n_time):
+        times = plan.times[i : i + n_time]
+        if plan.init is None:
+            # Whole days around the period: weights belong to days, wherever a block begins.
+            low = np.searchsorted(record, _floor_day(times[0], record) - _days(before, record))
+            high = np.searchsorted(record, _floor_day(times[-1], record) + _days(after + 1, record))
+        else:
+            high = int(np.searchsorted(record, plan.init, side="right"))
+            low = np.searchsorted(record, plan.init - _days(before, record), side="right")
+        part = source.isel({TIME: slice(int(low), int(high))})
+        arrays = [part[name].transpose(STATION, TIME).data for name in (plan.target, *plan.covariates)]
+        nodes.append((times, _delayed(_prepare)(mapper, lon, lat, record[low:high], times, *arrays)))
+    return nodes
+
+
+def _days(n: int, record: NDArray[np.datetime64]) -> np.timedelta64:
+    """Return n days, or n steps where a step is a day or longer."""
+    step = windows.regular_step(record)
+    return n * (step if windows.steps_per_day(step) == 1 else windows.DAY.astype("timedelta64[s]"))
+
+
+def _floor_day(time: np.datetime64, record: NDArray[np.datetime64]) -> np.datetime64:
+    if windows.steps_per_day(windows.regular_step(record)) == 1:
+        return time
+    return time.astype("datetime64[D]").astype("datetime64[s]")
+
+
+def _prepare(
+    mapper: Mapper, lon: NDArray, lat: NDArray, record: NDArray, times: NDArray, values: NDArray, *covariates: NDArray
+) -> Any:
+    stacked = [np.asarray(c, np.float32) for c in covariates]
+    values = np.asarray(values, np.float32)
+    values = np.where(np.isfinite(values), values, np.float32(np.nan))
+    empty = np.empty((0, *values.shape), np.float32)
+    return mapper.prepare(Observations(values, lon, lat, record, np.stack(stacked) if stacked else empty), times)
+
+
+def _estimate_points(mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, level: float) -> NDArray[np.float32]:
+    """Return ``(field, time, point)``; negative estimates are physics that the weights do not know, and become 0."""
+    result = mapper.estimate(prepared, lon, lat, level)
+    fields = [f for f in (result.value, result.lower, result.upper) if f is not None]
+    return np.maximum(np.stack(fields), np.float32(0)).transpose(0, 2, 1).astype(np.float32)
+
+
+def _estimate_tile(mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, level: float) -> NDArray[np.float32]:
+    """Return ``(field, time, lat, lon)`` of one tile."""
+    x, y = np.meshgrid(lon, lat)
+    flat = _estimate_points(mapper, prepared, x.ravel(), y.ravel(), level)
+    return np.ascontiguousarray(flat).reshape(*flat.shape[:2], len(lat), len(lon))
+
+
+def _nearest_tile(lon: NDArray, lat: NDArray, grid_lon: NDArray, grid_lat: NDArray) -> NDArray[np.float32]:
+    x, y = np.meshgrid(grid_lon, grid_lat)
+    _, distance = sphere.nearest(lon, lat, x.ravel(), y.ravel(), 1)
+    return distance.reshape(x.shape).astype(np.float32)
+
+
+def _split(n: int, size: int) -> list[slice]:
+    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
+
+
+def _block_sizes(plan: Plan, grid: Grid, chunks: dict[str, int] | None) -> tuple[int, int, int]:
+    """Return steps, rows and columns of a block: whole maps where they fit, whole days where they do not."""
+    unknown = set(chunks or {}) - {TIME, LAT, LON}
+    if unknown:
+        raise SchemaError(f"chunks names {', '.join(sorted(unknown))}, expected time, lat, lon", subject="chunks")
+    n_lat, n_lon = grid.shape
+    tiled = n_lat * n_lon > _TILED_CELLS
+    size = {LAT: min(n_lat, _TILE) if tiled else n_lat, LON: min(n_lon, _TILE) if tiled else n_lon}
+    size.update({k: v for k, v in (chunks or {}).items() if k != TIME})
+    per_day = windows.steps_per_day(windows.regular_step(plan.source[TIME].values))
+    days = min(_BLOCK_DAYS, max(1, _BLOCK_VALUES // (size[LAT] * size[LON] * per_day)))
+    n_time = (chunks or {}).get(TIME, days * per_day)
+    sizes = [len(plan.times) if n == -1 else n for n in (n_time,)] + [size[LAT], size[LON]]
+    for name, n in zip((TIME, LAT, LON), sizes, strict=True):
+        if n < 1:
+            raise SchemaError(f"chunks[{name!r}] is {n}, expected at least 1", subject="chunks")
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _lazy_cube(plan: Plan, grid: Grid, chunks: dict[str, int] | None) -> xr.Dataset:
+    n_time, n_lat, n_lon = _block_sizes(plan, grid, chunks)
+    lon, lat = plan.source[LON].values, plan.source[LAT].values
+    rows, columns = _split(grid.shape[0], n_lat), _split(grid.shape[1], n_lon)
+    token = tokenize(plan.mapper, plan.provenance, grid.lon, grid.lat, n_time, n_lat, n_lon)
+    blocks: list[list[list[da.Array]]] = []
+    for i, (times, prepared) in enumerate(_station_nodes(plan, n_time)):
+        blocks.append([])
+        for j, row in enumerate(rows):
+            blocks[-1].append([])
+            for m, column in enumerate(columns):
+                node = _delayed(_estimate_tile)(plan.mapper, prepared, grid.lon[column], grid.lat[row], plan.level)
+                shape = (_n_fields(plan), len(times), row.stop - row.start, column.stop - column.start)
+                blocks[-1][-1].append(da.from_delayed(node, shape, np.float32, name=f"xaq-block-{token}-{i}-{j}-{m}"))
+    # da.block nests the last dimensions innermost; time, lat, lon are axes -3, -2, -1.
+    fields = da.block(blocks)
+    near = da.block([
+        [
+            da.from_delayed(
+                _delayed(_nearest_tile)(lon, lat, grid.lon[c], grid.lat[r]),
+                (r.stop - r.start, c.stop - c.start), np.float32,
+            )
+            for c in columns
+        ]
+        for r in rows
+    ])  # fmt: skip
+    coords = {TIME: _time_variable(plan), **grid.coords()}
+    cube = _dress(plan, fields, (TIME, LAT, LON), coords, xr.Variable((LAT, LON), near))
+    cube = cube.assign_coords(grid.bounds()).rio.write_crs("EPSG:4326")
+    for name in cube.data_vars:
+        if {LAT, LON} <= set(cube[name].dims):
+            # As an attribute, so that the store keeps it whatever its encoding.
+            cube[name].encoding.pop("grid_mapping", None)
+            cube[name].attrs["grid_mapping"] = "spatial_ref"
+    return cube
+
+
+# -- labels --------------------------------------------------------------------------------------------------------
+
+
+def _time_variable(plan: Plan) -> xr.Variable:
+    return xr.Variable(
+        (TIME,),
+        plan.times,
+        {"standard_name": "time", "axis": "T", "long_name": "start of the interval (UTC)", "bounds": "time_bnds"},
+    )
+
+
+def _point_coords(lon: ArrayLike, lat: ArrayLike) -> tuple[str, dict[str, xr.Variable]]:
+    dim = str(lon.dims[0]) if isinstance(lon, xr.DataArray) and lon.ndim == 1 else POINT
+    x, y = (np.atleast_1d(np.asarray(v, float)) for v in (lon, lat))
+    if x.ndim != 1 or x.shape != y.shape:
+        raise GridError(f"lon has shape {x.shape}, lat {y.shape}; expected one dimension and equal length")
+    coords = {LON: xr.Variable((dim,), x), LAT: xr.Variable((dim,), y)}
+    if isinstance(lon, xr.DataArray) and dim in lon.coords:
+        coords[dim] = lon[dim].variable
+    return dim, coords
+
+
+def _dress(
+    plan: Plan, fields: da.Array, dims: tuple[str, ...], coords: dict[str, xr.Variable], near: xr.Variable
+) -> xr.Dataset:
+    """Return the dataset with CF names, units, bounds, provenance and the accuracy certificate."""
+    target, units = plan.target, str(plan.source[plan.target].attrs["units"])
+    percent = f"{100 * plan.level:g} %"
+    space = dims[1:]
+    attrs = {**cf_attrs(target, units), "cell_methods": "time: mean", "ancillary_variables": "supported"}
+    attrs.setdefault("long_name", label(target))
+    data: dict[str, Any] = {target: (dims, fields[0], attrs)}
+    if _n_fields(plan) == 3:
+        for i, side in enumerate(("lower", "upper"), 1):
+            text = f"{side} bound of the {percent} interval of {attrs['long_name']}"
+            data[f"{target}_{side}"] = (dims, fields[i], {"units": units, "long_name": text})
+        attrs["ancillary_variables"] += f" {target}_lower {target}_upper"
+    data["nearest_station"] = (
+        space,
+        near.data,
+        {"units": "km", "long_name": "great-circle distance to the nearest visible station"},
+    )
+    data["supported"] = (
+        space,
+        near.data <= np.float32(plan.max_distance),
+        {
+            "long_name": f"a visible station lies within {plan.max_distance:.6g} km",
+            "flag_values": "0, 1",
+            "flag_meanings": "unsupported supported",
+        },
+    )
+    if plan.init is None:
+        reporting = plan.source[plan.target].sel({TIME: plan.times}).notnull().sum(STATION).astype(np.int32)
+        data["stations_reporting"] = (
+            (TIME,),
+            reporting.data,
+            {"units": "1", "long_name": "visible stations that report at the step"},
+        )
+    ds = xr.Dataset(data, coords=coords)
+    step = windows.regular_step(plan.source[TIME].values)
+    edges = np.stack([plan.times, plan.times + step], axis=1)
+    ds = ds.assign_coords(time_bnds=((TIME, "bnds"), edges))
+    for name in ("time", "time_bnds"):
+        ds[name].encoding.update(units="seconds since 1970-01-01", dtype="int64", calendar="proleptic_gregorian")
+    identifier = plan.provenance["model_hash"][:12]
+    kind = "analysis" if plan.init is None else f"forecast from {plan.init}"
+    return ds.assign_attrs(
+        Conventions="CF-1.11",
+        title=f"{label(target)} {kind}, {plan.provenance['method']} from {plan.provenance['visible_stations']} stations",
+        source=f"station observations, {plan.provenance['method']} {identifier}",
+        history=f"xaq {plan.provenance['xaq_version']}: {kind} of {target} with {plan.provenance['method']} {identifier}",
+        references="Kheder et al., SCIA 2025, arXiv 2502.11941",
+        xaq_provenance=json.dumps(plan.provenance, sort_keys=True),
+    )
+
+
+def _warn_if_silent(plan: Plan) -> None:
+    """Say how many steps no visible station reports at; of data in memory only, nothing is computed for it."""
+    values = plan.source[plan.target].sel({TIME: plan.times}) if plan.init is None else None
+    if values is not None and values.chunks is None:
+        silent = int((~values.notnull().any(STATION)).sum())
+        if silent:
+            text = f"no visible station reports at {silent} of {len(plan.times)} steps: the cube is NaN there"
+            warnings.warn(text, XaqWarning, stacklevel=3)

@@ -1,0 +1,349 @@
+"""Scores and skill at hidden stations. Every method, AQ-Net or classical, runs through the same pipe."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import xskillscore as xs
+from numpy.typing import NDArray
+
+from . import stations as border
+from . import windows
+from .errors import ModelError, SchemaError, XaqWarning
+from .features import climatology_design, fit_climatology
+from .mappers import CLASSICAL, Mapper, Observations, OrdinaryKriging
+from .reanalysis import estimate, make_plan
+from .vocabulary import LAT, LON, STATION, TIME
+
+_COLUMNS = ["mae", "rmse", "r2", "bias", "coverage", "n"]
+#: Horizons of PROTOCOL P2: hourly errors up to a day, errors of daily means beyond.
+_HOURS, _DAYS = (6, 12, 24), (2, 4, 7)
+#: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
+_DAY_SHARE = 0.75
+
+
+def verify(
+    ds: xr.Dataset,
+    model: Mapper | str,
+    *,
+    target: str | None = None,
+    time: border.Period = None,
+    baselines: Sequence[str] = ("kriging", "idw", "nearest"),
+    level: float = 0.9,
+    by: str | None = None,
+) -> pd.DataFrame:
+    """Score a model at the hidden stations, beside classical methods.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A station dataset with hidden stations.
+    model : Model or name
+        What to verify.
+    target : str, optional
+        Variable; the model's, or the only pollutant.
+    time : slice or (start, end), optional
+        Period to score; all of the record by default. For a forecast: the period of the init times, whose forecasts
+        are scored at the visible stations too, so it should lie after the training period.
+    baselines : sequence of str
+        Classical methods to run beside it, fitted on the visible stations. A forecast is scored beside persistence
+        and climatology instead, followed by kriging at hidden stations.
+    level : float
+        Of the interval whose coverage is reported.
+    by : {"station"}, optional
+        One row per method and station instead of pooled rows (analysis only).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``method`` (and ``station``, or ``stations`` and ``horizon``); columns ``mae``, ``rmse``, ``bias`` in the
+        target's units, ``r2``, ``coverage`` (share of observations inside the interval; NaN where a method has none),
+        ``n`` observations. ``attrs`` name units, level, period and hidden stations. Computes.
+
+    Raises
+    ------
+    SchemaError
+        No station is hidden, or hidden stations have no observation in the period.
+    ModelError
+        The model has seen a station that is hidden now.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=20, days=3).aq.hide(fraction=0.2)
+    >>> list(ds.aq.verify("kriging", baselines=["idw"]).index)
+    ['kriging', 'idw']
+    """
+    ds = border.conform(ds)
+    hidden = border.hidden_mask(ds)
+    if not hidden.any():
+        raise SchemaError(
+            "no station is hidden, so there is nothing to verify with; mend: ds = ds.aq.hide(fraction=0.15) before training"
+        )
+    _check_unseen(model, ds, hidden)
+    if by not in (None, "station"):
+        raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
+    if getattr(model, "task", "analysis") == "forecast":
+        return _verify_forecast(ds, model, time, level)
+    truth = _truth(ds, model, target, time)
+    frames = {}
+    for method in [model, *(b for b in baselines if b != model)]:
+        made = estimate(
+            ds, method, lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time, level=level
+        ).compute()
+        name = method if isinstance(method, str) else method.name
+        frames[name] = _station_table(made, truth) if by == "station" else scores(made, truth)
+    if by == "station":
+        table = pd.concat(frames, names=["method"])
+    else:
+        table = pd.DataFrame(frames).T.rename_axis("method")
+    table["n"] = table["n"].astype(int)
+    table.attrs = {
+        "target": str(truth.name),
+        "units": str(truth.attrs["units"]),
+        "level": level,
+        "hidden_stations": [str(s) for s in truth[STATION].values],
+        "period": [str(t) for t in truth[TIME].values[[0, -1]].astype("datetime64[s]")],
+    }
+    return table
+
+
+def _check_unseen(model: Any, ds: xr.Dataset, hidden: NDArray[np.bool_]) -> None:
+    recipe = getattr(model, "recipe", None)
+    if recipe is None:
+        return
+    seen = sorted(set(ds[STATION].values[hidden].astype(str)) & set(recipe.visible))
+    if seen:
+        raise ModelError(
+            f"the model was trained on {len(seen)} of the stations that are hidden now: {', '.join(seen[:5])}; scores there would "
+            "flatter it; mend: hide before training, or ds.aq.hide(model.recipe.hidden)"
+        )
+
+
+def _truth(ds: xr.Dataset, model: Any, target: str | None, time: border.Period) -> xr.DataArray:
+    """Return observations at hidden stations that have any, with coordinates along ``station``."""
+    recipe = getattr(model, "recipe", None)
+    target = recipe.target if recipe is not None and target is None else border.pick_target(ds, target)
+    ds = border.select_period(border.conform(ds, target), time)
+    chosen = ds[target].isel({STATION: np.flatnonzero(border.hidden_mask(ds))}).transpose(STATION, TIME).compute()
+    chosen = chosen.where(np.isfinite(chosen))
+    some = chosen.notnull().any(TIME).values
+    if not some.any():
+        raise SchemaError(f"none of the {len(some)} hidden stations reports {target!r} in the period")
+    return chosen.isel({STATION: np.flatnonzero(some)})
+
+
+def scores(made: xr.Dataset, truth: xr.DataArray) -> dict[str, float]:
+    """Return MAE, RMSE, R2, bias and coverage of estimates, pooled over all observations.
+
+    Parameters
+    ----------
+    made : xarray.Dataset
+        ``<target>`` and, if there, its ``_lower`` and ``_upper``, on the dims of ``truth``.
+    truth : xarray.DataArray
+        Observations, NaN where missing; its name is the target.
+
+    Returns
+    -------
+    dict
+        ``mae, rmse, r2, bias, coverage, n``; NaN where there is nothing to score.
+    """
+    target = str(truth.name)
+    a = made[target].transpose(*truth.dims)
+    dims = list(truth.dims)
+    flat = truth.where(np.isfinite(a))
+    guess = a.where(np.isfinite(flat))
+    n = int(np.isfinite(flat).sum())
+    if not n:
+        return {**dict.fromkeys(_COLUMNS, np.nan), "n": 0}
+    result = {
+        "mae": float(xs.mae(guess, flat, dim=dims, skipna=True)),
+        "rmse": float(xs.rmse(guess, flat, dim=dims, skipna=True)),
+        "r2": float(xs.r2(flat, guess, dim=dims, skipna=True)) if n > 1 else np.nan,
+        "bias": float(xs.me(guess, flat, dim=dims, skipna=True)),
+        "coverage": np.nan,
+        "n": n,
+    }
+    if f"{target}_lower" in made:
+        inside = (flat >= made[f"{target}_lower"].transpose(*truth.dims)) & (
+            flat <= made[f"{target}_upper"].transpose(*truth.dims)
+        )
+        result["coverage"] = float(inside.sum() / n)
+    return result
+
+
+def _station_table(made: xr.Dataset, truth: xr.DataArray) -> pd.DataFrame:
+    rows = {
+        str(s): scores(made.isel({STATION: i}), truth.isel({STATION: i})) for i, s in enumerate(truth[STATION].values)
+    }
+    table = pd.DataFrame(rows).T.rename_axis(STATION)
+    return table.assign(lon=truth[LON].values, lat=truth[LAT].values)
+
+
+# -- forecasts -----------------------------------------------------------------------------------------------------
+
+
+def _verify_forecast(ds: xr.Dataset, model: Any, time: border.Period, level: float) -> pd.DataFrame:
+    """Score a forecast model at visible and hidden stations, one init time a day, by horizon."""
+    plan = make_plan(ds, model, level=level)
+    source, target, config, step = plan.source, plan.target, model.recipe.config, model.step
+    visible = border.observations(source, target, covariates=plan.covariates)
+    hidden = border.observations(border.conform(ds, target), target, hidden=True)
+    record = visible.times
+    starts = windows.forecast_starts(len(record), -config.input_offset, config.target_steps, config.steps_per_day)
+    period = border.select_period(ds, time)[TIME].values[[0, -1]].astype("datetime64[s]")
+    starts = starts[(record[starts - 1] >= period[0]) & (record[starts - 1] <= period[1])]
+    if not len(starts):
+        raise SchemaError(
+            f"no init time in {period[0]} .. {period[1]} has {config.days_before} days before it and {config.target_days} after"
+        )
+    _warn_overlap(model, period[0])
+    kriging = OrdinaryKriging(model.recipe.covariance, config.k)
+    baselines = _forecast_baselines(visible, model, record)
+    made: dict[tuple[str, str], list[NDArray]] = {}
+    bounds: list[tuple[NDArray, NDArray]] = []
+    for start in starts:
+        times = record[start : start + config.target_steps]
+        past = _until(visible, start)
+        prepared = model.prepare(past, times)
+        at_hidden = model.estimate(prepared, hidden.lon, hidden.lat, level)
+        made.setdefault((model.name, "visible"), []).append(model.station_series(prepared))
+        made.setdefault((model.name, "hidden"), []).append(at_hidden.value)
+        bounds.append((at_hidden.lower, at_hidden.upper))
+        for name, method in baselines.items():
+            series = method(past, times)
+            made.setdefault((name, "visible"), []).append(series)
+            spread = Observations(series, visible.lon, visible.lat, times)
+            at = kriging.estimate(kriging.prepare(spread, times), hidden.lon, hidden.lat, level).value
+            made.setdefault((name, "hidden"), []).append(at)
+    truths = {
+        where: np.stack([o.values[:, s : s + config.target_steps] for s in starts])
+        for where, o in (("visible", visible), ("hidden", hidden))
+    }
+    rows = []
+    for (name, where), parts in made.items():
+        interval = (
+            tuple(np.stack(x) for x in zip(*bounds, strict=True)) if name == model.name and where == "hidden" else None
+        )
+        rows += _horizon_rows(name, where, np.maximum(np.stack(parts), 0), truths[where], interval, step)
+    order = {h: i for i, h in enumerate([*(f"{h} h" for h in _HOURS), *(f"{d} d" for d in _DAYS)])}
+    rows.sort(key=lambda row: (row["stations"] == "hidden", order[row["horizon"]]))
+    table = pd.DataFrame(rows).set_index(["stations", "horizon", "method"])
+    table.attrs = {
+        "target": target, "units": str(source[target].attrs["units"]), "level": level, "windows": len(starts),
+        "period": [str(p) for p in period],
+    }  # fmt: skip
+    return table
+
+
+def _until(observations: Observations, stop: int) -> Observations:
+    """Return the observations before a step: all that a forecast may see."""
+    return Observations(
+        observations.values[:, :stop], observations.lon, observations.lat, observations.times[:stop],
+        observations.covariates[:, :, :stop],
+    )  # fmt: skip
+
+
+def _warn_overlap(model: Any, first: np.datetime64) -> None:
+    last = np.datetime64(model.recipe.period[1])
+    if first <= last:
+        warnings.warn(
+            f"the scored period begins {first}, inside the training period (to {last}): scores at visible stations are optimistic; "
+            "mend: time=slice(after training, ...)",
+            XaqWarning,
+            stacklevel=4,
+        )
+
+
+def _forecast_baselines(visible: Observations, model: Any, record: NDArray[np.datetime64]) -> dict[str, Any]:
+    """Return persistence and climatology as functions of (past, times); the climatology is fitted on the training period."""
+    begin, end = (np.datetime64(p, "s") for p in model.recipe.period)
+    training = (record >= begin) & (record <= end)
+    values = np.where(np.isfinite(visible.values), visible.values, np.nan)
+    coefficients = fit_climatology(record[training], values[:, training])
+
+    def persistence(past: Observations, times: NDArray) -> NDArray:
+        seen = np.isfinite(past.values)
+        last = past.values.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+        value = np.where(seen.any(axis=1), past.values[np.arange(len(last)), last], np.nanmean(past.values))
+        return np.repeat(value[:, None], len(times), axis=1).astype(np.float32)
+
+    def climatology(past: Observations, times: NDArray) -> NDArray:
+        level = climatology_design(times) @ coefficients
+        return np.repeat(level[None, :], len(past.values), axis=0).astype(np.float32)
+
+    return {"persistence": persistence, "climatology": climatology}
+
+
+def _horizon_rows(
+    name: str,
+    where: str,
+    made: NDArray,
+    truth: NDArray,
+    interval: tuple[NDArray, ...] | None,
+    step: np.timedelta64,
+) -> list[dict[str, Any]]:
+    """Return one row per horizon: hourly errors up to a day, errors of daily means beyond."""
+    per_day = windows.steps_per_day(step)
+    rows = []
+    if per_day > 1:
+        for hours in _HOURS:
+            n = int(np.timedelta64(hours, "h") / step)
+            inside = None if interval is None else tuple(b[..., :n] for b in interval)
+            rows.append(
+                {
+                    "method": name,
+                    "stations": where,
+                    "horizon": f"{hours} h",
+                    **_plain_scores(made[..., :n], truth[..., :n], inside),
+                }
+            )
+    days = truth.reshape(*truth.shape[:2], -1, per_day)
+    count = np.isfinite(days).sum(axis=-1)
+    enough = count >= _DAY_SHARE * per_day
+    daily = np.where(enough, np.nansum(days, axis=-1) / np.maximum(count, 1), np.nan)
+    guess = made.reshape(days.shape).mean(axis=-1)
+    for n in _DAYS:
+        if n <= daily.shape[-1]:
+            rows.append(
+                {
+                    "method": name,
+                    "stations": where,
+                    "horizon": f"{n} d",
+                    **_plain_scores(guess[..., :n], daily[..., :n], None),
+                }
+            )
+    return rows
+
+
+def _plain_scores(made: NDArray, truth: NDArray, interval: tuple[NDArray, ...] | None) -> dict[str, float]:
+    """Return :func:`scores` of plain arrays, pooled."""
+    dims = tuple(f"d{i}" for i in range(truth.ndim))
+    fields = {"y": (dims, made)}
+    if interval is not None:
+        fields.update(y_lower=(dims, interval[0]), y_upper=(dims, interval[1]))
+    return scores(xr.Dataset(fields), xr.DataArray(truth, dims=dims, name="y"))
+
+
+def certify(ds: xr.Dataset, model: Mapper, target: str, time: border.Period) -> list[dict[str, Any]]:
+    """Return the accuracy certificate: the hidden-station table as JSON-ready rows; empty when nothing is hidden."""
+    if not border.hidden_mask(ds).any():
+        return []
+    try:
+        table = verify(ds, model, target=target, time=time)
+    except SchemaError:
+        return []
+    rows = table.reset_index().round(4).to_dict("records")
+    n = len(table.attrs["hidden_stations"])
+    return [
+        {
+            **{k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in row.items()},
+            "stations": f"{n} hidden",
+        }
+        for row in rows
+    ]
