@@ -170,7 +170,7 @@ def test_apply_weights_mixes_scales_and_reports_disagreement():
     "changes", [{"task": "nowcast"}, {"patch": 5}, {"hidden": 30}, {"task": "forecast", "days_after": 1}], ids=str
 )
 def test_impossible_configurations_are_refused(changes):
-    with pytest.raises(ValueError, match="expected|divide|multiple"):
+    with pytest.raises(ValueError, match=r"expected|divide|multiple"):
         AQNetConfig(**changes)
 
 

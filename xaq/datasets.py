@@ -91,9 +91,10 @@ def synthetic(
     (5, 48)
     """
     rng = np.random.default_rng([seed, 1])
-    city = rng.normal([0.0, 0.0], [0.35, 0.25], (n_stations // 2, 2))
-    rural = rng.uniform([-1.5, -1.0], [1.5, 1.0], (n_stations - n_stations // 2, 2))
-    lon, lat = (np.clip(np.concatenate([city, rural]), [-1.5, -1.0], [1.5, 1.0]) + [10.0, 50.0]).T
+    centre, reach = np.array([10.0, 50.0]), np.array([1.5, 1.0])
+    city = centre + rng.normal(0.0, [0.35, 0.25], (n_stations // 2, 2))
+    rural = centre + rng.uniform(-reach, reach, (n_stations - n_stations // 2, 2))
+    lon, lat = np.clip(np.concatenate([city, rural]), centre - reach, centre + reach).T
     times = pd.date_range(
         "2020-01-01", periods=max(2, int(pd.Timedelta(days, "D") / pd.Timedelta(step))), freq=step, unit="s"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,8 +86,14 @@ class Scaler:
         return ((covariates - mean) / std).astype(np.float32)
 
     def to_json(self) -> dict:
-        """Return a JSON-ready dict; ``Scaler(**dict)`` rebuilds it."""
+        """Return a JSON-ready dict."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Scaler:
+        """Rebuild a scaler from :meth:`to_json`; JSON knows no tuples."""
+        lists = {name: tuple(data[name]) for name in ("covariate_mean", "covariate_std")}
+        return cls(**{**data, **lists})
 
 
 def climatology_design(times: NDArray[np.datetime64]) -> NDArray[np.float64]:

@@ -98,8 +98,8 @@ class Grid:
         """Return the grid of another dataset's 1-D ``lon`` and ``lat`` (or ``longitude``/``latitude``, ``x``/``y``) coordinates."""
         for lon, lat in ((LON, LAT), ("longitude", "latitude"), ("x", "y")):
             if lon in ds.coords and lat in ds.coords:
-                axes = [ds[name].values.astype(float) for name in (lon, lat)]
-                return cls(*(np.sort(axis) if axis.ndim == 1 else axis for axis in axes))
+                x, y = (ds[name].values.astype(float) for name in (lon, lat))
+                return cls(np.sort(x) if x.ndim == 1 else x, np.sort(y) if y.ndim == 1 else y)
         raise GridError(f"no lon/lat coordinates to take a grid from; the dataset has {', '.join(map(str, ds.coords))}")
 
     @classmethod

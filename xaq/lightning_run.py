@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import lightning as L
+import lightning
 import torch
 from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from .model import Recipe
@@ -25,7 +25,20 @@ _SAMPLES = 256
 _SCORE = "score"
 
 
-class AQNetTraining(L.LightningModule):
+class _Counter(Dataset):
+    """Batches by number: what is in them is drawn on the device."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class AQNetTraining(lightning.LightningModule):
     """One training step hides a fold at random days; one validation hides the stations never trained on."""
 
     reference: Tensor
@@ -48,7 +61,7 @@ class AQNetTraining(L.LightningModule):
         fold = folds[int(torch.randint(len(folds), (), generator=generator))]
         per_target = max(4, _SAMPLES // (len(fold.targets) * self.network.config.target_days))
         chosen = torch.randint(len(starts), (min(32, per_target),), generator=generator).to(starts.device)
-        estimate, side, window = hidden_estimates(
+        estimate, side, _ = hidden_estimates(
             self.network, self.data, fold, starts[chosen], self.offset, generator=generator, max_samples=_SAMPLES
         )
         loss = self._loss(estimate.estimate, estimate.truth)
@@ -98,11 +111,11 @@ class AQNetTraining(L.LightningModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return a counter: batches are index gathers on the device."""
-        return DataLoader(torch.arange(_STEPS_PER_EPOCH), batch_size=1)
+        return DataLoader(_Counter(_STEPS_PER_EPOCH), batch_size=1)
 
     def val_dataloader(self) -> DataLoader:
         """Return a counter of validation batches."""
-        return DataLoader(torch.arange(-(-len(self.data.validation_starts) // 16)), batch_size=1)
+        return DataLoader(_Counter(-(-len(self.data.validation_starts) // 16)), batch_size=1)
 
 
 def _sums(error: Tensor) -> Tensor:
@@ -165,15 +178,15 @@ class _Progress(Callback):
     def __init__(self, total: int) -> None:
         self.total = total
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.bar = tqdm(total=self.total, initial=trainer.current_epoch, desc="training AQ-Net", unit="epoch")
 
-    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if not trainer.sanity_checking and hasattr(self, "bar"):
             self.bar.set_postfix_str(f"error at validation stations {trainer.callback_metrics[_SCORE]:.3f} x baseline")
             self.bar.update()
 
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.bar.close()
 
 
@@ -195,7 +208,7 @@ def run(
         folder, filename="best", monitor=_SCORE, mode="min", save_last=True, enable_version_counter=False
     )
     device = data.truth.device
-    trainer = L.Trainer(
+    trainer = lightning.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index or 0] if device.type == "cuda" else 1,
         precision=precision,

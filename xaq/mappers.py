@@ -58,11 +58,19 @@ class Estimate:
 
 @runtime_checkable
 class Mapper(Protocol):
-    """The contract. ``margin_days`` is how much of the record around a period :meth:`prepare` reads."""
+    """The contract: three facts and two steps."""
 
-    name: str
-    has_interval: bool
-    margin_days: tuple[int, int]
+    @property
+    def name(self) -> str:
+        """What tables and cubes call it."""
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether estimates come with bounds."""
+
+    @property
+    def margin_days(self) -> tuple[int, int]:
+        """Days of record read before and after the days estimated."""
 
     def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> Any:
         """Do the station side for the given times."""

@@ -91,7 +91,7 @@ class Recipe:
                 f"the model file has format {data.get('format')}, this xaq reads {_FORMAT}; mend: upgrade xaq"
             )
         data["config"] = AQNetConfig(**data["config"])
-        data["scaler"] = Scaler(**{k: tuple(v) if isinstance(v, list) else v for k, v in data["scaler"].items()})
+        data["scaler"] = Scaler.from_json(data["scaler"])
         data["covariance"] = Covariance(**data["covariance"])
         if data["interval"] is not None:
             interval = data["interval"]
@@ -264,8 +264,9 @@ class Model:
         for i in range(0, len(starts), per_batch):
             start = torch.as_tensor(first[i : i + per_batch], device=self.device)
             parts.append(self.network.station_side(record.window(start, visible)))
-        joined = [None if p[0] is None else torch.cat(p) for p in zip(*parts, strict=True)]
-        return StationSide(*joined)
+        z_hats = [p.z_hat for p in parts if p.z_hat is not None]
+        joined = [torch.cat(tensors) for tensors in zip(*(p[:-1] for p in parts), strict=True)]
+        return StationSide(*joined, torch.cat(z_hats) if z_hats else None)
 
     def _station_values(self, observations: Observations, targets: NDArray, side: StationSide) -> NDArray:
         """Return ``(window-day, station, step)`` without gaps where the network says anything at all."""
@@ -324,8 +325,8 @@ class Model:
         ]
         for j, flat in enumerate(need):
             window, day = divmod(int(flat), config.target_days)
-            at = [torch.full((len(lon),), v, device=device) for v in (window, day)]
-            weights = self.network.cell_side(prepared.side, *at, near, *geometry)
+            at_window, at_day = (torch.full((len(lon),), v, device=device) for v in (window, day))
+            weights = self.network.cell_side(prepared.side, at_window, at_day, near, geometry[0], geometry[1])
             rows = near + int(flat) * len(prepared.lon)
             value, disagreement = apply_weights(weights, rows, prepared.table, self.recipe.scaler.offset)
             interval = self.recipe.interval

@@ -182,7 +182,7 @@ def estimate(
         raise GridError(f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; are lon and lat swapped?")
     n_time = max(1, _BLOCK_VALUES // max(1, len(x)))
     token = tokenize(plan.mapper, plan.provenance, x, y)
-    rows = []
+    rows: list[da.Array] = []
     for part, prepared in _station_nodes(plan, n_time):
         node = _delayed(_estimate_points)(plan.mapper, prepared, x, y, plan.level)
         rows.append(
@@ -272,7 +272,8 @@ def _check_model(model: Any, ds: xr.Dataset, target: str) -> None:
     step = windows.regular_step(ds[TIME].values)
     if step != model.step:
         problems.append(
-            f"the model has a step of {windows.step_name(model.step)}, the dataset {windows.step_name(step)}; mend: ds.resample(...), or train another"
+            f"the model has a step of {windows.step_name(model.step)}, the dataset {windows.step_name(step)}; "
+            "mend: ds.resample(...), or train another"
         )
     missing = [c for c in model.recipe.covariates if c not in ds.data_vars]
     if missing:
@@ -365,12 +366,12 @@ def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64]
         times = plan.times[i : i + n_time]
         if plan.init is None:
             # Whole days around the period: weights belong to days, wherever a block begins.
-            low = np.searchsorted(record, _floor_day(times[0], record) - _days(before, record))
-            high = np.searchsorted(record, _floor_day(times[-1], record) + _days(after + 1, record))
+            low = int(np.searchsorted(record, _floor_day(times[0], record) - _days(before, record)))
+            high = int(np.searchsorted(record, _floor_day(times[-1], record) + _days(after + 1, record)))
         else:
+            low = int(np.searchsorted(record, plan.init - _days(before, record), side="right"))
             high = int(np.searchsorted(record, plan.init, side="right"))
-            low = np.searchsorted(record, plan.init - _days(before, record), side="right")
-        part = source.isel({TIME: slice(int(low), int(high))})
+        part = source.isel({TIME: slice(low, high)})
         arrays = [part[name].transpose(STATION, TIME).data for name in (plan.target, *plan.covariates)]
         nodes.append((times, _delayed(_prepare)(mapper, lon, lat, record[low:high], times, *arrays)))
     return nodes

@@ -133,7 +133,7 @@ def _rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     renames = {old: new for old, new in names.items() if old != new and new != STATION}
     if identifier != dim and identifier in ds.variables:
         ds = ds.swap_dims({dim: identifier}) if ds[identifier].dims == (dim,) else ds
-        ds = ds.drop_vars(dim, errors="ignore") if dim in ds.variables else ds
+        ds = ds.drop_vars([dim], errors="ignore")
         dim = identifier
     if dim != STATION:
         renames[dim] = STATION
@@ -147,7 +147,7 @@ def _rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
                 f"{when!r} has dimensions {ds[when].dims}, expected one time dimension; mend: ds.expand_dims('time')"
             ]
         axis = ds[when].dims[0]
-        ds = ds.swap_dims({axis: when}).drop_vars(axis, errors="ignore")
+        ds = ds.swap_dims({axis: when}).drop_vars([axis], errors="ignore")
     ds = ds.rename(renames)
     ds = ds.set_coords([n for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.variables])
     # Coordinates decide everything that follows, so lazy ones are loaded here; data variables never are.
@@ -374,7 +374,7 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
     if isinstance(time, (tuple, list)) and len(time) == 2:
         time = slice(time[0], time[1])
     times = ds[TIME].to_index()
-    key = time if isinstance(time, slice) else slice(time, time)
+    key: Any = time if isinstance(time, slice) else slice(time, time)
     try:
         picked = times[times.slice_indexer(key.start, key.stop)]
     except (ValueError, TypeError, KeyError) as error:

@@ -135,10 +135,10 @@ def _create(cube: xr.Dataset, path: Path, identity: str) -> None:
     part = path.with_name(path.name + ".part")
     if part.exists():
         shutil.rmtree(part)
-    encoding = {name: {"chunks": _zarr_chunks(cube[name])} for name in _block_variables(cube)}
-    for name in _block_variables(cube):
+    encoding: dict[Hashable, dict[str, Any]] = {n: {"chunks": _zarr_chunks(cube[n])} for n in _block_variables(cube)}
+    for name, settings in encoding.items():
         if np.issubdtype(cube[name].dtype, np.floating):
-            encoding[name]["_FillValue"] = np.float32(np.nan)
+            settings["_FillValue"] = np.float32(np.nan)
     cube.to_zarr(part, compute=False, encoding=encoding, zarr_format=3, consolidated=False, mode="w")
     state = zarr.open_group(part, mode="a").create_group(_STATE, attributes={"identity": json.loads(identity)})
     counts = tuple(len(sizes) for sizes in _chunk_lengths(cube).values())
@@ -147,7 +147,7 @@ def _create(cube: xr.Dataset, path: Path, identity: str) -> None:
 
 
 def _zarr_chunks(variable: xr.DataArray) -> tuple[int, ...]:
-    return tuple(sizes[0] for sizes in variable.chunks)
+    return tuple(sizes[0] for sizes in variable.chunks or ())
 
 
 def _block_variables(cube: xr.Dataset) -> list[Hashable]:

@@ -16,7 +16,7 @@ from . import stations as border
 from . import windows
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import climatology_design, fit_climatology
-from .mappers import CLASSICAL, Mapper, Observations, OrdinaryKriging
+from .mappers import Mapper, Observations, OrdinaryKriging
 from .reanalysis import estimate, make_plan
 from .vocabulary import LAT, LON, STATION, TIME
 
@@ -91,13 +91,14 @@ def verify(
     if getattr(model, "task", "analysis") == "forecast":
         return _verify_forecast(ds, model, time, level)
     truth = _truth(ds, model, target, time)
-    frames = {}
+    frames: dict[str, Any] = {}
     for method in [model, *(b for b in baselines if b != model)]:
         made = estimate(
             ds, method, lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time, level=level
         ).compute()
         name = method if isinstance(method, str) else method.name
         frames[name] = _station_table(made, truth) if by == "station" else scores(made, truth)
+    table: pd.DataFrame
     if by == "station":
         table = pd.concat(frames, names=["method"])
     else:
@@ -342,7 +343,7 @@ def certify(ds: xr.Dataset, model: Mapper, target: str, time: border.Period) -> 
     n = len(table.attrs["hidden_stations"])
     return [
         {
-            **{k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in row.items()},
+            **{str(k): (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in row.items()},
             "stations": f"{n} hidden",
         }
         for row in rows

@@ -126,8 +126,8 @@ def _from_cube(
     hidden = bool(border.hidden_mask(ds)[position])
     if not hidden:
         note = "visible station: the cube has seen it"
-    elif provenance(cube).get("hidden_stations") == 0:
-        note = "hidden station, but the cube was made with no station hidden and has seen it"
+    elif str(ds[STATION].values[position]) not in provenance(cube).get("hidden_stations", map(str, ds[STATION].values)):
+        note = "hidden station, but it was visible when the cube was made"
     else:
         note = "hidden station: not used for the cube"
     return cell[names].compute(), target, f"{note}; cell at {float(cell[LON]):.6g} E, {float(cell[LAT]):.6g} N"

@@ -111,7 +111,7 @@ def _from_dataset(
 ) -> xr.Dataset:
     _check_columns(columns, [*ds.variables, *ds.dims])
     names = {v: k for k, v in (columns or {}).items()}
-    known = {n: canonical_name(str(n)) for n in ds.data_vars if canonical_name(str(n)) in POLLUTANTS}
+    known = {str(n): canonical_name(str(n)) for n in ds.data_vars if canonical_name(str(n)) in POLLUTANTS}
     names = {**known, **names}
     ds = border.conform(ds.rename({a: b for a, b in names.items() if a != b}))
     return border.describe_as_cf(border.normalise_units(_with_units(ds, units)))
@@ -263,7 +263,7 @@ def _pivot(frame: pd.DataFrame, places: pd.DataFrame) -> xr.Dataset:
     for column in frame.columns.difference([*_ROLES]):
         if (numbers := _numeric(frame[column], str(column))) is not None:
             grid = np.full((len(ids), len(times)), np.nan, np.float32)
-            grid[ids.get_indexer(frame[STATION]), times.get_indexer(frame[TIME])] = numbers
+            grid[ids.get_indexer(pd.Index(frame[STATION])), times.get_indexer(pd.Index(frame[TIME]))] = numbers
             variables[str(column)] = ((STATION, TIME), grid)
     if not variables:
         raise SchemaError(f"no column of numbers beside the roles; the table has {', '.join(map(str, frame.columns))}")
@@ -286,8 +286,8 @@ def _numeric(column: pd.Series, name: str) -> np.ndarray | None:
             examples = ", ".join(map(repr, column[lost].unique()[:3]))
             raise SchemaError(f"column {name!r} has {int(lost.sum())} entries that are no numbers, such as {examples}")
         column = numbers
-    numbers = column.to_numpy(np.float32, na_value=np.nan)
-    return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
+    array = column.to_numpy(np.float32, na_value=np.nan)
+    return np.where(np.isfinite(array), array, np.float32(np.nan))
 
 
 def _regular_axis(stamps: pd.Series) -> pd.DatetimeIndex:
