@@ -21,7 +21,9 @@ from .nn.aqnet import AQNet
 from .training import Fold, TrainingData, hidden_estimates
 
 _STEPS_PER_EPOCH = 40
-_SAMPLES = 256
+#: A step sees at most this many days and (target, day) samples: on two cores it takes 40 ms, most of it the LSTM.
+_WINDOWS, _SAMPLES = 16, 160
+_LEARNING_RATE = 2e-3
 _SCORE = "score"
 
 
@@ -60,7 +62,7 @@ class AQNetTraining(lightning.LightningModule):
         folds, starts = self.data.folds[1:], self.data.train_starts
         fold = folds[int(torch.randint(len(folds), (), generator=generator))]
         per_target = max(4, _SAMPLES // (len(fold.targets) * self.network.config.target_days))
-        chosen = torch.randint(len(starts), (min(32, per_target),), generator=generator).to(starts.device)
+        chosen = torch.randint(len(starts), (min(_WINDOWS, per_target),), generator=generator).to(starts.device)
         estimate, side, _ = hidden_estimates(
             self.network, self.data, fold, starts[chosen], self.offset, generator=generator, max_samples=_SAMPLES
         )
@@ -107,7 +109,7 @@ class AQNetTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; the range, nugget and regression are buffers and stay as fitted."""
-        return torch.optim.AdamW(self.network.parameters(), lr=2e-3, weight_decay=1e-2)
+        return torch.optim.AdamW(self.network.parameters(), lr=_LEARNING_RATE, weight_decay=1e-2)
 
     def train_dataloader(self) -> DataLoader:
         """Return a counter: batches are index gathers on the device."""

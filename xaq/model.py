@@ -266,7 +266,7 @@ class Model:
             parts.append(self.network.station_side(record.window(start, visible)))
         z_hats = [p.z_hat for p in parts if p.z_hat is not None]
         joined = [torch.cat(tensors) for tensors in zip(*(p[:-1] for p in parts), strict=True)]
-        return StationSide(*joined, torch.cat(z_hats) if z_hats else None)
+        return StationSide._make([*joined, torch.cat(z_hats) if z_hats else None])
 
     def _station_values(self, observations: Observations, targets: NDArray, side: StationSide) -> NDArray:
         """Return ``(window-day, station, step)`` without gaps where the network says anything at all."""

@@ -1,0 +1,78 @@
+"""The command line: the same verbs, the same values, exit codes that mean something."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import xaq
+from xaq.cli import main
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A small network as the files a user has."""
+    folder = tmp_path_factory.mktemp("network")
+    ds = xaq.datasets.synthetic(n_stations=14, days=5, seed=6)
+    table = ds.pm25.to_dataframe().reset_index()[["station", "time", "pm25"]].dropna()
+    table.to_csv(folder / "obs.csv", index=False)
+    pd.DataFrame({"station": ds.station, "lon": ds.lon, "lat": ds.lat}).to_csv(folder / "stations.csv", index=False)
+    return folder
+
+
+def data(files):
+    return [str(files / "obs.csv"), "--stations", str(files / "stations.csv"), "--tz", "UTC"]
+
+
+def test_the_whole_job_from_a_shell_equals_python(files, tmp_path, capsys):
+    model, store = tmp_path / "m.xaq", tmp_path / "c.zarr"
+    hide = ["--hide", "s003,s010", "--time", "/2020-01-04", "--max-epochs", "1"]
+    assert main(["train", *data(files), "--target", "pm25", *hide, "-o", str(model)]) == 0
+    assert main(["verify", str(model), *data(files), "--csv", str(tmp_path / "scores.csv")]) == 0
+    grid = ["--grid", "0.25", "--time", "2020-01-05"]
+    assert main(["reanalyze", str(model), *data(files), *grid, "--store", str(store)]) == 0
+    out = capsys.readouterr()
+    assert "kriging" in out.out
+    assert "PM2.5 analysis" in out.out
+    assert "writing" not in out.out, "progress belongs to stderr"
+
+    ds = xaq.open_stations(files / "obs.csv", stations=files / "stations.csv", tz="UTC").aq.hide(["s003", "s010"])
+    trained = ds.aq.train("pm25", time=slice(None, "2020-01-04"), max_epochs=1, progress=False)
+    cube = ds.aq.reanalyze(trained, grid=0.25, time="2020-01-05").compute()
+    assert xaq.load_model(model).hash == trained.hash
+    np.testing.assert_array_equal(xr.open_zarr(store).pm25, cube.pm25)
+
+    for kind, what, extra in (
+        ("map", store, ["--model", str(model), "--time", "2020-01-05T08:00"]),
+        ("errors", model, []),
+        ("series", model, ["--station", "s003"]),
+    ):
+        figure = tmp_path / f"{kind}.png"
+        assert main(["plot", kind, str(what), *data(files), *extra, "-o", str(figure)]) == 0
+        assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_problems_exit_with_one_and_a_message(files, tmp_path, capsys):
+    assert main(["train", str(files / "obs.csv"), "-o", str(tmp_path / "m.xaq")]) == 1
+    error = capsys.readouterr().err
+    assert "no column for lon" in error
+    assert "Traceback" not in error
+    assert main(["verify", str(tmp_path / "absent.xaq"), *data(files)]) == 1
+    assert main(["reanalyze", "idw", *data(files), "--bounds", "1,2,3", "--store", str(tmp_path / "c.zarr")]) == 1
+    assert main(["plot", "map", str(tmp_path / "absent.xaq"), *data(files), "-o", "x.png"]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_usage_exits_with_two(capsys):
+    for arguments in ([], ["train"], ["fly"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("verb", ["train", "verify", "reanalyze", "plot", "demo"])
+def test_help_shows_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    assert f"example:\n  xaq {verb}" in capsys.readouterr().out
