@@ -173,6 +173,10 @@ def test_covariates_reach_the_network_and_are_needed_later(network):
     assert not torch.allclose(one, other)
 
 
+def test_half_precision_trains(network):
+    assert train(network, precision="bf16-mixed", max_epochs=1).recipe.training["precision"] == "bf16-mixed"
+
+
 @pytest.mark.parametrize("step", ["3h", "1D"])
 def test_other_regular_steps_train(step):
     ds = xaq.datasets.synthetic(n_stations=16, days=40, step=step, seed=2)

@@ -70,7 +70,8 @@ def write_cube(
             _create(cube, path, text)
         _check_identity(path, text)
         _fill(cube, path, progress)
-        _consolidate(path)
+        if not _is_consolidated(path):
+            _consolidate(path)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
@@ -108,6 +109,10 @@ def open_cube(store: str | os.PathLike) -> xr.Dataset:
     lead = [name for name in cube.data_vars if set(_BLOCK_DIMS) <= set(cube[name].dims)]
     order = [*sorted(lead, key=str), *(name for name in cube.data_vars if name not in lead)]
     return xr.Dataset({name: cube[name].variable for name in order}, cube.coords, cube.attrs)
+
+
+def _is_consolidated(path: Path) -> bool:
+    return json.loads((path / "zarr.json").read_text()).get("consolidated_metadata") is not None
 
 
 def _consolidate(path: Path) -> None:
@@ -171,10 +176,13 @@ def _short(value: Any) -> str:
 
 def _fill(cube: xr.Dataset, path: Path, progress: bool) -> None:
     """Compute, check and write each block that has no flag, then set its flag."""
-    done = zarr.open_group(path, mode="a", path=_STATE)["done"]
-    pending = [index for index in np.ndindex(*done.shape) if not done[index]]
+    flags = zarr.open_group(path, mode="r", path=_STATE)["done"][:]
+    pending = [index for index in np.ndindex(*flags.shape) if not flags[index]]
+    if not pending:
+        return
+    done = zarr.open_group(path, mode="r+", path=_STATE)["done"]
     regions = dict(_regions(cube))
-    for index in tqdm(pending, desc=f"writing {path.name}", unit="block", disable=not progress or not pending):
+    for index in tqdm(pending, desc=f"writing {path.name}", unit="block", disable=not progress):
         region = regions[index]
         block = cube.isel(region)
         block = block.drop_vars([n for n in block.variables if not _belongs(block[n], index, list(region))])

@@ -185,8 +185,9 @@ class AutoregressiveBaseline(nn.Module):
         return torch.cat([value[..., -self.steps_per_day :], days / count.clamp(min=1), last_value, one], dim=-1)
 
     def forward(self, z: Tensor, climatology: Tensor, climatology_target: Tensor) -> Tensor:
-        """Return the forecast ``(window, station, target_step)`` in z."""
-        return climatology_target[:, None] + self.inputs(z, climatology) @ self.coefficients
+        """Return the forecast ``(window, station, target_step)`` in z; in float32 even under half precision."""
+        with torch.autocast(z.device.type, enabled=False):
+            return climatology_target[:, None] + self.inputs(z, climatology) @ self.coefficients
 
 
 class AQNet(nn.Module):
