@@ -146,7 +146,7 @@ def test_too_few_places_and_odd_requests_end_in_clear_errors(network):
 def test_fewer_stations_than_k_works_and_says_so(network):
     with pytest.warns(XaqWarning, match="k lowered"):
         model = network.aq.train("pm25", config=dataclasses.replace(SMALL, k=30), max_epochs=1, progress=False)
-    assert model.recipe.config.k == 18
+    assert model.recipe.config.k == 19
 
 
 def test_a_silent_station_is_left_out_and_named(network):

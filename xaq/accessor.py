@@ -80,7 +80,7 @@ class AqAccessor:
         time: border.Period = None,
         covariates: Sequence[str] = (),
         config: AQNetConfig | None = None,
-        max_epochs: int = 40,
+        max_epochs: int = 30,
         patience: int = 6,
         seed: int = 0,
         device: str = "auto",

@@ -96,7 +96,7 @@ def train(
     time: border.Period = None,
     covariates: Sequence[str] = (),
     config: AQNetConfig | None = None,
-    max_epochs: int = 40,
+    max_epochs: int = 30,
     patience: int = 6,
     seed: int = 0,
     device: str = "auto",
@@ -137,7 +137,7 @@ def train(
     Returns
     -------
     Model
-        The best epoch by validation stations; the untrained network when no epoch was better.
+        The best epoch by validation stations; the untrained network when no epoch was better by half a percent.
 
     Raises
     ------
@@ -220,11 +220,10 @@ def _settle_config(
             f"config has {config.steps_per_day} steps per day, the data {steps_per_day}; mend: replace(config, steps_per_day=...)"
         )
     config = replace(config, n_covariates=n_covariates)
-    if n_station <= config.k:
-        warnings.warn(
-            f"{n_station} visible stations: k lowered from {config.k} to {n_station - 1}", XaqWarning, stacklevel=4
-        )
-        config = replace(config, k=max(1, n_station - 1))
+    if n_station < config.k:
+        text = f"{n_station} visible stations: k lowered from {config.k} to {n_station}"
+        warnings.warn(text, XaqWarning, stacklevel=4)
+        config = replace(config, k=n_station)
     return config
 
 
