@@ -259,8 +259,8 @@ def test_a_cube_gives_its_cell_and_says_what_it_has_seen(ds, cube):
     np.testing.assert_array_equal(line(ax, "reanalysed"), expected)
     assert "the cube has seen it" in ax.get_title("left")
     assert "hidden station: not used" in plot.series(ds, cube, unseen).get_title("left")
-    nothing_hidden = cube.assign_attrs(xaq_provenance=json.dumps({"hidden_stations": 0}))
-    assert "has seen it" in plot.series(ds, nothing_hidden, unseen).get_title("left")
+    nothing_hidden = cube.assign_attrs(xaq_provenance=json.dumps({"hidden_stations": []}))
+    assert "was visible when the cube was made" in plot.series(ds, nothing_hidden, unseen).get_title("left")
 
 
 def test_series_refuses_what_it_cannot_draw(ds, cube):

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaq
+from xaq import reanalysis
 from xaq.errors import GridError, ModelError, SchemaError, StoreError, XaqWarning
 from xaq.nn.aqnet import AQNetConfig
 
@@ -39,18 +40,6 @@ def refuse(*args, **kwargs):
     raise AssertionError("computed")
 
 
-class Counting:
-    """A synchronous scheduler that counts the blocks it computes."""
-
-    def __init__(self):
-        self.blocks = 0
-
-    def __call__(self, graph, keys, **kwargs):
-        graph = dict(graph.__dask_graph__())
-        self.blocks += sum("xaq-block" in str(key) for key in graph)
-        return dask.get(graph, keys, **kwargs)
-
-
 @pytest.mark.parametrize("chunked", [False, True], ids=["numpy", "dask"])
 def test_without_a_store_nothing_is_computed(network, model, chunked):
     ds = network.chunk({"time": 24}) if chunked else network
@@ -60,12 +49,18 @@ def test_without_a_store_nothing_is_computed(network, model, chunked):
     assert lazy.pm25.chunks is not None
 
 
-def test_one_time_computes_one_block(network, model, cube):
+def test_one_time_computes_one_block(network, model, cube, monkeypatch):
+    tiles = []
+    whole = reanalysis._estimate_tile
+
+    def counted(*args):
+        tiles.append(args)
+        return whole(*args)
+
+    monkeypatch.setattr(reanalysis, "_estimate_tile", counted)
     lazy = network.aq.reanalyze(model, grid=GRID, chunks={"time": 24})
-    counting = Counting()
-    with dask.config.set(scheduler=counting):
-        one = lazy[["pm25"]].isel(time=0).compute()
-    assert counting.blocks == 1
+    one = lazy[["pm25", "pm25_lower", "pm25_upper"]].isel(time=0).compute()
+    assert len(tiles) == 1
     np.testing.assert_allclose(one.pm25, cube.pm25[0], rtol=1e-5)
 
 
@@ -284,6 +279,17 @@ def test_any_tool_opens_the_store(network, tmp_path):
 # -- bad input -----------------------------------------------------------------------------------------------------
 
 
+def swap(ds):
+    return ds.assign_coords(lon=("station", ds.lat.values), lat=("station", ds.lon.values))
+
+
+def test_the_mend_for_swapped_coordinates_mends(network):
+    east = network.assign_coords(lon=network.lon + 90)
+    with pytest.raises(SchemaError, match=r"mend: ds.assign_coords\(lon=\('station', ds.lat.values\)"):
+        swap(east).aq.visible  # noqa: B018
+    xr.testing.assert_allclose(swap(swap(east)).aq.visible, east.aq.visible)
+
+
 def test_bad_requests_end_in_clear_errors_and_nothing_half_written(network, model, tmp_path):
     path = tmp_path / "never.zarr"
     daily = network.resample(time="1D").mean(keep_attrs=True)
@@ -304,7 +310,7 @@ def test_bad_requests_end_in_clear_errors_and_nothing_half_written(network, mode
         (network, model, {"grid": -1}, GridError, "spacing"),
         (network, model, {"chunks": {"x": 3}}, SchemaError, "expected time, lat, lon"),
         (network.drop_vars("lon"), model, {}, SchemaError, "no lon"),
-        (network.assign_coords(lon=network.lat, lat=network.lon + 90), model, {}, SchemaError, "swapped"),
+        (swap(network.assign_coords(lon=network.lon + 90)), model, {}, SchemaError, "swapped"),
         (network.isel(time=[0, 1, 5]), model, {}, SchemaError, "irregular"),
         (network.isel(station=[0, 0, 1]), model, {}, SchemaError, "duplicate station ids"),
     ]

@@ -185,7 +185,7 @@ def _coordinate_problems(ds: xr.Dataset) -> list[str]:
         bad = np.flatnonzero(np.abs(lat) > 90)
         swapped = (np.abs(lon[~missing]) <= 90).all()
         hint = (
-            "lon and lat look swapped; mend: ds.assign_coords(lon=ds.lat, lat=ds.lon)"
+            "lon and lat look swapped; mend: ds.assign_coords(lon=('station', ds.lat.values), lat=('station', ds.lon.values))"
             if swapped
             else "expected -90..90 degrees"
         )
