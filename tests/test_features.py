@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_a_constant_network_scales_to_finite_numbers(values):
 def test_scaler_survives_json():
     values = np.random.default_rng(0).gamma(2.0, 20.0, (3, 40))
     scaler = Scaler.fit(values, values[None])
-    again = Scaler(**json.loads(json.dumps(scaler.to_json())))
+    again = Scaler.from_json(json.loads(json.dumps(asdict(scaler))))
     assert (again.transform(values) == scaler.transform(values)).all()
     assert (again.transform_covariates(values[None]) == scaler.transform_covariates(values[None])).all()
 

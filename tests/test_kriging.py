@@ -65,7 +65,7 @@ def test_filling_a_gap_by_kriging_changes_nothing(seed, range_km, nugget):
     missing[:, 0] = True
     without = ordinary_weights(d, between, covariance, missing)[0] @ np.where(missing[0], 0, values)
     holed = np.where(missing[0], np.nan, values)[:, None]
-    filled = kriging.fill_missing(holed, lon, lat, covariance, k=6)[:, 0]
+    filled = kriging.fill_missing(holed, lon, lat, covariance, k=6)[0][:, 0]
     np.testing.assert_allclose(ordinary_weights(d, between, covariance)[0] @ filled, without, rtol=1e-7)
     np.testing.assert_array_equal(filled[1:], values[1:])
 
@@ -155,10 +155,12 @@ def test_fill_missing_leaves_only_empty_steps_empty():
     values[:8, 2] = np.nan
     values[3, 3] = np.nan
     kept = values.copy()
-    filled = kriging.fill_missing(values, lon, lat, Covariance(50.0, 0.1), k=2)
+    filled, variance = kriging.fill_missing(values, lon, lat, Covariance(50.0, 0.1), k=2)
     np.testing.assert_array_equal(values, kept)
     np.testing.assert_array_equal(filled[np.isfinite(values)], values[np.isfinite(values)])
     assert np.isnan(filled[:, 1]).all()
     np.testing.assert_allclose(filled[:, 2], values[8, 2], rtol=1e-6)
+    assert (variance[np.isfinite(values)] == 0).all()
+    assert variance[3, 3] > 0
     assert np.isfinite(filled[3, 3])
     assert filled.dtype == values.dtype

@@ -152,12 +152,21 @@ def test_without_cyclic_encoding_the_calendar_has_no_influence():
     assert torch.equal(network.station_side(window).features, network.station_side(other).features)
 
 
+def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
+    values, rows = torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1]])
+    half = Weights(torch.tensor([[0.5, 0.5]]), torch.ones(1), torch.zeros(1), torch.zeros(1))
+    observed, observed_parts = apply_weights(half, rows, station_table(values, torch.zeros(2, 1), 1.0, 4.0), 1.0)
+    filled, filled_parts = apply_weights(half, rows, station_table(values, torch.tensor([[0.0], [1.0]]), 1.0, 4.0), 1.0)
+    assert torch.equal(observed, filled)
+    assert all((after > before).all() for after, before in zip(filled_parts, observed_parts, strict=True))
+
+
 def test_apply_weights_mixes_scales_and_reports_disagreement():
     values = torch.tensor([[1.0, 2.0], [3.0, 2.0]])
     rows = torch.tensor([[0, 1]])
     half = Weights(torch.tensor([[0.5, 0.5]]), torch.ones(1), torch.zeros(1), torch.zeros(1))
-    table = station_table(values, offset=1.0)
-    estimate, disagreement = apply_weights(half, rows, table, 1.0)
+    table = station_table(values, torch.zeros_like(values), 1.0, 1.0)
+    estimate, (_, _, disagreement) = apply_weights(half, rows, table, 1.0)
     torch.testing.assert_close(estimate, torch.tensor([[2.0, 2.0]]))
     torch.testing.assert_close(disagreement, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
     log, _ = apply_weights(half._replace(gate=torch.ones(1)), rows, table, 1.0)
@@ -167,10 +176,12 @@ def test_apply_weights_mixes_scales_and_reports_disagreement():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"task": "nowcast"}, {"patch": 5}, {"hidden": 30}, {"task": "forecast", "days_after": 1}], ids=str
+    "changes",
+    [{"task": "nowcast"}, {"patch": 5}, {"hidden": 30}, {"k": 0}, {"task": "forecast", "days_after": 1}],
+    ids=str,
 )
 def test_impossible_configurations_are_refused(changes):
-    with pytest.raises(ValueError, match=r"expected|divide|multiple"):
+    with pytest.raises(ValueError, match=r"expected|divide|multiple|empty"):
         AQNetConfig(**changes)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaq
-from xaq import reanalysis
+from xaq import reanalysis, store
 from xaq.errors import GridError, ModelError, SchemaError, StoreError, XaqWarning
 from xaq.nn.aqnet import AQNetConfig
 
@@ -64,7 +64,7 @@ def test_one_time_computes_one_block(network, model, cube, monkeypatch):
     np.testing.assert_allclose(one.pm25, cube.pm25[0], rtol=1e-5)
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(time=st.integers(1, 150), lat=st.integers(1, 5), lon=st.integers(1, 9))
 def test_chunks_do_not_change_values(network, model, cube, time, lat, lon):
     other = network.aq.reanalyze(model, grid=GRID, chunks={"time": time, "lat": lat, "lon": lon}).compute()
@@ -81,6 +81,37 @@ def test_chunks_do_not_change_classical_values(network, method):
 def test_lazy_station_data_give_the_same_cube(network, model, cube):
     other = network.chunk({"time": 50, "station": 7}).aq.reanalyze(model, grid=GRID).compute()
     xr.testing.assert_allclose(other, cube, rtol=1e-4)
+
+
+def test_cubes_of_different_observations_can_be_computed_together(network):
+    double = network.assign(pm25=(network.pm25 * 2).assign_attrs(network.pm25.attrs))
+    one, two = (ds.aq.reanalyze("idw", grid=0.5).pm25 for ds in (network, double))
+    np.testing.assert_allclose((two - one).compute(), one.compute(), rtol=1e-4)
+
+
+def test_a_silent_station_has_no_place_in_memory_or_lazy(network, model):
+    silent = network.copy(deep=True)
+    silent.pm25[int(np.flatnonzero(~network.hidden.values)[0])] = np.nan
+    with pytest.warns(XaqWarning, match="never report"):
+        expected = silent.aq.reanalyze(model, grid=GRID).compute()
+    lazy = silent.chunk({"time": 50}).aq.reanalyze(model, grid=GRID).compute()
+    for name in expected.data_vars:
+        np.testing.assert_allclose(lazy[name], expected[name], rtol=1e-4)
+
+
+def test_lazy_station_data_can_be_stored(network, tmp_path):
+    stored = network.chunk({"time": 20}).aq.reanalyze("idw", grid=0.5, store=tmp_path / "c.zarr", progress=False)
+    np.testing.assert_allclose(stored.pm25, network.aq.reanalyze("idw", grid=0.5).pm25, rtol=1e-5)
+
+
+def test_intervals_keep_their_promise_when_stations_fall_silent():
+    ds = xaq.datasets.synthetic(n_stations=40, days=10, missing=0.0, seed=7).aq.hide(fraction=0.2, seed=1)
+    trained = ds.aq.train("pm25", max_epochs=0, progress=False)
+    gone = np.random.default_rng(0).random(ds.pm25.shape) < 0.6
+    gone[ds.hidden.values] = False
+    sparse = ds.assign(pm25=ds.pm25.where(~gone))
+    table = sparse.aq.verify(trained, baselines=[])
+    assert table.coverage.iloc[0] > 0.8
 
 
 @pytest.mark.parametrize("method", ["model", "kriging", "idw"])
@@ -250,6 +281,27 @@ def test_a_finished_store_is_only_reopened(network, tmp_path):
     assert stamps == {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
 
 
+def test_an_overwrite_that_is_killed_leaves_no_hole(network, tmp_path, monkeypatch):
+    path = tmp_path / "c.zarr"
+    network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
+
+    def killed(folder, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        network.aq.reanalyze("idw", grid=0.5, store=path, overwrite=True, progress=False)
+    assert not path.exists()
+
+
+def test_a_folder_that_looks_like_a_left_over_is_not_deleted(network, tmp_path):
+    (tmp_path / "c.zarr.part").mkdir()
+    (tmp_path / "c.zarr.part" / "precious.txt").write_text("dear")
+    network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "c.zarr", progress=False)
+    assert (tmp_path / "c.zarr.part" / "precious.txt").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.zarr", "c.zarr.part"]
+
+
 def test_something_else_at_the_path_is_never_touched(network, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
@@ -306,9 +358,10 @@ def test_bad_requests_end_in_clear_errors_and_nothing_half_written(network, mode
         (network, model, {"time": "2031"}, SchemaError, "no step of the dataset"),
         (network, model, {"time": "yesterday-ish"}, SchemaError, "not a period"),
         (network, model, {"init": "2020-01-03"}, ModelError, "forecast models"),
-        (network, model, {"level": 90}, SchemaError, "between 0 and 1"),
+        (network, model, {"level": 90}, SchemaError, "at most 0.99"),
         (network, model, {"grid": -1}, GridError, "spacing"),
         (network, model, {"chunks": {"x": 3}}, SchemaError, "expected time, lat, lon"),
+        (network, model, {"chunks": {"lat": 0}}, SchemaError, "'lat' is 0"),
         (network.drop_vars("lon"), model, {}, SchemaError, "no lon"),
         (swap(network.assign_coords(lon=network.lon + 90)), model, {}, SchemaError, "swapped"),
         (network.isel(time=[0, 1, 5]), model, {}, SchemaError, "irregular"),

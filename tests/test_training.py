@@ -177,6 +177,15 @@ def test_half_precision_trains(network):
     assert train(network, precision="bf16-mixed", max_epochs=1).recipe.training["precision"] == "bf16-mixed"
 
 
+@pytest.mark.parametrize(("step", "offset"), [("1h", 30), ("3h", 60)])
+def test_stamps_need_not_fall_on_midnight(step, offset):
+    ds = xaq.datasets.synthetic(n_stations=16, days=10, step=step, seed=2)
+    ds = ds.assign_coords(time=ds.time + np.timedelta64(offset, "m"))
+    model = ds.aq.train("pm25", max_epochs=0, progress=False)
+    cube = ds.aq.reanalyze(model, grid=0.5, time=slice("2020-01-03", "2020-01-04")).compute()
+    assert np.isfinite(cube.pm25).all()
+
+
 @pytest.mark.parametrize("step", ["3h", "1D"])
 def test_other_regular_steps_train(step):
     ds = xaq.datasets.synthetic(n_stations=16, days=40, step=step, seed=2)
@@ -204,11 +213,25 @@ def test_a_forecast_never_reads_past_its_init_time():
     ds = xaq.datasets.synthetic(n_stations=16, days=40, seed=2)
     config = AQNetConfig(task="forecast", days_before=4, days_after=0, target_days=2, hidden=16, k=8)
     model = ds.aq.train("pm25", task="forecast", config=config, max_epochs=0, progress=False)
-    future = ds.copy(deep=True)
-    future.pm25[:, 24 * 30 + 1 :] = 1e9
+    ds.pm25[3, : 24 * 30 + 1] = np.nan
     init = ds.time.values[24 * 30]
-    spot = {"lon": [10.0], "lat": [50.0], "init": init}
-    xr.testing.assert_equal(ds.aq.estimate(model, **spot).compute(), future.aq.estimate(model, **spot).compute())
+    spot = {"lon": [10.0, float(ds.lon[3])], "lat": [50.0, float(ds.lat[3])], "init": init}
+    expected = ds.aq.estimate(model, **spot).compute()
+    for value in (1e9, np.nan):
+        future = ds.copy(deep=True)
+        future.pm25[:, 24 * 30 + 1 :] = value
+        xr.testing.assert_equal(future.aq.estimate(model, **spot).compute().drop_attrs(), expected.drop_attrs())
+
+
+def test_a_station_that_fell_silent_does_not_pull_a_forecast_to_climatology():
+    ds = xaq.datasets.synthetic(n_stations=16, days=40, missing=0.0, seed=2)
+    config = AQNetConfig(task="forecast", days_before=4, days_after=0, target_days=2, hidden=16, k=8)
+    model = ds.aq.train("pm25", task="forecast", config=config, max_epochs=0, progress=False)
+    dead = ds.copy(deep=True)
+    dead.pm25[5, -48:] = np.nan
+    spot = {"lon": [float(ds.lon[5])], "lat": [float(ds.lat[5]) + 0.01]}
+    without = ds.isel(station=np.delete(np.arange(16), 5)).aq.estimate(model, **spot).pm25
+    np.testing.assert_allclose(dead.aq.estimate(model, **spot).pm25, without, rtol=0.02)
 
 
 @pytest.mark.cuda

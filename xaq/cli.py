@@ -126,7 +126,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("table", help=_DATA_HELP)
     group.add_argument("--stations", help="station list with id, lon, lat")
     group.add_argument("--tz", help="time zone of naive stamps, such as Asia/Shanghai")
-    group.add_argument("--units", help="NAME=UNITS, comma-separated, such as no2=ppb,o3=ppb")
+    group.add_argument(
+        "--units", help="NAME=UNITS, comma-separated, such as no2=ppb,o3=ppb; or UNITS of the only pollutant"
+    )
 
 
 def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
@@ -134,9 +136,33 @@ def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
     if arguments.table.startswith("germany") and not Path(arguments.table).exists():
         ds = datasets.load(arguments.table)
     else:
-        units = dict(pair.split("=", 1) for pair in arguments.units.split(",")) if arguments.units else None
+        units = _units(arguments.units) if arguments.units else None
         ds = open_stations(arguments.table, stations=arguments.stations, tz=arguments.tz, units=units)
-    return border.hide(ds, model.recipe.hidden) if model is not None and model.recipe.hidden else ds
+    if model is None:
+        return ds
+    known = set(ds["station"].values.astype(str))
+    hidden = [s for s in model.recipe.hidden if s in known]
+    return border.hide(ds, hidden) if hidden else ds
+
+
+def _units(text: str) -> str | dict[str, str]:
+    """Return units by variable, or one string for the only pollutant."""
+    return dict(pair.split("=", 1) for pair in text.split(",")) if "=" in text else text
+
+
+def _fraction(text: str) -> float | None:
+    """Return a share of stations, or None where the text names stations (whose ids may be numbers)."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < 1 else None
+
+
+def _check_folder(path: str) -> None:
+    """Refuse an output that could not be written, before any work is done for it."""
+    if not Path(path).absolute().parent.is_dir():
+        raise SchemaError(f"no such folder: {Path(path).absolute().parent}; mend: create it first", subject="usage")
 
 
 def _period(text: str | None) -> slice | None:
@@ -156,13 +182,10 @@ def _train(a: argparse.Namespace) -> None:
     from .training import train
 
     ds = _open(a)
+    _check_folder(a.output)
     if a.hide:
-        try:
-            ds = border.hide(ds, fraction=float(a.hide), seed=a.seed)
-        except ValueError as error:
-            if isinstance(error, SchemaError):
-                raise
-            ds = border.hide(ds, a.hide.split(","))
+        fraction = _fraction(a.hide)
+        ds = border.hide(ds, a.hide.split(",")) if fraction is None else border.hide(ds, fraction=fraction, seed=a.seed)
     model = train(
         ds, a.target, task=a.task, time=_period(a.time), covariates=[c for c in a.covariates.split(",") if c],
         seed=a.seed, max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
@@ -175,6 +198,8 @@ def _verify(a: argparse.Namespace) -> None:
     from .verify import verify
 
     model = _load(a.model)
+    if a.csv:
+        _check_folder(a.csv)
     table = verify(_open(a, model), model, time=_period(a.time), by="station" if a.by_station else None)
     _print_table(table)
     if a.csv:
@@ -208,11 +233,16 @@ def _reanalyze(a: argparse.Namespace) -> None:
 
 def _plot(a: argparse.Namespace) -> None:
     import matplotlib as mpl
+    import matplotlib.figure
 
     mpl.use("Agg")
     from . import plot
     from .store import open_cube
 
+    _check_folder(a.output)
+    formats = mpl.figure.Figure().canvas.get_supported_filetypes()
+    if Path(a.output).suffix.lstrip(".") not in formats:
+        raise SchemaError(f"{a.output} names no figure format, expected .png, .pdf or .svg", subject="usage")
     is_store = Path(a.what).is_dir()
     what = open_cube(a.what) if is_store else _load(a.what)
     model = what if not is_store else _load(a.model) if a.model else None

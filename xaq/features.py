@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -85,13 +85,9 @@ class Scaler:
         mean, std = np.reshape(self.covariate_mean, shape), np.reshape(self.covariate_std, shape)
         return ((covariates - mean) / std).astype(np.float32)
 
-    def to_json(self) -> dict:
-        """Return a JSON-ready dict."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Scaler:
-        """Rebuild a scaler from :meth:`to_json`; JSON knows no tuples."""
+        """Rebuild a scaler from its fields as JSON gives them: JSON knows no tuples."""
         lists = {name: tuple(data[name]) for name in ("covariate_mean", "covariate_std")}
         return cls(**{**data, **lists})
 
@@ -119,7 +115,8 @@ def fit_climatology(times: NDArray[np.datetime64], z: NDArray) -> NDArray[np.flo
 
     Returns
     -------
-    (15,) coefficients of :func:`climatology_design`; ridge-damped, so that months never seen stay near the mean.
+    (15,) coefficients of :func:`climatology_design`, lightly damped. Of much less than a year it says nothing beyond
+    the months seen.
     """
     count = np.isfinite(z).sum(axis=0)
     seen = count > 0

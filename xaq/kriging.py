@@ -6,7 +6,7 @@ sill). Missing neighbours are handled exactly: each system is solved without the
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,6 @@ class Covariance:
     range_km: float
     nugget: float
     sill: float = 1.0
-
-    def to_json(self) -> dict:
-        """Return a JSON-ready dict; ``Covariance(**dict)`` rebuilds it."""
-        return asdict(self)
 
 
 def ordinary_weights(
@@ -154,7 +150,9 @@ def fit_covariance(
     pairs = observed[rng.choice(len(observed), size=min(n_pairs, len(observed)), replace=False)]
     truth = values[pairs[:, 0], pairs[:, 1]].astype(np.float64)
     ranges = _candidate_ranges(lon, lat)
-    best, best_error = Covariance(float(ranges[len(ranges) // 2]), 0.1, max(float(truth.var()), 1e-12)), np.inf
+    tiny = float(np.finfo(float).tiny)
+    best = Covariance(float(ranges[len(ranges) // 2]), 0.1, max(float(truth.var()), tiny))
+    best_error = np.inf
     if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
         return best
     for range_km in ranges:
@@ -165,7 +163,7 @@ def fit_covariance(
             error = float(np.nanmean(residual**2))
             if error < best_error:
                 sill = float(np.nanmean(residual**2 / variance))
-                best, best_error = Covariance(float(range_km), nugget, max(sill, 1e-12)), error
+                best, best_error = Covariance(float(range_km), nugget, max(sill, tiny)), error
     return best
 
 
@@ -184,7 +182,9 @@ def _candidate_ranges(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
     return np.geomspace(max(0.5 * spacing, 0.5), max(3.0 * width, 2.0 * spacing, 2.0), 8)
 
 
-def fill_missing(values: NDArray, lon: NDArray, lat: NDArray, covariance: Covariance, k: int) -> NDArray:
+def fill_missing(
+    values: NDArray, lon: NDArray, lat: NDArray, covariance: Covariance, k: int
+) -> tuple[NDArray, NDArray]:
     """Fill the gaps of each station by kriging from the stations that report at that step.
 
     A kriging estimate put in the place of a missing neighbour leaves any further kriging estimate as it would be
@@ -196,16 +196,20 @@ def fill_missing(values: NDArray, lon: NDArray, lat: NDArray, covariance: Covari
 
     Returns
     -------
-    (n_station, n_time)
-        NaN remains only at steps where no station within reach reports.
+    filled : (n_station, n_time)
+        NaN remains only at steps where no station reports.
+    variance : (n_station, n_time)
+        Kriging variance of what was filled, relative to the sill; 0 where observed.
     """
     gaps = np.argwhere(~np.isfinite(values))
+    variance = np.zeros(values.shape, np.float32)
     if not len(gaps):
-        return values
+        return values, variance
     filled = values.copy()
     if len(lon) > 1:
-        filled[gaps[:, 0], gaps[:, 1]] = leave_one_out(values, lon, lat, gaps, covariance, k)[0]
+        at = (gaps[:, 0], gaps[:, 1])
+        filled[at], variance[at] = leave_one_out(values, lon, lat, gaps, covariance, k)
     # Out of reach of any neighbour that reports: the mean of those that do, which is kriging at infinite distance.
     count = np.isfinite(values).sum(axis=0)
     mean = np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan).astype(values.dtype)
-    return np.where(np.isfinite(filled), filled, mean)
+    return np.where(np.isfinite(filled), filled, mean), variance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
@@ -25,7 +27,6 @@ from .features import Scaler, climatology_design, cyclic_encoding
 from .kriging import Covariance
 from .mappers import Estimate, Observations
 from .nn.aqnet import AQNet, AQNetConfig, StationSide, apply_weights, station_table
-from .nn.neural_knn import Weights
 from .nn.record import Record
 
 _FORMAT = 1
@@ -106,8 +107,8 @@ class Recipe:
 class Prepared:
     """The station side of a period, ready for any number of targets.
 
-    ``table (window-day x station, 3 steps)`` holds values, logs and squares; ``select`` maps each asked time to a
-    window-day and a step.
+    ``table`` holds what weights are applied to, rows ordered (window-day, station); ``select`` maps each asked time to
+    a window-day and a step.
     """
 
     side: StationSide
@@ -159,7 +160,7 @@ class Model:
 
     def to(self, device: str | torch.device) -> Model:
         """Return the model with its weights on another device."""
-        return Model(_rebuild(self.recipe, self.network.state_dict()).to(device), self.recipe)
+        return Model(_rebuild(self.recipe, self.network.state_dict()).to(pick_device(str(device))), self.recipe)
 
     @cached_property
     def hash(self) -> str:
@@ -206,9 +207,9 @@ class Model:
         path = Path(path)
         if not path.parent.is_dir():
             raise ModelError(f"no such folder: {path.parent.absolute()}; mend: create it first")
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(self._serialised)
-        part.replace(path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
+            part.write(self._serialised)
+        Path(part.name).replace(path)
         return path
 
     def __reduce__(self) -> tuple:
@@ -239,8 +240,7 @@ class Model:
         targets = starts[:, None] + np.arange(config.target_steps) * step
         with torch.inference_mode():
             side = self._station_side(observations, starts)
-            values = self._station_values(observations, targets, side)
-            table = self._table(values)
+            table = self._table(observations, targets, side)
         position = {t: i for i, t in enumerate(targets.reshape(-1).tolist())}
         select = np.array([position[t] for t in times.tolist()], np.intp)
         return Prepared(side, table, select, observations.lon, observations.lat)
@@ -268,22 +268,23 @@ class Model:
         joined = [torch.cat(tensors) for tensors in zip(*(p[:-1] for p in parts), strict=True)]
         return StationSide._make([*joined, torch.cat(z_hats) if z_hats else None])
 
-    def _station_values(self, observations: Observations, targets: NDArray, side: StationSide) -> NDArray:
-        """Return ``(window-day, station, step)`` without gaps where the network says anything at all."""
-        config = self.recipe.config
+    def _table(self, observations: Observations, targets: NDArray, side: StationSide) -> Tensor:
+        """Return the station-days without gaps, wherever the network says anything at all."""
+        config, recipe, n_station = self.recipe.config, self.recipe, len(observations.lon)
         if side.z_hat is not None:
-            values = self.recipe.scaler.inverse(side.z_hat.cpu().numpy())
+            values = recipe.scaler.inverse(side.z_hat.cpu().numpy()).swapaxes(0, 1).reshape(n_station, -1)
+            variance = np.zeros_like(values)
         else:
             seen = observations.at(targets.reshape(-1))
-            covariance, k = self.recipe.covariance, config.k
-            full = kriging.fill_missing(seen, observations.lon, observations.lat, covariance, k)
-            values = full.reshape(len(observations.lon), len(targets), -1).swapaxes(0, 1)
-        shape = (len(targets), len(observations.lon), config.target_days, config.steps_per_day)
-        return values.reshape(shape).swapaxes(1, 2).reshape(-1, shape[1], shape[3]).astype(np.float32)
-
-    def _table(self, values: NDArray) -> Tensor:
-        flat = torch.as_tensor(values.reshape(-1, values.shape[-1]), device=self.device)
-        return station_table(flat, self.recipe.scaler.offset)
+            lon, lat = observations.lon, observations.lat
+            values, variance = kriging.fill_missing(seen, lon, lat, recipe.covariance, config.k)
+        columns = [
+            torch.as_tensor(
+                rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day).astype(np.float32), device=self.device
+            )
+            for a in (values, variance)
+        ]
+        return station_table(columns[0], columns[1], recipe.scaler.offset, recipe.covariance.sill)
 
     def estimate(self, prepared: Prepared, lon: NDArray, lat: NDArray, level: float) -> Estimate:
         """Estimate the prepared times at targets, with the calibrated interval of the given coverage."""
@@ -328,17 +329,10 @@ class Model:
             at_window, at_day = (torch.full((len(lon),), v, device=device) for v in (window, day))
             weights = self.network.cell_side(prepared.side, at_window, at_day, near, geometry[0], geometry[1])
             rows = near + int(flat) * len(prepared.lon)
-            value, disagreement = apply_weights(weights, rows, prepared.table, self.recipe.scaler.offset)
+            value, parts = apply_weights(weights, rows, prepared.table, self.recipe.scaler.offset)
             interval = self.recipe.interval
             scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
-            parts = spread_parts(weights, value, disagreement)
             yield j, (value, scale[0] * parts[0] + scale[1] * parts[1] + scale[2] * parts[2])
-
-
-def spread_parts(weights: Weights, estimate: Tensor, disagreement: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the parts of the spread: constant, level, disagreement; each times the root of the kriging variance."""
-    root = weights.variance.sqrt()[:, None]
-    return root.expand_as(estimate), estimate.clamp(min=0.0) * root, disagreement * root
 
 
 def make_record(
@@ -363,8 +357,6 @@ def make_record(
         covariates=torch.as_tensor(covariates),
         cyclic=torch.as_tensor(cyclic_encoding(times)),
         climatology=torch.as_tensor((climatology_design(times) @ np.array(recipe.climatology)).astype(np.float32)),
-        log_mean=recipe.scaler.mean,
-        log_std=recipe.scaler.std,
     )
     return record, ((starts - first) / step).astype(np.int64)
 
@@ -409,15 +401,17 @@ def load_model(path: str | os.PathLike, *, device: str = "auto") -> Model:
         raise ModelError(f"{path} is no readable model file ({error})") from error
     if _METADATA_KEY not in metadata:
         raise ModelError(f"{path} is a safetensors file, but not one of xaq's")
-    return _from_bytes(path.read_bytes(), metadata[_METADATA_KEY]).to(pick_device(device))
+    return _from_bytes(path.read_bytes(), metadata[_METADATA_KEY]).to(device)
 
 
 def _from_bytes(data: bytes, recipe: str) -> Model:
-    parsed = Recipe.from_json(recipe)
     try:
+        parsed = Recipe.from_json(recipe)
         return Model(_rebuild(parsed, load_tensors(data)), parsed)
-    except (RuntimeError, SafetensorError) as error:
-        raise ModelError(f"the weights do not fit the recipe: {error}") from error
+    except (RuntimeError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"the model file is damaged: its recipe or its weights do not fit ({error})") from error
 
 
 @lru_cache(maxsize=8)
@@ -432,4 +426,10 @@ def pick_device(device: str) -> str:
     """Return the device meant by ``"auto"``: CUDA where there is one, else the CPU."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {device!r} cannot be used here ({error}); mend: device='auto'") from error
+    if torch.device(device).type not in ("cpu", "cuda"):
+        raise ModelError(f"device {device!r} is not supported, expected 'cpu' or 'cuda'; mend: device='auto'")
     return device

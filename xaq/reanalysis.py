@@ -1,6 +1,7 @@
 """From stations, a grid and any mapper to a lazy cube, or to a series at points. Labels and Dask; never torch.
 
-The graph has one node per period for the station side, shared by all tiles, and one per block for the cell side.
+The graph has one node per period for the station side, shared by the tiles that are computed together, and one per
+block for the cell side.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from . import store as cube_store
 from .errors import GridError, ModelError, SchemaError, XaqWarning
 from .grid import Grid
 from .mappers import CLASSICAL, Mapper, Observations, classical
-from .vocabulary import LAT, LON, POINT, STATION, TIME, cf_attrs, label
+from .vocabulary import LAT, LON, POINT, STATION, TIME, canonical_units, cf_attrs, label
 
 #: Values of one variable in one block: 8 million float32 are 32 MB. Never more than 32 days: one map is quick to get.
 _BLOCK_VALUES, _BLOCK_DAYS = 8_000_000, 32
@@ -95,9 +96,10 @@ def reanalyze(
         km; cells farther from every station are marked unsupported. Default: three times the 95th percentile of the
         distance between neighbouring stations.
     chunks : dict, optional
-        Block size by dimension, such as ``{"time": 240, "lat": 200, "lon": 200}``. Does not change values.
+        Block size by dimension, such as ``{"time": 240, "lat": 200, "lon": 200}``; -1 for all. Does not change values
+        beyond the rounding of float32.
     overwrite : bool
-        Replace what ``store`` holds.
+        Delete the cube at ``store``, with everything in its folder, and start anew.
     progress : bool
         Show a progress bar on stderr while writing.
 
@@ -132,7 +134,11 @@ def reanalyze(
     cube = _lazy_cube(plan, grid, chunks)
     if store is None:
         return cube
-    identity = {**plan.provenance, "observations": observations_hash(plan), "grid": tokenize(grid.lon, grid.lat)}
+    identity = {
+        **plan.provenance,
+        "observations": observations_hash(plan),
+        "grid": tokenize(grid.lon, grid.lat, grid.spacing),
+    }
     return cube_store.write_cube(cube, store, identity=identity, overwrite=overwrite, progress=progress)
 
 
@@ -176,23 +182,20 @@ def estimate(
     plan = make_plan(ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance)
     dim, coords = _point_coords(lon, lat)
     x, y = coords[LON].values, coords[LAT].values
+    if not len(x):
+        raise GridError("no points: lon and lat are empty")
     if not (np.isfinite(x) & np.isfinite(y)).all():
         raise GridError(f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; mend: drop them")
     if np.abs(y).max() > 90:
         raise GridError(f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; are lon and lat swapped?")
     n_time = max(1, _BLOCK_VALUES // max(1, len(x)))
-    token = tokenize(plan.mapper, plan.provenance, x, y)
     rows: list[da.Array] = []
     for part, prepared in _station_nodes(plan, n_time):
         node = _delayed(_estimate_points)(plan.mapper, prepared, x, y, plan.level)
-        rows.append(
-            da.from_delayed(
-                node, (_n_fields(plan), len(part), len(x)), np.float32, name=f"xaq-points-{token}-{len(rows)}"
-            )
-        )
+        rows.append(da.from_delayed(node, (_n_fields(plan), len(part), len(x)), np.float32))
     fields = da.concatenate(rows, axis=1)
-    _, distance = sphere.nearest(plan.source[LON].values, plan.source[LAT].values, x, y, 1)
-    near = xr.Variable((dim,), distance[:, 0].astype(np.float32))
+    node = _delayed(_nearest_points)(_silent_node(plan), plan.source[LON].values, plan.source[LAT].values, x, y)
+    near = xr.Variable((dim,), da.from_delayed(node, (len(x),), np.float32))
     return _dress(plan, fields, (TIME, dim), {**coords, TIME: _time_variable(plan)}, near)
 
 
@@ -214,17 +217,18 @@ def make_plan(
     recipe = getattr(mapper, "recipe", None)
     target = recipe.target if recipe is not None and target is None else border.pick_target(ds, target)
     ds = border.conform(ds, target)
-    if not 0 < level < 1:
-        raise SchemaError(f"level is {level}, expected between 0 and 1, such as 0.9", subject="interval")
+    if not 0 < level <= 0.99:
+        raise SchemaError(f"level is {level}, expected above 0 and at most 0.99, such as 0.9", subject="interval")
     source = ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))})
     if not source.sizes[STATION]:
         raise SchemaError("every station is hidden; mend: ds.aq.hide(fraction=0.15)")
-    if source[target].chunks is None:
-        source = border.without_silent(source, target)
     settled = _settle_mapper(mapper, source, target)
     if recipe is not None:
         _check_model(settled, ds, target)
     times, last = _settle_times(settled, ds, time, init)
+    if source[target].chunks is None:
+        silent = _silent(source[target].transpose(STATION, TIME).values[:, _readable(settled, source, last)])
+        source = border.drop_silent(source, silent, target)
     covariates = tuple(recipe.covariates) if recipe is not None else ()
     limit = _default_reach(source) if max_distance is None else float(max_distance)
     provenance = {
@@ -232,6 +236,7 @@ def make_plan(
         "method": settled.name,
         "model_hash": getattr(settled, "hash", None) or tokenize(settled),
         "target": target,
+        "units": str(ds[target].attrs["units"]),
         "stations_hash": border.stations_hash(source),
         "visible_stations": int(source.sizes[STATION]),
         "hidden_stations": [str(s) for s in ds[STATION].values[border.hidden_mask(ds)]],
@@ -265,7 +270,7 @@ def _check_model(model: Any, ds: xr.Dataset, target: str) -> None:
         problems.append(
             f"the model was trained for {model.target!r}, asked for {target!r}; mend: target={model.target!r}, or train another"
         )
-    elif model.recipe.units != ds[target].attrs["units"]:
+    elif canonical_units(model.recipe.units) != canonical_units(str(ds[target].attrs["units"])):
         problems.append(
             f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; mend: convert the dataset"
         )
@@ -291,11 +296,14 @@ def _settle_times(
         if init is not None:
             raise ModelError("init= is for forecast models; this one is an analysis; mend: time=")
         return border.select_period(ds, time)[TIME].values.astype("datetime64[s]"), None
-    last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
+    try:
+        last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
+    except (ValueError, TypeError) as error:
+        raise SchemaError(f"init={init!r} is no time ({error}); mend: init='2017-01-01T00'") from error
     if last not in record:
         raise SchemaError(f"init={init!r} is no step of the dataset, which covers {record[0]} to {record[-1]}")
     recipe = mapper.recipe  # type: ignore[attr-defined]
-    horizon = last + windows_after(recipe.config.target_steps, mapper.step)  # type: ignore[attr-defined]
+    horizon = last + np.arange(1, recipe.config.target_steps + 1) * mapper.step  # type: ignore[attr-defined]
     empty = xr.Dataset(coords={TIME: horizon})
     try:
         return border.select_period(empty, time)[TIME].values.astype("datetime64[s]"), last
@@ -303,11 +311,6 @@ def _settle_times(
         raise SchemaError(
             f"time={time!r} lies outside the forecast from {last}, which covers {horizon[0]} to {horizon[-1]}; mend: init="
         ) from error
-
-
-def windows_after(n: int, step: np.timedelta64) -> NDArray[np.timedelta64]:
-    """Return the lead times ``step, 2 step, ..., n step``."""
-    return np.arange(1, n + 1) * step
 
 
 def _default_reach(source: xr.Dataset) -> float:
@@ -361,6 +364,7 @@ def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64]
     record = source[TIME].values.astype("datetime64[s]")
     lon, lat = source[LON].values.astype(float), source[LAT].values.astype(float)
     before, after = mapper.margin_days
+    silent = _silent_node(plan)
     nodes = []
     for i in range(0, len(plan.times), n_time):
         times = plan.times[i : i + n_time]
@@ -373,8 +377,29 @@ def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64]
             high = int(np.searchsorted(record, plan.init, side="right"))
         part = source.isel({TIME: slice(low, high)})
         arrays = [part[name].transpose(STATION, TIME).data for name in (plan.target, *plan.covariates)]
-        nodes.append((times, _delayed(_prepare)(mapper, lon, lat, record[low:high], times, *arrays)))
+        nodes.append((times, _delayed(_prepare)(mapper, lon, lat, record[low:high], times, silent, *arrays)))
     return nodes
+
+
+def _readable(mapper: Mapper, source: xr.Dataset, init: np.datetime64 | None) -> slice:
+    """Return the steps whose observations decide which stations take part: all, or a forecast's history."""
+    if init is None:
+        return slice(None)
+    record = source[TIME].values.astype("datetime64[s]")
+    low = np.searchsorted(record, init - _days(mapper.margin_days[0], record), side="right")
+    return slice(int(low), int(np.searchsorted(record, init, side="right")))
+
+
+def _silent(values: NDArray) -> NDArray[np.bool_]:
+    return ~np.isfinite(values).any(axis=1)
+
+
+def _silent_node(plan: Plan) -> Any:
+    """Return which stations never report, lazily for lazy data; those in memory are left out of the plan already."""
+    variable = plan.source[plan.target].transpose(STATION, TIME)
+    if variable.chunks is None:
+        return np.zeros(variable.sizes[STATION], bool)
+    return _delayed(_silent)(variable.isel({TIME: _readable(plan.mapper, plan.source, plan.init)}).data)
 
 
 def _days(n: int, record: NDArray[np.datetime64]) -> np.timedelta64:
@@ -390,13 +415,21 @@ def _floor_day(time: np.datetime64, record: NDArray[np.datetime64]) -> np.dateti
 
 
 def _prepare(
-    mapper: Mapper, lon: NDArray, lat: NDArray, record: NDArray, times: NDArray, values: NDArray, *covariates: NDArray
+    mapper: Mapper,
+    lon: NDArray,
+    lat: NDArray,
+    record: NDArray,
+    times: NDArray,
+    silent: NDArray,
+    values: NDArray,
+    *covariates: NDArray,
 ) -> Any:
-    stacked = [np.asarray(c, np.float32) for c in covariates]
-    values = np.asarray(values, np.float32)
+    taking_part = np.flatnonzero(~silent)
+    stacked = [np.asarray(c, np.float32)[taking_part] for c in covariates]
+    values = np.asarray(values, np.float32)[taking_part]
     values = np.where(np.isfinite(values), values, np.float32(np.nan))
-    empty = np.empty((0, *values.shape), np.float32)
-    return mapper.prepare(Observations(values, lon, lat, record, np.stack(stacked) if stacked else empty), times)
+    covariate_array = np.stack(stacked) if stacked else np.empty((0, *values.shape), np.float32)
+    return mapper.prepare(Observations(values, lon[taking_part], lat[taking_part], record, covariate_array), times)
 
 
 def _estimate_points(mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, level: float) -> NDArray[np.float32]:
@@ -413,10 +446,16 @@ def _estimate_tile(mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, le
     return np.ascontiguousarray(flat).reshape(*flat.shape[:2], len(lat), len(lon))
 
 
-def _nearest_tile(lon: NDArray, lat: NDArray, grid_lon: NDArray, grid_lat: NDArray) -> NDArray[np.float32]:
+def _nearest_tile(
+    silent: NDArray, lon: NDArray, lat: NDArray, grid_lon: NDArray, grid_lat: NDArray
+) -> NDArray[np.float32]:
     x, y = np.meshgrid(grid_lon, grid_lat)
-    _, distance = sphere.nearest(lon, lat, x.ravel(), y.ravel(), 1)
+    distance = _nearest_points(silent, lon, lat, x.ravel(), y.ravel())
     return distance.reshape(x.shape).astype(np.float32)
+
+
+def _nearest_points(silent: NDArray, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
+    return sphere.nearest(lon[~silent], lat[~silent], x, y, 1)[1][:, 0].astype(np.float32)
 
 
 def _split(n: int, size: int) -> list[slice]:
@@ -428,40 +467,43 @@ def _block_sizes(plan: Plan, grid: Grid, chunks: dict[str, int] | None) -> tuple
     unknown = set(chunks or {}) - {TIME, LAT, LON}
     if unknown:
         raise SchemaError(f"chunks names {', '.join(sorted(unknown))}, expected time, lat, lon", subject="chunks")
+    for name, n in (chunks or {}).items():
+        if not isinstance(n, int) or (n < 1 and n != -1):
+            raise SchemaError(
+                f"{name!r} is {n!r}, expected a number of cells or steps, or -1 for all", subject="chunks"
+            )
     n_lat, n_lon = grid.shape
     tiled = n_lat * n_lon > _TILED_CELLS
     size = {LAT: min(n_lat, _TILE) if tiled else n_lat, LON: min(n_lon, _TILE) if tiled else n_lon}
     size.update({k: v for k, v in (chunks or {}).items() if k != TIME})
     per_day = windows.steps_per_day(windows.regular_step(plan.source[TIME].values))
-    days = min(_BLOCK_DAYS, max(1, _BLOCK_VALUES // (size[LAT] * size[LON] * per_day)))
+    days = min(_BLOCK_DAYS, max(1, _BLOCK_VALUES // (abs(size[LAT] * size[LON]) * per_day)))
     n_time = (chunks or {}).get(TIME, days * per_day)
-    sizes = [len(plan.times) if n == -1 else n for n in (n_time,)] + [size[LAT], size[LON]]
-    for name, n in zip((TIME, LAT, LON), sizes, strict=True):
-        if n < 1:
-            raise SchemaError(f"chunks[{name!r}] is {n}, expected at least 1", subject="chunks")
+    wholes = (len(plan.times), n_lat, n_lon)
+    sizes = [whole if n == -1 else n for n, whole in zip((n_time, size[LAT], size[LON]), wholes, strict=True)]
     return sizes[0], sizes[1], sizes[2]
 
 
 def _lazy_cube(plan: Plan, grid: Grid, chunks: dict[str, int] | None) -> xr.Dataset:
     n_time, n_lat, n_lon = _block_sizes(plan, grid, chunks)
     lon, lat = plan.source[LON].values, plan.source[LAT].values
+    silent = _silent_node(plan)
     rows, columns = _split(grid.shape[0], n_lat), _split(grid.shape[1], n_lon)
-    token = tokenize(plan.mapper, plan.provenance, grid.lon, grid.lat, n_time, n_lat, n_lon)
     blocks: list[list[list[da.Array]]] = []
-    for i, (times, prepared) in enumerate(_station_nodes(plan, n_time)):
+    for times, prepared in _station_nodes(plan, n_time):
         blocks.append([])
-        for j, row in enumerate(rows):
+        for row in rows:
             blocks[-1].append([])
-            for m, column in enumerate(columns):
+            for column in columns:
                 node = _delayed(_estimate_tile)(plan.mapper, prepared, grid.lon[column], grid.lat[row], plan.level)
                 shape = (_n_fields(plan), len(times), row.stop - row.start, column.stop - column.start)
-                blocks[-1][-1].append(da.from_delayed(node, shape, np.float32, name=f"xaq-block-{token}-{i}-{j}-{m}"))
+                blocks[-1][-1].append(da.from_delayed(node, shape, np.float32))
     # da.block nests the last dimensions innermost; time, lat, lon are axes -3, -2, -1.
     fields = da.block(blocks)
     near = da.block([
         [
             da.from_delayed(
-                _delayed(_nearest_tile)(lon, lat, grid.lon[c], grid.lat[r]),
+                _delayed(_nearest_tile)(silent, lon, lat, grid.lon[c], grid.lat[r]),
                 (r.stop - r.start, c.stop - c.start), np.float32,
             )
             for c in columns
@@ -526,12 +568,14 @@ def _dress(
         near.data <= np.float32(plan.max_distance),
         {
             "long_name": f"a visible station lies within {plan.max_distance:.6g} km",
-            "flag_values": "0, 1",
+            "flag_values": np.array([0, 1], "i1"),
             "flag_meanings": "unsupported supported",
         },
     )
     if plan.init is None:
         reporting = plan.source[plan.target].sel({TIME: plan.times}).notnull().sum(STATION).astype(np.int32)
+        if reporting.chunks is not None:
+            reporting = reporting.chunk({TIME: fields.chunks[1]})
         data["stations_reporting"] = (
             (TIME,),
             reporting.data,

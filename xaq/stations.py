@@ -403,7 +403,11 @@ def observations(ds: xr.Dataset, target: str, *, hidden: bool = False, covariate
 
 def without_silent(ds: xr.Dataset, target: str) -> xr.Dataset:
     """Return the dataset without stations that never report the target, and say which were dropped. Computes it."""
-    silent = ~np.isfinite(ds[target].transpose(STATION, TIME).values).any(axis=1)
+    return drop_silent(ds, ~np.isfinite(ds[target].transpose(STATION, TIME).values).any(axis=1), target)
+
+
+def drop_silent(ds: xr.Dataset, silent: NDArray[np.bool_], target: str) -> xr.Dataset:
+    """Return the dataset without the stations marked silent; warn by name, raise when none is left."""
     if silent.all():
         raise SchemaError(f"{target!r} has no observation at any of {len(silent)} stations in the period")
     if silent.any():
@@ -411,7 +415,7 @@ def without_silent(ds: xr.Dataset, target: str) -> xr.Dataset:
         warnings.warn(
             f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}",
             XaqWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         ds = ds.isel({STATION: np.flatnonzero(~silent)})
     return ds

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dask
 import numpy as np
@@ -62,10 +63,9 @@ def write_cube(
     """
     path = Path(store)
     text = json.dumps({**identity, "chunks": _chunk_lengths(cube)}, sort_keys=True)
-    if overwrite and path.exists():
-        _check_ours(path)
-        shutil.rmtree(path)
     try:
+        if overwrite and path.exists():
+            _delete(path.resolve())
         if not (path.exists() and any(path.iterdir())):
             _create(cube, path, text)
         _check_identity(path, text)
@@ -133,22 +133,31 @@ def _check_ours(path: Path) -> None:
         raise StoreError(f"{path} exists and is no cube of xaq's; mend: another path")
 
 
+def _delete(path: Path) -> None:
+    """Rename, then delete: a process killed meanwhile leaves no half store under the cube's name."""
+    _check_ours(path)
+    doomed = path.with_name(f".{path.name}.{uuid4().hex}.deleted")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
 def _create(cube: xr.Dataset, path: Path, identity: str) -> None:
     """Write metadata, coordinates and flags under a temporary name, then rename: a template is whole or absent."""
     if not path.absolute().parent.is_dir():
         raise StoreError(f"no such folder: {path.absolute().parent}; mend: create it first")
-    part = path.with_name(path.name + ".part")
-    if part.exists():
-        shutil.rmtree(part)
+    part = path.absolute().with_name(f".{path.name}.{uuid4().hex}.part")
     encoding: dict[Hashable, dict[str, Any]] = {n: {"chunks": _zarr_chunks(cube[n])} for n in _block_variables(cube)}
     for name, settings in encoding.items():
         if np.issubdtype(cube[name].dtype, np.floating):
             settings["_FillValue"] = np.float32(np.nan)
-    cube.to_zarr(part, compute=False, encoding=encoding, zarr_format=3, consolidated=False, mode="w")
-    state = zarr.open_group(part, mode="a").create_group(_STATE, attributes={"identity": json.loads(identity)})
-    counts = tuple(len(sizes) for sizes in _chunk_lengths(cube).values())
-    state.create_array("done", shape=counts, chunks=(1,) * len(counts), dtype="uint8", fill_value=0)
-    part.rename(path)
+    try:
+        cube.to_zarr(part, compute=False, encoding=encoding, zarr_format=3, consolidated=False, mode="w")
+        state = zarr.open_group(part, mode="a").create_group(_STATE, attributes={"identity": json.loads(identity)})
+        counts = tuple(len(sizes) for sizes in _chunk_lengths(cube).values())
+        state.create_array("done", shape=counts, chunks=(1,) * len(counts), dtype="uint8", fill_value=0)
+        part.rename(path.absolute())
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _zarr_chunks(variable: xr.DataArray) -> tuple[int, ...]:
@@ -182,13 +191,14 @@ def _fill(cube: xr.Dataset, path: Path, progress: bool) -> None:
         return
     done = zarr.open_group(path, mode="r+", path=_STATE)["done"]
     regions = dict(_regions(cube))
+    stored = xr.open_zarr(path, consolidated=False, chunks=None)
     for index in tqdm(pending, desc=f"writing {path.name}", unit="block", disable=not progress):
         region = regions[index]
         block = cube.isel(region)
         block = block.drop_vars([n for n in block.variables if not _belongs(block[n], index, list(region))])
         # One block at a time; its own arithmetic is threaded already.
         (block,) = dask.compute(block, scheduler="synchronous")
-        _check_block(block, cube.isel(region), index)
+        _check_block(block, cube.isel(region), stored.isel(region), index)
         block.drop_encoding().to_zarr(path, region=region, consolidated=False, zarr_format=3)
         done[index] = 1
 
@@ -207,11 +217,14 @@ def _belongs(variable: xr.DataArray, index: tuple[int, ...], dims: list[str]) ->
     return all(i == 0 or dim in variable.dims for i, dim in zip(index, dims, strict=True))
 
 
-def _check_block(block: xr.Dataset, template: xr.Dataset, index: tuple[int, ...]) -> None:
+def _check_block(block: xr.Dataset, labels: xr.Dataset, place: xr.Dataset, index: tuple[int, ...]) -> None:
+    """Refuse a block whose labels or shapes are not those of the place in the store where it would go."""
+    for dim in _BLOCK_DIMS:
+        if not np.array_equal(labels[dim].values, place[dim].values):
+            raise StoreError(f"block {index}: its {dim} labels are not those of its place in the store")
     for name in block.data_vars:
-        expected = template[name]
-        if block[name].shape != expected.shape or block[name].dtype != expected.dtype:
+        expected = place[name]
+        if block[name].dims != expected.dims or block[name].shape != expected.shape:
             raise StoreError(
-                f"block {index}: {name} has shape {block[name].shape} and dtype {block[name].dtype}, "
-                f"the template {expected.shape} and {expected.dtype}"
+                f"block {index}: {name} is {block[name].dims} {block[name].shape}, its place {expected.dims} {expected.shape}"
             )

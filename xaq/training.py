@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from einops import rearrange
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 from torch import Tensor
@@ -30,8 +31,8 @@ from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler
 from .kriging import Covariance
 from .mappers import Observations
-from .model import Interval, Model, Recipe, make_record, pick_device, spread_parts, untrained_network
-from .nn.aqnet import AQNet, AQNetConfig, StationSide, Task, Window, apply_weights, station_table
+from .model import Interval, Model, Recipe, make_record, pick_device, untrained_network
+from .nn.aqnet import AQNet, AQNetConfig, StationSide, Task, apply_weights, station_table
 from .nn.record import Record
 from .verify import certify
 from .vocabulary import STATION, TIME
@@ -39,6 +40,8 @@ from .vocabulary import STATION, TIME
 #: Fewer places than this leave nothing to hide and learn from.
 MIN_PLACES = 4
 _VALIDATION = 0
+#: Share of a forecast's training period that is learned from; the rest, after an embargo, validates and calibrates.
+_LEARNING_SHARE = 0.85
 _PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99, 99), [0.995]]), 4).tolist())
 
 
@@ -47,13 +50,14 @@ class Fold:
     """One way of hiding: ``targets (n,)`` are estimated from ``neighbours (n, k + spare)``; distances in km.
 
     ``values (station, step)`` are the observations with gaps filled from stations outside the fold, on the record's
-    steps; ``visible (station,)`` says who makes the network's state.
+    steps, ``variance`` that of what was filled; ``visible (station,)`` says who makes the network's state.
     """
 
     targets: Tensor
     neighbours: Tensor
     d_target: Tensor
     values: Tensor
+    variance: Tensor
     visible: Tensor
 
     def to(self, device: torch.device) -> Fold:
@@ -71,6 +75,10 @@ class TrainingData:
     folds: tuple[Fold, ...]
     train_starts: Tensor
     validation_starts: Tensor
+
+    def __deepcopy__(self, memo: dict) -> TrainingData:
+        """Share the tensors, which nothing changes, with the copy that weight averaging makes of the module."""
+        return self
 
     def to(self, device: torch.device) -> TrainingData:
         """Return the data on a device."""
@@ -159,6 +167,9 @@ def train(
     >>> model.target, model.task
     ('pm25', 'analysis')
     """
+    if max_epochs < 0 or seed < 0:
+        raise ModelError(f"max_epochs is {max_epochs} and seed {seed}, expected 0 or more")
+    torch_device = torch.device(pick_device(device))
     ds = border.conform(ds)
     target = border.pick_target(ds, target)
     ds = border.select_period(border.conform(ds, target), time)
@@ -176,7 +187,6 @@ def train(
         stations_hash=border.stations_hash(visible),
         period=(str(ds[TIME].values[0].astype("datetime64[s]")), str(ds[TIME].values[-1].astype("datetime64[s]"))),
     )
-    torch_device = torch.device(pick_device(device))
     data = prepare_data(observations, recipe).to(torch_device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -192,9 +202,12 @@ def _check_covariates(ds: xr.Dataset, target: str, covariates: Sequence[str]) ->
     if isinstance(covariates, str):
         raise SchemaError(f"covariates={covariates!r} is one string; mend: covariates=[{covariates!r}]")
     for name in covariates:
-        if name not in ds.data_vars or set(ds[name].dims) != {STATION, TIME} or name == target:
+        numbers = name in ds.data_vars and np.issubdtype(ds[name].dtype, np.number)
+        if not numbers or set(ds[name].dims) != {STATION, TIME} or name == target:
             known = ", ".join(str(n) for n in ds.data_vars if n != target) or "none"
-            raise SchemaError(f"covariate {name!r} is no other variable on (station, time); candidates are {known}")
+            raise SchemaError(
+                f"covariate {name!r} is no other variable of numbers on (station, time); candidates are {known}"
+            )
 
 
 def _check_places(observations: Observations, target: str) -> None:
@@ -233,9 +246,10 @@ def _settle_config(
 def _classical_recipe(
     observations: Observations, config: AQNetConfig, target: str, units: str, step: np.timedelta64, seed: int
 ) -> Recipe:
-    """Fit scaler, covariance, scale and climatology on the visible stations."""
-    values, lon, lat = observations.values, observations.lon, observations.lat
-    scaler = Scaler.fit(values, observations.covariates)
+    """Fit scaler, covariance, scale and climatology on the visible stations; of a forecast, before its validation."""
+    stop = len(observations.times) if config.task == "analysis" else int(_LEARNING_SHARE * len(observations.times))
+    values, lon, lat = observations.values[:, :stop], observations.lon, observations.lat
+    scaler = Scaler.fit(values, observations.covariates[..., :stop])
     covariance = kriging.fit_covariance(values, lon, lat, k=config.k, seed=seed)
     z = scaler.transform(values)
     return Recipe(
@@ -246,7 +260,7 @@ def _classical_recipe(
         scaler=scaler,
         covariance=covariance,
         gate=_choose_gate(values, scaler, lon, lat, covariance, config.k, seed),
-        climatology=tuple(features.fit_climatology(observations.times, z).tolist()),
+        climatology=tuple(features.fit_climatology(observations.times[:stop], z).tolist()),
         seed=seed,
         xaq_version=version("xaq"),
     )
@@ -277,10 +291,13 @@ def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
         starts = windows.day_starts(times[0], times[-1], step)
     else:
         history, horizon = -config.input_offset, config.target_steps
-        first = windows.forecast_starts(len(times), history, horizon, config.steps_per_day)
-        if len(first) < 10:
+        # One init time a day, an hour later each day: a forecast may start at any hour.
+        stride = config.steps_per_day + (config.steps_per_day > 1)
+        first = windows.forecast_starts(len(times), history, horizon, stride)
+        least = config.days_before + config.target_days + 10
+        if len(first) < least:
             raise SchemaError(
-                f"{len(times)} steps hold {len(first)} windows of {history} + {horizon} steps, at least 10 are needed; "
+                f"{len(times)} steps hold {len(first)} windows of {history} + {horizon} steps, at least {least} are needed; "
                 "mend: a longer period, or AQNetConfig(days_before=..., target_days=...)"
             )
         starts = times[first]
@@ -304,14 +321,13 @@ def _split_windows(starts: NDArray[np.int64], config: AQNetConfig) -> tuple[NDAr
     if config.task == "analysis":
         return starts, starts[np.unique(np.linspace(0, len(starts) - 1, 96).astype(int))]
     embargo = config.days_before + config.target_days
-    cut = int(0.85 * len(starts))
-    learn = starts[: cut - embargo] if cut - embargo >= 5 else starts[: max(1, cut // 2)]
-    later = starts[cut:]
+    cut = int(_LEARNING_SHARE * len(starts))
+    learn, later = starts[: max(5, cut - embargo)], starts[cut:]
     return learn, later[np.unique(np.linspace(0, len(later) - 1, 48).astype(int))]
 
 
 def _make_folds(observations: Observations, recipe: Recipe, shift: NDArray[np.intp]) -> Iterator[Fold]:
-    """Deal places into folds of about a fifth; co-located stations share a fold. Fold 0 validates."""
+    """Deal places into six folds; co-located stations share a fold. Fold 0 validates."""
     lon, lat, k = observations.lon, observations.lat, recipe.config.k
     group = sphere.colocated_groups(lon, lat)
     places = np.random.default_rng([recipe.seed, 3]).permutation(np.unique(group))
@@ -328,13 +344,17 @@ def _make_folds(observations: Observations, recipe: Recipe, shift: NDArray[np.in
         index, d_target = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], spare)
         values = observations.values.copy()
         values[inside | ~outside] = np.nan
+        variance = np.zeros_like(values)
         if recipe.config.task == "analysis":
-            values[others] = kriging.fill_missing(values[others], lon[others], lat[others], recipe.covariance, k)
+            covariance = recipe.covariance
+            filled = kriging.fill_missing(values[others], lon[others], lat[others], covariance, k)
+            values[others], variance[others] = filled
         yield Fold(
             targets=torch.as_tensor(targets),
             neighbours=torch.as_tensor(others[index]),
             d_target=torch.as_tensor(d_target.astype(np.float32)),
             values=torch.as_tensor(windows.gather_steps(values, shift)),
+            variance=torch.as_tensor(windows.gather_steps(variance, shift, fill=0.0)),
             visible=torch.as_tensor(outside),
         )
 
@@ -388,11 +408,11 @@ def hidden_estimates(
     data: TrainingData,
     fold: Fold,
     starts: Tensor,
-    offset: float,
+    recipe: Recipe,
     *,
     generator: torch.Generator | None = None,
     max_samples: int | None = None,
-) -> tuple[Batch, StationSide, Window]:
+) -> tuple[Batch, StationSide]:
     """Estimate a fold's targets over windows from the stations outside the fold.
 
     With a generator, neighbours are dropped at random and samples drawn, as in training.
@@ -412,9 +432,9 @@ def hidden_estimates(
     weights = network.cell_side(side, which, day, neighbours, d_target, d_neighbours)
     steps = data.targets(starts, config.target_steps)
     n_station = len(data.truth)
-    table = _fold_table(side, fold, steps, config, offset, data)
+    table = _fold_table(side, fold, steps, recipe)
     rows = (which * config.target_days + day)[:, None] * n_station + neighbours
-    estimate, disagreement = apply_weights(weights, rows, table, offset)
+    estimate, parts = apply_weights(weights, rows, table, recipe.scaler.offset)
     at = steps.reshape(n_window, config.target_days, -1)[which, day]
     truth = data.truth[fold.targets[slot][:, None], at]
     # Steps at which no neighbour says anything have no estimate; the table holds zeros there.
@@ -424,21 +444,20 @@ def hidden_estimates(
         else torch.zeros_like(at, dtype=torch.bool)
     )
     truth = torch.where(silent, torch.nan, truth)
-    return Batch(estimate, truth, spread_parts(weights, estimate, disagreement), day), side, window
+    return Batch(estimate, truth, parts, day), side
 
 
-def _fold_table(
-    side: StationSide, fold: Fold, steps: Tensor, config: AQNetConfig, offset: float, data: TrainingData
-) -> Tensor:
-    """Return the table of station-days, rows ordered (window, day, station)."""
+def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) -> Tensor:
+    """Return the station-days of a batch of windows, rows ordered (window, day, station); zeros where there is nothing."""
+    scaler, config = recipe.scaler, recipe.config
     if side.z_hat is None:
-        values = fold.values[:, steps].transpose(0, 1)
+        values, variance = fold.values[:, steps].transpose(0, 1), fold.variance[:, steps].transpose(0, 1)
     else:
-        values = offset * torch.expm1((side.z_hat * data.record.log_std + data.record.log_mean).clamp(max=20.0))
-    values = torch.nan_to_num(values)
-    n_window, n_station = values.shape[:2]
-    days = values.reshape(n_window, n_station, config.target_days, config.steps_per_day)
-    return station_table(days.transpose(1, 2).reshape(-1, config.steps_per_day), offset)
+        values = scaler.offset * torch.expm1((side.z_hat * scaler.std + scaler.mean).clamp(max=20.0))
+        variance = torch.zeros_like(values)
+    pattern = "w n (d h) -> (w d n) h"
+    values, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (values, variance))
+    return station_table(values, variance, scaler.offset, recipe.covariance.sill)
 
 
 def _drop_neighbours(fold: Fold, slot: Tensor, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
@@ -465,12 +484,12 @@ def calibrate(network: AQNet, data: TrainingData, recipe: Recipe) -> Interval:
 
     Every fold is hidden once; a forecast is calibrated on the validation windows only.
     """
-    config, offset = recipe.config, recipe.scaler.offset
+    config = recipe.config
     network.eval()
     residuals, parts, days = [], [], []
     for fold in data.folds:
         for starts in data.validation_starts.split(16):
-            batch, _, _ = hidden_estimates(network, data, fold, starts, offset)
+            batch, _ = hidden_estimates(network, data, fold, starts, recipe)
             seen = torch.isfinite(batch.truth)
             residuals.append((batch.truth - batch.estimate)[seen])
             parts.append(torch.stack([p[seen] for p in batch.parts], dim=1))
@@ -514,22 +533,28 @@ def _fit(
     with tempfile.TemporaryDirectory() as scratch, _quiet_lightning():
         folder = Path(scratch) if checkpoint is None else Path(checkpoint)
         folder.mkdir(parents=True, exist_ok=True)
-        _claim(folder, recipe)
+        _claim(folder, recipe, precision)
         return run(
             network, data, recipe, folder=folder, max_epochs=max_epochs, patience=patience,
             precision=precision, progress=progress,
         )  # fmt: skip
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
+def _claim(folder: Path, recipe: Recipe, precision: str) -> None:
     """Make the checkpoint folder this run's own, or refuse one that belongs to another run."""
-    identity = {"recipe": json.loads(recipe.to_json())}
+    identity = {"recipe": json.loads(recipe.to_json()), "precision": precision}
     path = folder / "run.json"
-    if path.exists() and json.loads(path.read_text()) != identity:
+    try:
+        found = json.loads(path.read_text()) if path.exists() else identity
+    except ValueError:
+        found = None
+    if found != identity:
         raise ModelError(
             f"{folder} holds the checkpoint of another run (data, target, config or seed differ); mend: another folder"
         )
-    path.write_text(json.dumps(identity, sort_keys=True))
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(identity, sort_keys=True))
+    part.replace(path)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import stations as border
 from . import windows
 from .errors import ModelError, SchemaError, XaqWarning
-from .features import climatology_design, fit_climatology
+from .features import climatology_design
 from .mappers import Mapper, Observations, OrdinaryKriging
 from .reanalysis import estimate, make_plan
 from .vocabulary import LAT, LON, STATION, TIME
@@ -92,7 +92,8 @@ def verify(
         return _verify_forecast(ds, model, time, level)
     truth = _truth(ds, model, target, time)
     frames: dict[str, Any] = {}
-    for method in [model, *(b for b in baselines if b != model)]:
+    own = model if isinstance(model, str) else model.name
+    for method in [model, *(b for b in baselines if b != own)]:
         made = estimate(
             ds, method, lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time, level=level
         ).compute()
@@ -192,9 +193,9 @@ def _station_table(made: xr.Dataset, truth: xr.DataArray) -> pd.DataFrame:
 def _verify_forecast(ds: xr.Dataset, model: Any, time: border.Period, level: float) -> pd.DataFrame:
     """Score a forecast model at visible and hidden stations, one init time a day, by horizon."""
     plan = make_plan(ds, model, level=level)
-    source, target, config, step = plan.source, plan.target, model.recipe.config, model.step
-    visible = border.observations(source, target, covariates=plan.covariates)
-    hidden = border.observations(border.conform(ds, target), target, hidden=True)
+    target, config, step = plan.target, model.recipe.config, model.step
+    visible = border.observations(ds, target, covariates=plan.covariates)
+    hidden = border.observations(ds, target, hidden=True)
     record = visible.times
     starts = windows.forecast_starts(len(record), -config.input_offset, config.target_steps, config.steps_per_day)
     period = border.select_period(ds, time)[TIME].values[[0, -1]].astype("datetime64[s]")
@@ -205,7 +206,7 @@ def _verify_forecast(ds: xr.Dataset, model: Any, time: border.Period, level: flo
         )
     _warn_overlap(model, period[0])
     kriging = OrdinaryKriging(model.recipe.covariance, config.k)
-    baselines = _forecast_baselines(visible, model, record)
+    baselines = _forecast_baselines(model)
     made: dict[tuple[str, str], list[NDArray]] = {}
     bounds: list[tuple[NDArray, NDArray]] = []
     for start in starts:
@@ -236,7 +237,7 @@ def _verify_forecast(ds: xr.Dataset, model: Any, time: border.Period, level: flo
     rows.sort(key=lambda row: (row["stations"] == "hidden", order[row["horizon"]]))
     table = pd.DataFrame(rows).set_index(["stations", "horizon", "method"])
     table.attrs = {
-        "target": target, "units": str(source[target].attrs["units"]), "level": level, "windows": len(starts),
+        "target": target, "units": str(ds[target].attrs["units"]), "level": level, "windows": len(starts),
         "period": [str(p) for p in period],
     }  # fmt: skip
     return table
@@ -261,12 +262,8 @@ def _warn_overlap(model: Any, first: np.datetime64) -> None:
         )
 
 
-def _forecast_baselines(visible: Observations, model: Any, record: NDArray[np.datetime64]) -> dict[str, Any]:
-    """Return persistence and climatology as functions of (past, times); the climatology is fitted on the training period."""
-    begin, end = (np.datetime64(p, "s") for p in model.recipe.period)
-    training = (record >= begin) & (record <= end)
-    values = np.where(np.isfinite(visible.values), visible.values, np.nan)
-    coefficients = fit_climatology(record[training], values[:, training])
+def _forecast_baselines(model: Any) -> dict[str, Any]:
+    """Return persistence and climatology, the model's own, as functions of (past, times)."""
 
     def persistence(past: Observations, times: NDArray) -> NDArray:
         seen = np.isfinite(past.values)
@@ -275,7 +272,7 @@ def _forecast_baselines(visible: Observations, model: Any, record: NDArray[np.da
         return np.repeat(value[:, None], len(times), axis=1).astype(np.float32)
 
     def climatology(past: Observations, times: NDArray) -> NDArray:
-        level = climatology_design(times) @ coefficients
+        level = model.recipe.scaler.inverse(climatology_design(times) @ np.array(model.recipe.climatology))
         return np.repeat(level[None, :], len(past.values), axis=0).astype(np.float32)
 
     return {"persistence": persistence, "climatology": climatology}
@@ -294,6 +291,8 @@ def _horizon_rows(
     rows = []
     if per_day > 1:
         for hours in _HOURS:
+            if np.timedelta64(hours, "h") % step:
+                continue
             n = int(np.timedelta64(hours, "h") / step)
             inside = None if interval is None else tuple(b[..., :n] for b in interval)
             rows.append(
@@ -309,7 +308,7 @@ def _horizon_rows(
     enough = count >= _DAY_SHARE * per_day
     daily = np.where(enough, np.nansum(days, axis=-1) / np.maximum(count, 1), np.nan)
     guess = made.reshape(days.shape).mean(axis=-1)
-    for n in _DAYS:
+    for n in _DAYS if step <= windows.DAY else ():
         if n <= daily.shape[-1]:
             rows.append(
                 {
@@ -339,12 +338,13 @@ def certify(ds: xr.Dataset, model: Mapper, target: str, time: border.Period) -> 
         table = verify(ds, model, target=target, time=time)
     except SchemaError:
         return []
-    rows = table.reset_index().round(4).to_dict("records")
+    rows = table.reset_index().to_dict("records")
     n = len(table.attrs["hidden_stations"])
-    return [
-        {
-            **{str(k): (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in row.items()},
-            "stations": f"{n} hidden",
-        }
-        for row in rows
-    ]
+    return [{**{str(k): _json_ready(v) for k, v in row.items()}, "stations": f"{n} hidden"} for row in rows]
+
+
+def _json_ready(value: Any) -> Any:
+    """Return a number to four significant digits, None for NaN, anything else as it is."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.4g}") if np.isfinite(value) else None

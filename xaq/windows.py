@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from .errors import SchemaError
 
 DAY = np.timedelta64(1, "D")
-HOUR = np.timedelta64(1, "h")
 
 
 def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
@@ -69,7 +68,10 @@ def day_starts(first: np.datetime64, last: np.datetime64, step: np.timedelta64) 
     """Return the first step of every UTC day (or of every step, when a step is a day or longer) touched by a period."""
     if steps_per_day(step) == 1:
         return np.arange(first, last + step, step)
-    return np.arange(first.astype("datetime64[D]"), last.astype("datetime64[D]") + DAY, DAY).astype(first.dtype)
+    # Stamps need not fall on midnight (half-hour zones, 3 h steps of a local day): a day begins with its first stamp.
+    phase = (first - first.astype("datetime64[D]")) % step
+    days = np.arange((first - phase).astype("datetime64[D]"), (last - phase).astype("datetime64[D]") + DAY, DAY)
+    return days.astype(first.dtype) + phase
 
 
 def gather_steps(values: NDArray, steps: NDArray[np.intp], fill: float = np.nan) -> NDArray:
@@ -80,12 +82,9 @@ def gather_steps(values: NDArray, steps: NDArray[np.intp], fill: float = np.nan)
     return np.where(inside, taken, np.asarray(fill, values.dtype))
 
 
-def forecast_starts(
-    n_time: int, history: int, horizon: int, stride: int, first: int = 0, last: int | None = None
-) -> NDArray[np.intp]:
-    """Return starts ``t0`` of forecast windows whose history and horizon both lie inside ``[first, last)``.
+def forecast_starts(n_time: int, history: int, horizon: int, stride: int) -> NDArray[np.intp]:
+    """Return starts ``t0`` of forecast windows whose history and horizon both lie inside the record.
 
     The observations up to and including step ``t0 - 1`` (the init time) are the history; ``t0`` is lead 1.
     """
-    last = n_time if last is None else last
-    return np.arange(first + history, last - horizon + 1, stride, dtype=np.intp)
+    return np.arange(history, n_time - horizon + 1, stride, dtype=np.intp)

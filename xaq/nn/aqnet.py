@@ -6,7 +6,7 @@ small solve and a sparse product. Nothing here knows of labels, files or units.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -24,6 +24,8 @@ _N_SUMMARY = 3
 _N_STATE = 3 + N_CYCLIC
 #: Bound of the learned forecast correction, in standard deviations of the log scale.
 _MAX_FORECAST_CORRECTION = 1.0
+#: Nugget added to a station that has nothing to say, relative to the sill.
+_SILENT_NOISE = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +79,12 @@ class AQNetConfig:
             raise ValueError(
                 f"days_after is {self.days_after}: a forecast sees nothing after its init time, expected 0"
             )
-        if self.input_steps % self.patch:
-            raise ValueError(f"patch {self.patch} does not divide the window of {self.input_steps} steps")
+        sizes = ("steps_per_day", "target_days", "patch", "hidden", "lstm_layers", "heads", "n_features", "k")
+        small = [f"{name}={getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
+        if small or self.input_steps < 1:
+            raise ValueError(f"{', '.join(small) or 'the window'} is empty, expected at least 1")
+        if self.steps_per_day % self.patch:
+            raise ValueError(f"patch {self.patch} does not divide the {self.steps_per_day} steps of a day")
         if self.hidden % self.heads:
             raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
 
@@ -117,10 +123,6 @@ class AQNetConfig:
     def target_steps(self) -> int:
         """Steps written."""
         return self.target_days * self.steps_per_day
-
-    def to_json(self) -> dict:
-        """Return a JSON-ready dict; ``AQNetConfig(**dict)`` rebuilds it."""
-        return asdict(self)
 
 
 class Window(NamedTuple):
@@ -239,6 +241,10 @@ class AQNet(nn.Module):
         summary, state = self._summarise(target, window.visible, cyclic_target)
         features = self.to_features(torch.cat([learned, summary], dim=-1))
         noise, latent = self.knn.station_side(features)
+        if z_hat is not None:
+            # A station without a report in the last day forecasts climatology: next to no weight while others report.
+            silent = ~torch.isfinite(window.z[..., -self.config.steps_per_day :]).any(dim=-1)
+            noise = noise + _SILENT_NOISE * silent[..., None]
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
         return StationSide(features, noise, latent, state, attention, z_hat)
 
@@ -305,12 +311,32 @@ def _with_mask(values: Tensor) -> Tensor:
     return torch.cat([torch.where(seen, values, 0.0), seen.to(values.dtype)], dim=-1)
 
 
-def station_table(values: Tensor, offset: float) -> Tensor:
-    """Return ``(row, 3 steps)``: station-days ``(row, step)`` on the linear scale, on the log scale, and squared."""
-    return torch.cat([values, torch.log1p(values.clamp(min=0) / offset), values.square()], dim=1)
+def station_table(values: Tensor, variance: Tensor, offset: float, sill: float) -> Tensor:
+    """Return the columns that weights are applied to, ``(row, 4 steps)``.
+
+    Parameters
+    ----------
+    values : (row, step)
+        Station-days, gaps filled.
+    variance : (row, step)
+        Of what was filled, relative to the sill; 0 where observed.
+    offset : float
+        Of the log scale.
+    sill : float
+        In the target's units squared.
+
+    Returns
+    -------
+    Tensor
+        Values; their logs; second moments; standard deviations of what was filled.
+    """
+    logs = torch.log1p(values.clamp(min=0) / offset)
+    return torch.cat([values, logs, values.square() + variance * sill, variance.sqrt()], dim=1)
 
 
-def apply_weights(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor]:
+def apply_weights(
+    weights: Weights, rows: Tensor, table: Tensor, offset: float
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """Apply weights to station-days: one sparse product for all the steps of a day.
 
     Parameters
@@ -318,7 +344,7 @@ def apply_weights(weights: Weights, rows: Tensor, table: Tensor, offset: float) 
     weights : Weights
     rows : (batch, k) int
         Row of each neighbour in the table.
-    table : (row, 3 steps)
+    table : (row, 4 steps)
         From :func:`station_table`.
     offset : float
         Of the log scale, ``log1p(y / offset)``.
@@ -327,12 +353,15 @@ def apply_weights(weights: Weights, rows: Tensor, table: Tensor, offset: float) 
     -------
     estimate : (batch, step)
         Both scales mixed by the gate, corrected in level.
-    disagreement : (batch, step)
-        Weighted standard deviation of the neighbours' values.
+    parts : tuple of (batch, step)
+        What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
+        of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
     """
     product = embedding_bag(rows, table, per_sample_weights=weights.weights, mode="sum")
-    linear, log, square = product.chunk(3, dim=1)
+    linear, log, square, filled = product.chunk(4, dim=1)
     from_log = offset * torch.expm1(log.clamp(max=20.0))
     gate = weights.gate[:, None]
     estimate = ((1.0 - gate) * linear + gate * from_log) * torch.exp(weights.correction)[:, None]
-    return estimate, (square - linear.square()).clamp(min=0.0).sqrt()
+    disagreement = (square - linear.square()).clamp(min=0.0).sqrt()
+    root = (weights.variance[:, None] + filled.square()).sqrt()
+    return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)

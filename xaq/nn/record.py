@@ -21,8 +21,6 @@ class Record(nn.Module):
     cyclic : (step, 6)
     climatology : (step,)
         In z.
-    log_mean, log_std : float
-        Of the log scale: ``log1p(y / offset) = z * log_std + log_mean``.
     """
 
     z: Tensor
@@ -38,12 +36,9 @@ class Record(nn.Module):
         covariates: Tensor,
         cyclic: Tensor,
         climatology: Tensor,
-        log_mean: float,
-        log_std: float,
     ) -> None:
         super().__init__()
         self.config = config
-        self.log_mean, self.log_std = log_mean, log_std
         tensors = {"z": z, "covariates": covariates, "cyclic": cyclic, "climatology": climatology}
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor, persistent=False)
