@@ -11,10 +11,10 @@ import xarray as xr
 import xaq
 from xaq import stations as border
 from xaq.errors import ModelError, SchemaError, XaqWarning
+from xaq.folds import prepare_data
 from xaq.lightning_run import SafetensorsCheckpoint
 from xaq.mappers import OrdinaryKriging
 from xaq.nn.aqnet import AQNetConfig
-from xaq.training import prepare_data
 
 SMALL = AQNetConfig(hidden=16, n_features=4, days_before=1, days_after=1, k=8)
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from .folds import Fold, TrainingData, hidden_estimates
 from .model import Recipe
 from .nn.aqnet import AQNet
-from .training import Fold, TrainingData, hidden_estimates
 
 _STEPS_PER_EPOCH = 40
 #: A step sees at most this many days and (target, day) samples: on two cores it takes 40 ms, most of it the LSTM.

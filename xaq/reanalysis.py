@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import dask
@@ -26,34 +23,26 @@ from numpy.typing import ArrayLike, NDArray
 from . import sphere, windows
 from . import stations as border
 from . import store as cube_store
-from .errors import GridError, ModelError, SchemaError, XaqWarning
+from .errors import GridError, SchemaError
 from .grid import Grid
-from .mappers import CLASSICAL, Mapper, Observations, classical
-from .vocabulary import LAT, LON, POINT, STATION, TIME, canonical_units, cf_attrs, label
+from .mappers import Mapper, Observations
+from .plan import (
+    Plan,
+    check_reach,
+    days_as_time,
+    floor_day,
+    make_plan,
+    observations_hash,
+    readable_steps,
+    silent_stations,
+    warn_if_silent,
+)
+from .vocabulary import LAT, LON, POINT, STATION, TIME, cf_attrs, label
 
 #: Values of one variable in one block: 8 million float32 are 32 MB. Never more than 32 days: one map is quick to get.
 _BLOCK_VALUES, _BLOCK_DAYS = 8_000_000, 32
 #: Cells beyond which a map is cut into tiles, and the edge of a tile.
 _TILED_CELLS, _TILE = 100_000, 320
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be estimated, by what, from which stations: everything but the places.
-
-    ``source`` holds the visible stations of the whole record; ``times`` are those to be estimated; a forecast has an
-    ``init`` time, after which nothing is read.
-    """
-
-    mapper: Mapper
-    source: xr.Dataset
-    target: str
-    covariates: tuple[str, ...]
-    times: NDArray[np.datetime64]
-    init: np.datetime64 | None
-    level: float
-    max_distance: float
-    provenance: dict[str, Any]
 
 
 def reanalyze(
@@ -129,8 +118,8 @@ def reanalyze(
     """
     plan = make_plan(ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance)
     grid = Grid.of(grid, plan.source[LON].values, plan.source[LAT].values)
-    _check_reach(grid, plan)
-    _warn_if_silent(plan)
+    check_reach(grid, plan)
+    warn_if_silent(plan)
     cube = _lazy_cube(plan, grid, chunks)
     if store is None:
         return cube
@@ -199,154 +188,6 @@ def estimate(
     return _dress(plan, fields, (TIME, dim), {**coords, TIME: _time_variable(plan)}, near)
 
 
-# -- the plan ------------------------------------------------------------------------------------------------------
-
-
-def make_plan(
-    ds: xr.Dataset,
-    mapper: Mapper | str,
-    *,
-    target: str | None = None,
-    time: border.Period = None,
-    init: Any = None,
-    level: float = 0.9,
-    max_distance: float | None = None,
-) -> Plan:
-    """Settle what is to be estimated, or raise. Metadata only, except for fitting a method given by name."""
-    ds = border.conform(ds)
-    recipe = getattr(mapper, "recipe", None)
-    target = recipe.target if recipe is not None and target is None else border.pick_target(ds, target)
-    ds = border.conform(ds, target)
-    if not 0 < level <= 0.99:
-        raise SchemaError(f"level is {level}, expected above 0 and at most 0.99, such as 0.9", subject="interval")
-    source = ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))})
-    if not source.sizes[STATION]:
-        raise SchemaError("every station is hidden; mend: ds.aq.hide(fraction=0.15)")
-    settled = _settle_mapper(mapper, source, target)
-    if recipe is not None:
-        _check_model(settled, ds, target)
-    times, last = _settle_times(settled, ds, time, init)
-    if source[target].chunks is None:
-        silent = _silent(source[target].transpose(STATION, TIME).values[:, _readable(settled, source, last)])
-        source = border.drop_silent(source, silent, target)
-    covariates = tuple(recipe.covariates) if recipe is not None else ()
-    limit = _default_reach(source) if max_distance is None else float(max_distance)
-    provenance = {
-        "xaq_version": version("xaq"),
-        "method": settled.name,
-        "model_hash": getattr(settled, "hash", None) or tokenize(settled),
-        "target": target,
-        "units": str(ds[target].attrs["units"]),
-        "stations_hash": border.stations_hash(source),
-        "visible_stations": int(source.sizes[STATION]),
-        "hidden_stations": [str(s) for s in ds[STATION].values[border.hidden_mask(ds)]],
-        "observation_period": [str(t) for t in ds[TIME].values[[0, -1]].astype("datetime64[s]")],
-        "estimated_period": [str(times[0]), str(times[-1])],
-        "init_time": None if last is None else str(last),
-        "interval_level": level,
-        "max_distance_km": round(limit, 3),
-        "seed": None if recipe is None else recipe.seed,
-        "certificate": [] if recipe is None else recipe.certificate,
-    }
-    return Plan(settled, source, target, covariates, times, last, level, limit, provenance)
-
-
-def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str) -> Mapper:
-    if isinstance(mapper, str):
-        if mapper not in CLASSICAL:
-            raise ModelError(
-                f"no method {mapper!r}; expected a trained model or one of {', '.join(CLASSICAL)}; a model file: xaq.load_model(...)"
-            )
-        return classical(mapper, border.observations(source, target))
-    if not isinstance(mapper, Mapper):
-        raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
-    return mapper
-
-
-def _check_model(model: Any, ds: xr.Dataset, target: str) -> None:
-    """Refuse a model trained for another target, unit or step, or covariates that the dataset lacks."""
-    problems = []
-    if model.target != target:
-        problems.append(
-            f"the model was trained for {model.target!r}, asked for {target!r}; mend: target={model.target!r}, or train another"
-        )
-    elif canonical_units(model.recipe.units) != canonical_units(str(ds[target].attrs["units"])):
-        problems.append(
-            f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; mend: convert the dataset"
-        )
-    step = windows.regular_step(ds[TIME].values)
-    if step != model.step:
-        problems.append(
-            f"the model has a step of {windows.step_name(model.step)}, the dataset {windows.step_name(step)}; "
-            "mend: ds.resample(...), or train another"
-        )
-    missing = [c for c in model.recipe.covariates if c not in ds.data_vars]
-    if missing:
-        problems.append(f"the model needs covariates that the dataset lacks: {', '.join(missing)}")
-    if problems:
-        raise ModelError("; ".join(problems))
-
-
-def _settle_times(
-    mapper: Mapper, ds: xr.Dataset, time: border.Period, init: Any
-) -> tuple[NDArray[np.datetime64], np.datetime64 | None]:
-    """Return the times to estimate, and the init time of a forecast."""
-    record = ds[TIME].values.astype("datetime64[s]")
-    if getattr(mapper, "task", "analysis") == "analysis":
-        if init is not None:
-            raise ModelError("init= is for forecast models; this one is an analysis; mend: time=")
-        return border.select_period(ds, time)[TIME].values.astype("datetime64[s]"), None
-    try:
-        last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
-    except (ValueError, TypeError) as error:
-        raise SchemaError(f"init={init!r} is no time ({error}); mend: init='2017-01-01T00'") from error
-    if last not in record:
-        raise SchemaError(f"init={init!r} is no step of the dataset, which covers {record[0]} to {record[-1]}")
-    recipe = mapper.recipe  # type: ignore[attr-defined]
-    horizon = last + np.arange(1, recipe.config.target_steps + 1) * mapper.step  # type: ignore[attr-defined]
-    empty = xr.Dataset(coords={TIME: horizon})
-    try:
-        return border.select_period(empty, time)[TIME].values.astype("datetime64[s]"), last
-    except SchemaError as error:
-        raise SchemaError(
-            f"time={time!r} lies outside the forecast from {last}, which covers {horizon[0]} to {horizon[-1]}; mend: init="
-        ) from error
-
-
-def _default_reach(source: xr.Dataset) -> float:
-    """Return three times the 95th percentile of the distance between neighbouring places, km."""
-    lon, lat = source[LON].values, source[LAT].values
-    group = sphere.colocated_groups(lon, lat)
-    _, first = np.unique(group, return_index=True)
-    if len(first) < 2:
-        return 50.0
-    _, distance = sphere.nearest(lon[first], lat[first], lon[first], lat[first], 2)
-    return 3.0 * float(np.percentile(distance[:, 1], 95))
-
-
-def _check_reach(grid: Grid, plan: Plan) -> None:
-    """Refuse a grid on which no cell is near any station."""
-    lon, lat = plan.source[LON].values, plan.source[LAT].values
-    # Longitudes may be counted from 0 or from -180: compare each station at its image nearest to the grid.
-    centre = 0.5 * (grid.lon[0] + grid.lon[-1])
-    lon = lon + 360.0 * np.round((centre - lon) / 360.0)
-    x = np.clip(lon, grid.lon[0], grid.lon[-1])
-    y = np.clip(lat, grid.lat[0], grid.lat[-1])
-    closest = float(sphere.distance_km(lon, lat, x, y).min())
-    if closest > plan.max_distance:
-        raise GridError(
-            f"the grid ({grid}) is {closest:.0f} km from the nearest of {len(lon)} stations "
-            f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
-            f"{plan.max_distance:.0f} km; mend: another grid, or max_distance="
-        )
-
-
-def observations_hash(plan: Plan) -> str:
-    """Return a hash of every observation that the estimates may read. Computes the target and the covariates."""
-    arrays = [plan.source[name].values for name in (plan.target, *plan.covariates)]
-    return tokenize(plan.source[STATION].values, plan.source[TIME].values, *arrays)
-
-
 # -- the graph -----------------------------------------------------------------------------------------------------
 
 
@@ -370,10 +211,10 @@ def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64]
         times = plan.times[i : i + n_time]
         if plan.init is None:
             # Whole days around the period: weights belong to days, wherever a block begins.
-            low = int(np.searchsorted(record, _floor_day(times[0], record) - _days(before, record)))
-            high = int(np.searchsorted(record, _floor_day(times[-1], record) + _days(after + 1, record)))
+            low = int(np.searchsorted(record, floor_day(times[0], record) - days_as_time(before, record)))
+            high = int(np.searchsorted(record, floor_day(times[-1], record) + days_as_time(after + 1, record)))
         else:
-            low = int(np.searchsorted(record, plan.init - _days(before, record), side="right"))
+            low = int(np.searchsorted(record, plan.init - days_as_time(before, record), side="right"))
             high = int(np.searchsorted(record, plan.init, side="right"))
         part = source.isel({TIME: slice(low, high)})
         arrays = [part[name].transpose(STATION, TIME).data for name in (plan.target, *plan.covariates)]
@@ -381,37 +222,12 @@ def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64]
     return nodes
 
 
-def _readable(mapper: Mapper, source: xr.Dataset, init: np.datetime64 | None) -> slice:
-    """Return the steps whose observations decide which stations take part: all, or a forecast's history."""
-    if init is None:
-        return slice(None)
-    record = source[TIME].values.astype("datetime64[s]")
-    low = np.searchsorted(record, init - _days(mapper.margin_days[0], record), side="right")
-    return slice(int(low), int(np.searchsorted(record, init, side="right")))
-
-
-def _silent(values: NDArray) -> NDArray[np.bool_]:
-    return ~np.isfinite(values).any(axis=1)
-
-
 def _silent_node(plan: Plan) -> Any:
     """Return which stations never report, lazily for lazy data; those in memory are left out of the plan already."""
     variable = plan.source[plan.target].transpose(STATION, TIME)
     if variable.chunks is None:
         return np.zeros(variable.sizes[STATION], bool)
-    return _delayed(_silent)(variable.isel({TIME: _readable(plan.mapper, plan.source, plan.init)}).data)
-
-
-def _days(n: int, record: NDArray[np.datetime64]) -> np.timedelta64:
-    """Return n days, or n steps where a step is a day or longer."""
-    step = windows.regular_step(record)
-    return n * (step if windows.steps_per_day(step) == 1 else windows.DAY.astype("timedelta64[s]"))
-
-
-def _floor_day(time: np.datetime64, record: NDArray[np.datetime64]) -> np.datetime64:
-    if windows.steps_per_day(windows.regular_step(record)) == 1:
-        return time
-    return time.astype("datetime64[D]").astype("datetime64[s]")
+    return _delayed(silent_stations)(variable.isel({TIME: readable_steps(plan.mapper, plan.source, plan.init)}).data)
 
 
 def _prepare(
@@ -597,13 +413,3 @@ def _dress(
         references="Kheder et al., SCIA 2025, arXiv 2502.11941",
         xaq_provenance=json.dumps(plan.provenance, sort_keys=True),
     )
-
-
-def _warn_if_silent(plan: Plan) -> None:
-    """Say how many steps no visible station reports at; of data in memory only, nothing is computed for it."""
-    values = plan.source[plan.target].sel({TIME: plan.times}) if plan.init is None else None
-    if values is not None and values.chunks is None:
-        silent = int((~values.notnull().any(STATION)).sum())
-        if silent:
-            text = f"no visible station reports at {silent} of {len(plan.times)} steps: the cube is NaN there"
-            warnings.warn(text, XaqWarning, stacklevel=3)

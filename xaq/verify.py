@@ -17,7 +17,8 @@ from . import windows
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import climatology_design
 from .mappers import Mapper, Observations, OrdinaryKriging
-from .reanalysis import estimate, make_plan
+from .plan import make_plan
+from .reanalysis import estimate
 from .vocabulary import LAT, LON, STATION, TIME
 
 _COLUMNS = ["mae", "rmse", "r2", "bias", "coverage", "n"]

@@ -1,0 +1,40 @@
+"""What the documentation shows is what happens."""
+
+import ast
+import doctest
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = ["datasets", "grid", "readers.table", "reanalysis", "stations", "training", "verify"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings(name):
+    result = doctest.testmod(import_module(f"xaq.{name}"), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_the_readme_shows_existing_verbs_and_commands():
+    import xaq
+    from xaq.accessor import AqAccessor, PlotAccessor
+    from xaq.cli import main
+
+    readme = (ROOT / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert len(example.strip().splitlines()) <= 15
+    for node in ast.walk(ast.parse(example)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = ast.unparse(node.func.value)
+            holder = {"ds.aq": AqAccessor, "ds.aq.plot": PlotAccessor, "xaq": xaq, "model": xaq.Model}[owner]
+            assert hasattr(holder, node.func.attr), ast.unparse(node)
+    for command in re.findall(r"^xaq (\w+) ", readme, re.MULTILINE):
+        with pytest.raises(SystemExit) as stop:
+            main([command, "--help"])
+        assert stop.value.code == 0
+    for target in re.findall(r"`make (\w+)`", readme):
+        assert f"\n{target}:" in (ROOT / "Makefile").read_text()

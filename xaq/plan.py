@@ -1,0 +1,224 @@
+"""The plan of an estimate: what, by what, from which stations, when. Metadata only; everything but the places."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from dask.base import tokenize
+from numpy.typing import NDArray
+
+from . import sphere, windows
+from . import stations as border
+from .errors import GridError, ModelError, SchemaError, XaqWarning
+from .grid import Grid
+from .mappers import CLASSICAL, Mapper, classical
+from .vocabulary import LAT, LON, STATION, TIME, canonical_units
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be estimated, by what, from which stations: everything but the places.
+
+    ``source`` holds the visible stations of the whole record; ``times`` are those to be estimated; a forecast has an
+    ``init`` time, after which nothing is read.
+    """
+
+    mapper: Mapper
+    source: xr.Dataset
+    target: str
+    covariates: tuple[str, ...]
+    times: NDArray[np.datetime64]
+    init: np.datetime64 | None
+    level: float
+    max_distance: float
+    provenance: dict[str, Any]
+
+
+def make_plan(
+    ds: xr.Dataset,
+    mapper: Mapper | str,
+    *,
+    target: str | None = None,
+    time: border.Period = None,
+    init: Any = None,
+    level: float = 0.9,
+    max_distance: float | None = None,
+) -> Plan:
+    """Settle what is to be estimated, or raise. Metadata only, except for fitting a method given by name."""
+    ds = border.conform(ds)
+    recipe = getattr(mapper, "recipe", None)
+    target = recipe.target if recipe is not None and target is None else border.pick_target(ds, target)
+    ds = border.conform(ds, target)
+    if not 0 < level <= 0.99:
+        raise SchemaError(f"level is {level}, expected above 0 and at most 0.99, such as 0.9", subject="interval")
+    source = ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))})
+    if not source.sizes[STATION]:
+        raise SchemaError("every station is hidden; mend: ds.aq.hide(fraction=0.15)")
+    settled = _settle_mapper(mapper, source, target)
+    if recipe is not None:
+        _check_model(settled, ds, target)
+    times, last = _settle_times(settled, ds, time, init)
+    if source[target].chunks is None:
+        silent = silent_stations(
+            source[target].transpose(STATION, TIME).values[:, readable_steps(settled, source, last)]
+        )
+        source = border.drop_silent(source, silent, target)
+    covariates = tuple(recipe.covariates) if recipe is not None else ()
+    limit = _default_reach(source) if max_distance is None else float(max_distance)
+    provenance = {
+        "xaq_version": version("xaq"),
+        "method": settled.name,
+        "model_hash": getattr(settled, "hash", None) or tokenize(settled),
+        "target": target,
+        "units": str(ds[target].attrs["units"]),
+        "stations_hash": border.stations_hash(source),
+        "visible_stations": int(source.sizes[STATION]),
+        "hidden_stations": [str(s) for s in ds[STATION].values[border.hidden_mask(ds)]],
+        "observation_period": [str(t) for t in ds[TIME].values[[0, -1]].astype("datetime64[s]")],
+        "estimated_period": [str(times[0]), str(times[-1])],
+        "init_time": None if last is None else str(last),
+        "interval_level": level,
+        "max_distance_km": round(limit, 3),
+        "seed": None if recipe is None else recipe.seed,
+        "certificate": [] if recipe is None else recipe.certificate,
+    }
+    return Plan(settled, source, target, covariates, times, last, level, limit, provenance)
+
+
+def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str) -> Mapper:
+    if isinstance(mapper, str):
+        if mapper not in CLASSICAL:
+            raise ModelError(
+                f"no method {mapper!r}; expected a trained model or one of {', '.join(CLASSICAL)}; a model file: xaq.load_model(...)"
+            )
+        return classical(mapper, border.observations(source, target))
+    if not isinstance(mapper, Mapper):
+        raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
+    return mapper
+
+
+def _check_model(model: Any, ds: xr.Dataset, target: str) -> None:
+    """Refuse a model trained for another target, unit or step, or covariates that the dataset lacks."""
+    problems = []
+    if model.target != target:
+        problems.append(
+            f"the model was trained for {model.target!r}, asked for {target!r}; mend: target={model.target!r}, or train another"
+        )
+    elif canonical_units(model.recipe.units) != canonical_units(str(ds[target].attrs["units"])):
+        problems.append(
+            f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; mend: convert the dataset"
+        )
+    step = windows.regular_step(ds[TIME].values)
+    if step != model.step:
+        problems.append(
+            f"the model has a step of {windows.step_name(model.step)}, the dataset {windows.step_name(step)}; "
+            "mend: ds.resample(...), or train another"
+        )
+    missing = [c for c in model.recipe.covariates if c not in ds.data_vars]
+    if missing:
+        problems.append(f"the model needs covariates that the dataset lacks: {', '.join(missing)}")
+    if problems:
+        raise ModelError("; ".join(problems))
+
+
+def _settle_times(
+    mapper: Mapper, ds: xr.Dataset, time: border.Period, init: Any
+) -> tuple[NDArray[np.datetime64], np.datetime64 | None]:
+    """Return the times to estimate, and the init time of a forecast."""
+    record = ds[TIME].values.astype("datetime64[s]")
+    if getattr(mapper, "task", "analysis") == "analysis":
+        if init is not None:
+            raise ModelError("init= is for forecast models; this one is an analysis; mend: time=")
+        return border.select_period(ds, time)[TIME].values.astype("datetime64[s]"), None
+    try:
+        last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
+    except (ValueError, TypeError) as error:
+        raise SchemaError(f"init={init!r} is no time ({error}); mend: init='2017-01-01T00'") from error
+    if last not in record:
+        raise SchemaError(f"init={init!r} is no step of the dataset, which covers {record[0]} to {record[-1]}")
+    recipe = mapper.recipe  # type: ignore[attr-defined]
+    horizon = last + np.arange(1, recipe.config.target_steps + 1) * mapper.step  # type: ignore[attr-defined]
+    empty = xr.Dataset(coords={TIME: horizon})
+    try:
+        return border.select_period(empty, time)[TIME].values.astype("datetime64[s]"), last
+    except SchemaError as error:
+        raise SchemaError(
+            f"time={time!r} lies outside the forecast from {last}, which covers {horizon[0]} to {horizon[-1]}; mend: init="
+        ) from error
+
+
+def _default_reach(source: xr.Dataset) -> float:
+    """Return three times the 95th percentile of the distance between neighbouring places, km."""
+    lon, lat = source[LON].values, source[LAT].values
+    group = sphere.colocated_groups(lon, lat)
+    _, first = np.unique(group, return_index=True)
+    if len(first) < 2:
+        return 50.0
+    _, distance = sphere.nearest(lon[first], lat[first], lon[first], lat[first], 2)
+    return 3.0 * float(np.percentile(distance[:, 1], 95))
+
+
+def check_reach(grid: Grid, plan: Plan) -> None:
+    """Refuse a grid on which no cell is near any station."""
+    lon, lat = plan.source[LON].values, plan.source[LAT].values
+    # Longitudes may be counted from 0 or from -180: compare each station at its image nearest to the grid.
+    centre = 0.5 * (grid.lon[0] + grid.lon[-1])
+    lon = lon + 360.0 * np.round((centre - lon) / 360.0)
+    x = np.clip(lon, grid.lon[0], grid.lon[-1])
+    y = np.clip(lat, grid.lat[0], grid.lat[-1])
+    closest = float(sphere.distance_km(lon, lat, x, y).min())
+    if closest > plan.max_distance:
+        raise GridError(
+            f"the grid ({grid}) is {closest:.0f} km from the nearest of {len(lon)} stations "
+            f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
+            f"{plan.max_distance:.0f} km; mend: another grid, or max_distance="
+        )
+
+
+def observations_hash(plan: Plan) -> str:
+    """Return a hash of every observation that the estimates may read. Computes the target and the covariates."""
+    arrays = [plan.source[name].values for name in (plan.target, *plan.covariates)]
+    return tokenize(plan.source[STATION].values, plan.source[TIME].values, *arrays)
+
+
+def readable_steps(mapper: Mapper, source: xr.Dataset, init: np.datetime64 | None) -> slice:
+    """Return the steps whose observations decide which stations take part: all, or a forecast's history."""
+    if init is None:
+        return slice(None)
+    record = source[TIME].values.astype("datetime64[s]")
+    low = np.searchsorted(record, init - days_as_time(mapper.margin_days[0], record), side="right")
+    return slice(int(low), int(np.searchsorted(record, init, side="right")))
+
+
+def silent_stations(values: NDArray) -> NDArray[np.bool_]:
+    """Return which stations have no observation in ``values (station, time)``."""
+    return ~np.isfinite(values).any(axis=1)
+
+
+def days_as_time(n: int, record: NDArray[np.datetime64]) -> np.timedelta64:
+    """Return n days, or n steps where a step is a day or longer."""
+    step = windows.regular_step(record)
+    return n * (step if windows.steps_per_day(step) == 1 else windows.DAY.astype("timedelta64[s]"))
+
+
+def floor_day(time: np.datetime64, record: NDArray[np.datetime64]) -> np.datetime64:
+    """Return the start of the UTC day of a time, or the time itself where a step is a day or longer."""
+    if windows.steps_per_day(windows.regular_step(record)) == 1:
+        return time
+    return time.astype("datetime64[D]").astype("datetime64[s]")
+
+
+def warn_if_silent(plan: Plan) -> None:
+    """Say how many steps no visible station reports at; of data in memory only, nothing is computed for it."""
+    values = plan.source[plan.target].sel({TIME: plan.times}) if plan.init is None else None
+    if values is not None and values.chunks is None:
+        silent = int((~values.notnull().any(STATION)).sum())
+        if silent:
+            text = f"no visible station reports at {silent} of {len(plan.times)} steps: the cube is NaN there"
+            warnings.warn(text, XaqWarning, stacklevel=3)
