@@ -52,6 +52,15 @@ def test_the_whole_job_from_a_shell_equals_python(files, tmp_path, capsys):
         assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_columns_can_be_named(files, tmp_path):
+    table = pd.read_csv(files / "obs.csv").rename(columns={"time": "stamp", "pm25": "fine dust"})
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    arguments = [str(tmp_path / "mine.csv"), *data(files)[1:], "--columns", "time=stamp,pm25=fine dust"]
+    store = ["--grid", "0.5", "--time", "2020-01-02/2020-01-03", "--store", str(tmp_path / "c.zarr")]
+    assert main(["reanalyze", "idw", *arguments, *store]) == 0
+    assert xr.open_zarr(tmp_path / "c.zarr").sizes["time"] == 48
+
+
 def test_problems_exit_with_one_and_a_message(files, tmp_path, capsys):
     assert main(["train", str(files / "obs.csv"), "-o", str(tmp_path / "m.xaq")]) == 1
     error = capsys.readouterr().err

@@ -312,3 +312,35 @@ def test_beijing(shared_data):
     assert float(ds.pm25.isnull().mean()) == pytest.approx(0.0208, abs=1e-4)
     assert "wd" not in ds
     assert (float(ds.lon.sel(station="dongsi")), float(ds.lat.sel(station="dongsi"))) == (116.417, 39.929)
+
+
+def test_headers_may_state_units():
+    table = pd.DataFrame({
+        "sensor": ["a", "a", "b", "b"],
+        "when": pd.to_datetime(["2020-01-01 08:00", "2020-01-01 09:00"] * 2),
+        "PM2.5 (mg/m3)": [0.01, 0.012, 0.02, 0.018],
+        "O3 [ppb]": [30.0, 31.0, 28.0, 29.0],
+    })  # fmt: skip
+    places = pd.DataFrame({"sensor": ["a", "b"], "Longitude": [10.0, 10.1], "Latitude": [50.0, 50.1]})
+    ds = open_stations(table, stations=places, tz="UTC")
+    assert ds.pm25.attrs["units"] == "mg m-3"
+    assert ds.o3.attrs["units"] == "1e-9"
+    assert "mole_fraction" in ds.o3.attrs["standard_name"]
+
+
+@pytest.mark.parametrize("units", ["bananas", "ppb", "m s-1"])
+def test_units_that_are_no_concentration_are_refused(units):
+    table = pd.DataFrame({"station": ["a", "a"], "time": ["2020-01-01", "2020-01-02"], "pm25": [1.0, 2.0]})
+    places = pd.DataFrame({"station": ["a"], "lon": [1.0], "lat": [2.0]})
+    with pytest.raises(SchemaError, match="no concentration"):
+        open_stations(table, stations=places, units=units)
+
+
+def test_mends_speak_of_the_columns_of_the_user():
+    table = pd.DataFrame({"sensor": ["a", "a"], "when": ["2020-01-01", "2020-01-01"], "pm25": [1.0, 2.0]})
+    places = pd.DataFrame({"sensor": ["a"], "x": [100.0], "y": [2.0]})
+    columns = {"lon": "x", "lat": "y"}
+    with pytest.raises(SchemaError, match=r"drop_duplicates\(\['sensor', 'when'\]\)"):
+        open_stations(table, stations=places, columns=columns)
+    with pytest.raises(SchemaError, match=r"columns=\{'lon': 'x', 'lat': 'y'\}"):
+        open_stations(table, stations=places, columns={"lon": "y", "lat": "x"})

@@ -221,6 +221,7 @@ def test_a_store_holds_the_lazy_cube(network, model, cube, tmp_path):
     assert stored.pm25.attrs["units"] == "ug m-3"
     assert stored.rio.crs.to_epsg() == 4326
     assert {"time_bnds", "lat_bnds", "lon_bnds", "spatial_ref"} <= set(stored.coords)
+    assert stored.attrs["xaq_status"] == "complete"
 
 
 _KILLED = """
@@ -250,6 +251,7 @@ def test_a_killed_write_resumes_to_the_same_bytes(network, tmp_path):
         assert run.returncode == -9
     with pytest.raises(StoreError, match=r"unfinished: 7 of 12"):
         xaq.open_cube(cut)
+    assert xr.open_zarr(cut, consolidated=False).attrs["xaq_status"].startswith("unfinished")
     network.aq.reanalyze("kriging", store=cut, **options)
     assert tree(cut) == tree(tmp_path / "whole.zarr")
 
@@ -309,6 +311,9 @@ def test_something_else_at_the_path_is_never_touched(network, tmp_path):
         with pytest.raises(StoreError, match="no cube of xaq's"):
             network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "mine", overwrite=overwrite, progress=False)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
+    (tmp_path / "file.zarr").write_text("dear")
+    with pytest.raises(StoreError, match="is a file"):
+        network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "file.zarr", progress=False)
     with pytest.raises(StoreError, match="no such folder"):
         network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "a" / "b.zarr", progress=False)
 
@@ -373,8 +378,20 @@ def test_bad_requests_end_in_clear_errors_and_nothing_half_written(network, mode
     assert list(tmp_path.iterdir()) == []
 
 
+def test_points_far_from_every_station_are_refused(network):
+    with pytest.raises(GridError, match="swapped"):
+        network.aq.estimate("idw", lon=[50.0], lat=[10.0])
+
+
+def test_the_default_grid_holds_hidden_stations_too(network):
+    edge = network.isel(station=int(network.lon.argmax()))
+    outer = network.aq.hide([str(edge.station.values)])
+    assert float(outer.aq.reanalyze("idw", grid=0.05).lon.max()) > float(edge.lon)
+
+
 def test_a_single_time_and_a_day_may_be_asked_for(network):
     assert network.aq.reanalyze("idw", grid=0.5, time="2020-01-02").sizes["time"] == 24
     assert network.aq.reanalyze("idw", grid=0.5, time="2020-01-02T05").sizes["time"] == 1
     assert network.aq.reanalyze("idw", grid=0.5, time=pd.Timestamp("2020-01-02T05")).sizes["time"] == 1
-    assert network.aq.reanalyze("idw", grid=0.5, time=("2020-01-02", "2020-01-03")).sizes["time"] == 48
+    for both in (("2020-01-02", "2020-01-03"), "2020-01-02/2020-01-03"):
+        assert network.aq.reanalyze("idw", grid=0.5, time=both).sizes["time"] == 48

@@ -125,6 +125,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("stations")
     group.add_argument("table", help=_DATA_HELP)
     group.add_argument("--stations", help="station list with id, lon, lat")
+    group.add_argument("--columns", help="ROLE=COLUMN, comma-separated, such as time=stamp,pm25=fine")
     group.add_argument("--tz", help="time zone of naive stamps, such as Asia/Shanghai")
     group.add_argument(
         "--units", help="NAME=UNITS, comma-separated, such as no2=ppb,o3=ppb; or UNITS of the only pollutant"
@@ -137,7 +138,8 @@ def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
         ds = datasets.load(arguments.table)
     else:
         units = _units(arguments.units) if arguments.units else None
-        ds = open_stations(arguments.table, stations=arguments.stations, tz=arguments.tz, units=units)
+        columns = dict(pair.split("=", 1) for pair in arguments.columns.split(",")) if arguments.columns else None
+        ds = open_stations(arguments.table, stations=arguments.stations, tz=arguments.tz, units=units, columns=columns)
     if model is None:
         return ds
     known = set(ds["station"].values.astype(str))
@@ -165,13 +167,6 @@ def _check_folder(path: str) -> None:
         raise SchemaError(f"no such folder: {Path(path).absolute().parent}; mend: create it first", subject="usage")
 
 
-def _period(text: str | None) -> slice | None:
-    if text is None:
-        return None
-    start, slash, end = text.partition("/")
-    return slice(start or None, (end or None) if slash else start)
-
-
 def _load(path: str) -> Any:
     from .model import load_model
 
@@ -187,7 +182,7 @@ def _train(a: argparse.Namespace) -> None:
         fraction = _fraction(a.hide)
         ds = border.hide(ds, a.hide.split(",")) if fraction is None else border.hide(ds, fraction=fraction, seed=a.seed)
     model = train(
-        ds, a.target, task=a.task, time=_period(a.time), covariates=[c for c in a.covariates.split(",") if c],
+        ds, a.target, task=a.task, time=a.time, covariates=[c for c in a.covariates.split(",") if c],
         seed=a.seed, max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
     )  # fmt: skip
     model.save(a.output)
@@ -200,7 +195,7 @@ def _verify(a: argparse.Namespace) -> None:
     model = _load(a.model)
     if a.csv:
         _check_folder(a.csv)
-    table = verify(_open(a, model), model, time=_period(a.time), by="station" if a.by_station else None)
+    table = verify(_open(a, model), model, time=a.time, by="station" if a.by_station else None)
     _print_table(table)
     if a.csv:
         table.to_csv(a.csv)
@@ -224,7 +219,7 @@ def _reanalyze(a: argparse.Namespace) -> None:
             raise SchemaError(f"--bounds is {a.bounds!r}, expected west,south,east,north", subject="usage") from None
         grid = Grid.regular(a.grid, bounds=(west, south, east, north))
     cube = reanalyze(
-        ds, a.model if model is None else model, target=a.target, grid=grid, time=_period(a.time), init=a.init,
+        ds, a.model if model is None else model, target=a.target, grid=grid, time=a.time, init=a.init,
         store=a.store, level=a.level, max_distance=a.max_distance, overwrite=a.overwrite,
     )  # fmt: skip
     sizes = ", ".join(f"{k} {v}" for k, v in cube.sizes.items() if k != "bnds")
@@ -253,15 +248,15 @@ def _plot(a: argparse.Namespace) -> None:
                 f"a map needs a cube, {a.what} is a model; mend: xaq reanalyze {a.what} ... --store cube.zarr",
                 subject="usage",
             )
-        axes = plot.map(ds, what, time=_period(a.time))
+        axes = plot.map(ds, what, time=a.time)
     elif a.kind == "errors":
         if is_store:
             raise SchemaError(f"errors need a model file, {a.what} is a cube", subject="usage")
-        axes = plot.errors(ds, what, time=_period(a.time))
+        axes = plot.errors(ds, what, time=a.time)
     else:
         if not a.station:
             raise SchemaError("a series needs --station ID", subject="usage")
-        axes = plot.series(ds, what, a.station, time=_period(a.time))
+        axes = plot.series(ds, what, a.station, time=a.time)
     axes.figure.savefig(a.output, dpi=150, bbox_inches="tight")
     print(a.output)
 

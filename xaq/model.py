@@ -176,6 +176,14 @@ class Model:
             f"  trained on {len(r.visible)} stations, {r.period[0]} .. {r.period[1]}, seed {r.seed}",
             f"  covariance: range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill",
         ]
+        score = r.training.get("score")
+        if score is not None:
+            gain = (
+                f"{100 * (1 - score):.1f} % less error than its classical start"
+                if score < 1
+                else "no gain: kept its classical start"
+            )
+            lines.append(f"  training: {gain}, at validation stations")
         if r.covariates:
             lines.append(f"  covariates: {', '.join(r.covariates)}")
         lines += [

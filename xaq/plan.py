@@ -181,6 +181,17 @@ def check_reach(grid: Grid, plan: Plan) -> None:
         )
 
 
+def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:
+    """Refuse points none of which is near any station."""
+    stations = plan.source[LON].values, plan.source[LAT].values
+    closest = float(sphere.nearest(*stations, lon, lat, 1)[1].min())
+    if closest > plan.max_distance:
+        raise GridError(
+            f"the nearest of {len(lon)} points is {closest:.0f} km from any station, farther than max_distance={plan.max_distance:.0f} km; "
+            "mend: other points (are lon and lat swapped?), or max_distance="
+        )
+
+
 def observations_hash(plan: Plan) -> str:
     """Return a hash of every observation that the estimates may read. Computes the target and the covariates."""
     arrays = [plan.source[name].values for name in (plan.target, *plan.covariates)]

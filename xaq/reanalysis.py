@@ -28,6 +28,7 @@ from .grid import Grid
 from .mappers import Mapper, Observations
 from .plan import (
     Plan,
+    check_points,
     check_reach,
     days_as_time,
     floor_day,
@@ -117,7 +118,9 @@ def reanalyze(
     {'time': 48, 'lat': 6, 'lon': 8}
     """
     plan = make_plan(ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance)
-    grid = Grid.of(grid, plan.source[LON].values, plan.source[LAT].values)
+    # Round hidden stations too: a map that leaves them out could not show what they say.
+    everywhere = border.conform(ds)
+    grid = Grid.of(grid, everywhere[LON].values, everywhere[LAT].values)
     check_reach(grid, plan)
     warn_if_silent(plan)
     cube = _lazy_cube(plan, grid, chunks)
@@ -177,6 +180,7 @@ def estimate(
         raise GridError(f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; mend: drop them")
     if np.abs(y).max() > 90:
         raise GridError(f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; are lon and lat swapped?")
+    check_points(x, y, plan)
     n_time = max(1, _BLOCK_VALUES // max(1, len(x)))
     rows: list[da.Array] = []
     for part, prepared in _station_nodes(plan, n_time):

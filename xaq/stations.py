@@ -362,7 +362,9 @@ def _draw(
 
 
 def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
-    """Return the dataset over a period: a slice, a (start, end) pair, one time or day, or None for all.
+    """Return the dataset over a period: a slice, a (start, end) pair, ``"2013/2016"``, one time, or None for all.
+
+    A string may name a day, a month or a year, as in xarray.
 
     Raises
     ------
@@ -371,6 +373,8 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
     """
     if time is None:
         return ds
+    if isinstance(time, str) and "/" in time:
+        time = tuple(part or None for part in time.split("/", 1))
     if isinstance(time, (tuple, list)) and len(time) == 2:
         time = slice(time[0], time[1])
     times = ds[TIME].to_index()
@@ -379,7 +383,7 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
         picked = times[times.slice_indexer(key.start, key.stop)]
     except (ValueError, TypeError, KeyError) as error:
         raise SchemaError(
-            f"time={time!r} is not a period ({error}); mend: time=slice('2017-01-01', '2017-01-31')"
+            f"time={time!r} is not a period; mend: one such as {str(times[0])[:10]!r}, or slice({str(times[0])[:10]!r}, {str(times[-1])[:10]!r})"
         ) from error
     if not len(picked):
         raise SchemaError(f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}")
@@ -478,6 +482,8 @@ def _value_findings(name: str, variable: xr.DataArray, ids: NDArray) -> list[tup
     values = variable.transpose(STATION, TIME).values
     seen = np.isfinite(values)
     rows: list[tuple[str, str, str, int, str]] = []
+    if "units_note" in variable.attrs:
+        rows.append(("note", name, f"units {variable.attrs['units']} {variable.attrs['units_note']}", 1, ""))
     if name in POLLUTANTS and not variable.attrs.get("units"):
         rows.append(("error", name, f"no units; mend: ds[{name!r}].attrs['units'] = '...'", 1, ""))
     silent = ~seen.any(axis=1)

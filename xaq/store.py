@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from .errors import StoreError
 
-_STATE = "_xaq"
+_STATE, _STATUS = "_xaq", "xaq_status"
 _BLOCK_DIMS = ("time", "lat", "lon")
 
 
@@ -63,6 +63,8 @@ def write_cube(
     """
     path = Path(store)
     text = json.dumps({**identity, "chunks": _chunk_lengths(cube)}, sort_keys=True)
+    if path.is_file():
+        raise StoreError(f"{path} is a file, expected a folder or nothing; mend: another path")
     try:
         if overwrite and path.exists():
             _delete(path.resolve())
@@ -71,6 +73,7 @@ def write_cube(
         _check_identity(path, text)
         _fill(cube, path, progress)
         if not _is_consolidated(path):
+            zarr.open_group(path, mode="r+").attrs[_STATUS] = "complete"
             _consolidate(path)
     except OSError as error:
         if isinstance(error, StoreError):
@@ -151,7 +154,8 @@ def _create(cube: xr.Dataset, path: Path, identity: str) -> None:
         if np.issubdtype(cube[name].dtype, np.floating):
             settings["_FillValue"] = np.float32(np.nan)
     try:
-        cube.to_zarr(part, compute=False, encoding=encoding, zarr_format=3, consolidated=False, mode="w")
+        unfinished = cube.assign_attrs({_STATUS: "unfinished: blocks that are not written yet read as missing"})
+        unfinished.to_zarr(part, compute=False, encoding=encoding, zarr_format=3, consolidated=False, mode="w")
         state = zarr.open_group(part, mode="a").create_group(_STATE, attributes={"identity": json.loads(identity)})
         counts = tuple(len(sizes) for sizes in _chunk_lengths(cube).values())
         state.create_array("done", shape=counts, chunks=(1,) * len(counts), dtype="uint8", fill_value=0)
@@ -192,7 +196,8 @@ def _fill(cube: xr.Dataset, path: Path, progress: bool) -> None:
     done = zarr.open_group(path, mode="r+", path=_STATE)["done"]
     regions = dict(_regions(cube))
     stored = xr.open_zarr(path, consolidated=False, chunks=None)
-    for index in tqdm(pending, desc=f"writing {path.name}", unit="block", disable=not progress):
+    bar = {"total": flags.size, "initial": flags.size - len(pending), "unit": "block", "disable": not progress}
+    for index in tqdm(pending, desc=f"writing {path.name}", **bar):
         region = regions[index]
         block = cube.isel(region)
         block = block.drop_vars([n for n in block.variables if not _belongs(block[n], index, list(region))])

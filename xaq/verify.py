@@ -234,9 +234,15 @@ def _verify_forecast(ds: xr.Dataset, model: Any, time: border.Period, level: flo
             tuple(np.stack(x) for x in zip(*bounds, strict=True)) if name == model.name and where == "hidden" else None
         )
         rows += _horizon_rows(name, where, np.maximum(np.stack(parts), 0), truths[where], interval, step)
-    order = {h: i for i, h in enumerate([*(f"{h} h" for h in _HOURS), *(f"{d} d" for d in _DAYS)])}
-    rows.sort(key=lambda row: (row["stations"] == "hidden", order[row["horizon"]]))
-    table = pd.DataFrame(rows).set_index(["stations", "horizon", "method"])
+    table = pd.DataFrame(rows)
+    horizons = [*(f"{h} h" for h in _HOURS), *(f"{d} d" for d in _DAYS)]
+    for column, values in (
+        ("stations", ["visible", "hidden"]),
+        ("horizon", horizons),
+        ("method", table.method.unique()),
+    ):
+        table[column] = pd.Categorical(table[column], categories=values, ordered=True)
+    table = table.set_index(["stations", "horizon", "method"]).sort_index()
     table.attrs = {
         "target": target, "units": str(ds[target].attrs["units"]), "level": level, "windows": len(starts),
         "period": [str(p) for p in period],

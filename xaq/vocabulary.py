@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 STATION, TIME, LAT, LON, POINT = "station", "time", "lat", "lon", "point"
@@ -10,7 +11,7 @@ ELEVATION, HIDDEN = "elevation", "hidden"
 #: Names under which the roles appear in the wild, tried after CF attributes.
 ROLE_NAMES: dict[str, tuple[str, ...]] = {
     STATION: ("station", "station_id", "stationid", "id", "site", "site_id", "site_code", "code", "sensor"),
-    TIME: ("time", "datetime", "date_time", "timestamp", "date", "utc_time"),
+    TIME: ("time", "datetime", "date_time", "timestamp", "date", "when", "utc_time"),
     LON: ("lon", "longitude", "long", "lng"),
     LAT: ("lat", "latitude"),
     ELEVATION: ("elevation", "altitude", "altitude_m", "elev", "height_above_sea_level", "alt"),
@@ -84,6 +85,21 @@ def canonical_name(name: str) -> str:
     """Return xaq's name of a pollutant column: ``"PM2.5"`` -> ``"pm25"``; other names in lower case."""
     key = name.strip().lower().replace(" ", "_")
     return ALIASES.get(key, key)
+
+
+def split_header(header: str) -> tuple[str, str | None]:
+    """Return the name and the units of a column header: ``"PM2.5 (ug/m3)"`` -> ``("pm25", "ug m-3")``."""
+    found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]", header.strip())
+    if found is None:
+        return canonical_name(header), None
+    return canonical_name(found[1]), canonical_units(found[2])
+
+
+def is_concentration(units: str, pollutant: str) -> bool:
+    """Whether units (in CF spelling) can be those of a pollutant; particles have no mixing ratio by volume."""
+    if units not in _UNIT_SPELLINGS.values():
+        return False
+    return not (POLLUTANTS[pollutant].particle and units.startswith("1e-"))
 
 
 def canonical_units(units: str) -> str:

@@ -26,6 +26,8 @@ from ..vocabulary import (
     TIME,
     canonical_name,
     canonical_units,
+    is_concentration,
+    split_header,
 )
 
 Table = str | os.PathLike | pd.DataFrame
@@ -102,7 +104,11 @@ def open_stations(
     if frame.empty:
         raise SchemaError("the table has no rows", subject=_name(table))
     frame[TIME] = _to_utc(frame[TIME], tz)
+    _check_not_swapped(where)
     ds = _pivot(frame, _places(where))
+    for name, unit in frame.attrs["units"].items():
+        if name in ds:
+            ds[name].attrs["units"] = unit
     return border.conform(border.describe_as_cf(_with_units(ds, units)))
 
 
@@ -160,9 +166,15 @@ def _rename(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject: str
             found = next((by_name[n] for n in ROLE_NAMES[role] if n in by_name), None)
             if found is not None and found not in names:
                 names[found] = role
+    units = {}
     for column in frame.columns:
-        names.setdefault(column, canonical_name(str(column)))
+        if column not in names:
+            names[column], unit = split_header(str(column))
+            if unit is not None:
+                units[names[column]] = unit
     renamed = frame.rename(columns=names)
+    # What the user calls them, for messages, and units that headers state.
+    renamed.attrs = {"names": {new: old for old, new in names.items()}, "units": units}
     repeated = renamed.columns[renamed.columns.duplicated()].unique()
     if len(repeated):
         clash = {r: [c for c, n in names.items() if n == r] for r in repeated}
@@ -223,6 +235,17 @@ def _to_utc(stamps: pd.Series, tz: str | None) -> pd.Series:
         raise SchemaError(f"unknown time zone {tz!r}; mend: an IANA name such as 'Europe/Berlin'") from error
 
 
+def _check_not_swapped(frame: pd.DataFrame) -> None:
+    lon, lat = (pd.to_numeric(frame[c], errors="coerce").abs().max() for c in (LON, LAT))
+    if lat > 90 >= lon:
+        names = frame.attrs["names"]
+        raise SchemaError(
+            f"latitudes reach {lat:g} and longitudes only {lon:g}: they look swapped; "
+            f"mend: columns={{'lon': {names[LAT]!r}, 'lat': {names[LON]!r}}}",
+            subject="station list",
+        )
+
+
 def _places(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row of coordinates per station id."""
     wanted = [c for c in (STATION, LON, LAT, ELEVATION) if c in frame]
@@ -247,16 +270,18 @@ def _pivot(frame: pd.DataFrame, places: pd.DataFrame) -> xr.Dataset:
     twice = frame.duplicated([STATION, TIME])
     if twice.any():
         first = frame.loc[twice, [STATION, TIME]].iloc[0]
+        keys = [frame.attrs["names"][c] for c in (STATION, TIME)]
         raise SchemaError(
-            f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]}; "
-            "mend: table.drop_duplicates(['station', 'time'])"
+            f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]} UTC; "
+            f"mend: table.drop_duplicates({keys}), or table.groupby({keys}, as_index=False).mean(numeric_only=True)"
         )
     ids = pd.Index(frame[STATION].unique()).sort_values()
     unplaced = ids.difference(places.index[places[[LON, LAT]].notna().all(axis=1)])
     if len(unplaced):
         raise SchemaError(
             f"{len(unplaced)} of {len(ids)} stations have no coordinates: {', '.join(unplaced[:5])} "
-            f"(the list has {', '.join(places.index[:3])}, ...); mend: add them, or table[table.station.isin(known)]"
+            f"(the list has {', '.join(places.index[:3])}, ...); mend: add them to the list, or leave them out: "
+            f"table[~table[{frame.attrs['names'][STATION]!r}].astype(str).isin({unplaced[:5].tolist()})]"
         )
     times = _regular_axis(frame[TIME])
     variables = {}
@@ -322,6 +347,11 @@ def _with_units(ds: xr.Dataset, units: str | Mapping[str, str] | None) -> xr.Dat
     if unknown:
         raise SchemaError(f"units= names {', '.join(unknown)}, not in the table; it has {', '.join(names)}")
     gases = []
+    odd = [f"{u!r} of {n}" for n, u in given.items() if n in POLLUTANTS and not is_concentration(u, n)]
+    if odd:
+        raise SchemaError(
+            f"units {', '.join(odd)}: no concentration that xaq knows; such as 'ug m-3', 'mg m-3', gases also 'ppb', 'ppm'"
+        )
     for name in names:
         attrs = ds[name].attrs
         if name in given:
