@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 
 import xaq
+from xaq import lightning_run
 from xaq import stations as border
 from xaq.errors import ModelError, SchemaError, XaqWarning
 from xaq.folds import prepare_data
@@ -104,8 +105,13 @@ def test_global_random_state_is_left_alone(network):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_training_helps_or_keeps_its_start(model):
-    assert model.recipe.training["score"] <= 1.0
+def test_training_that_gains_too_little_keeps_its_start(network, monkeypatch):
+    monkeypatch.setattr(lightning_run, "_MIN_GAIN", 1.0)
+    kept, start = train(network, max_epochs=1), train(network, max_epochs=0)
+    assert kept.recipe.training["score"] == 1.0
+    assert "no gain" in repr(kept)
+    for name, tensor in start.network.state_dict().items():
+        assert torch.equal(tensor, kept.network.state_dict()[name]), name
 
 
 def test_a_run_resumes_where_it_stopped(network, tmp_path):
@@ -203,7 +209,9 @@ def test_forecast_trains_and_estimates_beyond_the_record():
     assert cube.sizes["time"] == 48
     assert np.isfinite(cube.pm25).all()
     assert (cube.pm25_lower <= cube.pm25_upper).all()
-    table = ds.aq.verify(model, time=slice("2020-02-20", None))
+    # A record that ends in silence has nothing to do with the forecasts before it.
+    ds.pm25[:, -24 * 5 :] = np.nan
+    table = ds.aq.verify(model, time=slice("2020-02-10", None))
     assert set(table.index.get_level_values("stations")) == {"visible", "hidden"}
     assert set(table.index.get_level_values("method")) == {"AQ-Net", "persistence", "climatology"}
     assert np.isfinite(table[["mae", "rmse"]]).all(axis=None)

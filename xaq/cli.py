@@ -278,7 +278,7 @@ def _demo(a: argparse.Namespace) -> None:
     model.save(out / "pm10.xaq")
     print("Hidden stations, daily PM10 of 2005:")
     _print_table(verify(ds, model))
-    cube = reanalyze(ds, model, grid=0.1, store=out / "pm10.zarr")
+    cube = reanalyze(ds, model, grid=0.1, store=out / "pm10.zarr", overwrite=True)
     figures = {
         "map_2005-02-08.png": plot.map(ds, cube, time="2005-02-08"),
         "map_2005_mean.png": plot.map(ds, cube),

@@ -62,7 +62,7 @@ def make_plan(
         raise SchemaError("every station is hidden; mend: ds.aq.hide(fraction=0.15)")
     settled = _settle_mapper(mapper, source, target)
     if recipe is not None:
-        _check_model(settled, ds, target)
+        check_model(settled, ds, target)
     times, last = _settle_times(settled, ds, time, init)
     if source[target].chunks is None:
         silent = silent_stations(
@@ -103,7 +103,7 @@ def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str) -> Map
     return mapper
 
 
-def _check_model(model: Any, ds: xr.Dataset, target: str) -> None:
+def check_model(model: Any, ds: xr.Dataset, target: str) -> None:
     """Refuse a model trained for another target, unit or step, or covariates that the dataset lacks."""
     problems = []
     if model.target != target:

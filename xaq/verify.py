@@ -17,7 +17,7 @@ from . import windows
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import climatology_design
 from .mappers import Mapper, Observations, OrdinaryKriging
-from .plan import make_plan
+from .plan import check_model
 from .reanalysis import estimate
 from .vocabulary import LAT, LON, STATION, TIME
 
@@ -90,7 +90,7 @@ def verify(
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
     if getattr(model, "task", "analysis") == "forecast":
-        return _verify_forecast(ds, model, time, level)
+        return _verify_forecast(ds, model, target, time, level)
     truth = _truth(ds, model, target, time)
     frames: dict[str, Any] = {}
     own = model if isinstance(model, str) else model.name
@@ -191,11 +191,11 @@ def _station_table(made: xr.Dataset, truth: xr.DataArray) -> pd.DataFrame:
 # -- forecasts -----------------------------------------------------------------------------------------------------
 
 
-def _verify_forecast(ds: xr.Dataset, model: Any, time: border.Period, level: float) -> pd.DataFrame:
+def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: border.Period, level: float) -> pd.DataFrame:
     """Score a forecast model at visible and hidden stations, one init time a day, by horizon."""
-    plan = make_plan(ds, model, level=level)
-    target, config, step = plan.target, model.recipe.config, model.step
-    visible = border.observations(ds, target, covariates=plan.covariates)
+    target, config, step = target or model.target, model.recipe.config, model.step
+    check_model(model, border.conform(ds, target), target)
+    visible = border.observations(ds, target, covariates=model.recipe.covariates)
     hidden = border.observations(ds, target, hidden=True)
     record = visible.times
     starts = windows.forecast_starts(len(record), -config.input_offset, config.target_steps, config.steps_per_day)
