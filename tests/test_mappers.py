@@ -3,19 +3,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import scatter
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
 
 from xaq import sphere
 from xaq.errors import XaqError
 from xaq.kriging import Covariance
-from xaq.mappers import CLASSICAL, InverseDistance, Mapper, Nearest, OrdinaryKriging, classical
+from xaq.mappers import CLASSICAL, Estimate, InverseDistance, Mapper, Nearest, OrdinaryKriging, classical
 
 MAPPERS = [Nearest(), InverseDistance(), OrdinaryKriging(Covariance(60.0, 0.1, 100.0))]
 TARGETS = scatter(30, seed=9, width=3.0)
 each = pytest.mark.parametrize("mapper", MAPPERS, ids=lambda m: m.name)
 
 
-def estimate(mapper, observations, lon=TARGETS[0], lat=TARGETS[1], level=0.9):
-    return mapper.estimate(mapper.prepare(observations, observations.times), lon, lat, level)
+def estimate(mapper, observations, lon=TARGETS[0], lat=TARGETS[1]):
+    return mapper.estimate(mapper.prepare(observations, observations.times), lon, lat)
 
 
 @each
@@ -25,7 +28,13 @@ def test_honours_the_contract(mapper, observations):
     assert got.value.shape == (30, 6)
     assert got.value.dtype == np.float32
     assert np.isfinite(got.value).all()
-    assert (got.lower is not None) == (got.upper is not None) == mapper.has_interval
+    assert (got.scale is not None) == mapper.has_interval
+    if mapper.has_interval:
+        assert got.quantile(0.9).shape == (30, 6)
+        assert got.quantile(0.9).dtype == np.float32
+    else:
+        with pytest.raises(XaqError, match="no quantiles"):
+            got.quantile(0.9)
 
 
 @each
@@ -116,13 +125,30 @@ def test_idw_equals_the_renormalised_formula(power, k, observations):
             assert got[i, t] == pytest.approx((weights * observations.values[near, t]).sum() / weights.sum(), rel=1e-4)
 
 
-def test_kriging_interval_widens_with_level_and_with_distance(observations):
+def test_kriging_quantiles_are_gaussian_and_spread_with_distance(observations):
     mapper = MAPPERS[2]
-    narrow, wide = (estimate(mapper, observations, level=level) for level in (0.5, 0.95))
-    assert ((wide.upper - wide.lower) > (narrow.upper - narrow.lower)).all()
-    np.testing.assert_allclose((wide.upper + wide.lower) / 2, wide.value, rtol=1e-3)
+    got = estimate(mapper, observations)
+    quantiles = np.stack([got.quantile(p) for p in (0.01, 0.25, 0.5, 0.75, 0.99)])
+    assert (np.diff(quantiles, axis=0) > 0).all()
+    np.testing.assert_array_equal(quantiles[2], got.value)
+    np.testing.assert_allclose((quantiles[0] + quantiles[4]) / 2, got.value, rtol=1e-3)
+    np.testing.assert_allclose(got.quantile(norm.cdf(1.0)), got.value + got.scale, rtol=1e-5)
     near_far = estimate(mapper, observations, observations.lon[0] + np.array([0.001, 8.0]), observations.lat[[0, 0]])
-    assert (np.diff(near_far.upper - near_far.lower, axis=0) > 0).all()
+    assert (np.diff(near_far.scale, axis=0) > 0).all()
+
+
+@given(st.lists(st.floats(0.005, 0.995), min_size=2, max_size=5))
+def test_quantiles_never_cross(probabilities):
+    value, scale = np.random.default_rng(0).gamma(2.0, 20.0, (2, 5, 7)).astype(np.float32)
+    made = Estimate(value, scale)
+    quantiles = np.stack([made.quantile(p) for p in sorted(probabilities)])
+    assert (np.diff(quantiles, axis=0) >= 0).all()
+
+
+def test_standard_quantiles_may_differ_between_times():
+    value, scale = np.full((2, 3), 10, np.float32), np.full((2, 3), 2, np.float32)
+    made = Estimate(value, scale, lambda p: p * np.array([0.0, 1.0, 2.0]))
+    np.testing.assert_array_equal(made.quantile(0.5), [[10, 11, 12]] * 2)
 
 
 def test_at_gives_nan_outside_the_record_and_keeps_order(observations):

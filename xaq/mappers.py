@@ -7,11 +7,12 @@ same pipe. A mapper works in two steps: :meth:`Mapper.prepare` once per period (
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from scipy.stats import norm
 
@@ -49,11 +50,25 @@ class Observations:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimates at targets: ``value``, ``lower``, ``upper``, each ``(n_target, n_time)`` float32; bounds may be None."""
+    """Estimates at targets and, where the mapper has one, their predictive distribution.
+
+    Attributes
+    ----------
+    value : (n_target, n_time) float32
+    scale : (n_target, n_time) float32, or None where the mapper has no distribution
+    standard_quantile : callable
+        Quantile of (observation - value) / scale at a probability, non-decreasing: one number, or one for each time.
+    """
 
     value: NDArray
-    lower: NDArray | None = None
-    upper: NDArray | None = None
+    scale: NDArray | None = None
+    standard_quantile: Callable[[float], ArrayLike] = norm.ppf
+
+    def quantile(self, probability: float) -> NDArray[np.float32]:
+        """Return the quantile of the distribution at a probability, ``(n_target, n_time)``; made when asked for."""
+        if self.scale is None:
+            raise ModelError("a point estimate has no quantiles; expected one of a mapper with has_interval")
+        return self.value + np.asarray(self.standard_quantile(probability), np.float32) * self.scale
 
 
 @runtime_checkable
@@ -66,7 +81,7 @@ class Mapper(Protocol):
 
     @property
     def has_interval(self) -> bool:
-        """Whether estimates come with bounds."""
+        """Whether estimates come with a distribution."""
 
     @property
     def margin_days(self) -> tuple[int, int]:
@@ -75,8 +90,8 @@ class Mapper(Protocol):
     def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> Any:
         """Do the station side for the given times."""
 
-    def estimate(self, prepared: Any, lon: NDArray, lat: NDArray, level: float) -> Estimate:
-        """Estimate the prepared times at targets; ``level`` is the coverage of the interval."""
+    def estimate(self, prepared: Any, lon: NDArray, lat: NDArray) -> Estimate:
+        """Estimate the prepared times at targets."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ class Nearest(_Classical):
     name: str = "nearest"
     has_interval: bool = False
 
-    def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray, level: float) -> Estimate:
+    def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray) -> Estimate:
         """Walk outwards until each step has met a reporting station."""
         values = prepared.values
         result = np.full((len(lon), values.shape[1]), np.nan, np.float32)
@@ -125,7 +140,7 @@ class InverseDistance(_Classical):
     name: str = "idw"
     has_interval: bool = False
 
-    def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray, level: float) -> Estimate:
+    def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray) -> Estimate:
         """Apply sparse weights to values and to their mask; where all k are silent, use every station."""
         values, n_station = prepared.values, len(prepared.lon)
         seen = np.isfinite(values)
@@ -148,7 +163,7 @@ class InverseDistance(_Classical):
 
 @dataclass(frozen=True)
 class OrdinaryKriging(_Classical):
-    """Local ordinary kriging with exact handling of missing neighbours and the kriging variance as its interval."""
+    """Local ordinary kriging with exact handling of missing neighbours; its distribution is Gaussian, of the kriging variance."""
 
     covariance: Covariance
     k: int = 16
@@ -161,7 +176,7 @@ class OrdinaryKriging(_Classical):
         covariance = kriging.fit_covariance(observations.values, observations.lon, observations.lat, k=k, seed=seed)
         return cls(covariance, k)
 
-    def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray, level: float) -> Estimate:
+    def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray) -> Estimate:
         """Solve one system per target and pattern of missing stations; steps that share a pattern share it."""
         values = prepared.values
         index, d_target = sphere.nearest(prepared.lon, prepared.lat, lon, lat, self.k)
@@ -179,8 +194,7 @@ class OrdinaryKriging(_Classical):
             reports = ~patterns[:, p]
             guess[missing.all(axis=1)] = values[np.ix_(reports, steps)].mean(axis=0) if reports.any() else np.nan
             estimate[:, steps], variance[:, steps] = guess, relative[:, None]
-        half = norm.ppf(0.5 + level / 2) * np.sqrt(variance * self.covariance.sill)
-        return Estimate(estimate, estimate - half, estimate + half)
+        return Estimate(estimate, np.sqrt(variance * np.float32(self.covariance.sill)))
 
 
 #: Names a user may pass where a mapper is expected.

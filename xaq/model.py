@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ _CELLS = 8192
 
 @dataclass(frozen=True)
 class Interval:
-    """A calibrated interval: a spread per estimate, and the quantiles of residual / spread at hidden stations.
+    """A calibrated distribution: a spread per estimate, and the quantiles of residual / spread at hidden stations.
 
     ``spread = (c0 + c1 * estimate + c2 * disagreement of the neighbours) * sqrt(kriging variance)``. ``quantiles`` has
     one row per target day (lead), at ``probabilities``.
@@ -47,12 +47,10 @@ class Interval:
     probabilities: tuple[float, ...]
     quantiles: tuple[tuple[float, ...], ...]
 
-    def bounds(self, day: int, level: float) -> tuple[float, float]:
-        """Return the quantiles of residual / spread that bound the given coverage."""
-        tail = (1.0 - level) / 2.0
-        row = self.quantiles[min(day, len(self.quantiles) - 1)]
-        low, high = np.interp([tail, 1.0 - tail], self.probabilities, row)
-        return float(low), float(high)
+    def quantile(self, day: NDArray[np.intp], probability: float) -> NDArray[np.float64]:
+        """Return the quantile of residual / spread at a probability for each lead day; constant beyond the outermost."""
+        by_day = np.array([np.interp(probability, self.probabilities, row) for row in self.quantiles])
+        return by_day[np.minimum(day, len(by_day) - 1)]
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,6 @@ class Model:
     """
 
     name = "AQ-Net"
-    has_interval = True
 
     def __init__(self, network: AQNet, recipe: Recipe) -> None:
         self.network = network.eval().requires_grad_(False)
@@ -147,6 +144,11 @@ class Model:
     def step(self) -> np.timedelta64:
         """The step of the data the model was trained on."""
         return np.timedelta64(self.recipe.step_seconds, "s")
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the model has been calibrated."""
+        return self.recipe.interval is not None
 
     @property
     def margin_days(self) -> tuple[int, int]:
@@ -294,32 +296,29 @@ class Model:
         ]
         return station_table(columns[0], columns[1], recipe.scaler.offset, recipe.covariance.sill)
 
-    def estimate(self, prepared: Prepared, lon: NDArray, lat: NDArray, level: float) -> Estimate:
-        """Estimate the prepared times at targets, with the calibrated interval of the given coverage."""
+    def estimate(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> Estimate:
+        """Estimate the prepared times at targets, with the calibrated distribution."""
         steps, days = self.recipe.config.steps_per_day, self.recipe.config.target_days
         need = np.unique(prepared.select // steps)
         slot = np.searchsorted(need, prepared.select // steps) * steps + prepared.select % steps
-        out = np.full((3, len(lon), len(need) * steps), np.nan, np.float32)
+        out = np.full((2, len(lon), len(need) * steps), np.nan, np.float32)
         with torch.inference_mode():
             for i in range(0, len(lon), _CELLS):
                 part = slice(i, i + _CELLS)
                 for j, block in self._blocks(prepared, lon[part], lat[part], need):
-                    value, spread = block
-                    low, high = self._quantiles(int(need[j] % days), level)
-                    columns = slice(j * steps, (j + 1) * steps)
-                    for row, array in enumerate((value, value + low * spread, value + high * spread)):
-                        out[row, part, columns] = array.cpu().numpy()
-        value, lower, upper = out[:, :, slot]
-        return Estimate(value, lower, upper) if self.recipe.interval else Estimate(value)
+                    for row, array in enumerate(block):
+                        out[row, part, j * steps : (j + 1) * steps] = array.cpu().numpy()
+        value, spread = out[:, :, slot]
+        interval = self.recipe.interval
+        if interval is None:
+            return Estimate(value)
+        return Estimate(value, spread, partial(interval.quantile, prepared.select // steps % days))
 
     def station_series(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the station side's own series at the prepared times, ``(station, time)``: the forecast at stations."""
         steps = self.recipe.config.steps_per_day
         values = prepared.table[:, :steps].cpu().numpy().reshape(-1, len(prepared.lon), steps)
         return values.swapaxes(0, 1).reshape(len(prepared.lon), -1)[:, prepared.select]
-
-    def _quantiles(self, day: int, level: float) -> tuple[float, float]:
-        return self.recipe.interval.bounds(day, level) if self.recipe.interval else (np.nan, np.nan)
 
     def _blocks(
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]

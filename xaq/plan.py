@@ -26,7 +26,8 @@ class Plan:
     """What will be estimated, by what, from which stations: everything but the places.
 
     ``source`` holds the visible stations of the whole record; ``times`` are those to be estimated; a forecast has an
-    ``init`` time, after which nothing is read.
+    ``init`` time, after which nothing is read. ``probabilities`` are those of the quantiles that are computed beside
+    the value: the two bounds of a cube's interval; none where the mapper has no distribution.
     """
 
     mapper: Mapper
@@ -35,7 +36,7 @@ class Plan:
     covariates: tuple[str, ...]
     times: NDArray[np.datetime64]
     init: np.datetime64 | None
-    level: float
+    probabilities: tuple[float, ...]
     max_distance: float
     provenance: dict[str, Any]
 
@@ -88,7 +89,13 @@ def make_plan(
         "seed": None if recipe is None else recipe.seed,
         "certificate": [] if recipe is None else recipe.certificate,
     }
-    return Plan(settled, source, target, covariates, times, last, level, limit, provenance)
+    probabilities = interval_probabilities(level) if settled.has_interval else ()
+    return Plan(settled, source, target, covariates, times, last, probabilities, limit, provenance)
+
+
+def interval_probabilities(level: float) -> tuple[float, float]:
+    """Return the probabilities of the two quantiles that bound the central interval of the given coverage."""
+    return (1.0 - level) / 2.0, (1.0 + level) / 2.0
 
 
 def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str) -> Mapper:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dask
@@ -38,7 +39,7 @@ from .plan import (
     silent_stations,
     warn_if_silent,
 )
-from .vocabulary import LAT, LON, POINT, STATION, TIME, cf_attrs, label
+from .vocabulary import LAT, LON, POINT, QUANTILE, STATION, TIME, cf_attrs, label
 
 #: Values of one variable in one block: 8 million float32 are 32 MB. Never more than 32 days: one map is quick to get.
 _BLOCK_VALUES, _BLOCK_DAYS = 8_000_000, 32
@@ -181,15 +182,41 @@ def estimate(
     if np.abs(y).max() > 90:
         raise GridError(f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; are lon and lat swapped?")
     check_points(x, y, plan)
-    n_time = max(1, _BLOCK_VALUES // max(1, len(x)))
-    rows: list[da.Array] = []
-    for part, prepared in _station_nodes(plan, n_time):
-        node = _delayed(_estimate_points)(plan.mapper, prepared, x, y, plan.level)
-        rows.append(da.from_delayed(node, (_n_fields(plan), len(part), len(x)), np.float32))
-    fields = da.concatenate(rows, axis=1)
+    fields = _point_fields(plan, x, y, _BLOCK_VALUES // len(x))
     node = _delayed(_nearest_points)(_silent_node(plan), plan.source[LON].values, plan.source[LAT].values, x, y)
     near = xr.Variable((dim,), da.from_delayed(node, (len(x),), np.float32))
     return _dress(plan, fields, (TIME, dim), {**coords, TIME: _time_variable(plan)}, near)
+
+
+def estimate_quantiles(
+    ds: xr.Dataset,
+    mapper: Mapper | str,
+    probabilities: Sequence[float],
+    *,
+    lon: xr.DataArray,
+    lat: xr.DataArray,
+    target: str,
+    time: border.Period = None,
+) -> xr.Dataset:
+    """Estimate the target and the quantiles of its distribution at points: what scores are made from.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``<target>(time, point)`` and, where the mapper has a distribution, ``<target>_quantile(quantile, time, point)``
+        in the order of ``probabilities``. Lazy, in blocks of bounded size however many quantiles there are.
+    """
+    plan = make_plan(ds, mapper, target=target, time=time)
+    if plan.probabilities:
+        plan = replace(plan, probabilities=tuple(probabilities))
+    dim, coords = _point_coords(lon, lat)
+    x, y = coords[LON].values, coords[LAT].values
+    fields = _point_fields(plan, x, y, _BLOCK_VALUES // (_n_fields(plan) * len(x)))
+    data: dict[str, Any] = {target: ((TIME, dim), fields[0])}
+    if plan.probabilities:
+        data[f"{target}_quantile"] = ((QUANTILE, TIME, dim), fields[1:])
+        coords[QUANTILE] = xr.Variable((QUANTILE,), np.array(plan.probabilities))
+    return xr.Dataset(data, {**coords, TIME: _time_variable(plan)})
 
 
 # -- the graph -----------------------------------------------------------------------------------------------------
@@ -200,7 +227,16 @@ def _delayed(function: Callable) -> Any:
 
 
 def _n_fields(plan: Plan) -> int:
-    return 3 if plan.mapper.has_interval else 1
+    return 1 + len(plan.probabilities)
+
+
+def _point_fields(plan: Plan, lon: NDArray, lat: NDArray, n_time: int) -> da.Array:
+    """Return ``(field, time, point)``, in blocks of ``n_time`` steps."""
+    rows: list[da.Array] = []
+    for times, prepared in _station_nodes(plan, max(1, n_time)):
+        node = _delayed(estimate_fields)(plan.mapper, prepared, lon, lat, plan.probabilities)
+        rows.append(da.from_delayed(node, (_n_fields(plan), len(times), len(lon)), np.float32))
+    return da.concatenate(rows, axis=1)
 
 
 def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64], Any]]:
@@ -252,18 +288,30 @@ def _prepare(
     return mapper.prepare(Observations(values, lon[taking_part], lat[taking_part], record, covariate_array), times)
 
 
-def _estimate_points(mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, level: float) -> NDArray[np.float32]:
-    """Return ``(field, time, point)``; negative estimates are physics that the weights do not know, and become 0."""
-    result = mapper.estimate(prepared, lon, lat, level)
-    fields = [f for f in (result.value, result.lower, result.upper) if f is not None]
-    return np.maximum(np.stack(fields), np.float32(0)).transpose(0, 2, 1).astype(np.float32)
+def estimate_fields(
+    mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+) -> NDArray[np.float32]:
+    """Return the value and its quantiles, ``(field, time, point)``.
+
+    Negative estimates are physics that the weights do not know, and become 0.
+    """
+    made = mapper.estimate(prepared, lon, lat)
+    n_point, n_time = made.value.shape
+    fields = np.empty((1 + len(probabilities), n_time, n_point), np.float32)
+    # One quantile at a time: each lives only until it is in its place.
+    np.maximum(made.value.T, 0, out=fields[0])
+    for field, probability in zip(fields[1:], probabilities, strict=True):
+        np.maximum(made.quantile(probability).T, 0, out=field)
+    return fields
 
 
-def _estimate_tile(mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, level: float) -> NDArray[np.float32]:
+def _estimate_tile(
+    mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+) -> NDArray[np.float32]:
     """Return ``(field, time, lat, lon)`` of one tile."""
     x, y = np.meshgrid(lon, lat)
-    flat = _estimate_points(mapper, prepared, x.ravel(), y.ravel(), level)
-    return np.ascontiguousarray(flat).reshape(*flat.shape[:2], len(lat), len(lon))
+    flat = estimate_fields(mapper, prepared, x.ravel(), y.ravel(), probabilities)
+    return flat.reshape(*flat.shape[:2], len(lat), len(lon))
 
 
 def _nearest_tile(
@@ -315,7 +363,8 @@ def _lazy_cube(plan: Plan, grid: Grid, chunks: dict[str, int] | None) -> xr.Data
         for row in rows:
             blocks[-1].append([])
             for column in columns:
-                node = _delayed(_estimate_tile)(plan.mapper, prepared, grid.lon[column], grid.lat[row], plan.level)
+                x, y = grid.lon[column], grid.lat[row]
+                node = _delayed(_estimate_tile)(plan.mapper, prepared, x, y, plan.probabilities)
                 shape = (_n_fields(plan), len(times), row.stop - row.start, column.stop - column.start)
                 blocks[-1][-1].append(da.from_delayed(node, shape, np.float32))
     # da.block nests the last dimensions innermost; time, lat, lon are axes -3, -2, -1.
@@ -368,12 +417,12 @@ def _dress(
 ) -> xr.Dataset:
     """Return the dataset with CF names, units, bounds, provenance and the accuracy certificate."""
     target, units = plan.target, str(plan.source[plan.target].attrs["units"])
-    percent = f"{100 * plan.level:g} %"
+    percent = f"{100 * plan.provenance['interval_level']:g} %"
     space = dims[1:]
     attrs = {**cf_attrs(target, units), "cell_methods": "time: mean", "ancillary_variables": "supported"}
     attrs.setdefault("long_name", label(target))
     data: dict[str, Any] = {target: (dims, fields[0], attrs)}
-    if _n_fields(plan) == 3:
+    if plan.probabilities:
         for i, side in enumerate(("lower", "upper"), 1):
             text = f"{side} bound of the {percent} interval of {attrs['long_name']}"
             data[f"{target}_{side}"] = (dims, fields[i], {"units": units, "long_name": text})

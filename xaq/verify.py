@@ -17,7 +17,7 @@ from . import windows
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import climatology_design
 from .mappers import Mapper, Observations, OrdinaryKriging
-from .plan import check_model
+from .plan import check_model, interval_probabilities
 from .reanalysis import estimate
 from .vocabulary import LAT, LON, STATION, TIME
 
@@ -214,15 +214,16 @@ def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: borde
         times = record[start : start + config.target_steps]
         past = _until(visible, start)
         prepared = model.prepare(past, times)
-        at_hidden = model.estimate(prepared, hidden.lon, hidden.lat, level)
+        at_hidden = model.estimate(prepared, hidden.lon, hidden.lat)
         made.setdefault((model.name, "visible"), []).append(model.station_series(prepared))
         made.setdefault((model.name, "hidden"), []).append(at_hidden.value)
-        bounds.append((at_hidden.lower, at_hidden.upper))
+        low, high = (at_hidden.quantile(p) for p in interval_probabilities(level))
+        bounds.append((low, high))
         for name, method in baselines.items():
             series = method(past, times)
             made.setdefault((name, "visible"), []).append(series)
             spread = Observations(series, visible.lon, visible.lat, times)
-            at = kriging.estimate(kriging.prepare(spread, times), hidden.lon, hidden.lat, level).value
+            at = kriging.estimate(kriging.prepare(spread, times), hidden.lon, hidden.lat).value
             made.setdefault((name, "hidden"), []).append(at)
     truths = {
         where: np.stack([o.values[:, s : s + config.target_steps] for s in starts])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-STATION, TIME, LAT, LON, POINT = "station", "time", "lat", "lon", "point"
+STATION, TIME, LAT, LON, POINT, QUANTILE = "station", "time", "lat", "lon", "point", "quantile"
 ELEVATION, HIDDEN = "elevation", "hidden"
 
 #: Names under which the roles appear in the wild, tried after CF attributes.
