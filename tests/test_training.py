@@ -215,6 +215,11 @@ def test_forecast_trains_and_estimates_beyond_the_record():
     assert set(table.index.get_level_values("stations")) == {"visible", "hidden"}
     assert set(table.index.get_level_values("method")) == {"AQ-Net", "persistence", "climatology"}
     assert np.isfinite(table[["mae", "rmse"]]).all(axis=None)
+    # Only the model has a distribution, for single hours at places where nothing is observed.
+    crps = table.crps.dropna()
+    assert list(crps.index) == [("hidden", f"{hours} h", "AQ-Net") for hours in (6, 12, 24)]
+    assert (crps < table.mae[crps.index]).all()
+    assert (table.width[crps.index] > 0).all()
 
 
 def test_a_forecast_never_reads_past_its_init_time():

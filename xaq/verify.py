@@ -18,10 +18,12 @@ from .errors import ModelError, SchemaError, XaqWarning
 from .features import climatology_design
 from .mappers import Mapper, Observations, OrdinaryKriging
 from .plan import check_model, interval_probabilities
-from .reanalysis import estimate
-from .vocabulary import LAT, LON, STATION, TIME
+from .reanalysis import estimate_fields, estimate_quantiles
+from .vocabulary import LAT, LON, QUANTILE, STATION, TIME
 
-_COLUMNS = ["mae", "rmse", "r2", "bias", "coverage", "n"]
+_COLUMNS = ["mae", "rmse", "r2", "bias", "crps", "coverage", "width", "n"]
+#: Probabilities of the twenty equally weighted quantiles that stand for a distribution in its CRPS.
+_ENSEMBLE = tuple(((np.arange(20) + 0.5) / 20).tolist())
 #: Horizons of PROTOCOL P2: hourly errors up to a day, errors of daily means beyond.
 _HOURS, _DAYS = (6, 12, 24), (2, 4, 7)
 #: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
@@ -55,16 +57,18 @@ def verify(
         Classical methods to run beside it, fitted on the visible stations. A forecast is scored beside persistence
         and climatology instead, followed by kriging at hidden stations.
     level : float
-        Of the interval whose coverage is reported.
+        Of the interval whose coverage and width are reported.
     by : {"station"}, optional
         One row per method and station instead of pooled rows (analysis only).
 
     Returns
     -------
     pandas.DataFrame
-        Index ``method`` (and ``station``, or ``stations`` and ``horizon``); columns ``mae``, ``rmse``, ``bias`` in the
-        target's units, ``r2``, ``coverage`` (share of observations inside the interval; NaN where a method has none),
-        ``n`` observations. ``attrs`` name units, level, period and hidden stations. Computes.
+        Index ``method`` (and ``station``, or ``stations`` and ``horizon``); columns ``mae``, ``rmse``, ``r2``, ``bias``,
+        ``crps`` (continuous ranked probability score of the distribution), ``coverage`` (share of observations inside
+        the interval), ``width`` (mean of the interval), ``n`` observations. ``r2`` and ``coverage`` have no unit, the
+        others the target's; ``crps``, ``coverage`` and ``width`` are NaN where a method has no distribution. ``attrs``
+        name units, level, period and hidden stations. Computes.
 
     Raises
     ------
@@ -95,9 +99,11 @@ def verify(
     frames: dict[str, Any] = {}
     own = model if isinstance(model, str) else model.name
     for method in [model, *(b for b in baselines if b != own)]:
-        made = estimate(
-            ds, method, lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time, level=level
-        ).compute()
+        fields = estimate_quantiles(
+            ds, method, _probabilities(level), lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time
+        )
+        # Block by block, so that of the quantiles only the scores are kept.
+        made = _against_truth(fields, truth).compute()
         name = method if isinstance(method, str) else method.name
         frames[name] = _station_table(made, truth) if by == "station" else scores(made, truth)
     table: pd.DataFrame
@@ -141,20 +147,46 @@ def _truth(ds: xr.Dataset, model: Any, target: str | None, time: border.Period) 
     return chosen.isel({STATION: np.flatnonzero(some)})
 
 
+def _probabilities(level: float) -> tuple[float, ...]:
+    """Return the probabilities of all that scores need: the two bounds of the interval, then the ensemble."""
+    return *interval_probabilities(level), *_ENSEMBLE
+
+
+def _against_truth(fields: xr.Dataset, truth: xr.DataArray) -> xr.Dataset:
+    """Return what :func:`scores` reads, from the quantiles at :func:`_probabilities`: lazy where they are."""
+    target = str(truth.name)
+    made = fields[[target]]
+    if f"{target}_quantile" not in fields:
+        return made
+    quantiles = fields[f"{target}_quantile"]
+    bounds = {f"{target}_{side}": quantiles.isel({QUANTILE: i}, drop=True) for i, side in enumerate(("lower", "upper"))}
+    return made.assign({**bounds, f"{target}_crps": _crps(quantiles.isel({QUANTILE: slice(2, None)}), truth)})
+
+
+def _crps(ensemble: xr.DataArray, truth: xr.DataArray) -> xr.DataArray:
+    """Return the CRPS of each observation: twice the mean quantile loss, which is that of the quantiles as an ensemble.
+
+    As ``xskillscore.crps_ensemble`` has it, which warns wherever an ensemble is missing and needs several times the memory.
+    """
+    probability = xr.DataArray(np.array(_ENSEMBLE, np.float32), dims=QUANTILE)
+    error = truth - ensemble
+    return 2 * (error * (probability - (error < 0))).mean(QUANTILE, skipna=False)
+
+
 def scores(made: xr.Dataset, truth: xr.DataArray) -> dict[str, float]:
-    """Return MAE, RMSE, R2, bias and coverage of estimates, pooled over all observations.
+    """Return MAE, RMSE, R2, bias, CRPS, coverage and width of estimates, pooled over all observations.
 
     Parameters
     ----------
     made : xarray.Dataset
-        ``<target>`` and, if there, its ``_lower`` and ``_upper``, on the dims of ``truth``.
+        ``<target>`` and, if there, its ``_lower``, ``_upper`` and ``_crps``, on the dims of ``truth``.
     truth : xarray.DataArray
         Observations, NaN where missing; its name is the target.
 
     Returns
     -------
     dict
-        ``mae, rmse, r2, bias, coverage, n``; NaN where there is nothing to score.
+        ``mae, rmse, r2, bias, crps, coverage, width, n``; NaN where there is nothing to score.
     """
     target = str(truth.name)
     a = made[target].transpose(*truth.dims)
@@ -169,14 +201,17 @@ def scores(made: xr.Dataset, truth: xr.DataArray) -> dict[str, float]:
         "rmse": float(xs.rmse(guess, flat, dim=dims, skipna=True)),
         "r2": float(xs.r2(flat, guess, dim=dims, skipna=True)) if n > 1 else np.nan,
         "bias": float(xs.me(guess, flat, dim=dims, skipna=True)),
+        "crps": np.nan,
         "coverage": np.nan,
+        "width": np.nan,
         "n": n,
     }
-    if f"{target}_lower" in made:
-        inside = (flat >= made[f"{target}_lower"].transpose(*truth.dims)) & (
-            flat <= made[f"{target}_upper"].transpose(*truth.dims)
-        )
-        result["coverage"] = float(inside.sum() / n)
+    if f"{target}_crps" in made:
+        lower, upper = made[f"{target}_lower"], made[f"{target}_upper"]
+        counted = np.isfinite(flat)
+        result["crps"] = float(made[f"{target}_crps"].where(counted).mean())
+        result["coverage"] = float(((flat >= lower) & (flat <= upper)).sum() / n)
+        result["width"] = float((upper - lower).where(counted).mean())
     return result
 
 
@@ -208,33 +243,31 @@ def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: borde
     _warn_overlap(model, period[0])
     kriging = OrdinaryKriging(model.recipe.covariance, config.k)
     baselines = _forecast_baselines(model)
-    made: dict[tuple[str, str], list[NDArray]] = {}
-    bounds: list[tuple[NDArray, NDArray]] = []
-    for start in starts:
+    made: dict[tuple[str, str], list[xr.Dataset]] = {}
+    truths = {
+        where: _windows(np.stack([o.values[:, s : s + config.target_steps] for s in starts]), target)
+        for where, o in (("visible", visible), ("hidden", hidden))
+    }
+    for i, start in enumerate(starts):
         times = record[start : start + config.target_steps]
         past = _until(visible, start)
         prepared = model.prepare(past, times)
-        at_hidden = model.estimate(prepared, hidden.lon, hidden.lat)
-        made.setdefault((model.name, "visible"), []).append(model.station_series(prepared))
-        made.setdefault((model.name, "hidden"), []).append(at_hidden.value)
-        low, high = (at_hidden.quantile(p) for p in interval_probabilities(level))
-        bounds.append((low, high))
+        fields = estimate_fields(model, prepared, hidden.lon, hidden.lat, _probabilities(level)).swapaxes(1, 2)
+        at_hidden = _windows(fields[0], target).to_dataset(name=target)
+        at_hidden[f"{target}_quantile"] = (QUANTILE, *at_hidden.dims), fields[1:]
+        at_hidden = _against_truth(at_hidden, truths["hidden"].isel(window=i))
+        made.setdefault((model.name, "hidden"), []).append(at_hidden)
+        series = {model.name: model.station_series(prepared)}
         for name, method in baselines.items():
-            series = method(past, times)
-            made.setdefault((name, "visible"), []).append(series)
-            spread = Observations(series, visible.lon, visible.lat, times)
+            series[name] = method(past, times)
+            spread = Observations(series[name], visible.lon, visible.lat, times)
             at = kriging.estimate(kriging.prepare(spread, times), hidden.lon, hidden.lat).value
-            made.setdefault((name, "hidden"), []).append(at)
-    truths = {
-        where: np.stack([o.values[:, s : s + config.target_steps] for s in starts])
-        for where, o in (("visible", visible), ("hidden", hidden))
-    }
+            made.setdefault((name, "hidden"), []).append(_windows(np.maximum(at, 0), target).to_dataset())
+        for name, values in series.items():
+            made.setdefault((name, "visible"), []).append(_windows(np.maximum(values, 0), target).to_dataset())
     rows = []
     for (name, where), parts in made.items():
-        interval = (
-            tuple(np.stack(x) for x in zip(*bounds, strict=True)) if name == model.name and where == "hidden" else None
-        )
-        rows += _horizon_rows(name, where, np.maximum(np.stack(parts), 0), truths[where], interval, step)
+        rows += _horizon_rows(name, where, xr.concat(parts, "window"), truths[where], step)
     table = pd.DataFrame(rows)
     horizons = [*(f"{h} h" for h in _HOURS), *(f"{d} d" for d in _DAYS)]
     for column, values in (
@@ -286,56 +319,32 @@ def _forecast_baselines(model: Any) -> dict[str, Any]:
     return {"persistence": persistence, "climatology": climatology}
 
 
+def _windows(values: NDArray, name: str) -> xr.DataArray:
+    """Return ``([window,] station, step)`` with its labels."""
+    return xr.DataArray(values, dims=("window", STATION, "step")[-values.ndim :], name=name)
+
+
 def _horizon_rows(
-    name: str,
-    where: str,
-    made: NDArray,
-    truth: NDArray,
-    interval: tuple[NDArray, ...] | None,
-    step: np.timedelta64,
+    name: str, where: str, made: xr.Dataset, truth: xr.DataArray, step: np.timedelta64
 ) -> list[dict[str, Any]]:
     """Return one row per horizon: hourly errors up to a day, errors of daily means beyond."""
     per_day = windows.steps_per_day(step)
-    rows = []
+    parts: dict[str, tuple[xr.Dataset, xr.DataArray, int]] = {}
+    for hours in _HOURS if per_day > 1 else ():
+        if not np.timedelta64(hours, "h") % step:
+            parts[f"{hours} h"] = made, truth, int(np.timedelta64(hours, "h") / step)
     if per_day > 1:
-        for hours in _HOURS:
-            if np.timedelta64(hours, "h") % step:
-                continue
-            n = int(np.timedelta64(hours, "h") / step)
-            inside = None if interval is None else tuple(b[..., :n] for b in interval)
-            rows.append(
-                {
-                    "method": name,
-                    "stations": where,
-                    "horizon": f"{hours} h",
-                    **_plain_scores(made[..., :n], truth[..., :n], inside),
-                }
-            )
-    days = truth.reshape(*truth.shape[:2], -1, per_day)
-    count = np.isfinite(days).sum(axis=-1)
-    enough = count >= _DAY_SHARE * per_day
-    daily = np.where(enough, np.nansum(days, axis=-1) / np.maximum(count, 1), np.nan)
-    guess = made.reshape(days.shape).mean(axis=-1)
+        # Of a daily mean there is no distribution: those of its hours do not say how their errors go together.
+        made = made[[truth.name]].coarsen(step=per_day).construct(step=("step", "hour")).mean("hour", skipna=False)
+        by_day = truth.coarsen(step=per_day).construct(step=("step", "hour"))
+        truth = by_day.mean("hour").where(by_day.notnull().mean("hour") >= _DAY_SHARE)
     for n in _DAYS if step <= windows.DAY else ():
-        if n <= daily.shape[-1]:
-            rows.append(
-                {
-                    "method": name,
-                    "stations": where,
-                    "horizon": f"{n} d",
-                    **_plain_scores(guess[..., :n], daily[..., :n], None),
-                }
-            )
-    return rows
-
-
-def _plain_scores(made: NDArray, truth: NDArray, interval: tuple[NDArray, ...] | None) -> dict[str, float]:
-    """Return :func:`scores` of plain arrays, pooled."""
-    dims = tuple(f"d{i}" for i in range(truth.ndim))
-    fields = {"y": (dims, made)}
-    if interval is not None:
-        fields.update(y_lower=(dims, interval[0]), y_upper=(dims, interval[1]))
-    return scores(xr.Dataset(fields), xr.DataArray(truth, dims=dims, name="y"))
+        if n <= truth.sizes["step"]:
+            parts[f"{n} d"] = made, truth, n
+    return [
+        {"method": name, "stations": where, "horizon": horizon, **scores(*(x.isel(step=slice(n)) for x in pair))}
+        for horizon, (*pair, n) in parts.items()
+    ]
 
 
 def certify(ds: xr.Dataset, model: Mapper, target: str, time: border.Period) -> list[dict[str, Any]]:
