@@ -47,7 +47,8 @@ def main() -> None:
             print(
                 f"\n{name}, seed {seed}, {arguments.fraction:.0%} of stations hidden, trained in {table.train_seconds[0]} s"
             )
-            columns = ["method", "mae", "rmse", "r2", "bias", "coverage", "mae_skill", "rmse_skill", "n"]
+            scores = ["mae", "rmse", "r2", "bias", "crps", "coverage", "width"]
+            columns = ["method", *scores, "mae_skill", "rmse_skill", "n"]
             print(table[columns].to_string(index=False, float_format=lambda v: f"{v:.3f}"), flush=True)
     everything = pd.concat(rows, ignore_index=True)
     print("\nmean skill against ordinary kriging (positive is better)")
