@@ -19,6 +19,14 @@ settings.register_profile("xaq", deadline=None, max_examples=25, derandomize=Tru
 settings.load_profile("xaq")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def short_epochs():
+    """Epochs of a few steps: tests ask whether training works, not how well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xaq.lightning_run._STEPS_PER_EPOCH", 4)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     folder = Path(os.environ.get("XAQ_DATA", Path(__file__).parents[2] / "shared" / "data"))

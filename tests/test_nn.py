@@ -6,8 +6,9 @@ import torch
 
 from xaq import kriging, sphere
 from xaq.kriging import Covariance
-from xaq.nn.aqnet import AQNet, AQNetConfig, Window, apply_weights, station_table
-from xaq.nn.neural_knn import NeuralKNN, Weights
+from xaq.nn import neural_knn
+from xaq.nn.aqnet import AQNet, AQNetConfig, Scales, Window, apply_weights, station_table
+from xaq.nn.neural_knn import Geometry, NeuralKNN, Weights
 
 CONFIGS = [AQNetConfig.default(task, n) for task in ("analysis", "forecast") for n in (24, 1)]
 
@@ -18,6 +19,8 @@ def make_window(config, n_window=2, n_station=6, seed=0):
     z[torch.rand(z.shape, generator=generator) < 0.2] = torch.nan
     return Window(
         z=z,
+        residual=0.3 * z,
+        usual=torch.full((n_station,), 0.09),
         covariates=torch.zeros(n_window, n_station, config.input_steps, config.n_covariates),
         cyclic=torch.randn(n_window, config.input_steps, 6, generator=generator),
         cyclic_target=torch.randn(n_window, config.target_days, 6, generator=generator),
@@ -35,36 +38,41 @@ def geometry(n_target=50, n_station=30, k=12, seed=0):
     return index, d_target, sphere.pairwise_km(lon, lat, index)
 
 
+N_EVIDENCE, N_STATE = 12, 9
+
+
 def knn(**changes):
     torch.manual_seed(0)
     return NeuralKNN(
         **{
-            "n_features": 8,
-            "n_state": 9,
+            "n_evidence": N_EVIDENCE,
+            "n_state": N_STATE,
             "range_km": 60.0,
             "nugget": 0.2,
             "gate": 0.0,
+            "centre": (6.5, 48.0),
             "max_correction": 0.3,
             **changes,
         }
     )
 
 
-def run_knn(module, d_target, d_neighbours, seed=1):
+def run_knn(module, d_target, d_neighbours, seed=1, device="cpu"):
     generator = torch.Generator().manual_seed(seed)
     n, k = d_target.shape
-    features = torch.randn(n, k, 8, generator=generator)
-    noise, latent = module.station_side(features)
-    tensors = [torch.as_tensor(d, dtype=torch.float32) for d in (d_target, d_neighbours)]
-    return module(*tensors, noise, latent, features, torch.randn(n, 9, generator=generator))
+    evidence = torch.randn(n, k, N_EVIDENCE, generator=generator).to(device)
+    state = torch.randn(n, N_STATE, generator=generator).to(device)
+    distances = Geometry(*(torch.as_tensor(d, dtype=torch.float32, device=device) for d in (d_target, d_neighbours)))
+    return module(distances, module.station_side(evidence, evidence[..., 0]), evidence, state)
 
 
 def test_untrained_neural_knn_is_ordinary_kriging():
     _, d_target, d_neighbours = geometry()
     expected, variance = kriging.ordinary_weights(d_target, d_neighbours, Covariance(60.0, 0.2))
     got = run_knn(knn(), d_target, d_neighbours)
-    np.testing.assert_allclose(got.weights.detach(), expected, atol=2e-5)
-    np.testing.assert_allclose(got.variance.detach(), variance, rtol=1e-4)
+    for weights in (got.slow, got.fast):
+        np.testing.assert_allclose(weights.detach(), expected, atol=2e-5)
+    np.testing.assert_allclose(got.variance.detach(), 2 * variance, rtol=1e-4)
     assert (got.correction == 0).all()
     assert (got.gate == 0).all()
 
@@ -76,7 +84,8 @@ def test_any_parameters_keep_weights_summing_to_one_and_the_correction_bounded()
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter) * 3)
     got = run_knn(module, d_target, d_neighbours)
-    torch.testing.assert_close(got.weights.sum(dim=1), torch.ones(len(d_target)), atol=1e-3, rtol=0)
+    for weights in (got.slow, got.fast):
+        torch.testing.assert_close(weights.sum(dim=1), torch.ones(len(d_target)), atol=1e-3, rtol=0)
     assert got.correction.abs().max() <= 0.3
     assert ((got.gate >= 0) & (got.gate <= 1)).all()
     assert (got.variance > 0).all()
@@ -86,20 +95,47 @@ def test_learned_terms_receive_gradients_at_their_zero_start():
     _, d_target, d_neighbours = geometry()
     module = knn()
     got = run_knn(module, d_target, d_neighbours)
-    (got.weights[:, 0].sum() + got.correction.sum() + got.gate.sum()).backward()
-    assert module.latent_scale.grad.abs() > 0
-    for head in (module.noise_head, module.range_head, module.residual_head):
-        assert head[-1].weight.grad.abs().sum() > 0
+    (got.slow[:, 0].sum() + got.fast[:, 0].sum() + got.correction.sum() + got.gate.sum()).backward()
+    for head in (module.noise_head[-1], module.range_head, module.residual_head[-1]):
+        assert head.weight.grad.abs().sum() > 0
+    for name in ("log_range", "log_noise", "exponent", "level", "gate"):
+        assert (getattr(module, name).grad != 0).all(), name
+
+
+def test_geometry_is_great_circle_at_the_start_and_keeps_areas_when_stretched():
+    rng = np.random.default_rng(0)
+    lon, lat = rng.uniform(5, 8, 12), rng.uniform(47, 49, 12)
+    points = torch.as_tensor(sphere.unit_vectors(lon, lat), dtype=torch.float32)
+    module = knn()
+    near = points[None, 1:]
+    start = module.geometry(points[:1], near)
+    np.testing.assert_allclose(
+        start.target.detach()[0], sphere.distance_km(lon[0], lat[0], lon[1:], lat[1:]), atol=0.01, rtol=1e-4
+    )
+    with torch.no_grad():
+        module.stretch.copy_(torch.tensor([3.0, 0.0]))
+    east = torch.as_tensor(sphere.unit_vectors([6.4, 6.6], [48.0, 48.0]), dtype=torch.float32)
+    north = torch.as_tensor(sphere.unit_vectors([6.5, 6.5], [47.9, 48.1]), dtype=torch.float32)
+
+    def ratio(pair):
+        after = float(module.geometry(pair[:1], pair[None, 1:]).target.detach()[0, 0])
+        return after / float(knn().geometry(pair[:1], pair[None, 1:]).target.detach()[0, 0])
+
+    assert ratio(east) * ratio(north) == pytest.approx(1.0, rel=1e-3)
+    assert ratio(east) == pytest.approx(np.exp(0.5 * np.tanh(3.0)), rel=1e-3)
+
+
+def test_the_earth_has_one_radius():
+    assert neural_knn._EARTH_RADIUS_KM == sphere.EARTH_RADIUS_KM
 
 
 def test_half_precision_leaves_the_solve_in_float32():
     _, d_target, d_neighbours = geometry()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = run_knn(knn(), d_target, d_neighbours)
-    np.testing.assert_allclose(
-        half.weights.detach(), run_knn(knn(), d_target, d_neighbours).weights.detach(), atol=2e-2
-    )
-    assert half.weights.dtype == torch.float32
+    full = run_knn(knn(), d_target, d_neighbours)
+    np.testing.assert_allclose(half.slow.detach(), full.slow.detach(), atol=2e-2)
+    assert half.slow.dtype == torch.float32
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.task}-{c.steps_per_day}")
@@ -108,7 +144,8 @@ def test_station_side_shapes_and_attention(config):
     network = AQNet(config, range_km=50, nugget=0.1)
     side = network.station_side(make_window(config))
     n_patch = config.input_steps // config.patch
-    assert side.features.shape == (2, 6, config.target_days, config.n_features)
+    assert side.evidence.shape[:3] == (2, 6, config.target_days)
+    assert side.noise.shape == (2, 6, config.target_days, 2)
     assert side.attention.shape == (2, 6, config.target_days, n_patch)
     torch.testing.assert_close(side.attention.sum(dim=-1), torch.ones(2, 6, config.target_days))
     assert all(torch.isfinite(t).all() for t in side if t is not None)
@@ -126,7 +163,7 @@ def test_stations_do_not_see_each_other_on_the_station_side_but_in_the_state():
     before = network.station_side(window._replace(visible=visible))
     after = network.station_side(window._replace(visible=visible, z=changed))
     others = [0, 1, 2, 4, 5]
-    assert torch.equal(before.features[:, others], after.features[:, others])
+    assert torch.equal(before.noise[:, others], after.noise[:, others])
     assert torch.equal(before.state, after.state)
 
 
@@ -149,14 +186,23 @@ def test_without_cyclic_encoding_the_calendar_has_no_influence():
     network = AQNet(config, range_km=50, nugget=0.1)
     window = make_window(config)
     other = window._replace(cyclic=window.cyclic + 1, cyclic_target=window.cyclic_target - 1)
-    assert torch.equal(network.station_side(window).features, network.station_side(other).features)
+    assert torch.equal(network.station_side(window).evidence[..., :8], network.station_side(other).evidence[..., :8])
+
+
+def split(values):
+    """Scales whose slow part is all of them."""
+    return Scales(values, values, torch.log1p(values))
+
+
+def half(**changes):
+    equal = torch.tensor([[0.5, 0.5]])
+    return Weights(equal, equal, torch.ones(1), torch.zeros(1), torch.zeros(1))._replace(**changes)
 
 
 def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
     values, rows = torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1]])
-    half = Weights(torch.tensor([[0.5, 0.5]]), torch.ones(1), torch.zeros(1), torch.zeros(1))
-    observed, observed_parts = apply_weights(half, rows, station_table(values, torch.zeros(2, 1), 1.0, 4.0), 1.0)
-    filled, filled_parts = apply_weights(half, rows, station_table(values, torch.tensor([[0.0], [1.0]]), 1.0, 4.0), 1.0)
+    tables = [station_table(split(values), torch.tensor(v), 1.0, 4.0) for v in ([[0.0], [0.0]], [[0.0], [1.0]])]
+    (observed, observed_parts), (filled, filled_parts) = (apply_weights(half(), rows, t, 1.0) for t in tables)
     assert torch.equal(observed, filled)
     assert all((after > before).all() for after, before in zip(filled_parts, observed_parts, strict=True))
 
@@ -164,15 +210,22 @@ def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
 def test_apply_weights_mixes_scales_and_reports_disagreement():
     values = torch.tensor([[1.0, 2.0], [3.0, 2.0]])
     rows = torch.tensor([[0, 1]])
-    half = Weights(torch.tensor([[0.5, 0.5]]), torch.ones(1), torch.zeros(1), torch.zeros(1))
-    table = station_table(values, torch.zeros_like(values), 1.0, 1.0)
-    estimate, (_, _, disagreement) = apply_weights(half, rows, table, 1.0)
+    table = station_table(split(values), torch.zeros_like(values), 1.0, 1.0)
+    estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0)
     torch.testing.assert_close(estimate, torch.tensor([[2.0, 2.0]]))
     torch.testing.assert_close(disagreement, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
-    log, _ = apply_weights(half._replace(gate=torch.ones(1)), rows, table, 1.0)
+    log, _ = apply_weights(half(gate=torch.ones(1)), rows, table, 1.0)
     torch.testing.assert_close(log[0, 0], torch.tensor(8.0).sqrt() - 1.0)
-    scaled, _ = apply_weights(half._replace(correction=torch.tensor([0.1])), rows, table, 1.0)
+    scaled, _ = apply_weights(half(correction=torch.tensor([0.1])), rows, table, 1.0)
     torch.testing.assert_close(scaled, estimate * torch.exp(torch.tensor(0.1)))
+
+
+def test_slow_and_fast_parts_have_weights_of_their_own():
+    values, slow = torch.tensor([[1.0, 3.0], [5.0, 9.0]]), torch.tensor([[2.0, 2.0], [7.0, 7.0]])
+    table = station_table(Scales(values, slow, torch.log1p(slow)), torch.zeros_like(values), 1.0, 1.0)
+    weights = half(slow=torch.tensor([[1.0, 0.0]]), fast=torch.tensor([[0.0, 1.0]]))
+    estimate, _ = apply_weights(weights, torch.tensor([[0, 1]]), table, 1.0)
+    torch.testing.assert_close(estimate, torch.tensor([[2.0 - 2.0, 2.0 + 2.0]]))
 
 
 @pytest.mark.parametrize(
@@ -194,11 +247,6 @@ def test_published_configuration_reads_336_hours_and_writes_168():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cpu_and_cuda_agree():
     _, d_target, d_neighbours = geometry()
-    module = knn()
-    expected = run_knn(module, d_target, d_neighbours)
-    module = module.cuda()
-    features = torch.randn(len(d_target), 12, 8, generator=torch.Generator().manual_seed(1))
-    noise, latent = module.station_side(features.cuda())
-    tensors = [torch.as_tensor(d, dtype=torch.float32, device="cuda") for d in (d_target, d_neighbours)]
-    got = module(*tensors, noise, latent, features.cuda(), torch.zeros(len(d_target), 9, device="cuda"))
-    np.testing.assert_allclose(got.weights.detach().cpu(), expected.weights.detach(), atol=1e-3)
+    expected = run_knn(knn(), d_target, d_neighbours)
+    got = run_knn(knn().cuda(), d_target, d_neighbours, device="cuda")
+    np.testing.assert_allclose(got.slow.detach().cpu(), expected.slow.detach(), atol=1e-3)

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 
 import xaq
-from xaq import lightning_run
+from xaq import folds, lightning_run
 from xaq import stations as border
 from xaq.errors import ModelError, SchemaError, XaqWarning
 from xaq.folds import prepare_data
@@ -81,16 +81,33 @@ def test_the_period_after_training_leaves_no_trace(network):
     assert first.hash == second.hash
 
 
-def test_validation_stations_are_no_neighbours_in_training_folds(network, model):
+def test_members_validate_at_stations_that_are_never_their_targets(network, model):
     visible = border.conform(network).aq.visible
     data = prepare_data(border.observations(visible, "pm25"), model.recipe)
-    validation = set(data.folds[0].targets.tolist())
     targets = [set(f.targets.tolist()) for f in data.folds]
     assert set.union(*targets) == set(range(visible.sizes["station"]))
-    for fold in data.folds[1:]:
-        assert not validation & (set(fold.neighbours.flatten().tolist()) | set(fold.targets.tolist()))
-        assert not set(fold.targets.tolist()) & set(fold.neighbours.flatten().tolist())
-        assert torch.isnan(fold.values[fold.targets]).all()
+    assert sorted(f for own in data.validation for f in own) == list(range(len(data.folds)))
+    for member, own in enumerate(data.validation):
+        assert not set(own) & set(data.learned_folds(member))
+    for fold in data.folds:
+        hidden = set(fold.targets.tolist())
+        assert not hidden & set(fold.neighbours.flatten().tolist())
+        assert not fold.visible[fold.targets].any()
+        for series in (*fold.scales, fold.residual):
+            assert torch.isnan(series[fold.targets]).all()
+
+
+def test_a_long_record_of_many_stations_is_thinned_to_what_fits(network, model, monkeypatch):
+    monkeypatch.setattr(folds, "_MAX_VALUES", 1)
+    monkeypatch.setattr(folds, "_LEAST_WINDOWS", 3)
+    visible = border.observations(border.conform(network).aq.visible, "pm25")
+    data = prepare_data(visible, model.recipe)
+    assert len(data.train_starts) == 3
+    assert data.record.z.shape[1] < len(visible.times)
+    window = data.record.window(data.train_starts, data.folds[0].visible, data.folds[0].residual, data.folds[0].usual)
+    first, last = (model.recipe.scaler.transform(visible.values[:, 24 * d : 24 * (d + 1)]) for d in (0, 13))
+    np.testing.assert_array_equal(window.z[0][:, 24:48], first)
+    np.testing.assert_array_equal(window.z[2][:, 24:48], last)
 
 
 def test_same_seed_same_model(network, model):
@@ -175,7 +192,7 @@ def test_covariates_reach_the_network_and_are_needed_later(network):
         for ds in (richer, richer.assign(wind=richer.wind * 5))
     ]
     times = network.time.values[:24]
-    one, other = (model.prepare(observations, times).side.features for observations in read)
+    one, other = (model.prepare(observations, times).side.evidence for observations in read)
     assert not torch.allclose(one, other)
 
 

@@ -1,13 +1,14 @@
 """Hiding stations, as data: the folds, the batches that training sees, and the calibration of intervals.
 
-The visible stations are dealt into folds. One is for validation: it is no target and no neighbour while weights are
-learned. A batch takes one of the others as hidden, and estimates it from the rest.
+The visible stations are dealt into folds. A batch takes one as hidden, and estimates it from the rest. Several members
+are trained side by side; each has folds of its own that are never its targets, so that together they validate, and
+calibrate, at every visible station.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,15 +17,20 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from torch import Tensor
 
-from . import kriging, sphere, windows
+from . import sphere, windows
 from .errors import SchemaError
 from .mappers import Observations
-from .model import Interval, Recipe, make_record
-from .nn.aqnet import AQNet, AQNetConfig, StationSide, apply_weights, station_table
+from .model import Interval, Recipe, forecast_scales, make_record, station_series, usual_residual
+from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, station_table
 from .nn.record import Record
 
-#: The fold that validates.
-VALIDATION = 0
+#: The visible stations are dealt into this many folds; each member of a training run never learns from two of them.
+FOLDS, MEMBERS = 10, 5
+#: Station-steps held once per fold: 80 MB for each of five arrays.
+_MAX_VALUES = 20_000_000
+_LEAST_WINDOWS = 60
+#: Days on which the members are validated; neighbouring days would add little.
+_VALIDATION_WINDOWS = 64
 #: Share of a forecast's training period that is learned from; the rest, after an embargo, validates and calibrates.
 LEARNING_SHARE = 0.85
 _PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99, 99), [0.995]]), 4).tolist())
@@ -32,32 +38,41 @@ _PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99,
 
 @dataclass(frozen=True)
 class Fold:
-    """One way of hiding: ``targets (n,)`` are estimated from ``neighbours (n, k + spare)``; distances in km.
+    """One way of hiding: ``targets (n,)`` are estimated from ``neighbours (n, k + spare)``, nearest first.
 
-    ``values (station, step)`` are the observations with gaps filled from stations outside the fold, on the record's
-    steps, ``variance`` that of what was filled; ``visible (station,)`` says who makes the network's state.
+    ``scales (station, step)`` are the observations with gaps filled from stations outside the fold, on the record's
+    steps, split in time; ``variance`` that of what was filled; ``residual`` what the other stations do not explain, in
+    z, and ``usual (station,)`` its mean square;
+    ``visible (station,)`` says who makes the network's state.
     """
 
     targets: Tensor
     neighbours: Tensor
-    d_target: Tensor
-    values: Tensor
+    scales: Scales
     variance: Tensor
+    residual: Tensor
+    usual: Tensor
     visible: Tensor
 
     def to(self, device: torch.device) -> Fold:
         """Return the fold on a device."""
-        return Fold(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        scales = Scales(*(t.to(device) for t in self.scales))
+        names = ("targets", "neighbours", "variance", "residual", "usual", "visible")
+        return replace(self, scales=scales, **{name: getattr(self, name).to(device) for name in names})
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that a training run reads: the record, the truth and the folds. ``folds[0]`` is the validation fold."""
+    """All that a training run reads: the record, the truth and the folds.
+
+    ``validation`` names each member's folds: those whose stations are no target of it.
+    """
 
     record: Record
     truth: Tensor
     unit: Tensor
     folds: tuple[Fold, ...]
+    validation: tuple[tuple[int, ...], ...]
     train_starts: Tensor
     validation_starts: Tensor
 
@@ -67,18 +82,23 @@ class TrainingData:
 
     def to(self, device: torch.device) -> TrainingData:
         """Return the data on a device."""
-        return TrainingData(
-            self.record.to(device),
-            self.truth.to(device),
-            self.unit.to(device),
-            tuple(f.to(device) for f in self.folds),
-            self.train_starts.to(device),
-            self.validation_starts.to(device),
+        return replace(
+            self,
+            record=self.record.to(device),
+            truth=self.truth.to(device),
+            unit=self.unit.to(device),
+            folds=tuple(f.to(device) for f in self.folds),
+            train_starts=self.train_starts.to(device),
+            validation_starts=self.validation_starts.to(device),
         )
 
     def targets(self, starts: Tensor, steps: int) -> Tensor:
         """Return the steps of the record that windows estimate, ``(window, step)``."""
         return starts[:, None] + torch.arange(steps, device=starts.device)
+
+    def learned_folds(self, member: int) -> list[int]:
+        """Return the folds that a member learns from."""
+        return [f for f in range(len(self.folds)) if f not in self.validation[member]]
 
 
 def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
@@ -99,61 +119,64 @@ def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
                 "mend: a longer period, or AQNetConfig(days_before=..., target_days=...)"
             )
         starts = times[first]
-    record, first_step = make_record(recipe, observations, starts)
-    origin = starts[0] - first_step[0] * step
-    n_steps = record.z.shape[1]
-    shift = np.arange(n_steps) + int((origin - times[0]) / step)
+    starts = _thinned(starts, len(observations.lon) * config.input_steps)
+    record, first_step, record_times = make_record(recipe, observations, starts)
     train_starts, validation_starts = _split_windows(first_step, config)
+    folds = tuple(_make_folds(observations, recipe, record_times))
     return TrainingData(
         record=record,
-        truth=torch.as_tensor(windows.gather_steps(observations.values, shift)),
+        truth=torch.as_tensor(observations.at(record_times)),
         unit=torch.as_tensor(sphere.unit_vectors(observations.lon, observations.lat).astype(np.float32)),
-        folds=tuple(_make_folds(observations, recipe, shift)),
+        folds=folds,
+        validation=tuple(tuple(range(m, len(folds), MEMBERS)) for m in range(min(MEMBERS, len(folds)))),
         train_starts=torch.as_tensor(train_starts),
         validation_starts=torch.as_tensor(validation_starts),
     )
 
 
+def _thinned(starts: NDArray[np.datetime64], values_per_window: int) -> NDArray[np.datetime64]:
+    """Return windows spread evenly over the period, no more than fit in memory once per fold."""
+    most = max(_LEAST_WINDOWS, _MAX_VALUES // values_per_window)
+    return starts[np.unique(np.linspace(0, len(starts) - 1, min(most, len(starts))).astype(int))]
+
+
 def _split_windows(starts: NDArray[np.int64], config: AQNetConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return window starts for learning and for validation: the same days of an analysis, later ones of a forecast."""
     if config.task == "analysis":
-        return starts, starts[np.unique(np.linspace(0, len(starts) - 1, 96).astype(int))]
+        return starts, starts[np.unique(np.linspace(0, len(starts) - 1, _VALIDATION_WINDOWS).astype(int))]
     embargo = config.days_before + config.target_days
     cut = int(LEARNING_SHARE * len(starts))
     learn, later = starts[: max(5, cut - embargo)], starts[cut:]
     return learn, later[np.unique(np.linspace(0, len(later) - 1, 48).astype(int))]
 
 
-def _make_folds(observations: Observations, recipe: Recipe, shift: NDArray[np.intp]) -> Iterator[Fold]:
-    """Deal places into six folds; co-located stations share a fold. Fold 0 validates."""
+def _make_folds(observations: Observations, recipe: Recipe, times: NDArray[np.datetime64]) -> Iterator[Fold]:
+    """Deal places into folds; co-located stations share one."""
     lon, lat, k = observations.lon, observations.lat, recipe.config.k
     group = sphere.colocated_groups(lon, lat)
     places = np.random.default_rng([recipe.seed, 3]).permutation(np.unique(group))
-    n_folds = min(6, len(places))
+    n_folds = min(FOLDS, len(places))
     number = np.empty(group.max() + 1, int)
     number[places] = np.arange(len(places)) % n_folds
     fold_of = number[group]
-    validating = fold_of == VALIDATION
+    seen = observations.at(times)
     for fold in range(n_folds):
         inside = fold_of == fold
-        outside = ~inside if fold == VALIDATION else ~(inside | validating)
-        targets, others = np.flatnonzero(inside), np.flatnonzero(outside)
-        spare = k + max(2, k // 2)
-        index, d_target = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], spare)
-        values = observations.values.copy()
-        values[inside | ~outside] = np.nan
-        variance = np.zeros_like(values)
+        targets, others = np.flatnonzero(inside), np.flatnonzero(~inside)
+        index, _ = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], k + max(2, k // 2))
+        values = np.full((4, *seen.shape), np.nan, np.float32)
+        variance = np.zeros_like(seen)
         if recipe.config.task == "analysis":
-            covariance = recipe.covariance
-            filled = kriging.fill_missing(values[others], lon[others], lat[others], covariance, k)
-            values[others], variance[others] = filled
+            sides = station_series(recipe, seen[others], lon[others], lat[others])
+            values[:, others], variance[others] = sides[:4], sides[4]
         yield Fold(
             targets=torch.as_tensor(targets),
             neighbours=torch.as_tensor(others[index]),
-            d_target=torch.as_tensor(d_target.astype(np.float32)),
-            values=torch.as_tensor(windows.gather_steps(values, shift)),
-            variance=torch.as_tensor(windows.gather_steps(variance, shift, fill=0.0)),
-            visible=torch.as_tensor(outside),
+            scales=Scales(*(torch.as_tensor(v) for v in values[:3])),
+            variance=torch.as_tensor(variance),
+            residual=torch.as_tensor(values[3]),
+            usual=torch.as_tensor(usual_residual(values[3])),
+            visible=torch.as_tensor(~inside),
         )
 
 
@@ -185,7 +208,7 @@ def hidden_estimates(
     With a generator, neighbours are dropped at random and samples drawn, as in training.
     """
     config, device = network.config, data.truth.device
-    window = data.record.window(starts, fold.visible)
+    window = data.record.window(starts, fold.visible, fold.residual, fold.usual)
     side = network.station_side(window)
     n_window, n_target = len(starts), len(fold.targets)
     sample = torch.arange(n_window * config.target_days * n_target, device=device)
@@ -193,10 +216,9 @@ def hidden_estimates(
         sample = torch.randperm(len(sample), generator=generator)[:max_samples].to(device)
     which, rest = sample // (config.target_days * n_target), sample % (config.target_days * n_target)
     day, slot = rest // n_target, rest % n_target
-    neighbours, d_target = _drop_neighbours(fold, slot, config.k, generator)
-    points = data.unit[neighbours]
-    d_neighbours = _chord_km((points[:, :, None] - points[:, None, :]).norm(dim=-1))
-    weights = network.cell_side(side, which, day, neighbours, d_target, d_neighbours)
+    neighbours = _drop_neighbours(fold.neighbours[slot], config.k, generator)
+    geometry = network.knn.geometry(data.unit[fold.targets[slot]], data.unit[neighbours])
+    weights = network.cell_side(side, which, day, neighbours, geometry)
     steps = data.targets(starts, config.target_steps)
     n_station = len(data.truth)
     table = _fold_table(side, fold, steps, recipe)
@@ -206,7 +228,7 @@ def hidden_estimates(
     truth = data.truth[fold.targets[slot][:, None], at]
     # Steps at which no neighbour says anything have no estimate; the table holds zeros there.
     silent = (
-        ~torch.isfinite(fold.values[neighbours[:, :1], at])
+        ~torch.isfinite(fold.scales.values[neighbours[:, :1], at])
         if side.z_hat is None
         else torch.zeros_like(at, dtype=torch.bool)
     )
@@ -218,49 +240,46 @@ def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) ->
     """Return the station-days of a batch of windows, rows ordered (window, day, station); zeros where there is nothing."""
     scaler, config = recipe.scaler, recipe.config
     if side.z_hat is None:
-        values, variance = fold.values[:, steps].transpose(0, 1), fold.variance[:, steps].transpose(0, 1)
+        scales = Scales(*(s[:, steps].transpose(0, 1) for s in fold.scales))
+        variance = fold.variance[:, steps].transpose(0, 1)
     else:
-        values = scaler.offset * torch.expm1((side.z_hat * scaler.std + scaler.mean).clamp(max=20.0))
-        variance = torch.zeros_like(values)
+        scales = forecast_scales(side.z_hat, scaler)
+        variance = torch.zeros_like(scales.values)
     pattern = "w n (d h) -> (w d n) h"
-    values, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (values, variance))
-    return station_table(values, variance, scaler.offset, recipe.covariance.sill)
+    *parts, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (*scales, variance))
+    return station_table(Scales(*parts), variance, scaler.offset, recipe.covariance.sill)
 
 
-def _drop_neighbours(fold: Fold, slot: Tensor, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def _drop_neighbours(neighbours: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
     """Return the k nearest neighbours of each sample; in training, each is missing with probability 0.1."""
-    neighbours, distance = fold.neighbours[slot], fold.d_target[slot]
     k = min(k, neighbours.shape[1])
     if generator is None:
-        return neighbours[:, :k], distance[:, :k]
-    dropped = torch.rand(neighbours.shape, generator=generator).to(slot.device) < 0.1
+        return neighbours[:, :k]
+    dropped = torch.rand(neighbours.shape, generator=generator).to(neighbours.device) < 0.1
     order = torch.argsort(dropped.to(torch.int8), dim=1, stable=True)[:, :k].sort(dim=1).values
-    return neighbours.gather(1, order), distance.gather(1, order)
-
-
-def _chord_km(chord: Tensor) -> Tensor:
-    return 2.0 * sphere.EARTH_RADIUS_KM * torch.asin((chord / 2.0).clamp(max=1.0))
+    return neighbours.gather(1, order)
 
 
 # -- calibration ---------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def calibrate(network: AQNet, data: TrainingData, recipe: Recipe) -> Interval:
+def calibrate(members: Sequence[AQNet], data: TrainingData, recipe: Recipe) -> Interval:
     """Fit the interval to residuals at stations hidden in turn: conformal quantiles of residual / spread.
 
-    Every fold is hidden once; a forecast is calibrated on the validation windows only.
+    Each fold is estimated by the member that never learned from it; a forecast is calibrated on the validation windows.
     """
     config = recipe.config
-    network.eval()
     residuals, parts, days = [], [], []
-    for fold in data.folds:
-        for starts in data.validation_starts.split(16):
-            batch, _ = hidden_estimates(network, data, fold, starts, recipe)
-            seen = torch.isfinite(batch.truth)
-            residuals.append((batch.truth - batch.estimate)[seen])
-            parts.append(torch.stack([p[seen] for p in batch.parts], dim=1))
-            days.append(batch.day[:, None].expand_as(batch.truth)[seen])
+    for member, network in enumerate(members):
+        network.eval()
+        for fold in data.validation[member]:
+            for starts in data.validation_starts.split(16):
+                batch, _ = hidden_estimates(network, data, data.folds[fold], starts, recipe)
+                seen = torch.isfinite(batch.truth)
+                residuals.append((batch.truth - batch.estimate.clamp(min=0.0))[seen])
+                parts.append(torch.stack([p[seen] for p in batch.parts], dim=1))
+                days.append(batch.day[:, None].expand_as(batch.truth)[seen])
     residual, part, day = (torch.cat(x).cpu().numpy() for x in (residuals, parts, days))
     # Thinned to a bounded problem; the least squares and the quantiles need no more.
     thin = slice(None, None, max(1, len(residual) // 400_000))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from . import sphere
 from .errors import SchemaError
@@ -173,12 +174,7 @@ def _candidate_ranges(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
         return np.array([100.0])
     distance = _other_stations(lon, lat, 1)[1][:, 0]
     spacing = float(np.median(distance[np.isfinite(distance)])) if np.isfinite(distance).any() else 1.0
-    centre = sphere.unit_vectors(lon, lat).mean(axis=0)
-    centre_lon, centre_lat = (
-        np.degrees(np.arctan2(centre[1], centre[0])),
-        np.degrees(np.arcsin(centre[2] / np.linalg.norm(centre))),
-    )
-    width = 2.0 * float(np.max(sphere.distance_km(lon, lat, centre_lon, centre_lat)))
+    width = 2.0 * float(np.max(sphere.distance_km(lon, lat, *sphere.centre(lon, lat))))
     return np.geomspace(max(0.5 * spacing, 0.5), max(3.0 * width, 2.0 * spacing, 2.0), 8)
 
 
@@ -213,3 +209,28 @@ def fill_missing(
     count = np.isfinite(values).sum(axis=0)
     mean = np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan).astype(values.dtype)
     return np.where(np.isfinite(filled), filled, mean), variance
+
+
+def leave_one_out_residuals(
+    filled: NDArray, lon: NDArray, lat: NDArray, covariance: Covariance, k: int
+) -> NDArray[np.float32]:
+    """Return what the other stations do not explain of each station, step by step.
+
+    Parameters
+    ----------
+    filled : (n_station, n_time)
+        Gaps filled (:func:`fill_missing`), so that one set of weights serves every step; on any scale.
+
+    Returns
+    -------
+    (n_station, n_time) float32
+        NaN at steps where no station reports; zeros where there is no other place.
+    """
+    if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
+        return np.where(np.isfinite(filled), 0.0, np.nan).astype(np.float32)
+    index, distance, among = _other_stations(lon, lat, k)
+    missing = ~np.isfinite(distance)
+    weights, _ = ordinary_weights(np.where(missing, 0.0, distance), among, covariance, missing)
+    rows = np.repeat(np.arange(len(lon)), index.shape[1])
+    operator = csr_array((weights.ravel(), (rows, index.ravel())), shape=(len(lon), len(lon)))
+    return (filled - operator @ filled).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,18 @@ from .folds import Fold, TrainingData, hidden_estimates
 from .model import Recipe
 from .nn.aqnet import AQNet
 
-_STEPS_PER_EPOCH = 40
-#: A step sees at most this many days and (target, day) samples: on two cores it takes 40 ms, most of it the LSTM.
-_WINDOWS, _SAMPLES = 16, 160
-_LEARNING_RATE = 1e-3
+_STEPS_PER_EPOCH = 20
+#: A step sees at most this many days and (target, day) samples per member, and this many station windows: a national
+#: network is learned from few days at a time.
+_WINDOWS, _SAMPLES, _STATION_WINDOWS = 64, 160, 1000
+#: Of the heads, and of the dozen numbers of the covariance, which are few enough to move fast.
+_LEARNING_RATE, _COVARIANCE_RATE = 2e-3, 2e-2
 #: Weights are validated and kept as their moving average over about 1 / (1 - decay) steps: less noise to overfit.
-_DECAY = 0.98
-#: What training must gain at the validation stations to be kept: with few of them, less than this is luck.
-_MIN_GAIN = 0.005
+_DECAY = 0.97
+#: Shares of what was learned that are tried at the end: few stations are better served by less of it.
+_SHARES = (0.25, 0.5, 0.75, 1.0)
+#: What training must gain at stations never learned from to be kept: less than this is luck.
+_MIN_GAIN = 0.002
 _SCORE = "score"
 
 
@@ -45,13 +50,16 @@ class _Counter(Dataset):
 
 
 class AQNetTraining(lightning.LightningModule):
-    """One training step hides a fold at random days; one validation hides the stations never trained on."""
+    """Members trained side by side from one start; each is validated at stations that are never its targets.
+
+    The score pools all visible stations, so that no single fold decides when to stop.
+    """
 
     reference: Tensor
 
-    def __init__(self, network: AQNet, data: TrainingData, recipe: Recipe) -> None:
+    def __init__(self, start: AQNet, data: TrainingData, recipe: Recipe) -> None:
         super().__init__()
-        self.network = network
+        self.members = torch.nn.ModuleList([copy.deepcopy(start) for _ in data.validation])
         self.data = data
         self.recipe = recipe
         self.scale = float(data.truth[torch.isfinite(data.truth)].abs().mean())
@@ -60,14 +68,20 @@ class AQNetTraining(lightning.LightningModule):
         self._errors: list[Tensor] = []
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
-        """Return the loss of one hidden fold. All randomness follows from (seed, step), so that a resumed run agrees."""
+        """Return the members' losses. All randomness follows from (seed, step), so that a resumed run agrees."""
         generator = torch.Generator().manual_seed(1_000_003 * self.recipe.seed + self.global_step)
-        folds, starts = self.data.folds[1:], self.data.train_starts
-        fold = folds[int(torch.randint(len(folds), (), generator=generator))]
-        per_target = max(4, _SAMPLES // (len(fold.targets) * self.network.config.target_days))
-        chosen = torch.randint(len(starts), (min(_WINDOWS, per_target),), generator=generator).to(starts.device)
+        return torch.stack([self._member_loss(m, generator) for m in range(len(self.members))]).sum()
+
+    def _member_loss(self, member: int, generator: torch.Generator) -> Tensor:
+        """Hide one of the member's folds at random days and estimate it from the rest."""
+        data, starts, network = self.data, self.data.train_starts, self.members[member]
+        learned = data.learned_folds(member)
+        fold = data.folds[learned[int(torch.randint(len(learned), (), generator=generator))]]
+        per_target = max(4, _SAMPLES // (len(fold.targets) * network.config.target_days))
+        n_windows = max(1, min(_WINDOWS, per_target, max(8, _STATION_WINDOWS // len(data.truth))))
+        chosen = torch.randint(len(starts), (n_windows,), generator=generator).to(starts.device)
         estimate, side = hidden_estimates(
-            self.network, self.data, fold, starts[chosen], self.recipe, generator=generator, max_samples=_SAMPLES
+            network, data, fold, starts[chosen], self.recipe, generator=generator, max_samples=_SAMPLES
         )
         loss = self._loss(estimate.estimate, estimate.truth)
         if side.z_hat is not None:
@@ -83,36 +97,58 @@ class AQNetTraining(lightning.LightningModule):
 
     def _temporal_loss(self, z_hat: Tensor, starts: Tensor, fold: Fold) -> Tensor:
         """Error of the forecast at the stations that may be learned from."""
-        steps = self.data.targets(starts, self.network.config.target_steps)
+        steps = self.data.targets(starts, self.recipe.config.target_steps)
         z = self.data.record.z[:, steps].transpose(0, 1)
         seen = torch.isfinite(z) & fold.visible[None, :, None]
         return torch.where(seen, z_hat - torch.nan_to_num(z), 0.0).abs().sum() / seen.sum().clamp(min=1)
 
+    def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, **_: Any) -> None:
+        """Clip each member's gradient by itself: one that struggles does not slow the others."""
+        for member in self.members:
+            torch.nn.utils.clip_grad_norm_(member.parameters(), gradient_clip_val)
+
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
-        """Collect errors at the validation stations (and, for a forecast, in time at the others)."""
-        data = self.data
-        starts = data.validation_starts[batch_index * 16 : (batch_index + 1) * 16]
-        estimate, side = hidden_estimates(self.network, data, data.folds[0], starts, self.recipe)
-        sums = [_sums(estimate.estimate.clamp(min=0.0) - estimate.truth)]
-        if side.z_hat is not None:
-            steps = data.targets(starts, self.network.config.target_steps)
-            error = side.z_hat - data.record.z[:, steps].transpose(0, 1)
-            sums.append(_sums(error[:, data.folds[0].visible]))
-        self._errors.append(torch.stack(sums))
+        """Collect errors of each member at the stations that it never learned from."""
+        starts = self.data.validation_starts[batch_index * 16 : (batch_index + 1) * 16]
+        self._errors.append(torch.stack([self._member_errors(m, starts) for m in range(len(self.members))]).sum(dim=0))
+
+    def _member_errors(self, member: int, starts: Tensor) -> Tensor:
+        """Return sums of absolute and squared errors and their count; a second row for a forecast's error in time."""
+        data, total = self.data, torch.zeros(2, 3, device=starts.device)
+        for number in data.validation[member]:
+            fold = data.folds[number]
+            estimate, side = hidden_estimates(self.members[member], data, fold, starts, self.recipe)
+            total[0] += _sums(estimate.estimate.clamp(min=0.0) - estimate.truth)
+            if side.z_hat is not None:
+                steps = data.targets(starts, self.recipe.config.target_steps)
+                error = side.z_hat - data.record.z[:, steps].transpose(0, 1)
+                total[1] += _sums(error[:, fold.targets])
+        return total
 
     def on_validation_epoch_end(self) -> None:
         """Log the score: errors relative to the classical baseline, 1 before training."""
-        total = torch.stack(self._errors).sum(dim=0)
+        errors = _mae_and_rmse(torch.stack(self._errors).sum(dim=0))
         self._errors.clear()
-        mae, rmse = total[:, 0] / total[:, 2], (total[:, 1] / total[:, 2]).sqrt()
-        errors = torch.cat([mae, rmse])
         if (self.reference == 1).all():
-            self.reference.copy_(torch.nn.functional.pad(errors, (0, 4 - len(errors))))
+            self.reference.copy_(torch.nn.functional.pad(errors, (0, 4 - len(errors)), value=1.0))
         self.log(_SCORE, (errors / self.reference[: len(errors)]).mean())
 
+    @torch.no_grad()
+    def score(self) -> float:
+        """Return the score of the members as they are."""
+        self.eval()
+        batches = self.data.validation_starts.split(16)
+        sums = [self._member_errors(m, starts) for starts in batches for m in range(len(self.members))]
+        errors = _mae_and_rmse(torch.stack(sums).sum(dim=0))
+        return float((errors / self.reference[: len(errors)].to(errors.device)).mean())
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; the range, nugget and regression are buffers and stay as fitted."""
-        return torch.optim.AdamW(self.network.parameters(), lr=_LEARNING_RATE, weight_decay=1e-2)
+        """AdamW; the fitted range and nugget and the regression are buffers and stay as fitted."""
+        few = [p for member in self.members for p in member.knn.covariance_parameters()]
+        chosen = {id(p) for p in few}
+        rest = [p for p in self.parameters() if id(p) not in chosen]
+        groups = [{"params": few, "lr": _COVARIANCE_RATE, "weight_decay": 0.0}, {"params": rest}]
+        return torch.optim.AdamW(groups, lr=_LEARNING_RATE, weight_decay=1e-2)
 
     def train_dataloader(self) -> DataLoader:
         """Return a counter: batches are index gathers on the device."""
@@ -121,6 +157,12 @@ class AQNetTraining(lightning.LightningModule):
     def val_dataloader(self) -> DataLoader:
         """Return a counter of validation batches."""
         return DataLoader(_Counter(-(-len(self.data.validation_starts) // 16)), batch_size=1)
+
+
+def _mae_and_rmse(total: Tensor) -> Tensor:
+    """Return MAEs, then RMSEs, of the rows that counted anything."""
+    total = total[total[:, 2] > 0]
+    return torch.cat([total[:, 0] / total[:, 2], (total[:, 1] / total[:, 2]).sqrt()])
 
 
 def _sums(error: Tensor) -> Tensor:
@@ -205,8 +247,11 @@ def run(
     patience: int,
     precision: str,
     progress: bool,
-) -> dict[str, Any]:
-    """Train, resume if the folder holds a checkpoint, and leave the best weights in ``network``."""
+) -> tuple[dict[str, Any], list[AQNet]]:
+    """Train, resume if the folder holds a checkpoint, and leave the members' mean in ``network``.
+
+    Returns what happened, and the members: each says what the network would be without some of the stations.
+    """
     module = AQNetTraining(network, data, recipe)
     start = {k: v.clone() for k, v in network.state_dict().items()}
     best = ModelCheckpoint(
@@ -218,7 +263,7 @@ def run(
         devices=[device.index or 0] if device.type == "cuda" else 1,
         precision=precision,
         max_epochs=max_epochs,
-        gradient_clip_val=1.0,
+        gradient_clip_val=0.3,
         num_sanity_val_steps=0,
         callbacks=[
             EMAWeightAveraging(decay=_DECAY, use_buffers=False),
@@ -237,13 +282,36 @@ def run(
     if not resuming:
         trainer.validate(module, verbose=False)
     trainer.fit(module, ckpt_path=str(last) if resuming else None)
-    score = float(best.best_model_score) if best.best_model_score is not None else 1.0
-    if score < 1.0 - _MIN_GAIN:
-        saved = SafetensorsCheckpoint().load_checkpoint(best.best_model_path)["state_dict"]
-        prefix = "network."
-        network.load_state_dict({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
-    else:
-        score = 1.0
-        network.load_state_dict(start)
+    saved = SafetensorsCheckpoint().load_checkpoint(best.best_model_path)["state_dict"]
+    module.to(device).load_state_dict(saved)
+    share, score = _choose_share(module, start)
+    members = list(module.members)
+    network.load_state_dict(_mean([m.state_dict() for m in members]) if share else start)
     network.to(device)
-    return {"score": score, "epochs": int(trainer.current_epoch), "precision": precision}
+    return {"score": score, "share": share, "epochs": int(trainer.current_epoch), "precision": precision}, members
+
+
+def _choose_share(module: AQNetTraining, start: dict[str, Tensor]) -> tuple[float, float]:
+    """Leave in the members the share of what they learned that validates best, or none; return share and score."""
+    learned = [{k: v.clone() for k, v in m.state_dict().items()} for m in module.members]
+
+    def blend(share: float) -> None:
+        for member, weights in zip(module.members, learned, strict=True):
+            # Both ends exactly: the start must stay bit-identical where nothing is kept.
+            member.load_state_dict({k: (1.0 - share) * start[k].to(v) + share * v for k, v in weights.items()})
+
+    scores = {}
+    for share in _SHARES:
+        blend(share)
+        scores[share] = module.score()
+    share = min(scores, key=scores.__getitem__)
+    if scores[share] >= 1.0 - _MIN_GAIN:
+        blend(0.0)
+        return 0.0, 1.0
+    blend(share)
+    return share, scores[share]
+
+
+def _mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of the members' weights: from one start, in few steps, they stay close enough to be averaged."""
+    return {name: torch.stack([s[name] for s in states]).mean(dim=0) for name in states[0]}

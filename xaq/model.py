@@ -23,13 +23,13 @@ from torch import Tensor
 
 from . import kriging, sphere, windows
 from .errors import ModelError
-from .features import Scaler, climatology_design, cyclic_encoding
+from .features import Scaler, climatology_design, cyclic_encoding, low_pass
 from .kriging import Covariance
 from .mappers import Estimate, Observations
-from .nn.aqnet import AQNet, AQNetConfig, StationSide, apply_weights, station_table
+from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, station_table
 from .nn.record import Record
 
-_FORMAT = 1
+_FORMAT = 2
 _METADATA_KEY = "xaq"
 #: Cells whose systems are solved at once: 8192 systems of 16 x 16 are 8 MB.
 _CELLS = 8192
@@ -65,6 +65,8 @@ class Recipe:
     covariance: Covariance
     gate: float
     climatology: tuple[float, ...]
+    centre: tuple[float, float]
+    usual: tuple[tuple[float, float, float], ...] = ()
     interval: Interval | None = None
     covariates: tuple[str, ...] = ()
     seed: int = 0
@@ -96,7 +98,8 @@ class Recipe:
             interval = data["interval"]
             rows = tuple(tuple(row) for row in interval["quantiles"])
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
-        for name in ("climatology", "covariates", "period", "visible", "hidden"):
+        data["usual"] = tuple(tuple(row) for row in data["usual"])
+        for name in ("climatology", "centre", "covariates", "period", "visible", "hidden"):
             data[name] = tuple(data[name])
         return cls(**data)
 
@@ -249,8 +252,8 @@ class Model:
             starts = windows.day_starts(times[0], times[-1], step)
         targets = starts[:, None] + np.arange(config.target_steps) * step
         with torch.inference_mode():
-            side = self._station_side(observations, starts)
-            table = self._table(observations, targets, side)
+            side, series, series_times = self._station_side(observations, starts)
+            table = self._table(side, series, series_times, targets)
         position = {t: i for i, t in enumerate(targets.reshape(-1).tolist())}
         select = np.array([position[t] for t in times.tolist()], np.intp)
         return Prepared(side, table, select, observations.lon, observations.lat)
@@ -258,43 +261,54 @@ class Model:
     def attention(self, observations: Observations, start: np.datetime64) -> NDArray[np.float32]:
         """Return attention ``(station, target day, history day)`` of the window that starts at ``start``; rows sum to one."""
         with torch.inference_mode():
-            attention = self._station_side(observations, np.array([start]).astype("datetime64[s]")).attention[0]
+            side, _, _ = self._station_side(observations, np.array([start]).astype("datetime64[s]"))
+        attention = side.attention[0]
         config = self.recipe.config
         per_day = max(1, config.steps_per_day // config.patch)
         days = attention.reshape(*attention.shape[:2], -1, per_day).sum(dim=-1)
         return days.cpu().numpy()
 
-    def _station_side(self, observations: Observations, starts: NDArray[np.datetime64]) -> StationSide:
-        record, first = make_record(self.recipe, observations, starts)
+    def _station_side(
+        self, observations: Observations, starts: NDArray[np.datetime64]
+    ) -> tuple[StationSide, NDArray[np.float32], NDArray[np.datetime64]]:
+        """Return the station side of windows, and the series it was made from with their times."""
+        record, first, times = make_record(self.recipe, observations, starts)
         record = record.to(self.device)
+        series = station_series(self.recipe, observations.at(times), observations.lon, observations.lat)
+        residual = torch.as_tensor(series[3], device=self.device)
+        usual = torch.as_tensor(self._usual(observations), device=self.device)
         visible = torch.ones(len(observations.lon), dtype=torch.bool, device=self.device)
         parts = []
         # A few windows at a time: a national network and a year of windows would not fit at once.
         per_batch = max(1, 20_000 // max(1, len(observations.lon)))
         for i in range(0, len(starts), per_batch):
             start = torch.as_tensor(first[i : i + per_batch], device=self.device)
-            parts.append(self.network.station_side(record.window(start, visible)))
+            parts.append(self.network.station_side(record.window(start, visible, residual, usual)))
         z_hats = [p.z_hat for p in parts if p.z_hat is not None]
         joined = [torch.cat(tensors) for tensors in zip(*(p[:-1] for p in parts), strict=True)]
-        return StationSide._make([*joined, torch.cat(z_hats) if z_hats else None])
+        return StationSide._make([*joined, torch.cat(z_hats) if z_hats else None]), series, times
 
-    def _table(self, observations: Observations, targets: NDArray, side: StationSide) -> Tensor:
+    def _usual(self, observations: Observations) -> NDArray[np.float32]:
+        """Return each station's usual residual, by its place; a place unknown in training has that of the network."""
+        lon, lat, usual = np.array(self.recipe.usual, np.float32).reshape(-1, 3).T
+        index, distance = sphere.nearest(lon, lat, observations.lon, observations.lat, 1)
+        known = distance[:, 0] < sphere.COLOCATED_KM
+        return np.where(known, usual[index[:, 0]], np.median(usual)).astype(np.float32)
+
+    def _table(
+        self, side: StationSide, series: NDArray[np.float32], times: NDArray[np.datetime64], targets: NDArray
+    ) -> Tensor:
         """Return the station-days without gaps, wherever the network says anything at all."""
-        config, recipe, n_station = self.recipe.config, self.recipe, len(observations.lon)
+        config, recipe = self.recipe.config, self.recipe
         if side.z_hat is not None:
-            values = recipe.scaler.inverse(side.z_hat.cpu().numpy()).swapaxes(0, 1).reshape(n_station, -1)
-            variance = np.zeros_like(values)
+            scales = forecast_scales(side.z_hat.swapaxes(0, 1).flatten(1), recipe.scaler)
+            variance = torch.zeros_like(scales.values)
         else:
-            seen = observations.at(targets.reshape(-1))
-            lon, lat = observations.lon, observations.lat
-            values, variance = kriging.fill_missing(seen, lon, lat, recipe.covariance, config.k)
-        columns = [
-            torch.as_tensor(
-                rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day).astype(np.float32), device=self.device
-            )
-            for a in (values, variance)
-        ]
-        return station_table(columns[0], columns[1], recipe.scaler.offset, recipe.covariance.sill)
+            at = np.searchsorted(times, targets.reshape(-1))
+            *parts, _, variance = (torch.as_tensor(s[:, at], device=self.device) for s in series)
+            scales = Scales(*parts)
+        *parts, variance = (rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day) for a in (*scales, variance))
+        return station_table(Scales(*parts), variance, recipe.scaler.offset, recipe.covariance.sill)
 
     def estimate(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> Estimate:
         """Estimate the prepared times at targets, with the calibrated distribution."""
@@ -325,16 +339,17 @@ class Model:
     ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
         """Yield (position, (value, spread)) of each needed window-day for one batch of cells."""
         config, device = self.recipe.config, self.device
-        index, d_target = sphere.nearest(prepared.lon, prepared.lat, lon, lat, config.k)
+        index, _ = sphere.nearest(prepared.lon, prepared.lat, lon, lat, config.k)
         near = torch.as_tensor(index, device=device)
-        geometry = [
-            torch.as_tensor(d, dtype=torch.float32, device=device)
-            for d in (d_target, sphere.pairwise_km(prepared.lon, prepared.lat, index))
-        ]
+        places, stations = (
+            torch.as_tensor(sphere.unit_vectors(*p), dtype=torch.float32, device=device)
+            for p in ((lon, lat), (prepared.lon, prepared.lat))
+        )
+        geometry = self.network.knn.geometry(places, stations[near])
         for j, flat in enumerate(need):
             window, day = divmod(int(flat), config.target_days)
             at_window, at_day = (torch.full((len(lon),), v, device=device) for v in (window, day))
-            weights = self.network.cell_side(prepared.side, at_window, at_day, near, geometry[0], geometry[1])
+            weights = self.network.cell_side(prepared.side, at_window, at_day, near, geometry)
             rows = near + int(flat) * len(prepared.lon)
             value, parts = apply_weights(weights, rows, prepared.table, self.recipe.scaler.offset)
             interval = self.recipe.interval
@@ -344,20 +359,22 @@ class Model:
 
 def make_record(
     recipe: Recipe, observations: Observations, starts: NDArray[np.datetime64]
-) -> tuple[Record, NDArray[np.int64]]:
-    """Return the padded record that holds every window, and the step at which each window's target begins."""
+) -> tuple[Record, NDArray[np.int64], NDArray[np.datetime64]]:
+    """Return the record that holds every window, the step at which each window's target begins, and the record's times.
+
+    The record is the union of the windows: contiguous within each of them, with nothing in it that no window reads.
+    """
     config, step = recipe.config, np.timedelta64(recipe.step_seconds, "s")
     before, after = -config.input_offset, max(config.input_steps + config.input_offset, config.target_steps)
-    first = starts.min() - before * step
-    n_steps = int((starts.max() - first) / step) + after
-    times = first + np.arange(n_steps) * step
-    shift = int((first - observations.times[0]) / step)
-    steps = np.arange(n_steps) + shift
-    z = windows.gather_steps(recipe.scaler.transform(observations.values), steps)
+    begin = ((starts - starts.min()) / step).astype(np.int64)
+    steps = np.unique(begin[:, None] + np.arange(-before, after))
+    times = starts.min() + steps * step
+    z = recipe.scaler.transform(observations.at(times))
     covariates = np.empty((*z.shape, 0), np.float32)
     if len(observations.covariates):
+        position = ((times - observations.times[0]) / step).astype(np.int64)
         scaled = recipe.scaler.transform_covariates(observations.covariates)
-        covariates = np.moveaxis(windows.gather_steps(scaled, steps), 0, -1)
+        covariates = np.moveaxis(windows.gather_steps(scaled, position), 0, -1)
     record = Record(
         config,
         z=torch.as_tensor(z),
@@ -365,13 +382,56 @@ def make_record(
         cyclic=torch.as_tensor(cyclic_encoding(times)),
         climatology=torch.as_tensor((climatology_design(times) @ np.array(recipe.climatology)).astype(np.float32)),
     )
-    return record, ((starts - first) / step).astype(np.int64)
+    return record, np.searchsorted(steps, begin), times
+
+
+def station_series(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+    """Return what the station side makes of observations before any network, ``(5, station, step)``.
+
+    Values with gaps filled from the stations that report at the step; their slow part; the slow part of their logs;
+    what the other stations do not explain of them, in z, NaN where not observed; the variance of what was filled.
+    """
+    config, scaler = recipe.config, recipe.scaler
+    width = config.smoothing * config.steps_per_day
+    filled, variance = kriging.fill_missing(values, lon, lat, recipe.covariance, config.k)
+    logs = scaler.log(filled)
+    residual = kriging.leave_one_out_residuals(logs, lon, lat, recipe.covariance, config.k) / scaler.std
+    return np.stack(
+        [
+            filled,
+            low_pass(filled, width),
+            low_pass(logs, width),
+            np.where(np.isfinite(values), residual, np.nan),
+            variance,
+        ]
+    ).astype(np.float32)
+
+
+def usual_residual(residual: NDArray) -> NDArray[np.float32]:
+    """Return the mean square of each station's residuals, kept away from zero; of the network where there are none.
+
+    Parameters
+    ----------
+    residual : (station, step), NaN where not observed
+    """
+    seen = np.isfinite(residual)
+    total, count = np.where(seen, residual, 0.0).astype(float) ** 2, seen.sum(axis=1)
+    network = float(total.sum() / max(seen.sum(), 1))
+    own = np.where(count > 0, total.sum(axis=1) / np.maximum(count, 1), network)
+    return np.maximum(own, 0.02 * network).astype(np.float32)
+
+
+def forecast_scales(z_hat: Tensor, scaler: Scaler) -> Scales:
+    """Return forecasts in z as series in the target's units; they are smooth, so that all of them is the slow part."""
+    logs = (z_hat * scaler.std + scaler.mean).clamp(max=20.0)
+    values = scaler.offset * torch.expm1(logs)
+    return Scales(values, values, torch.log1p(values.clamp(min=0) / scaler.offset))
 
 
 def untrained_network(recipe: Recipe) -> AQNet:
     """Return the network of a recipe before any training: its classical baseline."""
     r = recipe
-    return AQNet(r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget, gate=r.gate)
+    return AQNet(r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget, gate=r.gate, centre=r.centre)
 
 
 def _rebuild(recipe: Recipe, tensors: dict[str, Tensor]) -> AQNet:

@@ -66,3 +66,9 @@ def colocated_groups(lon: ArrayLike, lat: ArrayLike, within_km: float = COLOCATE
     pairs = cKDTree(points).query_pairs(chord, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
     return connected_components(graph, directed=False)[1]
+
+
+def centre(lon: ArrayLike, lat: ArrayLike) -> tuple[float, float]:
+    """Return longitude and latitude, in degrees, of the mean direction of points."""
+    x, y, z = unit_vectors(lon, lat).mean(axis=0)
+    return float(np.degrees(np.arctan2(y, x))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))

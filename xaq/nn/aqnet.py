@@ -6,7 +6,7 @@ small solve and a sparse product. Nothing here knows of labels, files or units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,14 +14,18 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-from .neural_knn import NeuralKNN, Weights
+from .neural_knn import Geometry, NeuralKNN, Weights
 from .temporal import N_CYCLIC, TemporalModule
 
 Task = Literal["analysis", "forecast"]
-#: Summaries of a station's day beside its learned features: level, departure from the network, share observed.
+#: Summaries of a station's day: departure from the network, share observed, how badly its neighbours explain it.
 _N_SUMMARY = 3
-#: State of the network on a day: mean, spread, share observed, cyclic time.
+#: State of the network on a day, beside the means of its covariates: mean, spread, share observed, cyclic time.
 _N_STATE = 3 + N_CYCLIC
+#: Bound of the log ratio by which a day's residuals exceed the usual ones.
+_MAX_LOG_UNREST = 4.0
+#: Keeps that ratio finite where a station agrees with those around it, in squared standard deviations of the log scale.
+_SMALL_RESIDUAL = 1e-3
 #: Bound of the learned forecast correction, in standard deviations of the log scale.
 _MAX_FORECAST_CORRECTION = 1.0
 #: Nugget added to a station that has nothing to say, relative to the sill.
@@ -53,6 +57,9 @@ class AQNetConfig:
         Bound of the level correction, on the log of the estimate.
     n_covariates : int
         Channels beside the target.
+    smoothing : float
+        Width, in days, of the low-pass that splits station series into a slow and a fast part: what lasts hours and what
+        does not have spatial covariances of their own.
     cyclic : bool
         Use the cyclic time encoding; False is an ablation.
     """
@@ -70,6 +77,7 @@ class AQNetConfig:
     k: int = 16
     max_correction: float = 0.3
     n_covariates: int = 0
+    smoothing: float = 0.125
     cyclic: bool = True
 
     def __post_init__(self) -> None:
@@ -83,6 +91,11 @@ class AQNetConfig:
         small = [f"{name}={getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
         if small or self.input_steps < 1:
             raise ValueError(f"{', '.join(small) or 'the window'} is empty, expected at least 1")
+        if self.task == "analysis" and 4 * self.smoothing > min(self.days_before, self.days_after):
+            raise ValueError(
+                f"smoothing over {self.smoothing:g} days reads {4 * self.smoothing:g} to either side, more than days_before and "
+                "days_after; expected a smaller smoothing or more days"
+            )
         if self.steps_per_day % self.patch:
             raise ValueError(f"patch {self.patch} does not divide the {self.steps_per_day} steps of a day")
         if self.hidden % self.heads:
@@ -91,10 +104,15 @@ class AQNetConfig:
     @classmethod
     def default(cls, task: Task, steps_per_day: int) -> AQNetConfig:
         """Return the configuration xaq trains unless told otherwise."""
-        base = cls(steps_per_day=steps_per_day, patch=6 if steps_per_day % 6 == 0 else 1)
-        if task == "analysis":
-            return base if steps_per_day > 1 else replace(base, days_before=7, days_after=7)
-        return replace(base, task=task, days_before=14, days_after=0, target_days=7)
+        # 3 h, or one and a half days of daily data.
+        smoothing = 0.125 if steps_per_day > 1 else 1.5
+        # An analysis reads the days around by the day: shorter patches gained nothing at hidden stations.
+        patch = steps_per_day if task == "analysis" else 6 if steps_per_day % 6 == 0 else 1
+        days = (14, 0, 7) if task == "forecast" else (3, 3, 1) if steps_per_day > 1 else (7, 7, 1)
+        return cls(
+            task=task, steps_per_day=steps_per_day, patch=patch, smoothing=smoothing,
+            days_before=days[0], days_after=days[1], target_days=days[2],
+        )  # fmt: skip
 
     @classmethod
     def published(cls, steps_per_day: int = 24) -> AQNetConfig:
@@ -128,12 +146,16 @@ class AQNetConfig:
 class Window(NamedTuple):
     """A batch of windows over all stations. Missing entries are NaN.
 
-    ``z (window, station, input_step)`` standardised log scale; ``covariates (window, station, input_step, channel)``;
+    ``z (window, station, input_step)`` standardised log scale; ``residual``, of the same shape and scale, what the
+    stations around do not explain of it; ``usual (station,)`` its mean square in the training period;
+    ``covariates (window, station, input_step, channel)``;
     ``cyclic (window, input_step, 6)``; ``cyclic_target (window, day, 6)``; ``climatology (window, input_step)`` and
     ``climatology_target (window, target_step)`` in z; ``visible (station,) bool``: whose data make the network's state.
     """
 
     z: Tensor
+    residual: Tensor
+    usual: Tensor
     covariates: Tensor
     cyclic: Tensor
     cyclic_target: Tensor
@@ -145,13 +167,12 @@ class Window(NamedTuple):
 class StationSide(NamedTuple):
     """What the station side hands to the cell side, per (window, station, day) unless said otherwise.
 
-    ``features (..., n_features)``, ``noise (...)``, ``latent (..., 4)``, ``state (window, day, n_state)``,
+    ``evidence (..., n_evidence)``, ``noise (..., 2)``, ``state (window, day, n_state)``,
     ``attention (window, station, day, patch)``, ``z_hat (window, station, target_step)`` (forecast only, else None).
     """
 
-    features: Tensor
+    evidence: Tensor
     noise: Tensor
-    latent: Tensor
     state: Tensor
     attention: Tensor
     z_hat: Tensor | None
@@ -202,19 +223,30 @@ class AQNet(nn.Module):
         The fitted covariance: an untrained analysis network equals ordinary kriging with it.
     gate : float
         Share of the log scale at the start.
+    centre : (lon, lat) degrees
+        Of the network.
     """
 
-    def __init__(self, config: AQNetConfig, *, range_km: float, nugget: float, gate: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: AQNetConfig,
+        *,
+        range_km: float,
+        nugget: float,
+        gate: float = 0.0,
+        centre: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         super().__init__()
         self.config = config
         self.temporal = TemporalModule(
-            n_channels=2 + 2 * config.n_covariates, patch=config.patch, target_days=config.target_days,
+            n_channels=3 + 2 * config.n_covariates, patch=config.patch, target_days=config.target_days,
             hidden=config.hidden, lstm_layers=config.lstm_layers, heads=config.heads,
         )  # fmt: skip
-        self.to_features = nn.Linear(config.hidden + _N_SUMMARY, config.n_features)
+        self.to_features = nn.Linear(config.hidden, config.n_features)
+        n_state = _N_STATE + config.n_covariates
         self.knn = NeuralKNN(
-            n_features=config.n_features, n_state=_N_STATE, range_km=range_km, nugget=nugget, gate=gate,
-            max_correction=config.max_correction,
+            n_evidence=config.n_features + _N_SUMMARY + n_state, n_state=n_state, range_km=range_km, nugget=nugget,
+            gate=gate, centre=centre, max_correction=config.max_correction,
         )  # fmt: skip
         if config.task == "forecast":
             self.baseline = AutoregressiveBaseline(config)
@@ -228,7 +260,8 @@ class AQNet(nn.Module):
         cyclic, cyclic_target = window.cyclic, window.cyclic_target
         if not self.config.cyclic:
             cyclic, cyclic_target = torch.zeros_like(cyclic), torch.zeros_like(cyclic_target)
-        per_station = [_with_mask(window.z[..., None]), _with_mask(window.covariates)]
+        residual = torch.nan_to_num(window.residual)[..., None]
+        per_station = [_with_mask(window.z[..., None]), residual, _with_mask(window.covariates)]
         channels = rearrange(torch.cat(per_station, dim=-1), "w s t c -> (w s) t c")
         learned, attention = self.temporal(
             channels,
@@ -238,28 +271,26 @@ class AQNet(nn.Module):
         learned = rearrange(learned, "(w s) d h -> w s d h", w=n_window)
         z_hat = self._forecast(window, learned) if self.config.task == "forecast" else None
         target = window.z if z_hat is None else z_hat
-        summary, state = self._summarise(target, window.visible, cyclic_target)
-        features = self.to_features(torch.cat([learned, summary], dim=-1))
-        noise, latent = self.knn.station_side(features)
+        summary, state = self._summarise(window, target, cyclic_target)
+        shared = state[:, None].expand(-1, n_station, -1, -1)
+        evidence = torch.cat([self.to_features(learned), summary, shared], dim=-1)
+        noise = self.knn.station_side(evidence, summary[..., -1])
         if z_hat is not None:
             # A station without a report in the last day forecasts climatology: next to no weight while others report.
             silent = ~torch.isfinite(window.z[..., -self.config.steps_per_day :]).any(dim=-1)
-            noise = noise + _SILENT_NOISE * silent[..., None]
+            noise = noise + _SILENT_NOISE * silent[..., None, None]
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
-        return StationSide(features, noise, latent, state, attention, z_hat)
+        return StationSide(evidence, noise, state, attention, z_hat)
 
     def _forecast(self, window: Window, learned: Tensor) -> Tensor:
         base = self.baseline(window.z, window.climatology, window.climatology_target)
         correction = _MAX_FORECAST_CORRECTION * torch.tanh(self.forecast_head(learned))
         return base + rearrange(correction, "w s d h -> w s (d h)")
 
-    def _summarise(self, z: Tensor, visible: Tensor, cyclic_target: Tensor) -> tuple[Tensor, Tensor]:
+    def _summarise(self, window: Window, z: Tensor, cyclic_target: Tensor) -> tuple[Tensor, Tensor]:
         """Return summaries of each station-day and the network's state; only visible stations make the state."""
-        config = self.config
-        if config.task == "analysis":
-            start = config.days_before * config.steps_per_day
-            z = z[..., start : start + config.target_steps]
-        days = rearrange(z, "w s (d h) -> w s d h", h=config.steps_per_day)
+        config, visible = self.config, window.visible
+        days = self._target_days(z) if config.task == "analysis" else self._by_day(z)
         seen = torch.isfinite(days)
         count = seen.sum(dim=-1)
         level = torch.where(seen, days, 0.0).sum(dim=-1) / count.clamp(min=1)
@@ -268,11 +299,43 @@ class AQNet(nn.Module):
         total = weight.sum(dim=1).clamp(min=1)
         mean = (level * weight).sum(dim=1) / total
         departure = torch.where(count > 0, level - mean[:, None], 0.0)
-        spread = ((departure.square() * weight).sum(dim=1) / total + 1e-6).sqrt()
+        spread = ((departure.square() * weight).sum(dim=1) / total + 1e-2).sqrt()
         reporting = (share * visible[None, :, None]).sum(dim=1) / visible.sum().clamp(min=1)
-        summary = torch.stack([mean[:, None] + departure, departure, share], dim=-1)
-        state = torch.cat([torch.stack([mean, spread, reporting], dim=-1), cyclic_target], dim=-1)
+        summary = torch.stack([departure / spread[:, None], share, self._unrest(window)], dim=-1)
+        covariates = self._covariate_means(window)
+        state = torch.cat([torch.stack([mean, spread, reporting], dim=-1), covariates, cyclic_target], dim=-1)
         return summary, state
+
+    def _by_day(self, steps: Tensor) -> Tensor:
+        return rearrange(steps, "w s (d h) -> w s d h", h=self.config.steps_per_day)
+
+    def _target_days(self, steps: Tensor) -> Tensor:
+        start = self.config.days_before * self.config.steps_per_day
+        return self._by_day(steps[..., start : start + self.config.target_steps])
+
+    def _unrest(self, window: Window) -> Tensor:
+        """Return by how much a day's residuals exceed the station's usual ones, on the log scale, ``(window, station, day)``.
+
+        A forecast has no residuals in its target days: the last day before them speaks for all.
+        """
+        residual = window.residual
+        days = self._target_days(residual) if self.config.task == "analysis" else self._by_day(residual)[:, :, -1:]
+        usual = window.usual[None, :, None]
+        ratio = (mean_square(days) + _SMALL_RESIDUAL) / (usual + _SMALL_RESIDUAL)
+        unrest = ratio.log().clamp(-_MAX_LOG_UNREST, _MAX_LOG_UNREST)
+        some = torch.isfinite(days).any(dim=-1)
+        return torch.where(some, unrest, 0.0).expand(-1, -1, self.config.target_days)
+
+    def _covariate_means(self, window: Window) -> Tensor:
+        """Return the network's mean of each covariate on the target days (a forecast: on the last day seen)."""
+        config = self.config
+        start = (config.days_before if config.task == "analysis" else config.days_before - 1) * config.steps_per_day
+        length = config.target_steps if config.task == "analysis" else config.steps_per_day
+        values = window.covariates[:, window.visible, start : start + length]
+        days = rearrange(values, "w s (d h) c -> w d (s h) c", h=config.steps_per_day)
+        seen = torch.isfinite(days)
+        mean = torch.where(seen, days, 0.0).sum(dim=2) / seen.sum(dim=2).clamp(min=1)
+        return mean.expand(-1, config.target_days, -1)
 
     def cell_side(
         self,
@@ -280,8 +343,7 @@ class AQNet(nn.Module):
         window: Tensor,
         day: Tensor,
         neighbours: Tensor,
-        d_target: Tensor,
-        d_neighbours: Tensor,
+        geometry: Geometry,
     ) -> Weights:
         """Return the neighbours' weights for a batch of (target, window, day).
 
@@ -291,17 +353,12 @@ class AQNet(nn.Module):
         window, day : (batch,) int
         neighbours : (batch, k) int
             Station index of each neighbour.
-        d_target : (batch, k) km
-        d_neighbours : (batch, k, k) km
+        geometry : Geometry
+            From ``knn.geometry``.
         """
         w, d = window[:, None], day[:, None]
         return self.knn(
-            d_target,
-            d_neighbours,
-            side.noise[w, neighbours, d],
-            side.latent[w, neighbours, d],
-            side.features[w, neighbours, d],
-            side.state[window, day],
+            geometry, side.noise[w, neighbours, d], side.evidence[w, neighbours, d], side.state[window, day]
         )
 
 
@@ -311,12 +368,26 @@ def _with_mask(values: Tensor) -> Tensor:
     return torch.cat([torch.where(seen, values, 0.0), seen.to(values.dtype)], dim=-1)
 
 
-def station_table(values: Tensor, variance: Tensor, offset: float, sill: float) -> Tensor:
-    """Return the columns that weights are applied to, ``(row, 4 steps)``.
+def mean_square(values: Tensor) -> Tensor:
+    """Return the mean square of what is observed along the last dimension; 0 where nothing is."""
+    seen = torch.isfinite(values)
+    return torch.where(seen, values, 0.0).square().sum(dim=-1) / seen.sum(dim=-1).clamp(min=1)
+
+
+class Scales(NamedTuple):
+    """Station series split in time: ``slow`` and ``slow_log`` are low-passed ``values`` and their logs; equal shapes."""
+
+    values: Tensor
+    slow: Tensor
+    slow_log: Tensor
+
+
+def station_table(scales: Scales, variance: Tensor, offset: float, sill: float) -> Tensor:
+    """Return the columns that weights are applied to, ``(row, 6 steps)``.
 
     Parameters
     ----------
-    values : (row, step)
+    scales : Scales, (row, step)
         Station-days, gaps filled.
     variance : (row, step)
         Of what was filled, relative to the sill; 0 where observed.
@@ -328,23 +399,26 @@ def station_table(values: Tensor, variance: Tensor, offset: float, sill: float) 
     Returns
     -------
     Tensor
-        Values; their logs; second moments; standard deviations of what was filled.
+        For the fast weights: the fast part of values and of their logs. For the slow weights: the slow parts, second
+        moments, standard deviations of what was filled.
     """
+    values = scales.values
     logs = torch.log1p(values.clamp(min=0) / offset)
-    return torch.cat([values, logs, values.square() + variance * sill, variance.sqrt()], dim=1)
+    fast = [values - scales.slow, logs - scales.slow_log]
+    return torch.cat([*fast, scales.slow, scales.slow_log, values.square() + variance * sill, variance.sqrt()], dim=1)
 
 
 def apply_weights(
     weights: Weights, rows: Tensor, table: Tensor, offset: float
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Apply weights to station-days: one sparse product for all the steps of a day.
+    """Apply weights to station-days: two sparse products for all the steps of a day.
 
     Parameters
     ----------
     weights : Weights
     rows : (batch, k) int
         Row of each neighbour in the table.
-    table : (row, 4 steps)
+    table : (row, 6 steps)
         From :func:`station_table`.
     offset : float
         Of the log scale, ``log1p(y / offset)``.
@@ -357,8 +431,11 @@ def apply_weights(
         What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
         of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
     """
-    product = embedding_bag(rows, table, per_sample_weights=weights.weights, mode="sum")
-    linear, log, square, filled = product.chunk(4, dim=1)
+    steps = table.shape[1] // 6
+    fast = embedding_bag(rows, table[:, : 2 * steps], per_sample_weights=weights.fast, mode="sum")
+    slow = embedding_bag(rows, table[:, 2 * steps :], per_sample_weights=weights.slow, mode="sum")
+    linear, log = (slow[:, : 2 * steps] + fast).chunk(2, dim=1)
+    square, filled = slow[:, 2 * steps :].chunk(2, dim=1)
     from_log = offset * torch.expm1(log.clamp(max=20.0))
     gate = weights.gate[:, None]
     estimate = ((1.0 - gate) * linear + gate * from_log) * torch.exp(weights.correction)[:, None]

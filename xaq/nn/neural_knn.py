@@ -1,6 +1,8 @@
 """Neural kNN: local ordinary kriging whose covariance is learned, and a bounded, gated correction.
 
-At initialisation every learned term is zero, and the module *is* ordinary kriging.
+Values are split in time into a slow and a fast part (:func:`xaq.features.low_pass`), each kriged with a covariance of
+its own. At initialisation both have the fitted classical covariance, every learned term is zero, and the module *is*
+ordinary kriging.
 """
 
 from __future__ import annotations
@@ -11,22 +13,36 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-#: How far the network may move the fitted covariance: noise by a factor of 8, range by a factor of 3, both ways.
-_MAX_LOG_NOISE, _MAX_LOG_RANGE = math.log(8.0), math.log(3.0)
-_LATENT = 4
+_EARTH_RADIUS_KM = 6371.0088
+#: Slow and fast.
+N_SCALES = 2
+#: How far the network may move the fitted covariance, both ways: noise by a factor of 20, range by a factor of 5.
+_MAX_LOG_NOISE, _MAX_LOG_RANGE = math.log(20.0), math.log(5.0)
+#: The exponent of the covariance lies in 1 +- this: 0.5 is rough, 1 exponential, 1.5 nearly smooth.
+_MAX_EXPONENT = 0.5
+#: Longest over shortest axis of the anisotropy is at most exp(2 * this) = 2.7.
+_MAX_STRETCH = 0.5
 
 
 class Weights(NamedTuple):
     """What the neighbours contribute to each target.
 
-    ``weights (batch, k)`` sum to one; ``variance (batch,)`` of a new observation, relative to the sill;
+    ``slow, fast (batch, k)`` sum to one; ``variance (batch,)`` of a new observation, relative to the sill;
     ``correction (batch,)`` multiplies the estimate by its exponential; ``gate (batch,)`` is the share of the log scale.
     """
 
-    weights: Tensor
+    slow: Tensor
+    fast: Tensor
     variance: Tensor
     correction: Tensor
     gate: Tensor
+
+
+class Geometry(NamedTuple):
+    """Distances in km after the learned stretch: ``target (batch, k)`` and ``neighbours (batch, k, k)``."""
+
+    target: Tensor
+    neighbours: Tensor
 
 
 class NeuralKNN(nn.Module):
@@ -34,14 +50,16 @@ class NeuralKNN(nn.Module):
 
     Parameters
     ----------
-    n_features : int
-        Length of a station-day's feature vector.
+    n_evidence : int
+        Length of what is known of a station-day: learned features, summaries of the day, state of the network.
     n_state : int
         Length of the network's state vector.
     range_km, nugget : float
         The fitted classical covariance: where the learning starts.
     gate : float
         Share of the log scale at the start, chosen by cross-validation; 0 is ordinary kriging.
+    centre : (lon, lat) degrees
+        Of the network: the anisotropy is that of its tangent plane.
     max_correction : float
         Bound of the level correction: 0.3 lets it scale an estimate by up to exp(+-0.3).
     """
@@ -49,15 +67,17 @@ class NeuralKNN(nn.Module):
     range_km: Tensor
     nugget: Tensor
     gate_start: Tensor
+    axes: Tensor
 
     def __init__(
         self,
         *,
-        n_features: int,
+        n_evidence: int,
         n_state: int,
         range_km: float,
         nugget: float,
         gate: float,
+        centre: tuple[float, float],
         max_correction: float,
         hidden: int = 16,
     ) -> None:
@@ -65,60 +85,111 @@ class NeuralKNN(nn.Module):
         self.max_correction = max_correction
         for name, value in (("range_km", range_km), ("nugget", nugget), ("gate_start", gate)):
             self.register_buffer(name, torch.tensor(float(value)))
-        self.noise_head = _zero_head(n_features, 1, hidden)
-        self.range_head = _zero_head(n_state, 1, hidden)
-        self.latent = nn.Linear(n_features, _LATENT)
-        self.latent_scale = nn.Parameter(torch.zeros(()))
+        lon, lat = math.radians(centre[0]), math.radians(centre[1])
+        east = [-math.sin(lon), math.cos(lon), 0.0]
+        north = [-math.sin(lat) * math.cos(lon), -math.sin(lat) * math.sin(lon), math.cos(lat)]
+        self.register_buffer("axes", torch.tensor([east, north], dtype=torch.float32))
+        # The covariance of the network as a whole: a dozen numbers, which few stations suffice to learn.
+        self.log_range = nn.Parameter(torch.zeros(N_SCALES))
+        self.log_noise = nn.Parameter(torch.zeros(N_SCALES))
+        self.exponent = nn.Parameter(torch.zeros(N_SCALES))
+        self.stretch = nn.Parameter(torch.zeros(2))
+        self.unrest = nn.Parameter(torch.zeros(N_SCALES))
+        self.level = nn.Parameter(torch.zeros(()))
+        self.gate = nn.Parameter(torch.zeros(()))
+        # What departs from it by day and by station.
+        self.range_head = _zero(nn.Linear(n_state, N_SCALES, bias=False))
+        self.noise_head = _zero_head(n_evidence, N_SCALES, hidden)
         # One row for the level correction, one for the gate.
-        self.residual_head = _zero_head(n_features + n_state + 2, 2, hidden)
+        self.residual_head = _zero_head(n_evidence + 2, 2, hidden)
 
-    def station_side(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what each station-day brings to any target: noise ``(...)`` and latent position ``(..., 4)``."""
-        noise = self.nugget * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.noise_head(features)[..., 0]))
-        return noise, torch.tanh(self.latent(features))
+    def covariance_parameters(self) -> list[nn.Parameter]:
+        """Return the few parameters of the network-wide covariance, scale mixture and level."""
+        return [self.log_range, self.log_noise, self.exponent, self.stretch, self.unrest, self.level, self.gate]
 
-    def forward(
-        self, d_target: Tensor, d_neighbours: Tensor, noise: Tensor, latent: Tensor, features: Tensor, state: Tensor
-    ) -> Weights:
+    def geometry(self, target: Tensor, neighbours: Tensor) -> Geometry:
+        """Return distances after the learned stretch.
+
+        Parameters
+        ----------
+        target : (batch, 3)
+            Unit vectors.
+        neighbours : (batch, k, 3)
+        """
+        target, neighbours = self._stretched(target), self._stretched(neighbours)
+        return Geometry(_arc_km(neighbours - target[:, None]), _arc_km(neighbours[:, :, None] - neighbours[:, None, :]))
+
+    def _stretched(self, points: Tensor) -> Tensor:
+        """Stretch the tangent plane at the network's centre by exp of a symmetric traceless matrix: areas are kept."""
+        a, b = (_MAX_STRETCH * torch.tanh(self.stretch)).unbind()
+        size = torch.sqrt(a * a + b * b + 1e-12)
+        grow, turn = torch.cosh(size), torch.sinh(size) / size
+        one = torch.ones_like(grow)
+        matrix = torch.stack([torch.stack([grow + turn * a, turn * b]), torch.stack([turn * b, grow - turn * a])])
+        change = matrix - torch.diag(torch.stack([one, one]))
+        return points + (points @ self.axes.T) @ change @ self.axes
+
+    def station_side(self, evidence: Tensor, unrest: Tensor) -> Tensor:
+        """Return the nugget of each station-day on both scales, ``(..., 2)``, relative to the sill.
+
+        Parameters
+        ----------
+        evidence : (..., n_evidence)
+        unrest : (...)
+            Log ratio of the day's unexplained variance to the usual one: what a station says on a day when it
+            departs from its neighbours more than it usually does is mostly its own.
+        """
+        return self._nugget(self.unrest * unrest[..., None] + self.noise_head(evidence))
+
+    def _nugget(self, departure: Tensor) -> Tensor:
+        return self.nugget * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.log_noise + departure))
+
+    def forward(self, geometry: Geometry, noise: Tensor, evidence: Tensor, state: Tensor) -> Weights:
         """Solve the learned kriging systems.
 
         Parameters
         ----------
-        d_target : (batch, k) km
-        d_neighbours : (batch, k, k) km
-        noise : (batch, k)
-            Nugget of each neighbour on that day.
-        latent : (batch, k, 4)
-        features : (batch, k, n_features)
+        geometry : Geometry
+        noise : (batch, k, 2)
+            From :meth:`station_side`, of each neighbour on that day.
+        evidence : (batch, k, n_evidence)
         state : (batch, n_state)
         """
         # Covariances and their solves need float32 even where the rest of the network runs in half precision.
-        with torch.autocast(d_target.device.type, enabled=False):
-            return self._weights(d_target, d_neighbours, noise.float(), latent.float(), features.float(), state.float())
+        with torch.autocast(state.device.type, enabled=False):
+            return self._weights(Geometry(*geometry), noise.float(), evidence.float(), state.float())
 
-    def _weights(
-        self, d_target: Tensor, d_neighbours: Tensor, noise: Tensor, latent: Tensor, features: Tensor, state: Tensor
-    ) -> Weights:
-        reach = self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.range_head(state)))
-        scale = self.latent_scale.clamp(min=0.0)
-        near = torch.softmax(-d_target / reach, dim=-1)[..., None]
-        latent_target = (near * latent).sum(dim=1, keepdim=True)
-        norm = latent.square().sum(dim=-1)
-        apart = (norm[:, :, None] + norm[:, None, :] - 2.0 * latent @ latent.mT).clamp(min=0.0)
-        apart_target = (latent - latent_target).square().sum(dim=-1)
-        system = torch.exp(-d_neighbours / reach[:, :, None] - scale * apart) + torch.diag_embed(noise)
-        right = torch.exp(-d_target / reach - scale * apart_target)
+    def _weights(self, geometry: Geometry, noise: Tensor, evidence: Tensor, state: Tensor) -> Weights:
+        reach = self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.log_range + self.range_head(state)))
+        exponent = 1.0 + _MAX_EXPONENT * torch.tanh(self.exponent)
+        # Both scales in one batch of systems, (2, batch, k, k).
+        reach, nugget = reach.T, noise.permute(2, 0, 1)
+        among = _stable(geometry.neighbours / reach[:, :, None, None], exponent[:, None, None, None])
+        system = among + torch.diag_embed(nugget)
+        right = _stable(geometry.target / reach[:, :, None], exponent[:, None, None])
         weights, variance = _solve(system, right)
-        variance = variance + self.nugget
-        seen = (weights[..., None] * features).sum(dim=1)
-        context = torch.cat([seen, state, variance.log()[:, None], (d_target[:, :1] / reach).log1p()], dim=-1)
-        correction, gate = self.residual_head(context).unbind(dim=-1)
+        slow, fast = weights.unbind()
+        variance = (variance + self._nugget(torch.zeros_like(self.log_noise))[:, None]).sum(dim=0)
+        seen = (slow[..., None] * evidence).sum(dim=1)
+        near = (geometry.target[:, :1] / reach[0, :, None]).log1p()
+        correction, gate = self.residual_head(torch.cat([seen, variance.log()[:, None], near], dim=-1)).unbind(dim=-1)
         return Weights(
-            weights,
+            slow,
+            fast,
             variance,
-            self.max_correction * torch.tanh(correction),
-            (self.gate_start + torch.tanh(gate)).clamp(0.0, 1.0),
+            self.max_correction * torch.tanh(self.level + correction),
+            (self.gate_start + torch.tanh(self.gate + gate)).clamp(0.0, 1.0),
         )
+
+
+def _stable(distance: Tensor, exponent: Tensor) -> Tensor:
+    """Return the stable covariance ``exp(-d ** p)``, valid for 0 < p <= 2 (Chiles and Delfiner 2012, section 2.5)."""
+    return torch.exp(-distance.clamp(min=1e-9).pow(exponent))
+
+
+def _arc_km(difference: Tensor) -> Tensor:
+    chord = difference.square().sum(dim=-1).clamp(min=1e-18).sqrt()
+    return 2.0 * _EARTH_RADIUS_KM * torch.asin((chord / 2.0).clamp(max=1.0))
 
 
 def _solve(system: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,13 +197,16 @@ def _solve(system: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     both = torch.stack([right, torch.ones_like(right)], dim=-1)
     a, b = torch.linalg.solve(system, both).unbind(dim=-1)
     multiplier = (1.0 - a.sum(dim=-1)) / b.sum(dim=-1)
-    weights = a + multiplier[:, None] * b
+    weights = a + multiplier[..., None] * b
     return weights, (1.0 - (weights * right).sum(dim=-1) + multiplier).clamp(min=1e-6)
 
 
 def _zero_head(n_in: int, n_out: int, hidden: int) -> nn.Sequential:
     """Return a small perceptron that says zero until it is trained."""
-    last = nn.Linear(hidden, n_out)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), last)
+    return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), _zero(nn.Linear(hidden, n_out)))
+
+
+def _zero(layer: nn.Linear) -> nn.Linear:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer

@@ -43,7 +43,7 @@ class Record(nn.Module):
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor, persistent=False)
 
-    def window(self, start: Tensor, visible: Tensor) -> Window:
+    def window(self, start: Tensor, visible: Tensor, residual: Tensor, usual: Tensor) -> Window:
         """Gather windows.
 
         Parameters
@@ -52,6 +52,10 @@ class Record(nn.Module):
             Step of this record at which each window's target begins.
         visible : (station,) bool
             Stations that make the network's state.
+        residual : (station, step)
+            On this record's steps: what the visible stations around do not explain, in z; NaN where nothing is known.
+        usual : (station,)
+            Its mean square in the training period.
         """
         config, device = self.config, self.z.device
         steps = start[:, None] + config.input_offset + torch.arange(config.input_steps, device=device)
@@ -59,6 +63,8 @@ class Record(nn.Module):
         day = torch.arange(config.target_days, device=device) * config.steps_per_day + config.steps_per_day // 2
         return Window(
             z=self.z[:, steps].transpose(0, 1),
+            residual=residual[:, steps].transpose(0, 1),
+            usual=usual,
             covariates=self.covariates[:, steps].transpose(0, 1),
             cyclic=self.cyclic[steps],
             cyclic_target=self.cyclic[start[:, None] + day],
