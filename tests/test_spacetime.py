@@ -145,7 +145,7 @@ def test_reads_no_further_than_its_margin():
 
 
 def simulated(range_hours, n=25, n_time=150, seed=0):
-    """Return a separable field with its noise: an autoregressive process in time of fields correlated in space."""
+    """Return a separable field and noise on it: an autoregressive process in time of fields correlated in space."""
     rng = np.random.default_rng(seed)
     lon, lat = scatter(n, seed)
     root = np.linalg.cholesky(np.exp(-sphere.distance_km(lon, lat, lon[:, None], lat[:, None]) / 60.0))
@@ -162,9 +162,9 @@ def test_the_search_finds_memory_where_there_is_some():
     for range_hours in (30.0, 0.3):
         o = simulated(range_hours)
         series = np.stack([np.roll(o.values, -lag, axis=1) for lag in (-1, 0, 1)])
-        pairs = np.argwhere(np.isfinite(o.values))[::10]
+        pairs = np.argwhere(np.isfinite(o.values))[::2]
         fits.append(spacetime.fit_covariance(series, o.lon, o.lat, pairs, LAGS, Covariance(60.0, 0.4), 6))
-    assert fits[1].range_hours < 3 < fits[0].range_hours
+    assert 3 * fits[1].range_hours < fits[0].range_hours
 
 
 def test_hours_around_help_where_the_field_lasts_and_reports_are_noisy():

@@ -226,7 +226,7 @@ class SpaceTimeKriging:
     has_interval: bool = True
 
     @classmethod
-    def fit(cls, observations: Observations, *, k: int = 16, n_pairs: int = 4000, seed: int = 0) -> SpaceTimeKriging:
+    def fit(cls, observations: Observations, *, k: int = 16, n_pairs: int = 3000, seed: int = 0) -> SpaceTimeKriging:
         """Fit on the linear and on the log scale, and keep the one that leave-one-station-out prefers.
 
         MAE and RMSE, in the target's units, count alike.
@@ -241,7 +241,7 @@ class SpaceTimeKriging:
         found, errors = [], []
         for scaler in (None, Scaler.fit(observations.values)):
             scaled = replace(observations, values=_scaled(observations.values, scaler))
-            start = kriging.fit_covariance(scaled.values, scaled.lon, scaled.lat, k=k, seed=seed)
+            start = kriging.fit_covariance(scaled.values, scaled.lon, scaled.lat, k=k, n_pairs=n_pairs // 2, seed=seed)
             series = _lagged(scaled, scaled.times, lags)
             covariance = spacetime.fit_covariance(series, scaled.lon, scaled.lat, pairs, lags, start, k)
             guess, _ = spacetime.leave_one_out(series, scaled.lon, scaled.lat, pairs, lags, covariance, k)
