@@ -2,7 +2,8 @@
 
 It learns, from visible stations estimated by leave-one-station-out, what kriging misses. Features and target are free
 of scale: differences from the kriging estimate, relative to its level. Nothing is estimated per station, as a station's
-own residuals would tell its neighbours what to expect of it.
+own residuals would tell its neighbours what to expect of it. Distances are no features: with some tens of stations they
+name the station, and trees learn it by heart (measured: 4 % more MAE at stations held out instead of 1 % less).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from xaq import kriging, spacetime, sphere
 from xaq.features import Scaler, cyclic_encoding
 from xaq.mappers import Estimate, Mapper, Observations, OrdinaryKriging, SpaceTimeKriging
 
-#: Neighbours whose departures and distances are features; observations to learn from; folds of the guard.
+#: Neighbours whose departures are features; observations to learn from; folds of the guard.
 _NEIGHBOURS, _SAMPLES, _FOLDS = 8, 20_000, 3
 _SHARES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 
@@ -62,10 +63,8 @@ class BoostedKriging:
         pairs, estimates = pairs[seen], estimates[seen]
         index, distance, _ = kriging.other_stations(lon, lat, _NEIGHBOURS)
         station, time = pairs[:, 0], pairs[:, 1]
-        elsewhere = np.isfinite(distance[station])
-        near = np.where(elsewhere, values[index[station], time[:, None]], np.nan)
-        distance = np.where(elsewhere, distance[station], np.nan) / linear.covariance.range_km
-        x = _features(estimates, near, distance, observations.times[time], scaler)
+        near = np.where(np.isfinite(distance[station]), values[index[station], time[:, None]], np.nan)
+        x = _features(estimates, near, observations.times[time], scaler)
         level = estimates[:, 0] + scaler.offset
         y = (values[station, time] - estimates[:, 0]) / level
         share = _choose_share(x, y, level, rng.permutation(len(lon))[station] % _FOLDS)
@@ -80,10 +79,9 @@ class BoostedKriging:
         observations, times, sides = prepared
         made = [k.estimate(side, lon, lat, level).value for k, side in zip(self.krigings, sides, strict=True)]
         estimates = np.maximum(np.stack(made, axis=-1), 0).reshape(-1, len(made))
-        index, distance = sphere.nearest(observations.lon, observations.lat, lon, lat, _NEIGHBOURS)
+        index, _ = sphere.nearest(observations.lon, observations.lat, lon, lat, _NEIGHBOURS)
         near = observations.at(times)[index].transpose(0, 2, 1).reshape(len(estimates), -1)
-        distance = np.repeat(distance / self.krigings[0].covariance.range_km, len(times), axis=0)
-        x = _features(estimates, near, distance, np.tile(times, len(lon)), self.scaler)
+        x = _features(estimates, near, np.tile(times, len(lon)), self.scaler)
         residual = self.regressor.predict(x) * (estimates[:, 0] + self.scaler.offset)
         return Estimate((estimates[:, 0] + self.share * residual).reshape(len(lon), -1).astype(np.float32))
 
@@ -104,10 +102,8 @@ def _left_out(
     return np.maximum(np.stack([a, log.scaler.exp(b), c if both.scaler is None else both.scaler.exp(c)], axis=1), 0)
 
 
-def _features(
-    estimates: NDArray, near: NDArray, distance: NDArray, times: NDArray[np.datetime64], scaler: Scaler
-) -> NDArray[np.float64]:
-    """Return features of shape (n, n_feature): departures relative to the level, distances in ranges, time of day and year."""
+def _features(estimates: NDArray, near: NDArray, times: NDArray[np.datetime64], scaler: Scaler) -> NDArray[np.float64]:
+    """Return features of shape (n, n_feature): departures relative to the level, spread, level, time of day and year."""
     base = estimates[:, :1]
     level = base + scaler.offset
     departures = (near - base) / level
@@ -116,24 +112,23 @@ def _features(
     count = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
     spread = np.sqrt(np.nansum(departures**2, axis=1, keepdims=True) / count)
     cycles = cyclic_encoding(times)[:, [0, 2, 3, 5]]  # the day and the year; a week says little and overfits
-    return np.concatenate([departures, distance, others, spread, scaler.transform(base), cycles], axis=1)
+    return np.concatenate([departures, others, spread, scaler.transform(base), cycles], axis=1)
 
 
 def _regressor() -> HistGradientBoostingRegressor:
     """Return small trees and many observations per leaf: residuals are mostly noise."""
     return HistGradientBoostingRegressor(
-        loss="squared_error", learning_rate=0.05, max_iter=80, max_leaf_nodes=15, min_samples_leaf=100,
+        loss="absolute_error", learning_rate=0.05, max_iter=80, max_leaf_nodes=15, min_samples_leaf=100,
         l2_regularization=1.0, early_stopping=False, random_state=0,
     )  # fmt: skip
 
 
 def _choose_share(x: NDArray, y: NDArray, level: NDArray, fold: NDArray[np.intp]) -> float:
-    """Return the share of the boosted residual that leaves least MAE and RMSE over stations held out."""
+    """Return the share of the boosted residual that leaves the least MAE over stations held out, the loss it learns."""
     guess = np.zeros(len(y))
     for k in np.unique(fold):
         out = fold == k
         if not out.all():
             guess[out] = _regressor().fit(x[~out], y[~out], sample_weight=level[~out]).predict(x[out])
-    residuals = (y - _SHARES[:, None] * guess) * level
-    mae, rmse = np.abs(residuals).mean(axis=1), np.sqrt((residuals**2).mean(axis=1))
-    return float(_SHARES[np.argmin(mae / mae[0] + rmse / rmse[0])])
+    errors = np.abs((y - _SHARES[:, None] * guess) * level).mean(axis=1)
+    return float(_SHARES[np.argmin(errors)])
