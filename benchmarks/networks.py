@@ -6,16 +6,24 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
 import xaq
+from xaq import sphere
 
+_BUNDLED = ("germany", "germany-1998-2009")
+#: Folder -> target and time zone of its stamps; ``obs.parquet`` beside ``stations.csv``.
 _LOCAL = {
     "beijing12": ("pm25", "Asia/Shanghai"),
     "beijing35_2014_2015": ("pm25", "Asia/Shanghai"),
     "aqi36_stmvl": ("pm25", "Asia/Shanghai"),
     "krakow_airly_2017": ("pm25", "UTC"),
+    "cnemc_20170101": ("pm25", "Asia/Shanghai"),
 }
+_OZONE = "ozone_us_midwest_daily_1987"
+_PATEL = "patel_beijing_march2015"
 
 
 def data_folder() -> Path:
@@ -24,19 +32,64 @@ def data_folder() -> Path:
 
 
 def load(name: str) -> tuple[xr.Dataset, str]:
-    """Return a network and its target."""
-    if name.startswith("germany"):
-        return xaq.datasets.load(name), "pm10"
-    target, tz = _LOCAL[name]
-    folder = data_folder() / name
-    import pandas as pd
+    """Return a network and its target, renumbered stations joined."""
+    if name in _BUNDLED:
+        ds, target = xaq.datasets.load(name), "pm10"
+    elif name == _OZONE:
+        ds, target = _load_ozone(), "o3"
+    else:
+        target, tz = _LOCAL[name]
+        folder = data_folder() / name
+        table = pd.read_parquet(folder / "obs.parquet", columns=["time", "station_id", target])
+        places = pd.read_csv(folder / "stations.csv", dtype={"id": str})[["id", "lon", "lat"]]
+        ds = xaq.open_stations(table, stations=places, tz=tz)
+    return join_renumbered(ds, target), target
 
-    table = pd.read_parquet(folder / "obs.parquet", columns=["time", "station_id", target])
-    return xaq.open_stations(table, stations=folder / "stations.csv", tz=tz), target
+
+def _load_ozone() -> xr.Dataset:
+    folder = data_folder() / _OZONE
+    return xaq.open_stations(
+        folder / "observations.csv.gz", stations=folder / "stations.csv.gz", columns={"o3": "o3_8h"}, units="ppb"
+    )
+
+
+def load_patel(fold: int, *, observed_only: bool = True) -> tuple[xr.Dataset, list[str]]:
+    """Return the network of a published fold and the stations that it hides.
+
+    Parameters
+    ----------
+    fold : {0, 1, 2}
+    observed_only : bool
+        Leave out the 3 % of rows that were imputed before publication (``filled``). The published scores count them.
+    """
+    folder = data_folder() / _PATEL
+    columns = ["time", "station_id", "longitude", "latitude", "PM25_Concentration", "filled"]
+    parts = [pd.read_csv(folder / f"pz_{fold}_{part}_mar.csv.gz", usecols=columns) for part in ("train", "test")]
+    table = pd.concat(parts).rename(columns={"PM25_Concentration": "pm25"})
+    table = table[~table.filled] if observed_only else table
+    hidden = sorted(parts[1].station_id.astype(str).unique())
+    return xaq.open_stations(table.drop(columns="filled"), tz="Asia/Shanghai"), hidden
+
+
+def join_renumbered(ds: xr.Dataset, target: str) -> xr.Dataset:
+    """Join stations closer than 50 m that never report in the same step: one site under several numbers."""
+    group = sphere.colocated_groups(ds.lon.values, ds.lat.values)
+    values = ds[target].transpose("station", "time").values.copy()
+    keep = np.ones(len(group), bool)
+    for label in np.flatnonzero(np.bincount(group) > 1):
+        members = np.flatnonzero(group == label)
+        if np.isfinite(values[members]).sum(axis=0).max() <= 1:
+            first = members[0]
+            values[first] = np.where(
+                np.isfinite(values[members]).any(axis=0), np.nansum(values[members], axis=0), np.nan
+            )
+            keep[members[1:]] = False
+    joined = ds.assign({target: (("station", "time"), values, ds[target].attrs)})
+    return joined.isel(station=np.flatnonzero(keep))
 
 
 def found(names: list[str] | None = None) -> Iterator[str]:
-    """Yield the names of the networks that can be loaded here."""
-    for name in ["germany", *_LOCAL]:
-        if (names is None or name in names) and (name.startswith("germany") or (data_folder() / name).is_dir()):
+    """Yield the names of the networks that can be loaded here, of those asked for."""
+    for name in [*_BUNDLED, *_LOCAL, _OZONE]:
+        if (names is None or name in names) and (name in _BUNDLED or (data_folder() / name).is_dir()):
             yield name

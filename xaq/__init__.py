@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import datasets, errors
 from .accessor import AqAccessor
 from .grid import Grid
-from .mappers import InverseDistance, Nearest, OrdinaryKriging
+from .mappers import InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging
 from .readers import open_stations
 from .reanalysis import estimate, reanalyze
 from .stations import check, hide
@@ -35,6 +35,7 @@ __all__ = [
     "Model",
     "Nearest",
     "OrdinaryKriging",
+    "SpaceTimeKriging",
     "check",
     "datasets",
     "errors",

@@ -72,13 +72,17 @@ class Scaler:
         """Return the unstandardised log scale, ``log1p(max(y, 0) / offset)``."""
         return np.log1p(np.clip(values, 0, None) / self.offset)
 
+    def exp(self, logs: NDArray) -> NDArray:
+        """Return values in the target's units from the unstandardised log scale."""
+        return self.offset * np.expm1(logs)
+
     def transform(self, values: NDArray) -> NDArray[np.float32]:
         """Return z-scores on the log scale; NaN stays NaN."""
         return ((self.log(values) - self.mean) / self.std).astype(np.float32)
 
     def inverse(self, z: NDArray) -> NDArray:
         """Return values in the target's units from z-scores."""
-        return self.offset * np.expm1(z * self.std + self.mean)
+        return self.exp(z * self.std + self.mean)
 
     def transform_covariates(self, covariates: NDArray) -> NDArray[np.float32]:
         """Standardise covariates of shape ``(n_covariate, ...)``; NaN stays NaN."""

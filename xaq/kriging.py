@@ -54,20 +54,40 @@ def ordinary_weights(
     -----
     Cressie (1993), Statistics for Spatial Data, section 3.2, with the Lagrange multiplier eliminated.
     """
-    k = d_target.shape[1]
-    present = np.ones(d_target.shape) if missing is None else (~missing).astype(float)
-    system = np.exp(-d_neighbours / covariance.range_km) * present[:, :, None] * present[:, None, :]
+    between = np.exp(-d_neighbours / covariance.range_km)
+    return solve_ordinary(between, np.exp(-d_target / covariance.range_km), covariance.nugget, missing)
+
+
+def solve_ordinary(
+    between: NDArray, to_target: NDArray, nugget: float, missing: NDArray | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Solve ordinary kriging systems given by their covariances, sill 1.
+
+    Parameters
+    ----------
+    between : (n, k, k)
+        Covariances among neighbours, without the nugget.
+    to_target : (n, k)
+        Covariances of neighbours and target.
+    nugget : float
+        Relative to the sill.
+    missing : (n, k) bool, optional
+        As for :func:`ordinary_weights`, as is what returns.
+    """
+    k = to_target.shape[1]
+    present = np.ones(to_target.shape) if missing is None else (~missing).astype(float)
+    system = between * present[:, :, None] * present[:, None, :]
     diagonal = np.arange(k)
-    system[:, diagonal, diagonal] = 1.0 + covariance.nugget
-    right = np.exp(-d_target / covariance.range_km) * present
+    system[:, diagonal, diagonal] = 1.0 + nugget
+    right = to_target * present
     solved = np.linalg.solve(system, np.stack([right, present], axis=-1))
     a, b = solved[..., 0], solved[..., 1]
     total = (b * present).sum(axis=1)
     some = total > 0
     multiplier = np.where(some, (1.0 - (a * present).sum(axis=1)) / np.where(some, total, 1.0), 0.0)
     weights = a + multiplier[:, None] * b
-    variance = 1.0 + covariance.nugget - (weights * right).sum(axis=1) + multiplier
-    return weights, np.where(some, variance, 2.0 * (1.0 + covariance.nugget))
+    variance = 1.0 + nugget - (weights * right).sum(axis=1) + multiplier
+    return weights, np.where(some, variance, 2.0 * (1.0 + nugget))
 
 
 def inverse_distance_weights(distance: NDArray, power: float) -> NDArray[np.float64]:
@@ -95,7 +115,7 @@ def leave_one_out(
     variance : (n_pair,)
         Relative to the sill.
     """
-    index, d_target, d_neighbours = _other_stations(lon, lat, k)
+    index, d_target, d_neighbours = other_stations(lon, lat, k)
     estimate, variance = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
     for start in range(0, len(pairs), _BATCH):
         part = slice(start, start + _BATCH)
@@ -111,7 +131,7 @@ def leave_one_out(
     return estimate, variance
 
 
-def _other_stations(lon: NDArray, lat: NDArray, k: int) -> tuple[NDArray[np.intp], NDArray, NDArray]:
+def other_stations(lon: NDArray, lat: NDArray, k: int) -> tuple[NDArray[np.intp], NDArray, NDArray]:
     """Return neighbours of each station among the stations elsewhere; slots without one have infinite distance."""
     group = sphere.colocated_groups(lon, lat)
     largest = int(np.bincount(group).max())
@@ -150,7 +170,7 @@ def fit_covariance(
         raise SchemaError("no observation to fit a covariance to")
     pairs = observed[rng.choice(len(observed), size=min(n_pairs, len(observed)), replace=False)]
     truth = values[pairs[:, 0], pairs[:, 1]].astype(np.float64)
-    ranges = _candidate_ranges(lon, lat)
+    ranges = candidate_ranges(lon, lat)
     tiny = float(np.finfo(float).tiny)
     best = Covariance(float(ranges[len(ranges) // 2]), 0.1, max(float(truth.var()), tiny))
     best_error = np.inf
@@ -168,11 +188,11 @@ def fit_covariance(
     return best
 
 
-def _candidate_ranges(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
+def candidate_ranges(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
     """Return eight ranges in km between the network's spacing and three times its width."""
     if len(lon) < 2:
         return np.array([100.0])
-    distance = _other_stations(lon, lat, 1)[1][:, 0]
+    distance = other_stations(lon, lat, 1)[1][:, 0]
     spacing = float(np.median(distance[np.isfinite(distance)])) if np.isfinite(distance).any() else 1.0
     width = 2.0 * float(np.max(sphere.distance_km(lon, lat, *sphere.centre(lon, lat))))
     return np.geomspace(max(0.5 * spacing, 0.5), max(3.0 * width, 2.0 * spacing, 2.0), 8)
@@ -228,7 +248,7 @@ def leave_one_out_residuals(
     """
     if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
         return np.where(np.isfinite(filled), 0.0, np.nan).astype(np.float32)
-    index, distance, among = _other_stations(lon, lat, k)
+    index, distance, among = other_stations(lon, lat, k)
     missing = ~np.isfinite(distance)
     weights, _ = ordinary_weights(np.where(missing, 0.0, distance), among, covariance, missing)
     rows = np.repeat(np.arange(len(lon)), index.shape[1])

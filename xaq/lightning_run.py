@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -72,9 +72,14 @@ class AQNetTraining(lightning.LightningModule):
         generator = torch.Generator().manual_seed(1_000_003 * self.recipe.seed + self.global_step)
         return torch.stack([self._member_loss(m, generator) for m in range(len(self.members))]).sum()
 
+    @property
+    def networks(self) -> list[AQNet]:
+        """The members, as what they are."""
+        return cast(list[AQNet], list(self.members))
+
     def _member_loss(self, member: int, generator: torch.Generator) -> Tensor:
         """Hide one of the member's folds at random days and estimate it from the rest."""
-        data, starts, network = self.data, self.data.train_starts, self.members[member]
+        data, starts, network = self.data, self.data.train_starts, self.networks[member]
         learned = data.learned_folds(member)
         fold = data.folds[learned[int(torch.randint(len(learned), (), generator=generator))]]
         per_target = max(4, _SAMPLES // (len(fold.targets) * network.config.target_days))
@@ -104,7 +109,7 @@ class AQNetTraining(lightning.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, **_: Any) -> None:
         """Clip each member's gradient by itself: one that struggles does not slow the others."""
-        for member in self.members:
+        for member in self.networks:
             torch.nn.utils.clip_grad_norm_(member.parameters(), gradient_clip_val)
 
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
@@ -117,7 +122,7 @@ class AQNetTraining(lightning.LightningModule):
         data, total = self.data, torch.zeros(2, 3, device=starts.device)
         for number in data.validation[member]:
             fold = data.folds[number]
-            estimate, side = hidden_estimates(self.members[member], data, fold, starts, self.recipe)
+            estimate, side = hidden_estimates(self.networks[member], data, fold, starts, self.recipe)
             total[0] += _sums(estimate.estimate.clamp(min=0.0) - estimate.truth)
             if side.z_hat is not None:
                 steps = data.targets(starts, self.recipe.config.target_steps)
@@ -144,10 +149,10 @@ class AQNetTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; the fitted range and nugget and the regression are buffers and stay as fitted."""
-        few = [p for member in self.members for p in member.knn.covariance_parameters()]
+        few = [p for member in self.networks for p in member.knn.covariance_parameters()]
         chosen = {id(p) for p in few}
         rest = [p for p in self.parameters() if id(p) not in chosen]
-        groups = [{"params": few, "lr": _COVARIANCE_RATE, "weight_decay": 0.0}, {"params": rest}]
+        groups: list[dict[str, Any]] = [{"params": few, "lr": _COVARIANCE_RATE, "weight_decay": 0.0}, {"params": rest}]
         return torch.optim.AdamW(groups, lr=_LEARNING_RATE, weight_decay=1e-2)
 
     def train_dataloader(self) -> DataLoader:
@@ -285,7 +290,7 @@ def run(
     saved = SafetensorsCheckpoint().load_checkpoint(best.best_model_path)["state_dict"]
     module.to(device).load_state_dict(saved)
     share, score = _choose_share(module, start)
-    members = list(module.members)
+    members = module.networks
     network.load_state_dict(_mean([m.state_dict() for m in members]) if share else start)
     network.to(device)
     return {"score": score, "share": share, "epochs": int(trainer.current_epoch), "precision": precision}, members
@@ -293,10 +298,10 @@ def run(
 
 def _choose_share(module: AQNetTraining, start: dict[str, Tensor]) -> tuple[float, float]:
     """Leave in the members the share of what they learned that validates best, or none; return share and score."""
-    learned = [{k: v.clone() for k, v in m.state_dict().items()} for m in module.members]
+    learned = [{k: v.clone() for k, v in m.state_dict().items()} for m in module.networks]
 
     def blend(share: float) -> None:
-        for member, weights in zip(module.members, learned, strict=True):
+        for member, weights in zip(module.networks, learned, strict=True):
             # Both ends exactly: the start must stay bit-identical where nothing is kept.
             member.load_state_dict({k: (1.0 - share) * start[k].to(v) + share * v for k, v in weights.items()})
 

@@ -1,14 +1,15 @@
 """Mappers: anything that turns station observations into estimates elsewhere.
 
-Nearest, inverse distance, ordinary kriging and AQ-Net all honour one contract, so every comparison runs through the
+Nearest, inverse distance, kriging in its three forms and AQ-Net all honour one contract, so every comparison runs through the
 same pipe. A mapper works in two steps: :meth:`Mapper.prepare` once per period (the station side, may be heavy), then
 :meth:`Mapper.estimate` for any number of targets (the cell side, must be light). Arrays in, arrays out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -16,9 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from scipy.stats import norm
 
-from . import kriging, sphere
-from .errors import ModelError
+from . import kriging, spacetime, sphere, windows
+from .errors import ModelError, SchemaError
+from .features import Scaler
 from .kriging import Covariance
+from .spacetime import SpaceTimeCovariance
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,23 @@ class Estimate:
     scale : (n_target, n_time) float32, or None where the mapper has no distribution
     standard_quantile : callable
         Quantile of (observation - value) / scale at a probability, non-decreasing: one number, or one for each time.
+    offset : float, optional
+        Where given, scale and quantiles are those of ``log(1 + observation / offset)``.
     """
 
     value: NDArray
     scale: NDArray | None = None
     standard_quantile: Callable[[float], ArrayLike] = norm.ppf
+    offset: float | None = None
 
     def quantile(self, probability: float) -> NDArray[np.float32]:
         """Return the quantile of the distribution at a probability, ``(n_target, n_time)``; made when asked for."""
         if self.scale is None:
             raise ModelError("a point estimate has no quantiles; expected one of a mapper with has_interval")
-        return self.value + np.asarray(self.standard_quantile(probability), np.float32) * self.scale
+        departure = np.asarray(self.standard_quantile(probability), np.float32) * self.scale
+        if self.offset is None:
+            return self.value + departure
+        return np.float32(self.offset) * np.expm1(np.log1p(self.value / np.float32(self.offset)) + departure)
 
 
 @runtime_checkable
@@ -102,7 +111,7 @@ class _Prepared:
 
 
 class _Classical:
-    """What the three classical mappers share: the station side only picks the times."""
+    """What the classical mappers of one step share: the station side only picks the times."""
 
     margin_days = (0, 0)
 
@@ -163,18 +172,34 @@ class InverseDistance(_Classical):
 
 @dataclass(frozen=True)
 class OrdinaryKriging(_Classical):
-    """Local ordinary kriging with exact handling of missing neighbours; its distribution is Gaussian, of the kriging variance."""
+    """Local ordinary kriging with exact handling of missing neighbours; its distribution is Gaussian, of the kriging variance.
+
+    With a ``scaler`` it works on the log scale, to which the covariance then belongs; estimate and quantiles
+    are those there, so they are transformed back as they are, the estimate being a median.
+    """
 
     covariance: Covariance
     k: int = 16
     name: str = "kriging"
     has_interval: bool = True
+    scaler: Scaler | None = None
 
     @classmethod
     def fit(cls, observations: Observations, *, k: int = 16, seed: int = 0) -> OrdinaryKriging:
         """Fit range, nugget and sill by leave-one-station-out on the observations given."""
         covariance = kriging.fit_covariance(observations.values, observations.lon, observations.lat, k=k, seed=seed)
         return cls(covariance, k)
+
+    @classmethod
+    def fit_log(cls, observations: Observations, *, k: int = 16, seed: int = 0) -> OrdinaryKriging:
+        """Fit kriging on the log scale, :class:`xaq.features.Scaler`, by the same search."""
+        scaler = Scaler.fit(observations.values)
+        on_logs = cls.fit(replace(observations, values=scaler.log(observations.values)), k=k, seed=seed)
+        return replace(on_logs, name="kriging-log", scaler=scaler)
+
+    def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> _Prepared:
+        """Pick the observations of the given times, on the scale of the covariance."""
+        return _Prepared(_scaled(observations.at(times), self.scaler), observations.lon, observations.lat)
 
     def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray) -> Estimate:
         """Solve one system per target and pattern of missing stations; steps that share a pattern share it."""
@@ -194,11 +219,117 @@ class OrdinaryKriging(_Classical):
             reports = ~patterns[:, p]
             guess[missing.all(axis=1)] = values[np.ix_(reports, steps)].mean(axis=0) if reports.any() else np.nan
             estimate[:, steps], variance[:, steps] = guess, relative[:, None]
-        return Estimate(estimate, np.sqrt(variance * np.float32(self.covariance.sill)))
+        return _normal(estimate, np.sqrt(variance * self.covariance.sill), self.scaler)
+
+
+@dataclass(frozen=True)
+class _PreparedSeries:
+    """``series (n_lag, n_station, n_time)``: the values that lie each lag away from each time."""
+
+    series: NDArray
+    lon: NDArray
+    lat: NDArray
+
+
+@dataclass(frozen=True)
+class SpaceTimeKriging:
+    """Ordinary kriging from the k nearest stations at the step and at lags around it, with a separable covariance.
+
+    Missing entries are handled exactly. ``scaler`` as for :class:`OrdinaryKriging`. A step at which no station of the
+    network reports stays NaN, as with every mapper, though its neighbours in time could fill it.
+    """
+
+    covariance: SpaceTimeCovariance
+    lags_hours: tuple[float, ...]
+    k: int = 16
+    scaler: Scaler | None = None
+    name: str = "kriging-spacetime"
+    has_interval: bool = True
+
+    @classmethod
+    def fit(cls, observations: Observations, *, k: int = 16, n_pairs: int = 3000, seed: int = 0) -> SpaceTimeKriging:
+        """Fit on the linear and on the log scale, and keep the one that leave-one-station-out prefers.
+
+        MAE and RMSE, in the target's units, count alike.
+        """
+        observed = np.argwhere(np.isfinite(observations.values))
+        if not len(observed):
+            raise SchemaError("no observation to fit a covariance to")
+        rng = np.random.default_rng([seed, 3])
+        pairs = observed[rng.choice(len(observed), size=min(n_pairs, len(observed)), replace=False)]
+        truth = observations.values[pairs[:, 0], pairs[:, 1]].astype(np.float64)
+        lags = spacetime.default_lags(windows.regular_step(observations.times) / np.timedelta64(1, "h"))
+        found, errors = [], []
+        for scaler in (None, Scaler.fit(observations.values)):
+            scaled = replace(observations, values=_scaled(observations.values, scaler))
+            start = kriging.fit_covariance(scaled.values, scaled.lon, scaled.lat, k=k, n_pairs=n_pairs // 2, seed=seed)
+            series = _lagged(scaled, scaled.times, lags)
+            covariance = spacetime.fit_covariance(series, scaled.lon, scaled.lat, pairs, lags, start, k)
+            guess, _ = spacetime.leave_one_out(series, scaled.lon, scaled.lat, pairs, lags, covariance, k)
+            residual = truth - (guess if scaler is None else scaler.exp(guess))
+            found.append(cls(covariance, lags, k, scaler))
+            errors.append((_mean(np.abs(residual)), math.sqrt(_mean(residual**2))))
+        (mae, rmse), (log_mae, log_rmse) = errors
+        return found[1] if log_mae * rmse + log_rmse * mae < 2 * mae * rmse else found[0]
+
+    @property
+    def margin_days(self) -> tuple[int, int]:
+        """Days that hold the lags, before and after."""
+        days = math.ceil(max(self.lags_hours) / 24)
+        return days, days
+
+    def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> _PreparedSeries:
+        """Pick the observations at every lag from the given times, on the scale of the covariance."""
+        series = _scaled(_lagged(observations, times, self.lags_hours), self.scaler)
+        return _PreparedSeries(series, observations.lon, observations.lat)
+
+    def estimate(self, prepared: _PreparedSeries, lon: NDArray, lat: NDArray) -> Estimate:
+        """Solve one system per target and pattern of missing entries around it; steps with that pattern share it."""
+        n_time = prepared.series.shape[2]
+        index, d_target = sphere.nearest(prepared.lon, prepared.lat, lon, lat, self.k)
+        d_neighbours = sphere.pairwise_km(prepared.lon, prepared.lat, index)
+        now = prepared.series[self.lags_hours.index(0.0)].astype(np.float64)
+        reporting = np.isfinite(now).sum(axis=0)
+        mean = np.where(reporting > 0, np.nansum(now, axis=0) / np.maximum(reporting, 1), np.nan)
+        estimate, variance = np.empty((2, len(lon), n_time))
+        for i in range(len(lon)):
+            near = prepared.series[:, index[i]].reshape(-1, n_time).T
+            missing = ~np.isfinite(near)
+            _, first, which = np.unique(np.packbits(missing, axis=1), axis=0, return_index=True, return_inverse=True)
+            weights, relative = spacetime.weights(
+                np.full(len(first), i), missing[first], d_target, d_neighbours, self.lags_hours, self.covariance
+            )
+            guess = (weights[which] * np.where(missing, 0.0, near)).sum(axis=1)
+            # Out of reach of any neighbour that reports: the mean of those that do, as in space alone.
+            estimate[i], variance[i] = np.where(missing.all(axis=1), mean, guess), relative[which]
+        estimate[:, reporting == 0] = np.nan
+        std = np.sqrt(variance * self.covariance.sill)
+        return _normal(estimate, std, self.scaler)
+
+
+def _scaled(values: NDArray, scaler: Scaler | None) -> NDArray:
+    return values if scaler is None else scaler.log(values)
+
+
+def _lagged(observations: Observations, times: NDArray[np.datetime64], lags_hours: tuple[float, ...]) -> NDArray:
+    lags = (np.asarray(lags_hours) * 3600).astype("timedelta64[s]")
+    return np.stack([observations.at(times + lag) for lag in lags])
+
+
+def _mean(values: NDArray) -> float:
+    """Return the mean over what is no NaN; 0 where nothing is."""
+    seen = np.isfinite(values)
+    return float(values[seen].mean()) if seen.any() else 0.0
+
+
+def _normal(mean: NDArray, std: NDArray, scaler: Scaler | None) -> Estimate:
+    """Return the distribution of normal errors; on the log scale where there is a scaler, the value being its median."""
+    mean, std = mean.astype(np.float32), std.astype(np.float32)
+    return Estimate(mean, std) if scaler is None else Estimate(scaler.exp(mean), std, offset=scaler.offset)
 
 
 #: Names a user may pass where a mapper is expected.
-CLASSICAL = ("nearest", "idw", "kriging")
+CLASSICAL = ("nearest", "idw", "kriging", "kriging-log", "kriging-spacetime")
 
 
 def classical(name: str, observations: Observations, *, seed: int = 0) -> Mapper:
@@ -209,4 +340,8 @@ def classical(name: str, observations: Observations, *, seed: int = 0) -> Mapper
         return InverseDistance()
     if name == "kriging":
         return OrdinaryKriging.fit(observations, seed=seed)
+    if name == "kriging-log":
+        return OrdinaryKriging.fit_log(observations, seed=seed)
+    if name == "kriging-spacetime":
+        return SpaceTimeKriging.fit(observations, seed=seed)
     raise ModelError(f"no mapper {name!r}; there are {', '.join(CLASSICAL)}")

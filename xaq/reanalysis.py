@@ -68,7 +68,7 @@ def reanalyze(
     ----------
     ds : xarray.Dataset
         A station dataset; hidden stations are not used.
-    mapper : Model or {"kriging", "idw", "nearest"}
+    mapper : Model or {"kriging", "kriging-log", "kriging-spacetime", "idw", "nearest"}
         A trained model, or the name of a classical method (fitted on the visible stations).
     target : str, optional
         Variable; the model's, or the only pollutant.

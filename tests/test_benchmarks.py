@@ -1,0 +1,99 @@
+"""The accuracy benchmark on a tiny network: what it reports is what it says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import xaq
+from benchmarks import accuracy, networks
+
+METHODS = ["nearest", "idw", "kriging"]
+
+
+@pytest.fixture(scope="module")
+def result():
+    ds = xaq.datasets.synthetic(n_stations=15, days=3, seed=2).aq.hide(fraction=0.3, seed=2)
+    return accuracy.run(accuracy.Split("synthetic", ds, "pm25"), METHODS)
+
+
+def test_pooled_scores_are_those_of_verify(result):
+    table = accuracy.summarise(result)
+    expected = result.split.ds.aq.verify("kriging", baselines=["idw", "nearest"])
+    for column in ("mae", "rmse", "r2", "bias", "n"):
+        np.testing.assert_allclose(table[column].astype(float), expected.loc[METHODS, column], rtol=1e-4, atol=1e-5)
+    assert table.cov90["kriging"] == pytest.approx(expected.coverage["kriging"])
+    assert table.cov50["kriging"] < table.cov90["kriging"] < table.cov95["kriging"]
+    assert np.isnan(table.cov90["idw"])
+    assert table.mae_skill["kriging"] == 0
+    assert table.mae_skill["idw"] == pytest.approx(1 - table.mae["idw"] / table.mae["kriging"])
+
+
+def test_every_station_is_in_one_fold():
+    names = [f"s{i}" for i in range(11)]
+    folds = accuracy.station_folds(names, 3)
+    assert sorted(s for fold in folds for s in fold) == sorted(names)
+    assert [len(f) for f in folds] == [3, 3, 3, 2]
+    assert folds == accuracy.station_folds(names[::-1], 3)
+    assert folds != accuracy.station_folds(names, 3, seed=1)
+
+
+def station_scores(mae, n):
+    index = pd.Index([f"s{i}" for i in range(len(mae))], name="station")
+    return pd.DataFrame({"mae": mae, "rmse": mae, "n": n}, index=index)
+
+
+def test_bootstrap_of_equal_rows_is_zero_and_of_a_better_one_is_sure():
+    rng = np.random.default_rng(0)
+    a = station_scores(rng.gamma(4, 2, 20), rng.integers(50, 100, 20))
+    assert accuracy.paired_bootstrap(a, a) == {"mae": (0, 0, 0), "rmse": (0, 0, 0)}
+    better = a.assign(mae=a.mae - 1)
+    difference, low, high = accuracy.paired_bootstrap(better.sample(frac=1, random_state=0), a)["mae"]
+    assert difference == pytest.approx(-1)
+    assert low == pytest.approx(high) == pytest.approx(-1)  # the same at every station: nothing to be unsure of
+    mixed = a.assign(mae=a.mae + rng.normal(0, 1, 20))
+    difference, low, high = accuracy.paired_bootstrap(mixed, a)["mae"]
+    assert low < difference < high
+    assert accuracy.paired_bootstrap(mixed, a) == accuracy.paired_bootstrap(mixed, a)
+
+
+def test_the_station_that_decides_is_named():
+    table = station_scores(np.array([1.0, 1.0, 9.0]), np.array([10, 10, 10]))
+    assert accuracy.heaviest_station(table) == ("s2", pytest.approx(81 / 83))
+
+
+def test_renumbered_stations_are_joined_and_overlapping_ones_are_not():
+    ds = xaq.datasets.synthetic(n_stations=6, days=2, missing=0.0)
+    lon, lat, values = ds.lon.values.copy(), ds.lat.values.copy(), ds.pm25.values.copy()
+    lon[1], lat[1], lon[3], lat[3] = lon[0], lat[0], lon[2], lat[2]
+    values[0, 20:] = np.nan
+    values[1, :20] = np.nan
+    ds = ds.assign(pm25=(ds.pm25.dims, values, ds.pm25.attrs)).assign_coords(lon=("station", lon), lat=("station", lat))
+    joined = networks.join_renumbered(ds, "pm25")
+    assert joined.sizes["station"] == 5
+    np.testing.assert_array_equal(joined.pm25[0], np.where(np.arange(48) < 20, values[0], values[1]))
+    np.testing.assert_array_equal(joined.pm25[1:], values[2:])
+
+
+def test_boosting_is_a_mapper_and_never_sees_hidden_stations(result):
+    pytest.importorskip("sklearn", reason="scikit-learn is in the bench extra")
+    ds = result.split.ds
+    name, mapper, _ = next(accuracy.fit_rows(result.split, ["boosting"]))
+    assert mapper.name == name == "boosting"
+    spoilt = ds.assign(pm25=ds.pm25.where(~ds.hidden, 1e9))
+    _, other, _ = next(accuracy.fit_rows(accuracy.Split("spoilt", spoilt, "pm25"), ["boosting"]))
+    at = {"lon": ds.lon[ds.hidden], "lat": ds.lat[ds.hidden], "target": "pm25"}
+    made = ds.aq.estimate(mapper, **at).pm25
+    np.testing.assert_array_equal(made, spoilt.aq.estimate(other, **at).pm25)
+    assert np.isfinite(made).all()
+
+
+def test_prints_and_writes(tmp_path, capsys, monkeypatch):
+    ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    monkeypatch.setattr(networks, "load", lambda name: (ds, "pm25"))
+    monkeypatch.setattr(networks, "found", lambda names: iter(["synthetic"]))
+    out = tmp_path / "rows.json"
+    accuracy.main(["--protocol", "p1", "--seeds", "2", "--methods", "idw,kriging", "--out", str(out)])
+    text = capsys.readouterr().out
+    assert "synthetic, seed 1, 15% of stations hidden" in text
+    assert "best classical" in text
+    assert len(pd.read_json(out)) == 4
