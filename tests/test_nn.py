@@ -47,8 +47,8 @@ def knn(**changes):
         **{
             "n_evidence": N_EVIDENCE,
             "n_state": N_STATE,
-            "range_km": 60.0,
-            "nugget": 0.2,
+            "range_km": (60.0, 60.0),
+            "nugget": (0.2, 0.2),
             "gate": 0.0,
             "centre": (6.5, 48.0),
             "max_correction": 0.3,
@@ -141,7 +141,7 @@ def test_half_precision_leaves_the_solve_in_float32():
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.task}-{c.steps_per_day}")
 def test_station_side_shapes_and_attention(config):
     torch.manual_seed(0)
-    network = AQNet(config, range_km=50, nugget=0.1)
+    network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
     side = network.station_side(make_window(config))
     n_patch = config.input_steps // config.patch
     assert side.evidence.shape[:3] == (2, 6, config.target_days)
@@ -154,7 +154,7 @@ def test_station_side_shapes_and_attention(config):
 def test_stations_do_not_see_each_other_on_the_station_side_but_in_the_state():
     config = AQNetConfig.default("analysis", 24)
     torch.manual_seed(0)
-    network = AQNet(config, range_km=50, nugget=0.1)
+    network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
     window = make_window(config)
     changed = window.z.clone()
     changed[:, 3] = 1e9
@@ -170,7 +170,7 @@ def test_stations_do_not_see_each_other_on_the_station_side_but_in_the_state():
 def test_a_forecast_starts_as_climatology_plus_regression_and_stays_within_its_bound():
     config = AQNetConfig.default("forecast", 24)
     torch.manual_seed(0)
-    network = AQNet(config, range_km=50, nugget=0.1)
+    network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
     window = make_window(config)
     network.baseline.coefficients.normal_(0, 0.05)
     start = network.baseline(window.z, window.climatology, window.climatology_target)
@@ -183,7 +183,7 @@ def test_a_forecast_starts_as_climatology_plus_regression_and_stays_within_its_b
 def test_without_cyclic_encoding_the_calendar_has_no_influence():
     config = AQNetConfig(cyclic=False)
     torch.manual_seed(0)
-    network = AQNet(config, range_km=50, nugget=0.1)
+    network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
     window = make_window(config)
     other = window._replace(cyclic=window.cyclic + 1, cyclic_target=window.cyclic_target - 1)
     assert torch.equal(network.station_side(window).evidence[..., :8], network.station_side(other).evidence[..., :8])

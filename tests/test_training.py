@@ -15,6 +15,7 @@ from xaq.errors import ModelError, SchemaError, XaqWarning
 from xaq.folds import prepare_data
 from xaq.lightning_run import SafetensorsCheckpoint
 from xaq.mappers import OrdinaryKriging
+from xaq.model import untrained_network
 from xaq.nn.aqnet import AQNetConfig
 
 SMALL = AQNetConfig(hidden=16, n_features=4, days_before=1, days_after=1, k=8)
@@ -38,11 +39,8 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
     """The principle of the house: it starts as the best classical method (here on the linear scale)."""
     complete = xaq.datasets.synthetic(n_stations=24, days=6, missing=0.0, seed=3).aq.hide(fraction=0.2, seed=1)
     untrained = train(complete, max_epochs=0)
-    recipe = dataclasses.replace(untrained.recipe, gate=0.0)
-    network = xaq.Model(
-        type(untrained.network)(recipe.config, range_km=recipe.covariance.range_km, nugget=recipe.covariance.nugget),
-        recipe,
-    )
+    recipe = dataclasses.replace(untrained.recipe, gate=0.0, fast=untrained.recipe.covariance)
+    network = xaq.Model(untrained_network(recipe), recipe)
     kriging = OrdinaryKriging(recipe.covariance, recipe.config.k)
     hidden = complete.aq.hidden
     ours = complete.aq.estimate(network, lon=hidden.lon, lat=hidden.lat).pm25
@@ -52,11 +50,8 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
 
 def test_untrained_analysis_is_close_to_exact_kriging_with_gaps(network):
     untrained = train(network, max_epochs=0)
-    recipe = dataclasses.replace(untrained.recipe, gate=0.0)
-    start = xaq.Model(
-        type(untrained.network)(recipe.config, range_km=recipe.covariance.range_km, nugget=recipe.covariance.nugget),
-        recipe,
-    )
+    recipe = dataclasses.replace(untrained.recipe, gate=0.0, fast=untrained.recipe.covariance)
+    start = xaq.Model(untrained_network(recipe), recipe)
     table = network.aq.verify(start, baselines=[])
     exact = network.aq.verify(OrdinaryKriging(recipe.covariance, recipe.config.k), target="pm25", baselines=[])
     assert table.mae.iloc[0] == pytest.approx(exact.mae.iloc[0], rel=0.02)
@@ -69,7 +64,7 @@ def test_hidden_stations_leave_no_trace(network, model):
     other = train(poisoned)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
-    for part in ("scaler", "covariance", "climatology", "interval", "gate"):
+    for part in ("scaler", "covariance", "fast", "climatology", "interval", "gate"):
         assert getattr(model.recipe, part) == getattr(other.recipe, part), part
 
 

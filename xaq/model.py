@@ -63,6 +63,7 @@ class Recipe:
     config: AQNetConfig
     scaler: Scaler
     covariance: Covariance
+    fast: Covariance
     gate: float
     climatology: tuple[float, ...]
     centre: tuple[float, float]
@@ -93,7 +94,7 @@ class Recipe:
             )
         data["config"] = AQNetConfig(**data["config"])
         data["scaler"] = Scaler.from_json(data["scaler"])
-        data["covariance"] = Covariance(**data["covariance"])
+        data["covariance"], data["fast"] = Covariance(**data["covariance"]), Covariance(**data["fast"])
         if data["interval"] is not None:
             interval = data["interval"]
             rows = tuple(tuple(row) for row in interval["quantiles"])
@@ -179,7 +180,8 @@ class Model:
             f"<xaq.Model {self.hash[:12]}>  AQ-Net, {r.config.task} of {r.target} [{r.units}], "
             f"step {windows.step_name(self.step)}, {size:,} parameters on {self.device}",
             f"  trained on {len(r.visible)} stations, {r.period[0]} .. {r.period[1]}, seed {r.seed}",
-            f"  covariance: range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill",
+            f"  covariance: range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill; of what passes "
+            f"within hours: {r.fast.range_km:.3g} km, {r.fast.nugget:.2g}",
         ]
         score = r.training.get("score")
         if score is not None:
@@ -431,7 +433,10 @@ def forecast_scales(z_hat: Tensor, scaler: Scaler) -> Scales:
 def untrained_network(recipe: Recipe) -> AQNet:
     """Return the network of a recipe before any training: its classical baseline."""
     r = recipe
-    return AQNet(r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget, gate=r.gate, centre=r.centre)
+    return AQNet(
+        r.config, range_km=(r.covariance.range_km, r.fast.range_km), nugget=(r.covariance.nugget, r.fast.nugget),
+        gate=r.gate, centre=r.centre,
+    )  # fmt: skip
 
 
 def _rebuild(recipe: Recipe, tensors: dict[str, Tensor]) -> AQNet:

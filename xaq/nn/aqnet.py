@@ -219,8 +219,8 @@ class AQNet(nn.Module):
     Parameters
     ----------
     config : AQNetConfig
-    range_km, nugget : float
-        The fitted covariance: an untrained analysis network equals ordinary kriging with it.
+    range_km, nugget : (slow, fast)
+        The fitted covariances: where both are equal, an untrained analysis network equals ordinary kriging.
     gate : float
         Share of the log scale at the start.
     centre : (lon, lat) degrees
@@ -231,8 +231,8 @@ class AQNet(nn.Module):
         self,
         config: AQNetConfig,
         *,
-        range_km: float,
-        nugget: float,
+        range_km: tuple[float, float],
+        nugget: tuple[float, float],
         gate: float = 0.0,
         centre: tuple[float, float] = (0.0, 0.0),
     ) -> None:

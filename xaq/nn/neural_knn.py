@@ -1,8 +1,8 @@
 """Neural kNN: local ordinary kriging whose covariance is learned, and a bounded, gated correction.
 
 Values are split in time into a slow and a fast part (:func:`xaq.features.low_pass`), each kriged with a covariance of
-its own. At initialisation both have the fitted classical covariance, every learned term is zero, and the module *is*
-ordinary kriging.
+its own. At initialisation these are the fitted ones and every learned term is zero: where both are equal, the module
+*is* ordinary kriging.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class NeuralKNN(nn.Module):
         Length of what is known of a station-day: learned features, summaries of the day, state of the network.
     n_state : int
         Length of the network's state vector.
-    range_km, nugget : float
-        The fitted classical covariance: where the learning starts.
+    range_km, nugget : (slow, fast)
+        The fitted classical covariances: where the learning starts.
     gate : float
         Share of the log scale at the start, chosen by cross-validation; 0 is ordinary kriging.
     centre : (lon, lat) degrees
@@ -74,8 +74,8 @@ class NeuralKNN(nn.Module):
         *,
         n_evidence: int,
         n_state: int,
-        range_km: float,
-        nugget: float,
+        range_km: tuple[float, float],
+        nugget: tuple[float, float],
         gate: float,
         centre: tuple[float, float],
         max_correction: float,
@@ -84,7 +84,7 @@ class NeuralKNN(nn.Module):
         super().__init__()
         self.max_correction = max_correction
         for name, value in (("range_km", range_km), ("nugget", nugget), ("gate_start", gate)):
-            self.register_buffer(name, torch.tensor(float(value)))
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
         lon, lat = math.radians(centre[0]), math.radians(centre[1])
         east = [-math.sin(lon), math.cos(lon), 0.0]
         north = [-math.sin(lat) * math.cos(lon), -math.sin(lat) * math.sin(lon), math.cos(lat)]
