@@ -18,6 +18,7 @@ from torch import Tensor
 
 from . import kriging, sphere, windows
 from .errors import SchemaError
+from .features import Scaler
 from .mappers import Observations
 from .model import Interval, Recipe, make_record
 from .nn.aqnet import AQNet, AQNetConfig, StationSide, apply_weights, station_table
@@ -27,6 +28,8 @@ from .nn.record import Record
 VALIDATION = 0
 #: Share of a forecast's training period that is learned from; the rest, after an embargo, validates and calibrates.
 LEARNING_SHARE = 0.85
+#: A daily mean counts with at least this share of its steps observed.
+DAY_SHARE = 0.75
 _PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99, 99), [0.995]]), 4).tolist())
 
 
@@ -89,10 +92,9 @@ def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
         starts = windows.day_starts(times[0], times[-1], step)
     else:
         history, horizon = -config.input_offset, config.target_steps
-        # One init time a day, an hour later each day: a forecast may start at any hour.
-        stride = config.steps_per_day + (config.steps_per_day > 1)
-        first = windows.forecast_starts(len(times), history, horizon, stride)
-        least = config.days_before + config.target_days + 10
+        # A forecast may start at any hour.
+        first = windows.forecast_starts(len(times), history, horizon, 1)
+        least = (config.days_before + config.target_days + 10) * config.steps_per_day
         if len(first) < least:
             raise SchemaError(
                 f"{len(times)} steps hold {len(first)} windows of {history} + {horizon} steps, at least {least} are needed; "
@@ -118,10 +120,10 @@ def _split_windows(starts: NDArray[np.int64], config: AQNetConfig) -> tuple[NDAr
     """Return window starts for learning and for validation: the same days of an analysis, later ones of a forecast."""
     if config.task == "analysis":
         return starts, starts[np.unique(np.linspace(0, len(starts) - 1, 96).astype(int))]
-    embargo = config.days_before + config.target_days
+    embargo = (config.days_before + config.target_days) * config.steps_per_day
     cut = int(LEARNING_SHARE * len(starts))
     learn, later = starts[: max(5, cut - embargo)], starts[cut:]
-    return learn, later[np.unique(np.linspace(0, len(later) - 1, 48).astype(int))]
+    return learn, later[np.unique(np.linspace(0, len(later) - 1, 96).astype(int))]
 
 
 def _make_folds(observations: Observations, recipe: Recipe, shift: NDArray[np.intp]) -> Iterator[Fold]:
@@ -220,11 +222,23 @@ def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) ->
     if side.z_hat is None:
         values, variance = fold.values[:, steps].transpose(0, 1), fold.variance[:, steps].transpose(0, 1)
     else:
-        values = scaler.offset * torch.expm1((side.z_hat * scaler.std + scaler.mean).clamp(max=20.0))
+        values = in_units(side.z_hat, scaler)
         variance = torch.zeros_like(values)
     pattern = "w n (d h) -> (w d n) h"
     values, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (values, variance))
     return station_table(values, variance, scaler.offset, recipe.covariance.sill)
+
+
+def in_units(z: Tensor, scaler: Scaler) -> Tensor:
+    """Return z-scores in the target's units."""
+    return scaler.offset * torch.expm1((z * scaler.std + scaler.mean).clamp(max=20.0))
+
+
+def daily_means(forecast: Tensor, truth: Tensor, steps_per_day: int) -> tuple[Tensor, Tensor]:
+    """Return daily means ``(window, station, day)`` of a forecast and of observations; NaN where too few are observed."""
+    days, forecast = (rearrange(v, "w s (d h) -> w s d h", h=steps_per_day) for v in (truth, forecast))
+    enough = torch.isfinite(days).sum(dim=-1) >= DAY_SHARE * steps_per_day
+    return forecast.mean(dim=-1), torch.where(enough, days.nanmean(dim=-1), torch.nan)
 
 
 def _drop_neighbours(fold: Fold, slot: Tensor, k: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

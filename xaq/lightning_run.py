@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from .folds import Fold, TrainingData, hidden_estimates
+from .folds import Fold, TrainingData, daily_means, hidden_estimates, in_units
 from .model import Recipe
 from .nn.aqnet import AQNet
 
@@ -56,7 +56,7 @@ class AQNetTraining(lightning.LightningModule):
         self.recipe = recipe
         self.scale = float(data.truth[torch.isfinite(data.truth)].abs().mean())
         # MAE and RMSE of the untrained network: scores are relative to the classical baseline.
-        self.register_buffer("reference", torch.ones(4))
+        self.register_buffer("reference", torch.ones(6))
         self._errors: list[Tensor] = []
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
@@ -66,9 +66,12 @@ class AQNetTraining(lightning.LightningModule):
         fold = folds[int(torch.randint(len(folds), (), generator=generator))]
         per_target = max(4, _SAMPLES // (len(fold.targets) * self.network.config.target_days))
         chosen = torch.randint(len(starts), (min(_WINDOWS, per_target),), generator=generator).to(starts.device)
-        estimate, side = hidden_estimates(
-            self.network, self.data, fold, starts[chosen], self.recipe, generator=generator, max_samples=_SAMPLES
-        )
+        with torch.random.fork_rng():
+            # Dropout draws from the global state.
+            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+            estimate, side = hidden_estimates(
+                self.network, self.data, fold, starts[chosen], self.recipe, generator=generator, max_samples=_SAMPLES
+            )
         loss = self._loss(estimate.estimate, estimate.truth)
         if side.z_hat is not None:
             loss = loss + self._temporal_loss(side.z_hat, starts[chosen], fold)
@@ -82,22 +85,30 @@ class AQNetTraining(lightning.LightningModule):
         return error.abs().sum() / count + 0.5 * (error.square().sum() / count + 1e-8).sqrt()
 
     def _temporal_loss(self, z_hat: Tensor, starts: Tensor, fold: Fold) -> Tensor:
-        """Error of the forecast at the stations that may be learned from."""
-        steps = self.data.targets(starts, self.network.config.target_steps)
-        z = self.data.record.z[:, steps].transpose(0, 1)
-        seen = torch.isfinite(z) & fold.visible[None, :, None]
-        return torch.where(seen, z_hat - torch.nan_to_num(z), 0.0).abs().sum() / seen.sum().clamp(min=1)
+        """Error of the forecast at the stations that may be learned from: on the log scale, in units, of daily means."""
+        config = self.network.config
+        steps = self.data.targets(starts, config.target_steps)
+        z, truth = (values[fold.visible][:, steps].transpose(0, 1) for values in (self.data.record.z, self.data.truth))
+        z_hat = z_hat[:, fold.visible]
+        seen = torch.isfinite(z)
+        log_error = torch.where(seen, z_hat - torch.nan_to_num(z), 0.0).abs().sum() / seen.sum().clamp(min=1)
+        estimate = in_units(z_hat, self.recipe.scaler)
+        daily = daily_means(estimate, truth, config.steps_per_day)
+        return 0.5 * log_error + self._loss(estimate, truth) + self._loss(*daily)
 
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
-        """Collect errors at the validation stations (and, for a forecast, in time at the others)."""
+        """Collect errors at the validation stations (and, for a forecast, of the first day and of daily means at the others)."""
         data = self.data
         starts = data.validation_starts[batch_index * 16 : (batch_index + 1) * 16]
         estimate, side = hidden_estimates(self.network, data, data.folds[0], starts, self.recipe)
         sums = [_sums(estimate.estimate.clamp(min=0.0) - estimate.truth)]
         if side.z_hat is not None:
-            steps = data.targets(starts, self.network.config.target_steps)
-            error = side.z_hat - data.record.z[:, steps].transpose(0, 1)
-            sums.append(_sums(error[:, data.folds[0].visible]))
+            config, learned = self.network.config, data.folds[0].visible
+            truth = data.truth[learned][:, data.targets(starts, config.target_steps)].transpose(0, 1)
+            forecast = in_units(side.z_hat[:, learned], self.recipe.scaler).clamp(min=0.0)
+            daily, daily_truth = daily_means(forecast, truth, config.steps_per_day)
+            first = slice(0, config.steps_per_day)
+            sums += [_sums((forecast - truth)[..., first]), _sums(daily - daily_truth)]
         self._errors.append(torch.stack(sums))
 
     def on_validation_epoch_end(self) -> None:
@@ -107,7 +118,7 @@ class AQNetTraining(lightning.LightningModule):
         mae, rmse = total[:, 0] / total[:, 2], (total[:, 1] / total[:, 2]).sqrt()
         errors = torch.cat([mae, rmse])
         if (self.reference == 1).all():
-            self.reference.copy_(torch.nn.functional.pad(errors, (0, 4 - len(errors))))
+            self.reference.copy_(torch.nn.functional.pad(errors, (0, len(self.reference) - len(errors))))
         self.log(_SCORE, (errors / self.reference[: len(errors)]).mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

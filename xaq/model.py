@@ -69,6 +69,7 @@ class Recipe:
     climatology: tuple[float, ...]
     interval: Interval | None = None
     covariates: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
     seed: int = 0
     period: tuple[str, str] = ("", "")
     visible: tuple[str, ...] = ()
@@ -98,7 +99,7 @@ class Recipe:
             interval = data["interval"]
             rows = tuple(tuple(row) for row in interval["quantiles"])
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
-        for name in ("climatology", "covariates", "period", "visible", "hidden"):
+        for name in ("climatology", "covariates", "known", "period", "visible", "hidden"):
             data[name] = tuple(data[name])
         return cls(**data)
 
@@ -186,6 +187,8 @@ class Model:
             lines.append(f"  training: {gain}, at validation stations")
         if r.covariates:
             lines.append(f"  covariates: {', '.join(r.covariates)}")
+        if r.known:
+            lines.append(f"  known over the horizon: {', '.join(r.known)}")
         lines += [
             f"  {row['method']:<10} MAE {row['mae']:.3g}  RMSE {row['rmse']:.3g}  ({row['stations']})"
             for row in r.certificate
@@ -235,7 +238,7 @@ class Model:
         ----------
         observations : Observations
             Visible stations over the days of ``times`` and ``margin_days`` around them; a forecast sees only those up
-            to the init time, which is their last.
+            to the init time, which is their last, and what is known after it.
         times : (n_time,) datetime64
             Times to estimate; for a forecast, within the horizon after the init time.
         """
@@ -312,6 +315,10 @@ class Model:
         value, lower, upper = out[:, :, slot]
         return Estimate(value, lower, upper) if self.recipe.interval else Estimate(value)
 
+    def forecast(self, past: Observations, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
+        """Return the forecast at the stations themselves, ``(station, time)``; forecast models only."""
+        return self.station_series(self.prepare(past, times))
+
     def station_series(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the station side's own series at the prepared times, ``(station, time)``: the forecast at stations."""
         steps = self.recipe.config.steps_per_day
@@ -356,9 +363,10 @@ def make_record(
     steps = np.arange(n_steps) + shift
     z = windows.gather_steps(recipe.scaler.transform(observations.values), steps)
     covariates = np.empty((*z.shape, 0), np.float32)
-    if len(observations.covariates):
-        scaled = recipe.scaler.transform_covariates(observations.covariates)
-        covariates = np.moveaxis(windows.gather_steps(scaled, steps), 0, -1)
+    channels = [c for c in (observations.covariates, observations.known) if len(c)]
+    if channels:
+        gathered = np.concatenate([windows.gather_steps(c, steps) for c in channels])
+        covariates = np.moveaxis(recipe.scaler.transform_covariates(gathered), 0, -1)
     record = Record(
         config,
         z=torch.as_tensor(z),
@@ -372,7 +380,10 @@ def make_record(
 def untrained_network(recipe: Recipe) -> AQNet:
     """Return the network of a recipe before any training: its classical baseline."""
     r = recipe
-    return AQNet(r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget, gate=r.gate)
+    return AQNet(
+        r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget, gate=r.gate,
+        log_mean=r.scaler.mean, log_std=r.scaler.std,
+    )  # fmt: skip
 
 
 def _rebuild(recipe: Recipe, tensors: dict[str, Tensor]) -> AQNet:

@@ -26,13 +26,14 @@ class Plan:
     """What will be estimated, by what, from which stations: everything but the places.
 
     ``source`` holds the visible stations of the whole record; ``times`` are those to be estimated; a forecast has an
-    ``init`` time, after which nothing is read.
+    ``init`` time, after which nothing is read but the covariates named in ``known``.
     """
 
     mapper: Mapper
     source: xr.Dataset
     target: str
     covariates: tuple[str, ...]
+    known: tuple[str, ...]
     times: NDArray[np.datetime64]
     init: np.datetime64 | None
     level: float
@@ -69,7 +70,9 @@ def make_plan(
             source[target].transpose(STATION, TIME).values[:, readable_steps(settled, source, last)]
         )
         source = border.drop_silent(source, silent, target)
-    covariates = tuple(recipe.covariates) if recipe is not None else ()
+    covariates, known = (recipe.covariates, recipe.known) if recipe is not None else ((), ())
+    if last is not None:
+        check_horizon(recipe, ds, last)
     limit = _default_reach(source) if max_distance is None else float(max_distance)
     provenance = {
         "xaq_version": version("xaq"),
@@ -88,7 +91,7 @@ def make_plan(
         "seed": None if recipe is None else recipe.seed,
         "certificate": [] if recipe is None else recipe.certificate,
     }
-    return Plan(settled, source, target, covariates, times, last, level, limit, provenance)
+    return Plan(settled, source, target, covariates, known, times, last, level, limit, provenance)
 
 
 def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str) -> Mapper:
@@ -120,11 +123,24 @@ def check_model(model: Any, ds: xr.Dataset, target: str) -> None:
             f"the model has a step of {windows.step_name(model.step)}, the dataset {windows.step_name(step)}; "
             "mend: ds.resample(...), or train another"
         )
-    missing = [c for c in model.recipe.covariates if c not in ds.data_vars]
+    missing = [c for c in (*model.recipe.covariates, *model.recipe.known) if c not in ds.data_vars]
     if missing:
         problems.append(f"the model needs covariates that the dataset lacks: {', '.join(missing)}")
     if problems:
         raise ModelError("; ".join(problems))
+
+
+def check_horizon(recipe: Any, ds: xr.Dataset, init: np.datetime64) -> None:
+    """Refuse a forecast from a time after which the dataset lacks steps of what the model expects to be known."""
+    step = np.timedelta64(recipe.step_seconds, "s")
+    horizon = init + np.arange(1, recipe.config.target_steps + 1) * step
+    absent = horizon[~np.isin(horizon, ds[TIME].values.astype("datetime64[s]"))]
+    if recipe.known and len(absent):
+        raise SchemaError(
+            f"the forecast from {init} reads {', '.join(recipe.known)} over its horizon, and the dataset lacks "
+            f"{len(absent)} of {len(horizon)} steps there, {absent[0]} .. {absent[-1]}; mend: an earlier init=, or append those "
+            "steps with the weather and no observations"
+        )
 
 
 def _settle_times(
@@ -194,7 +210,7 @@ def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:
 
 def observations_hash(plan: Plan) -> str:
     """Return a hash of every observation that the estimates may read. Computes the target and the covariates."""
-    arrays = [plan.source[name].values for name in (plan.target, *plan.covariates)]
+    arrays = [plan.source[name].values for name in (plan.target, *plan.covariates, *plan.known)]
     return tokenize(plan.source[STATION].values, plan.source[TIME].values, *arrays)
 
 

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from . import stations as border
 from . import windows
 from .errors import ModelError, SchemaError, XaqWarning
-from .features import climatology_design
+from .forecasters import Climatology, Forecaster, Persistence
 from .mappers import Mapper, Observations, OrdinaryKriging
 from .plan import check_model
 from .reanalysis import estimate
 from .vocabulary import LAT, LON, STATION, TIME
 
 _COLUMNS = ["mae", "rmse", "r2", "bias", "coverage", "n"]
+_ANALYSIS_BASELINES, _FORECAST_BASELINES = ("kriging", "idw", "nearest"), ("persistence", "climatology")
 #: Horizons of PROTOCOL P2: hourly errors up to a day, errors of daily means beyond.
 _HOURS, _DAYS = (6, 12, 24), (2, 4, 7)
 #: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
@@ -34,7 +35,7 @@ def verify(
     *,
     target: str | None = None,
     time: border.Period = None,
-    baselines: Sequence[str] = ("kriging", "idw", "nearest"),
+    baselines: Sequence[str | Forecaster] | None = None,
     level: float = 0.9,
     by: str | None = None,
 ) -> pd.DataFrame:
@@ -51,9 +52,11 @@ def verify(
     time : slice or (start, end), optional
         Period to score; all of the record by default. For a forecast: the period of the init times, whose forecasts
         are scored at the visible stations too, so it should lie after the training period.
-    baselines : sequence of str
-        Classical methods to run beside it, fitted on the visible stations. A forecast is scored beside persistence
-        and climatology instead, followed by kriging at hidden stations.
+    baselines : sequence of str or Forecaster, optional
+        Methods to run beside it. Of an analysis: classical ones by name, fitted on the visible stations; by default
+        kriging, inverse distance and nearest. Of a forecast: ``"persistence"``, ``"climatology"`` (month x hour, of the
+        model's training period), which are the default, and anything with a ``name`` and a ``forecast(past, times)``,
+        such as another model; each is followed by kriging at hidden stations.
     level : float
         Of the interval whose coverage is reported.
     by : {"station"}, optional
@@ -90,11 +93,15 @@ def verify(
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
     if getattr(model, "task", "analysis") == "forecast":
-        return _verify_forecast(ds, model, target, time, level)
+        return _verify_forecast(ds, model, target, time, level, baselines)
+    if baselines is None:
+        baselines = _ANALYSIS_BASELINES
     truth = _truth(ds, model, target, time)
     frames: dict[str, Any] = {}
     own = model if isinstance(model, str) else model.name
-    for method in [model, *(b for b in baselines if b != own)]:
+    if others := [b for b in baselines if not isinstance(b, str)]:
+        raise ModelError(f"baselines of an analysis are names, such as {_ANALYSIS_BASELINES}; got {others[0]!r}")
+    for method in [model, *(str(b) for b in baselines if b != own)]:
         made = estimate(
             ds, method, lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time, level=level
         ).compute()
@@ -191,11 +198,18 @@ def _station_table(made: xr.Dataset, truth: xr.DataArray) -> pd.DataFrame:
 # -- forecasts -----------------------------------------------------------------------------------------------------
 
 
-def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: border.Period, level: float) -> pd.DataFrame:
+def _verify_forecast(
+    ds: xr.Dataset,
+    model: Any,
+    target: str | None,
+    time: border.Period,
+    level: float,
+    baselines: Sequence[str | Forecaster] | None,
+) -> pd.DataFrame:
     """Score a forecast model at visible and hidden stations, one init time a day, by horizon."""
     target, config, step = target or model.target, model.recipe.config, model.step
     check_model(model, border.conform(ds, target), target)
-    visible = border.observations(ds, target, covariates=model.recipe.covariates)
+    visible = border.observations(ds, target, covariates=model.recipe.covariates, known=model.recipe.known)
     hidden = border.observations(ds, target, hidden=True)
     record = visible.times
     starts = windows.forecast_starts(len(record), -config.input_offset, config.target_steps, config.steps_per_day)
@@ -207,19 +221,20 @@ def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: borde
         )
     _warn_overlap(model, period[0])
     kriging = OrdinaryKriging(model.recipe.covariance, config.k)
-    baselines = _forecast_baselines(model)
+    forecasters = _settle_forecasters(_FORECAST_BASELINES if baselines is None else baselines, visible, model)
     made: dict[tuple[str, str], list[NDArray]] = {}
     bounds: list[tuple[NDArray, NDArray]] = []
     for start in starts:
         times = record[start : start + config.target_steps]
-        past = _until(visible, start)
+        past = visible.until(start, config.target_steps)
         prepared = model.prepare(past, times)
         at_hidden = model.estimate(prepared, hidden.lon, hidden.lat, level)
         made.setdefault((model.name, "visible"), []).append(model.station_series(prepared))
         made.setdefault((model.name, "hidden"), []).append(at_hidden.value)
         bounds.append((at_hidden.lower, at_hidden.upper))
-        for name, method in baselines.items():
-            series = method(past, times)
+        for method in forecasters:
+            series = method.forecast(past, times)
+            name = method.name
             made.setdefault((name, "visible"), []).append(series)
             spread = Observations(series, visible.lon, visible.lat, times)
             at = kriging.estimate(kriging.prepare(spread, times), hidden.lon, hidden.lat, level).value
@@ -250,14 +265,6 @@ def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: borde
     return table
 
 
-def _until(observations: Observations, stop: int) -> Observations:
-    """Return the observations before a step: all that a forecast may see."""
-    return Observations(
-        observations.values[:, :stop], observations.lon, observations.lat, observations.times[:stop],
-        observations.covariates[:, :, :stop],
-    )  # fmt: skip
-
-
 def _warn_overlap(model: Any, first: np.datetime64) -> None:
     last = np.datetime64(model.recipe.period[1])
     if first <= last:
@@ -269,20 +276,29 @@ def _warn_overlap(model: Any, first: np.datetime64) -> None:
         )
 
 
-def _forecast_baselines(model: Any) -> dict[str, Any]:
-    """Return persistence and climatology, the model's own, as functions of (past, times)."""
-
-    def persistence(past: Observations, times: NDArray) -> NDArray:
-        seen = np.isfinite(past.values)
-        last = past.values.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
-        value = np.where(seen.any(axis=1), past.values[np.arange(len(last)), last], np.nanmean(past.values))
-        return np.repeat(value[:, None], len(times), axis=1).astype(np.float32)
-
-    def climatology(past: Observations, times: NDArray) -> NDArray:
-        level = model.recipe.scaler.inverse(climatology_design(times) @ np.array(model.recipe.climatology))
-        return np.repeat(level[None, :], len(past.values), axis=0).astype(np.float32)
-
-    return {"persistence": persistence, "climatology": climatology}
+def _settle_forecasters(baselines: Sequence[str | Forecaster], visible: Observations, model: Any) -> list[Forecaster]:
+    """Return the forecasters meant; climatology is fitted to the model's training period at the visible stations."""
+    first, last = (np.datetime64(t) for t in model.recipe.period)
+    settled: list[Forecaster] = []
+    for method in baselines:
+        if method == "persistence":
+            settled.append(Persistence())
+        elif method == "climatology":
+            inside = (visible.times >= first) & (visible.times <= last)
+            if not np.isfinite(visible.values[:, inside]).any():
+                raise SchemaError(
+                    f"climatology is that of the training period, {first} .. {last}, of which the dataset holds nothing; "
+                    "mend: pass the whole record and time=, or baselines=['persistence']"
+                )
+            period = Observations(visible.values[:, inside], visible.lon, visible.lat, visible.times[inside])
+            settled.append(Climatology.fit(period))
+        elif isinstance(method, Forecaster):
+            settled.append(method)
+        else:
+            raise ModelError(
+                f"no forecaster {method!r}; expected 'persistence', 'climatology' or anything with name and forecast()"
+            )
+    return settled
 
 
 def _horizon_rows(

@@ -17,7 +17,7 @@ class Record(nn.Module):
     z : (station, step)
         Standardised log scale, NaN where missing.
     covariates : (station, step, channel)
-        Standardised, NaN where missing.
+        Standardised, NaN where missing; of a forecast's horizon only the last ``config.n_known`` are read.
     cyclic : (step, 6)
     climatology : (step,)
         In z.
@@ -65,4 +65,6 @@ class Record(nn.Module):
             climatology=self.climatology[steps],
             climatology_target=self.climatology[targets],
             visible=visible,
+            cyclic_horizon=self.cyclic[targets],
+            known=self.covariates[:, targets, self.covariates.shape[-1] - config.n_known :].transpose(0, 1),
         )
