@@ -226,7 +226,7 @@ class AQNet(nn.Module):
         else:
             blank = window
         cyclic_target = blank.cyclic_target
-        per_station = [_with_mask(window.z[..., None]), _with_mask(window.covariates)]
+        per_station = [with_mask(window.z[..., None]), with_mask(window.covariates)]
         channels = rearrange(torch.cat(per_station, dim=-1), "w s t c -> (w s) t c")
         calendar = [c.repeat_interleave(n_station, dim=0) for c in (blank.cyclic, cyclic_target)]
         if self.config.task == "forecast":
@@ -302,7 +302,7 @@ class AQNet(nn.Module):
         )
 
 
-def _with_mask(values: Tensor) -> Tensor:
+def with_mask(values: Tensor) -> Tensor:
     """Return values with NaN as zero, followed by the mask that says where they were observed."""
     seen = torch.isfinite(values)
     return torch.cat([torch.where(seen, values, 0.0), seen.to(values.dtype)], dim=-1)
@@ -313,7 +313,7 @@ def _horizon(window: Window, start: Tensor) -> Tensor:
     n_station = start.shape[1]
     shared = torch.cat([window.climatology_target[..., None], window.cyclic_horizon], dim=-1)
     shared = shared[:, None].expand(-1, n_station, -1, -1)
-    return torch.cat([start[..., None], _with_mask(window.known), shared], dim=-1)
+    return torch.cat([start[..., None], with_mask(window.known), shared], dim=-1)
 
 
 def station_table(values: Tensor, variance: Tensor, offset: float, sill: float) -> Tensor:
