@@ -55,7 +55,10 @@ class Fold:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that a training run reads: the record, the truth and the folds. ``folds[0]`` is the validation fold."""
+    """All that a training run reads: the record, the truth and the folds. ``folds[0]`` is the validation fold.
+
+    ``starts (window, station, step)`` in z is where the forecasts of ``train_starts`` start, once that is fitted.
+    """
 
     record: Record
     truth: Tensor
@@ -63,6 +66,7 @@ class TrainingData:
     folds: tuple[Fold, ...]
     train_starts: Tensor
     validation_starts: Tensor
+    starts: Tensor | None = None
 
     def __deepcopy__(self, memo: dict) -> TrainingData:
         """Share the tensors, which nothing changes, with the copy that weight averaging makes of the module."""
@@ -77,6 +81,7 @@ class TrainingData:
             tuple(f.to(device) for f in self.folds),
             self.train_starts.to(device),
             self.validation_starts.to(device),
+            None if self.starts is None else self.starts.to(device),
         )
 
     def targets(self, starts: Tensor, steps: int) -> Tensor:
@@ -181,14 +186,16 @@ def hidden_estimates(
     *,
     generator: torch.Generator | None = None,
     max_samples: int | None = None,
+    start: Tensor | None = None,
 ) -> tuple[Batch, StationSide]:
     """Estimate a fold's targets over windows from the stations outside the fold.
 
-    With a generator, neighbours are dropped at random and samples drawn, as in training.
+    With a generator, neighbours are dropped at random and samples drawn, as in training. ``start`` is where the
+    forecasts of the windows start; the network's own unless given.
     """
     config, device = network.config, data.truth.device
     window = data.record.window(starts, fold.visible)
-    side = network.station_side(window)
+    side = network.station_side(window, start)
     n_window, n_target = len(starts), len(fold.targets)
     sample = torch.arange(n_window * config.target_days * n_target, device=device)
     if max_samples is not None and len(sample) > max_samples:

@@ -69,9 +69,11 @@ class AQNetTraining(lightning.LightningModule):
         with torch.random.fork_rng():
             # Dropout draws from the global state.
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+            start = None if self.data.starts is None else self.data.starts[chosen]
             estimate, side = hidden_estimates(
-                self.network, self.data, fold, starts[chosen], self.recipe, generator=generator, max_samples=_SAMPLES
-            )
+                self.network, self.data, fold, starts[chosen], self.recipe,
+                generator=generator, max_samples=_SAMPLES, start=start,
+            )  # fmt: skip
         loss = self._loss(estimate.estimate, estimate.truth)
         if side.z_hat is not None:
             loss = loss + self._temporal_loss(side.z_hat, starts[chosen], fold)

@@ -31,6 +31,9 @@ from .nn.record import Record
 
 _FORMAT = 1
 _METADATA_KEY = "xaq"
+#: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms, and its square is
+#: far outside anything that was fitted.
+_EXTREME = 4.0
 #: Cells whose systems are solved at once: 8192 systems of 16 x 16 are 8 MB.
 _CELLS = 8192
 
@@ -366,7 +369,8 @@ def make_record(
     channels = [c for c in (observations.covariates, observations.known) if len(c)]
     if channels:
         gathered = np.concatenate([windows.gather_steps(c, steps) for c in channels])
-        covariates = np.moveaxis(recipe.scaler.transform_covariates(gathered), 0, -1)
+        scaled = np.clip(recipe.scaler.transform_covariates(gathered), -_EXTREME, _EXTREME)
+        covariates = np.moveaxis(scaled, 0, -1)
     record = Record(
         config,
         z=torch.as_tensor(z),

@@ -139,7 +139,7 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = untrained_network(recipe)
-    fit_start(network.to(torch_device), data)
+    data = fit_start(network.to(torch_device), data)
     summary = _fit(network, data, recipe, max_epochs, patience, precision, checkpoint, progress) if max_epochs else {}
     recipe = replace(recipe, interval=calibrate(network, data, recipe), training=summary)
     certificate = certify(ds, Model(network, recipe), target, None) if task == "analysis" else []

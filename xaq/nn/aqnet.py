@@ -217,8 +217,8 @@ class AQNet(nn.Module):
             max_correction=config.max_correction,
         )  # fmt: skip
 
-    def station_side(self, window: Window) -> StationSide:
-        """Run the temporal module over every station and window."""
+    def station_side(self, window: Window, start: Tensor | None = None) -> StationSide:
+        """Run the temporal module over every station and window; a forecast's ``start`` may be given."""
         n_window, n_station = window.z.shape[:2]
         if not self.config.cyclic:
             names = ("cyclic", "cyclic_target", "cyclic_horizon")
@@ -231,7 +231,7 @@ class AQNet(nn.Module):
         calendar = [c.repeat_interleave(n_station, dim=0) for c in (blank.cyclic, cyclic_target)]
         if self.config.task == "forecast":
             # The start is a fit of its own: it keeps its calendar when the network is denied one.
-            start = self.start(window)
+            start = self.start(window) if start is None else start
             horizon = rearrange(_horizon(blank, start), "w s t c -> (w s) t c")
             correction, learned, attention = self.forecaster(channels, *calendar, horizon)
             z_hat = start + rearrange(correction, "(w s) t -> w s t", w=n_window)

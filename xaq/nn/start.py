@@ -18,6 +18,8 @@ _GROUPS = 8
 _LEVEL = 20.0
 #: Days of a covariate that the regression reads as daily means; days of linear values likewise.
 _COVARIATE_DAYS = 3
+#: No regression says more than this many standard deviations of the log scale: its inverse would be no concentration.
+_EXTREME = 4.0
 PERSISTENCE, LINEAR, LOG = range(3)
 
 
@@ -132,10 +134,8 @@ class ForecastStart(nn.Module):
                     out[at] += torch.einsum("wsfp,fp->wsf", lead[at], scale[g, :, self.n_common :])
             anomaly.append(out)
         climatology = window.climatology_target[:, None]
-        return torch.stack([
-            self.linear(climatology) + _LEVEL * anomaly[0],
-            self.linear(climatology + anomaly[1]),
-        ])  # fmt: skip
+        log = (climatology + anomaly[1]).clamp(-_EXTREME, _EXTREME)
+        return torch.stack([self.linear(climatology) + _LEVEL * anomaly[0], self.linear(log)])
 
     def persistence(self, window: Window) -> Tensor:
         """Return the last value seen in the window, in offsets, ``(window, station, target_step)``; else climatology."""
@@ -154,10 +154,14 @@ class ForecastStart(nn.Module):
         parts = torch.cat([persistence[None], regressions])
         return (shares[:, None, None] * parts).sum(dim=0).clamp(min=0.0)
 
-    def forward(self, window: Window) -> Tensor:
-        """Return the forecast ``(window, station, target_step)`` in z; in float32 even under half precision."""
+    def forward(self, window: Window, coefficients: Tensor | None = None) -> Tensor:
+        """Return the forecast ``(window, station, target_step)`` in z; in float32 even under half precision.
+
+        ``coefficients`` may take the place of the module's own.
+        """
+        coefficients = self.coefficients if coefficients is None else coefficients
         with torch.autocast(window.z.device.type, enabled=False):
-            mixed = self.mix(self.persistence(window), self.regressions(window, self.coefficients), self.shares)
+            mixed = self.mix(self.persistence(window), self.regressions(window, coefficients), self.shares)
             return (torch.log1p(mixed) - self.log_mean) / self.log_std
 
 
