@@ -13,7 +13,7 @@ from .nn.aqnet import AQNet, Window
 from .nn.start import LINEAR, ForecastStart
 
 #: Ridge strengths tried, relative to each regressor's own variance.
-_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
+_RIDGES = (1e-3, 1e-2, 1e-1)
 #: Windows x stations per group of init hours beyond which more teach nothing that is worth their time.
 _ROWS, _STATIONS = 8000, 40
 #: Rows of the normal equations summed at once in single precision; the sums themselves are in double.
@@ -21,8 +21,6 @@ _CHUNK = 512
 _SHARE_STEPS = 10
 
 
-#: Parts of the learning period; the network learns from what the regressions say of a part they were not fitted to.
-_PARTS = 4
 #: Starts kept for learning: windows, and values in all (160 MB).
 _KEPT_WINDOWS, _KEPT_VALUES = 4000, 40_000_000
 
@@ -37,49 +35,38 @@ def fit_start(network: AQNet, data: TrainingData) -> TrainingData:
     Returns
     -------
     TrainingData
-        With the start of each learning window as ``starts``, by coefficients fitted without the part of the period that
-        the window lies in: residuals of a regression on the days it was fitted to are smaller than those to come, and
-        would teach the network to do too little. Of an analysis: the data as they are.
+        With the start of (at most so many) learning windows as ``starts``, made once for all epochs. Of an analysis:
+        the data as they are.
     """
     if network.config.task != "forecast":
         return data
     start = network.start
     learning = torch.ones(len(data.truth), dtype=torch.bool, device=data.truth.device)
     learning[data.folds[VALIDATION].targets] = False
-    whole, without = _coefficients(start, data, learning)
+    candidates = _coefficients(start, data, learning)
     windows = [data.record.window(part, learning) for part in data.validation_starts.split(32)]
     targets = data.targets(data.validation_starts, start.config.target_steps)
     truth = start.linear(data.record.z[:, targets].transpose(0, 1)[:, learning])
-    regressions, chosen = [], []
+    regressions = []
     for scale in range(2):
-        tried = [_regression(start, windows, c, learning)[scale] for c in whole]
+        tried = [_regression(start, windows, c, learning)[scale] for c in candidates]
         best = min(range(len(tried)), key=lambda i: _error(tried[i], truth))
-        start.coefficients[scale] = whole[best][scale]
-        chosen.append(without[best][:, scale])
+        start.coefficients[scale] = candidates[best][scale]
         regressions.append(tried[best])
     persistence = torch.cat([start.persistence(w)[:, learning] for w in windows])
     parts = torch.stack([persistence, *regressions])
     for block in _blocks(start.config.steps_per_day, start.config.target_steps):
         start.shares[:, block] = _best_shares(parts[..., block], truth[..., block], start.config.steps_per_day)[:, None]
-    return _with_starts(start, data, torch.stack(chosen, dim=1), learning)
+    return _with_starts(start, data, learning)
 
 
-def _with_starts(start: ForecastStart, data: TrainingData, without: Tensor, learning: Tensor) -> TrainingData:
-    """Return the data with the starts of (at most so many) learning windows, each by its part's coefficients."""
+def _with_starts(start: ForecastStart, data: TrainingData, learning: Tensor) -> TrainingData:
+    """Return the data with evenly spread learning windows and their starts."""
     per_window = len(data.truth) * start.config.target_steps
     most = max(32, min(_KEPT_WINDOWS, _KEPT_VALUES // per_window))
     kept = data.train_starts[_thinned(len(data.train_starts), most).to(data.train_starts.device)]
-    part = _part(kept, data.train_starts)
-    made = []
-    for p in range(_PARTS):
-        made += [start(data.record.window(w, learning), without[p]) for w in kept[part == p].split(32)]
-    return replace(data, train_starts=kept, starts=torch.cat(made))
-
-
-def _part(starts: Tensor, all_starts: Tensor) -> Tensor:
-    """Return the part of the learning period that each window begins in; starts are in order, and so are the parts."""
-    first, last = all_starts[0], all_starts[-1]
-    return ((starts - first) * _PARTS // (last - first + 1)).clamp(max=_PARTS - 1)
+    made = torch.cat([start(data.record.window(part, learning)) for part in kept.split(32)])
+    return replace(data, train_starts=kept, starts=made)
 
 
 def _regression(start: ForecastStart, windows: list[Window], coefficients: Tensor, learning: Tensor) -> Tensor:
@@ -87,34 +74,27 @@ def _regression(start: ForecastStart, windows: list[Window], coefficients: Tenso
     return made[:, :, learning].clamp(min=0.0)
 
 
-def _coefficients(start: ForecastStart, data: TrainingData, learning: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Return coefficients for every ridge strength: fitted to all, shaped as the module's, and without each part."""
-    whole = [torch.zeros_like(start.coefficients) for _ in _RIDGES]
-    without = [torch.zeros_like(start.coefficients).expand(_PARTS, -1, -1, -1, -1).clone() for _ in _RIDGES]
+def _coefficients(start: ForecastStart, data: TrainingData, learning: Tensor) -> list[Tensor]:
+    """Return the coefficients of every ridge strength, each shaped as the module's."""
+    candidates = [torch.zeros_like(start.coefficients) for _ in _RIDGES]
     stations = torch.nonzero(learning)[:, 0]
     stations = stations[_thinned(len(stations), _STATIONS).to(stations.device)]
     group = torch.cat([start.group(data.record.window(p, learning)) for p in data.train_starts.split(256)])
-    part = _part(data.train_starts, data.train_starts)
-    most = max(100, _ROWS // len(stations)) // _PARTS
     for g in range(start.n_groups):
-        sums = []
-        for p in range(_PARTS):
-            own = data.train_starts[(group == g) & (part == p)]
-            own = own[_thinned(len(own), most).to(own.device)]
-            sums.append(_normal_equations(start, data, own, stations, learning))
-        gram, moment = (torch.stack(parts).sum(dim=0) for parts in zip(*sums, strict=True))
-        for i, ridge in enumerate(_RIDGES):
-            whole[i][:, g] = _solve(gram, moment, ridge)
-            for p in range(_PARTS):
-                without[i][p, :, g] = _solve(gram - sums[p][0], moment - sums[p][1], ridge)
-    return whole, without
+        own = data.train_starts[group == g]
+        own = own[_thinned(len(own), max(100, _ROWS // len(stations))).to(own.device)]
+        gram, moment = _normal_equations(start, data, own, stations, learning)
+        for ridge, candidate in zip(_RIDGES, candidates, strict=True):
+            candidate[:, g] = _solve(gram, moment, ridge)
+    return candidates
 
 
 def _solve(gram: Tensor, moment: Tensor, ridge: float) -> Tensor:
     """Return ridge coefficients ``(scale, lead, input)``; the penalty is relative to each input's own variance."""
     diagonal = gram.diagonal(dim1=-2, dim2=-1)
     floor = 1e-6 * diagonal.mean(dim=-1, keepdim=True)
-    solved = torch.linalg.solve(gram + torch.diag_embed(ridge * diagonal + floor), moment)
+    factor = torch.linalg.cholesky(gram + torch.diag_embed(ridge * diagonal + floor))
+    solved = torch.cholesky_solve(moment, factor)
     return solved.permute(2, 0, 1).float()
 
 

@@ -154,14 +154,10 @@ class ForecastStart(nn.Module):
         parts = torch.cat([persistence[None], regressions])
         return (shares[:, None, None] * parts).sum(dim=0).clamp(min=0.0)
 
-    def forward(self, window: Window, coefficients: Tensor | None = None) -> Tensor:
-        """Return the forecast ``(window, station, target_step)`` in z; in float32 even under half precision.
-
-        ``coefficients`` may take the place of the module's own.
-        """
-        coefficients = self.coefficients if coefficients is None else coefficients
+    def forward(self, window: Window) -> Tensor:
+        """Return the forecast ``(window, station, target_step)`` in z; in float32 even under half precision."""
         with torch.autocast(window.z.device.type, enabled=False):
-            mixed = self.mix(self.persistence(window), self.regressions(window, coefficients), self.shares)
+            mixed = self.mix(self.persistence(window), self.regressions(window, self.coefficients), self.shares)
             return (torch.log1p(mixed) - self.log_mean) / self.log_std
 
 
