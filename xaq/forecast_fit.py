@@ -76,6 +76,7 @@ def _regression(start: ForecastStart, windows: list[Window], coefficients: Tenso
 
 def _coefficients(start: ForecastStart, data: TrainingData, learning: Tensor) -> list[Tensor]:
     """Return the coefficients of every ridge strength, each shaped as the module's."""
+    limits = start.limits.flip(0).clone()
     candidates = [torch.zeros_like(start.coefficients) for _ in _RIDGES]
     stations = torch.nonzero(learning)[:, 0]
     stations = stations[_thinned(len(stations), _STATIONS).to(stations.device)]
@@ -83,9 +84,10 @@ def _coefficients(start: ForecastStart, data: TrainingData, learning: Tensor) ->
     for g in range(start.n_groups):
         own = data.train_starts[group == g]
         own = own[_thinned(len(own), max(100, _ROWS // len(stations))).to(own.device)]
-        gram, moment = _normal_equations(start, data, own, stations, learning)
+        gram, moment = _normal_equations(start, data, own, stations, learning, limits)
         for ridge, candidate in zip(_RIDGES, candidates, strict=True):
             candidate[:, g] = _solve(gram, moment, ridge)
+    start.limits.copy_(limits)
     return candidates
 
 
@@ -104,9 +106,11 @@ def _thinned(n: int, most: int) -> Tensor:
 
 
 def _normal_equations(
-    start: ForecastStart, data: TrainingData, starts: Tensor, stations: Tensor, learning: Tensor
+    start: ForecastStart, data: TrainingData, starts: Tensor, stations: Tensor, learning: Tensor, limits: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return Gram matrices ``(lead, input, input)`` and moments ``(lead, input, scale)`` in double precision.
+
+    ``limits (2, input)`` are widened in place to the least and the most of every input.
 
     A missing target counts as the network's mean anomaly at that step, or as none: all leads then share the Gram matrix
     of the common inputs.
@@ -123,6 +127,10 @@ def _normal_equations(
         y = torch.where(torch.isfinite(y), y, network_mean)[:, :, stations].flatten(1, 2)
         common = start.common_inputs(window)[:, stations].flatten(0, 1)
         lead = start.lead_inputs(window)[:, stations].flatten(0, 1).transpose(0, 1).contiguous()
+        for inputs, columns in ((common, slice(None, n_common)), (lead.flatten(0, 1), slice(n_common, None))):
+            if inputs.shape[-1]:
+                limits[0, columns] = torch.minimum(limits[0, columns], inputs.amin(dim=0))
+                limits[1, columns] = torch.maximum(limits[1, columns], inputs.amax(dim=0))
         by_lead = y.permute(2, 1, 0)
         gram[:, :n_common, :n_common] += (common.T @ common).double()
         moment[:, :n_common] += (common.T @ by_lead).double()

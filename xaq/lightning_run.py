@@ -65,7 +65,9 @@ class AQNetTraining(lightning.LightningModule):
         folds, starts = self.data.folds[1:], self.data.train_starts
         fold = folds[int(torch.randint(len(folds), (), generator=generator))]
         per_target = max(4, _SAMPLES // (len(fold.targets) * self.network.config.target_days))
-        chosen = torch.randint(len(starts), (min(_WINDOWS, per_target),), generator=generator).to(starts.device)
+        # A forecast learns most of what it learns at the stations themselves, where every window counts in full.
+        n_windows = min(_WINDOWS, per_target) if self.data.starts is None else _WINDOWS
+        chosen = torch.randint(len(starts), (n_windows,), generator=generator).to(starts.device)
         with torch.random.fork_rng():
             # Dropout draws from the global state.
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))

@@ -31,8 +31,7 @@ from .nn.record import Record
 
 _FORMAT = 1
 _METADATA_KEY = "xaq"
-#: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms, and its square is
-#: far outside anything that was fitted.
+#: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0
 #: Cells whose systems are solved at once: 8192 systems of 16 x 16 are 8 MB.
 _CELLS = 8192

@@ -42,6 +42,7 @@ class ForecastStart(nn.Module):
 
     coefficients: Tensor
     shares: Tensor
+    limits: Tensor
 
     def __init__(self, config: AQNetConfig, *, log_mean: float, log_std: float) -> None:
         super().__init__()
@@ -59,6 +60,9 @@ class ForecastStart(nn.Module):
         self.n_per_lead = k * (len(self.spans) + 1) + k * (k + 1) // 2 + k
         shape = (2, self.n_groups, config.target_steps, self.n_common + self.n_per_lead)
         self.register_buffer("coefficients", torch.zeros(shape))
+        # The least and the most of each input in what was fitted: the square of a cloudburst is far outside, and counts as that.
+        limits = torch.tensor([-torch.inf, torch.inf])[:, None].repeat(1, self.n_common + self.n_per_lead)
+        self.register_buffer("limits", limits)
         shares = torch.zeros(3, config.target_steps)
         shares[LOG] = 1.0
         self.register_buffer("shares", shares)
@@ -92,7 +96,8 @@ class ForecastStart(nn.Module):
             parts += [_block_means(channel[..., recent], per_day), _last(channel, per_day)]
             parts.append(_mean(channel[..., -quarter:], dim=-1, keepdim=True))
         season = window.cyclic[:, None, -1, [1, 2, 4, 5]].expand(-1, log.shape[1], -1)
-        return torch.cat([*parts, season, torch.ones_like(season[..., :1])], dim=-1)
+        inputs = torch.cat([*parts, season, torch.ones_like(season[..., :1])], dim=-1)
+        return torch.clamp(inputs, *self.limits[:, : self.n_common])
 
     def lead_inputs(self, window: Window) -> Tensor:
         """Return the regressors that each lead has of its own, ``(window, station, target_step, n_per_lead)``."""
@@ -115,7 +120,8 @@ class ForecastStart(nn.Module):
         first, second = torch.triu_indices(n_known, n_known, device=series.device)
         day, quarter = means[self.config.steps_per_day], means[self.quarter]
         products = day[..., first] * day[..., second]
-        return torch.cat([*means.values(), mean_from(init), products, quarter.square()], dim=-1)
+        inputs = torch.cat([*means.values(), mean_from(init), products, quarter.square()], dim=-1)
+        return torch.clamp(inputs, *self.limits[:, self.n_common :])
 
     def regressions(self, window: Window, coefficients: Tensor) -> Tensor:
         """Return what both regressions say, in offsets on the linear scale: ``(2, window, station, target_step)``.
