@@ -22,6 +22,10 @@ _LOCAL = {
     "krakow_airly_2017": ("pm25", "UTC"),
     "cnemc_20170101": ("pm25", "Asia/Shanghai"),
 }
+_WINDS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW")
+#: Of the networks that have them: other pollutants, and weather.
+POLLUTANTS = ("pm10", "so2", "no2", "co", "o3")
+WEATHER = ("temp", "pres", "dewp", "rain", "wspm", "u", "v")
 _OZONE = "ozone_us_midwest_daily_1987"
 _PATEL = "patel_beijing_march2015"
 
@@ -31,8 +35,8 @@ def data_folder() -> Path:
     return Path(os.environ.get("XAQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-def load(name: str) -> tuple[xr.Dataset, str]:
-    """Return a network and its target, renumbered stations joined."""
+def load(name: str, *, covariates: bool = False) -> tuple[xr.Dataset, str]:
+    """Return a network and its target, renumbered stations joined; ``covariates`` adds what else is measured there."""
     if name in _BUNDLED:
         ds, target = xaq.datasets.load(name), "pm10"
     elif name == _OZONE:
@@ -40,7 +44,9 @@ def load(name: str) -> tuple[xr.Dataset, str]:
     else:
         target, tz = _LOCAL[name]
         folder = data_folder() / name
-        table = pd.read_parquet(folder / "obs.parquet", columns=["time", "station_id", target])
+        table = pd.read_parquet(folder / "obs.parquet", columns=None if covariates else ["time", "station_id", target])
+        if covariates and "wd" in table:
+            table = _with_wind_components(table)
         places = pd.read_csv(folder / "stations.csv", dtype={"id": str})[["id", "lon", "lat"]]
         ds = xaq.open_stations(table, stations=places, tz=tz)
     return join_renumbered(ds, target), target
@@ -86,6 +92,14 @@ def join_renumbered(ds: xr.Dataset, target: str) -> xr.Dataset:
             keep[members[1:]] = False
     joined = ds.assign({target: (("station", "time"), values, ds[target].attrs)})
     return joined.isel(station=np.flatnonzero(keep))
+
+
+def _with_wind_components(table: pd.DataFrame) -> pd.DataFrame:
+    """Replace the compass point the wind blows from by its eastward and northward components; calm is zero."""
+    angle = np.deg2rad(table.wd.map({point: 22.5 * i for i, point in enumerate(_WINDS)}).astype(float))
+    calm = table.wspm == 0
+    u, v = (-table.wspm * f(angle) for f in (np.sin, np.cos))
+    return table.drop(columns="wd").assign(u=u.mask(calm, 0.0), v=v.mask(calm, 0.0))
 
 
 def found(names: list[str] | None = None) -> Iterator[str]:

@@ -4,6 +4,7 @@ import os
 
 os.environ["MPLBACKEND"] = "Agg"
 
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -22,8 +23,11 @@ settings.load_profile("xaq")
 @pytest.fixture(scope="session", autouse=True)
 def short_epochs():
     """Epochs of a few steps: tests ask whether training works, not how well."""
+    from xaq import lightning_run
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xaq.lightning_run._STEPS_PER_EPOCH", 4)
+        short = {task: replace(plan, steps_per_epoch=4) for task, plan in lightning_run.SCHEDULES.items()}
+        patch.setattr(lightning_run, "SCHEDULES", short)
         yield
 
 

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "xaq"
 FLOORS = ("arrays", "labels", "nn", "bridges", "faces")
-ARRAYS = {"sphere", "windows", "features", "kriging", "spacetime", "mappers", "vocabulary", "errors"}
+ARRAYS = {"sphere", "windows", "features", "kriging", "spacetime", "mappers", "forecasters", "vocabulary", "errors"}
 LABELS = {"stations", "readers", "datasets", "grid", "store", "verify", "reanalysis", "plan", "covariates"}
 FACES = {"accessor", "plot", "cli", "__init__", "__main__"}
 

@@ -118,7 +118,8 @@ def test_global_random_state_is_left_alone(network):
 
 
 def test_training_that_gains_too_little_keeps_its_start(network, monkeypatch):
-    monkeypatch.setattr(lightning_run, "_MIN_GAIN", 1.0)
+    plan = dataclasses.replace(lightning_run.SCHEDULES["analysis"], min_gain=1.0)
+    monkeypatch.setattr(lightning_run, "SCHEDULES", {"analysis": plan})
     kept, start = train(network, max_epochs=1), train(network, max_epochs=0)
     assert kept.recipe.training["score"] == 1.0
     assert "no gain" in repr(kept)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from . import reanalysis, verify
 from . import stations as border
 from .errors import SchemaError
+from .forecasters import Forecaster
 from .grid import Grid
 from .mappers import Mapper
 
@@ -79,6 +80,7 @@ class AqAccessor:
         task: Task = "analysis",
         time: border.Period = None,
         covariates: Sequence[str] = (),
+        known: Sequence[str] = (),
         config: AQNetConfig | None = None,
         max_epochs: int = 20,
         patience: int = 5,
@@ -92,8 +94,8 @@ class AqAccessor:
         from .training import train
 
         return train(
-            self._ds, target, task=task, time=time, covariates=covariates, config=config, max_epochs=max_epochs,
-            patience=patience, seed=seed, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
+            self._ds, target, task=task, time=time, covariates=covariates, known=known, config=config,
+            max_epochs=max_epochs, patience=patience, seed=seed, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
 
     def verify(
@@ -102,7 +104,7 @@ class AqAccessor:
         *,
         target: str | None = None,
         time: border.Period = None,
-        baselines: Sequence[str] = ("kriging", "idw", "nearest"),
+        baselines: Sequence[str | Forecaster] | None = None,
         level: float = 0.9,
         by: str | None = None,
     ) -> pd.DataFrame:

@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--target", help="variable to estimate")
     train.add_argument("--task", choices=("analysis", "forecast"), default="analysis")
     train.add_argument("--covariates", default="", help="other variables the network reads, comma-separated")
+    train.add_argument("--known", default="", help="covariates known over a forecast's horizon too, comma-separated")
     train.add_argument("--hide", help="station ids, comma-separated, or a fraction such as 0.15")
     train.add_argument("--time", help=f"training period: {_TIME_HELP}")
     train.add_argument("--seed", type=int, default=0)
@@ -183,7 +184,7 @@ def _train(a: argparse.Namespace) -> None:
         ds = border.hide(ds, a.hide.split(",")) if fraction is None else border.hide(ds, fraction=fraction, seed=a.seed)
     model = train(
         ds, a.target, task=a.task, time=a.time, covariates=[c for c in a.covariates.split(",") if c],
-        seed=a.seed, max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
+        known=[c for c in a.known.split(",") if c], seed=a.seed, max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
     )  # fmt: skip
     model.save(a.output)
     print(model)

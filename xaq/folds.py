@@ -19,6 +19,7 @@ from torch import Tensor
 
 from . import sphere, windows
 from .errors import SchemaError
+from .features import Scaler
 from .mappers import Observations
 from .model import Interval, Recipe, forecast_scales, make_record, station_series, usual_residual
 from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, station_table
@@ -26,6 +27,8 @@ from .nn.record import Record
 
 #: The visible stations are dealt into this many folds; each member of a training run never learns from two of them.
 FOLDS, MEMBERS = 10, 5
+#: The fold that validates a forecast in space.
+VALIDATION = 0
 #: Station-steps held once per fold: 80 MB for each of five arrays.
 _MAX_VALUES = 20_000_000
 _LEAST_WINDOWS = 60
@@ -33,6 +36,8 @@ _LEAST_WINDOWS = 60
 _VALIDATION_WINDOWS = 64
 #: Share of a forecast's training period that is learned from; the rest, after an embargo, validates and calibrates.
 LEARNING_SHARE = 0.85
+#: A daily mean counts with at least this share of its steps observed.
+DAY_SHARE = 0.75
 _PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99, 99), [0.995]]), 4).tolist())
 
 
@@ -65,7 +70,8 @@ class Fold:
 class TrainingData:
     """All that a training run reads: the record, the truth and the folds.
 
-    ``validation`` names each member's folds: those whose stations are no target of it.
+    ``validation`` names each member's folds: those whose stations are no target of it. ``starts (window, station, step)``
+    in z is where the forecasts of ``train_starts`` start, once that is fitted.
     """
 
     record: Record
@@ -75,6 +81,7 @@ class TrainingData:
     validation: tuple[tuple[int, ...], ...]
     train_starts: Tensor
     validation_starts: Tensor
+    starts: Tensor | None = None
 
     def __deepcopy__(self, memo: dict) -> TrainingData:
         """Share the tensors, which nothing changes, with the copy that weight averaging makes of the module."""
@@ -90,6 +97,7 @@ class TrainingData:
             folds=tuple(f.to(device) for f in self.folds),
             train_starts=self.train_starts.to(device),
             validation_starts=self.validation_starts.to(device),
+            starts=None if self.starts is None else self.starts.to(device),
         )
 
     def targets(self, starts: Tensor, steps: int) -> Tensor:
@@ -109,10 +117,9 @@ def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
         starts = windows.day_starts(times[0], times[-1], step)
     else:
         history, horizon = -config.input_offset, config.target_steps
-        # One init time a day, an hour later each day: a forecast may start at any hour.
-        stride = config.steps_per_day + (config.steps_per_day > 1)
-        first = windows.forecast_starts(len(times), history, horizon, stride)
-        least = config.days_before + config.target_days + 10
+        # A forecast may start at any hour.
+        first = windows.forecast_starts(len(times), history, horizon, 1)
+        least = (config.days_before + config.target_days + 10) * config.steps_per_day
         if len(first) < least:
             raise SchemaError(
                 f"{len(times)} steps hold {len(first)} windows of {history} + {horizon} steps, at least {least} are needed; "
@@ -128,10 +135,17 @@ def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
         truth=torch.as_tensor(observations.at(record_times)),
         unit=torch.as_tensor(sphere.unit_vectors(observations.lon, observations.lat).astype(np.float32)),
         folds=folds,
-        validation=tuple(tuple(range(m, len(folds), MEMBERS)) for m in range(min(MEMBERS, len(folds)))),
+        validation=_validation_folds(len(folds), config),
         train_starts=torch.as_tensor(train_starts),
         validation_starts=torch.as_tensor(validation_starts),
     )
+
+
+def _validation_folds(n_folds: int, config: AQNetConfig) -> tuple[tuple[int, ...], ...]:
+    """Return each member's folds; a forecast, validated in later windows, has one member."""
+    if config.task == "forecast":
+        return ((VALIDATION,),)
+    return tuple(tuple(range(member, n_folds, MEMBERS)) for member in range(min(MEMBERS, n_folds)))
 
 
 def _thinned(starts: NDArray[np.datetime64], values_per_window: int) -> NDArray[np.datetime64]:
@@ -144,10 +158,10 @@ def _split_windows(starts: NDArray[np.int64], config: AQNetConfig) -> tuple[NDAr
     """Return window starts for learning and for validation: the same days of an analysis, later ones of a forecast."""
     if config.task == "analysis":
         return starts, starts[np.unique(np.linspace(0, len(starts) - 1, _VALIDATION_WINDOWS).astype(int))]
-    embargo = config.days_before + config.target_days
+    embargo = (config.days_before + config.target_days) * config.steps_per_day
     cut = int(LEARNING_SHARE * len(starts))
     learn, later = starts[: max(5, cut - embargo)], starts[cut:]
-    return learn, later[np.unique(np.linspace(0, len(later) - 1, 48).astype(int))]
+    return learn, later[np.unique(np.linspace(0, len(later) - 1, 96).astype(int))]
 
 
 def _make_folds(observations: Observations, recipe: Recipe, times: NDArray[np.datetime64]) -> Iterator[Fold]:
@@ -202,14 +216,16 @@ def hidden_estimates(
     *,
     generator: torch.Generator | None = None,
     max_samples: int | None = None,
+    start: Tensor | None = None,
 ) -> tuple[Batch, StationSide]:
     """Estimate a fold's targets over windows from the stations outside the fold.
 
-    With a generator, neighbours are dropped at random and samples drawn, as in training.
+    With a generator, neighbours are dropped at random and samples drawn, as in training. ``start`` is where the
+    forecasts of the windows start; the network's own unless given.
     """
     config, device = network.config, data.truth.device
     window = data.record.window(starts, fold.visible, fold.residual, fold.usual)
-    side = network.station_side(window)
+    side = network.station_side(window, start)
     n_window, n_target = len(starts), len(fold.targets)
     sample = torch.arange(n_window * config.target_days * n_target, device=device)
     if max_samples is not None and len(sample) > max_samples:
@@ -250,6 +266,18 @@ def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) ->
     return station_table(Scales(*parts), variance, scaler.offset, recipe.covariance.sill)
 
 
+def in_units(z: Tensor, scaler: Scaler) -> Tensor:
+    """Return z-scores in the target's units."""
+    return scaler.offset * torch.expm1((z * scaler.std + scaler.mean).clamp(max=20.0))
+
+
+def daily_means(forecast: Tensor, truth: Tensor, steps_per_day: int) -> tuple[Tensor, Tensor]:
+    """Return daily means ``(window, station, day)`` of a forecast and of observations; NaN where too few are observed."""
+    days, forecast = (rearrange(v, "w s (d h) -> w s d h", h=steps_per_day) for v in (truth, forecast))
+    enough = torch.isfinite(days).sum(dim=-1) >= DAY_SHARE * steps_per_day
+    return forecast.mean(dim=-1), torch.where(enough, days.nanmean(dim=-1), torch.nan)
+
+
 def _drop_neighbours(neighbours: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
     """Return the k nearest neighbours of each sample; in training, each is missing with probability 0.1."""
     k = min(k, neighbours.shape[1])
@@ -273,7 +301,7 @@ def calibrate(members: Sequence[AQNet], data: TrainingData, recipe: Recipe) -> I
     residuals, parts, days = [], [], []
     for member, network in enumerate(members):
         network.eval()
-        for fold in data.validation[member]:
+        for fold in data.validation[member] if config.task == "analysis" else range(len(data.folds)):
             for starts in data.validation_starts.split(16):
                 batch, _ = hidden_estimates(network, data, data.folds[fold], starts, recipe)
                 seen = torch.isfinite(batch.truth)

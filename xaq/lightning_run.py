@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,22 +18,39 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from .folds import Fold, TrainingData, hidden_estimates
+from .folds import Fold, TrainingData, daily_means, hidden_estimates, in_units
 from .model import Recipe
 from .nn.aqnet import AQNet
 
-_STEPS_PER_EPOCH = 20
-#: A step sees at most this many days and (target, day) samples per member, and this many station windows: a national
-#: network is learned from few days at a time.
-_WINDOWS, _SAMPLES, _STATION_WINDOWS = 64, 160, 1000
-#: Of the heads, and of the dozen numbers of the covariance, which are few enough to move fast.
-_LEARNING_RATE, _COVARIANCE_RATE = 2e-3, 2e-2
-#: Weights are validated and kept as their moving average over about 1 / (1 - decay) steps: less noise to overfit.
-_DECAY = 0.97
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a task is learned.
+
+    ``windows`` are read per step and member, fewer of a national network: at most ``station_windows`` in all.
+    ``decay`` is that of the moving average of the weights that is validated and kept; ``min_gain`` what training must
+    gain where it did not learn: less is luck.
+    """
+
+    steps_per_epoch: int
+    windows: int
+    station_windows: int
+    learning_rate: float
+    clip: float
+    decay: float
+    min_gain: float
+
+
+#: An analysis is validated at every station, by members; a forecast by one network, in later windows.
+SCHEDULES = {
+    "analysis": Schedule(20, 64, 1000, 2e-3, 0.3, 0.97, 0.002),
+    "forecast": Schedule(40, 16, 100_000, 1e-3, 1.0, 0.98, 0.005),
+}
+_SAMPLES = 160
+#: Of the dozen numbers of the network-wide covariance, which are few enough to move fast.
+_COVARIANCE_RATE = 2e-2
 #: Shares of what was learned that are tried at the end: few stations are better served by less of it.
 _SHARES = (0.25, 0.5, 0.75, 1.0)
-#: What training must gain at stations never learned from to be kept: less than this is luck.
-_MIN_GAIN = 0.002
 _SCORE = "score"
 
 
@@ -62,9 +80,10 @@ class AQNetTraining(lightning.LightningModule):
         self.members = torch.nn.ModuleList([copy.deepcopy(start) for _ in data.validation])
         self.data = data
         self.recipe = recipe
+        self.schedule = SCHEDULES[recipe.config.task]
         self.scale = float(data.truth[torch.isfinite(data.truth)].abs().mean())
         # MAE and RMSE of the untrained network: scores are relative to the classical baseline.
-        self.register_buffer("reference", torch.ones(4))
+        self.register_buffer("reference", torch.ones(6))
         self._errors: list[Tensor] = []
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
@@ -83,11 +102,20 @@ class AQNetTraining(lightning.LightningModule):
         learned = data.learned_folds(member)
         fold = data.folds[learned[int(torch.randint(len(learned), (), generator=generator))]]
         per_target = max(4, _SAMPLES // (len(fold.targets) * network.config.target_days))
-        n_windows = max(1, min(_WINDOWS, per_target, max(8, _STATION_WINDOWS // len(data.truth))))
+        plan = self.schedule
+        n_windows = min(plan.windows, max(8, plan.station_windows // len(data.truth)))
+        if data.starts is None:
+            # A forecast learns most of what it learns at the stations themselves, where every window counts in full.
+            n_windows = min(n_windows, per_target)
         chosen = torch.randint(len(starts), (n_windows,), generator=generator).to(starts.device)
-        estimate, side = hidden_estimates(
-            network, data, fold, starts[chosen], self.recipe, generator=generator, max_samples=_SAMPLES
-        )
+        with torch.random.fork_rng():
+            # Dropout draws from the global state.
+            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+            start = None if data.starts is None else data.starts[chosen]
+            estimate, side = hidden_estimates(
+                network, data, fold, starts[chosen], self.recipe,
+                generator=generator, max_samples=_SAMPLES, start=start,
+            )  # fmt: skip
         loss = self._loss(estimate.estimate, estimate.truth)
         if side.z_hat is not None:
             loss = loss + self._temporal_loss(side.z_hat, starts[chosen], fold)
@@ -101,11 +129,16 @@ class AQNetTraining(lightning.LightningModule):
         return error.abs().sum() / count + 0.5 * (error.square().sum() / count + 1e-8).sqrt()
 
     def _temporal_loss(self, z_hat: Tensor, starts: Tensor, fold: Fold) -> Tensor:
-        """Error of the forecast at the stations that may be learned from."""
-        steps = self.data.targets(starts, self.recipe.config.target_steps)
-        z = self.data.record.z[:, steps].transpose(0, 1)
-        seen = torch.isfinite(z) & fold.visible[None, :, None]
-        return torch.where(seen, z_hat - torch.nan_to_num(z), 0.0).abs().sum() / seen.sum().clamp(min=1)
+        """Error of the forecast at the stations that may be learned from: on the log scale, in units, of daily means."""
+        config = self.recipe.config
+        steps = self.data.targets(starts, config.target_steps)
+        z, truth = (values[fold.visible][:, steps].transpose(0, 1) for values in (self.data.record.z, self.data.truth))
+        z_hat = z_hat[:, fold.visible]
+        seen = torch.isfinite(z)
+        log_error = torch.where(seen, z_hat - torch.nan_to_num(z), 0.0).abs().sum() / seen.sum().clamp(min=1)
+        estimate = in_units(z_hat, self.recipe.scaler)
+        daily = daily_means(estimate, truth, config.steps_per_day)
+        return 0.5 * log_error + self._loss(estimate, truth) + self._loss(*daily)
 
     def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, **_: Any) -> None:
         """Clip each member's gradient by itself: one that struggles does not slow the others."""
@@ -118,16 +151,19 @@ class AQNetTraining(lightning.LightningModule):
         self._errors.append(torch.stack([self._member_errors(m, starts) for m in range(len(self.members))]).sum(dim=0))
 
     def _member_errors(self, member: int, starts: Tensor) -> Tensor:
-        """Return sums of absolute and squared errors and their count; a second row for a forecast's error in time."""
-        data, total = self.data, torch.zeros(2, 3, device=starts.device)
+        """Return sums of absolute and squared errors and their count; of a forecast also of the first day and of daily means."""
+        data, total = self.data, torch.zeros(3, 3, device=starts.device)
         for number in data.validation[member]:
             fold = data.folds[number]
             estimate, side = hidden_estimates(self.networks[member], data, fold, starts, self.recipe)
             total[0] += _sums(estimate.estimate.clamp(min=0.0) - estimate.truth)
             if side.z_hat is not None:
-                steps = data.targets(starts, self.recipe.config.target_steps)
-                error = side.z_hat - data.record.z[:, steps].transpose(0, 1)
-                total[1] += _sums(error[:, fold.targets])
+                config, learned = self.recipe.config, fold.visible
+                truth = data.truth[learned][:, data.targets(starts, config.target_steps)].transpose(0, 1)
+                forecast = in_units(side.z_hat[:, learned], self.recipe.scaler).clamp(min=0.0)
+                daily, daily_truth = daily_means(forecast, truth, config.steps_per_day)
+                total[1] += _sums((forecast - truth)[..., : config.steps_per_day])
+                total[2] += _sums(daily - daily_truth)
         return total
 
     def on_validation_epoch_end(self) -> None:
@@ -135,7 +171,7 @@ class AQNetTraining(lightning.LightningModule):
         errors = _mae_and_rmse(torch.stack(self._errors).sum(dim=0))
         self._errors.clear()
         if (self.reference == 1).all():
-            self.reference.copy_(torch.nn.functional.pad(errors, (0, 4 - len(errors)), value=1.0))
+            self.reference.copy_(torch.nn.functional.pad(errors, (0, len(self.reference) - len(errors)), value=1.0))
         self.log(_SCORE, (errors / self.reference[: len(errors)]).mean())
 
     @torch.no_grad()
@@ -153,11 +189,11 @@ class AQNetTraining(lightning.LightningModule):
         chosen = {id(p) for p in few}
         rest = [p for p in self.parameters() if id(p) not in chosen]
         groups: list[dict[str, Any]] = [{"params": few, "lr": _COVARIANCE_RATE, "weight_decay": 0.0}, {"params": rest}]
-        return torch.optim.AdamW(groups, lr=_LEARNING_RATE, weight_decay=1e-2)
+        return torch.optim.AdamW(groups, lr=self.schedule.learning_rate, weight_decay=1e-2)
 
     def train_dataloader(self) -> DataLoader:
         """Return a counter: batches are index gathers on the device."""
-        return DataLoader(_Counter(_STEPS_PER_EPOCH), batch_size=1)
+        return DataLoader(_Counter(self.schedule.steps_per_epoch), batch_size=1)
 
     def val_dataloader(self) -> DataLoader:
         """Return a counter of validation batches."""
@@ -268,10 +304,10 @@ def run(
         devices=[device.index or 0] if device.type == "cuda" else 1,
         precision=precision,
         max_epochs=max_epochs,
-        gradient_clip_val=0.3,
+        gradient_clip_val=module.schedule.clip,
         num_sanity_val_steps=0,
         callbacks=[
-            EMAWeightAveraging(decay=_DECAY, use_buffers=False),
+            EMAWeightAveraging(decay=module.schedule.decay, use_buffers=False),
             EarlyStopping(_SCORE, patience=patience, min_delta=1e-4),
             best,
             *([_Progress(max_epochs)] if progress else []),
@@ -310,7 +346,7 @@ def _choose_share(module: AQNetTraining, start: dict[str, Tensor]) -> tuple[floa
         blend(share)
         scores[share] = module.score()
     share = min(scores, key=scores.__getitem__)
-    if scores[share] >= 1.0 - _MIN_GAIN:
+    if scores[share] >= 1.0 - module.schedule.min_gain:
         blend(0.0)
         return 0.0, 1.0
     blend(share)

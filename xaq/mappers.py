@@ -34,6 +34,8 @@ class Observations:
     lon, lat : (n_station,) degrees
     times : (n_time,) datetime64, regular, UTC
     covariates : (n_covariate, n_station, n_time) float32, NaN where missing
+    known : (n_known, n_station, n_time + n_ahead) float32, NaN where missing
+        Covariates whose values after the last time may be read too, on the same steps: weather over a forecast's horizon.
     """
 
     values: NDArray
@@ -41,6 +43,14 @@ class Observations:
     lat: NDArray
     times: NDArray[np.datetime64]
     covariates: NDArray = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
+    known: NDArray = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
+
+    def until(self, stop: int, ahead: int) -> Observations:
+        """Return what a forecast may see: observations before step ``stop``, and what is known ``ahead`` steps further."""
+        return Observations(
+            self.values[:, :stop], self.lon, self.lat, self.times[:stop],
+            self.covariates[..., :stop], self.known[..., : stop + ahead],
+        )  # fmt: skip
 
     def at(self, times: NDArray[np.datetime64]) -> NDArray:
         """Return values at the given times, ``(n_station, len(times))``; NaN outside the record."""

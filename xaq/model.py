@@ -31,6 +31,8 @@ from .nn.record import Record
 
 _FORMAT = 2
 _METADATA_KEY = "xaq"
+#: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
+_EXTREME = 4.0
 #: Cells whose systems are solved at once: 8192 systems of 16 x 16 are 8 MB.
 _CELLS = 8192
 
@@ -70,6 +72,7 @@ class Recipe:
     usual: tuple[tuple[float, float, float], ...] = ()
     interval: Interval | None = None
     covariates: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
     seed: int = 0
     period: tuple[str, str] = ("", "")
     visible: tuple[str, ...] = ()
@@ -100,7 +103,7 @@ class Recipe:
             rows = tuple(tuple(row) for row in interval["quantiles"])
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
         data["usual"] = tuple(tuple(row) for row in data["usual"])
-        for name in ("climatology", "centre", "covariates", "period", "visible", "hidden"):
+        for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden"):
             data[name] = tuple(data[name])
         return cls(**data)
 
@@ -193,6 +196,8 @@ class Model:
             lines.append(f"  training: {gain}, at validation stations")
         if r.covariates:
             lines.append(f"  covariates: {', '.join(r.covariates)}")
+        if r.known:
+            lines.append(f"  known over the horizon: {', '.join(r.known)}")
         lines += [
             f"  {row['method']:<10} MAE {row['mae']:.3g}  RMSE {row['rmse']:.3g}  ({row['stations']})"
             for row in r.certificate
@@ -242,7 +247,7 @@ class Model:
         ----------
         observations : Observations
             Visible stations over the days of ``times`` and ``margin_days`` around them; a forecast sees only those up
-            to the init time, which is their last.
+            to the init time, which is their last, and what is known after it.
         times : (n_time,) datetime64
             Times to estimate; for a forecast, within the horizon after the init time.
         """
@@ -273,12 +278,14 @@ class Model:
     def _station_side(
         self, observations: Observations, starts: NDArray[np.datetime64]
     ) -> tuple[StationSide, NDArray[np.float32], NDArray[np.datetime64]]:
-        """Return the station side of windows, and the series it was made from with their times."""
+        """Return the station side of windows, and of an analysis the series it was made from, with their times."""
         record, first, times = make_record(self.recipe, observations, starts)
         record = record.to(self.device)
-        series = station_series(self.recipe, observations.at(times), observations.lon, observations.lat)
-        residual = torch.as_tensor(series[3], device=self.device)
-        usual = torch.as_tensor(self._usual(observations), device=self.device)
+        series, residual, usual = np.empty((0, 0, 0), np.float32), None, None
+        if self.task == "analysis":
+            series = station_series(self.recipe, observations.at(times), observations.lon, observations.lat)
+            residual = torch.as_tensor(series[3], device=self.device)
+            usual = torch.as_tensor(self._usual(observations), device=self.device)
         visible = torch.ones(len(observations.lon), dtype=torch.bool, device=self.device)
         parts = []
         # A few windows at a time: a national network and a year of windows would not fit at once.
@@ -330,6 +337,10 @@ class Model:
             return Estimate(value)
         return Estimate(value, spread, partial(interval.quantile, prepared.select // steps % days))
 
+    def forecast(self, past: Observations, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
+        """Return the forecast at the stations themselves, ``(station, time)``; forecast models only."""
+        return self.station_series(self.prepare(past, times))
+
     def station_series(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the station side's own series at the prepared times, ``(station, time)``: the forecast at stations."""
         steps = self.recipe.config.steps_per_day
@@ -373,10 +384,12 @@ def make_record(
     times = starts.min() + steps * step
     z = recipe.scaler.transform(observations.at(times))
     covariates = np.empty((*z.shape, 0), np.float32)
-    if len(observations.covariates):
+    channels = [c for c in (observations.covariates, observations.known) if len(c)]
+    if channels:
         position = ((times - observations.times[0]) / step).astype(np.int64)
-        scaled = recipe.scaler.transform_covariates(observations.covariates)
-        covariates = np.moveaxis(windows.gather_steps(scaled, position), 0, -1)
+        gathered = np.concatenate([windows.gather_steps(c, position) for c in channels])
+        scaled = np.clip(recipe.scaler.transform_covariates(gathered), -_EXTREME, _EXTREME)
+        covariates = np.moveaxis(scaled, 0, -1)
     record = Record(
         config,
         z=torch.as_tensor(z),
@@ -435,7 +448,7 @@ def untrained_network(recipe: Recipe) -> AQNet:
     r = recipe
     return AQNet(
         r.config, range_km=(r.covariance.range_km, r.fast.range_km), nugget=(r.covariance.nugget, r.fast.nugget),
-        gate=r.gate, centre=r.centre,
+        gate=r.gate, centre=r.centre, log_mean=r.scaler.mean, log_std=r.scaler.std,
     )  # fmt: skip
 
 

@@ -26,14 +26,16 @@ class Plan:
     """What will be estimated, by what, from which stations: everything but the places.
 
     ``source`` holds the visible stations of the whole record; ``times`` are those to be estimated; a forecast has an
-    ``init`` time, after which nothing is read. ``probabilities`` are those of the quantiles that are computed beside
-    the value: the two bounds of a cube's interval; none where the mapper has no distribution.
+    ``init`` time, after which nothing is read but the covariates named in ``known``. ``probabilities`` are those of the
+    quantiles that are computed beside the value: the two bounds of a cube's interval; none where the mapper has no
+    distribution.
     """
 
     mapper: Mapper
     source: xr.Dataset
     target: str
     covariates: tuple[str, ...]
+    known: tuple[str, ...]
     times: NDArray[np.datetime64]
     init: np.datetime64 | None
     probabilities: tuple[float, ...]
@@ -70,7 +72,9 @@ def make_plan(
             source[target].transpose(STATION, TIME).values[:, readable_steps(settled, source, last)]
         )
         source = border.drop_silent(source, silent, target)
-    covariates = tuple(recipe.covariates) if recipe is not None else ()
+    covariates, known = (recipe.covariates, recipe.known) if recipe is not None else ((), ())
+    if last is not None:
+        check_horizon(recipe, ds, last)
     limit = _default_reach(source) if max_distance is None else float(max_distance)
     provenance = {
         "xaq_version": version("xaq"),
@@ -90,7 +94,7 @@ def make_plan(
         "certificate": [] if recipe is None else recipe.certificate,
     }
     probabilities = interval_probabilities(level) if settled.has_interval else ()
-    return Plan(settled, source, target, covariates, times, last, probabilities, limit, provenance)
+    return Plan(settled, source, target, covariates, known, times, last, probabilities, limit, provenance)
 
 
 def interval_probabilities(level: float) -> tuple[float, float]:
@@ -127,11 +131,24 @@ def check_model(model: Any, ds: xr.Dataset, target: str) -> None:
             f"the model has a step of {windows.step_name(model.step)}, the dataset {windows.step_name(step)}; "
             "mend: ds.resample(...), or train another"
         )
-    missing = [c for c in model.recipe.covariates if c not in ds.data_vars]
+    missing = [c for c in (*model.recipe.covariates, *model.recipe.known) if c not in ds.data_vars]
     if missing:
         problems.append(f"the model needs covariates that the dataset lacks: {', '.join(missing)}")
     if problems:
         raise ModelError("; ".join(problems))
+
+
+def check_horizon(recipe: Any, ds: xr.Dataset, init: np.datetime64) -> None:
+    """Refuse a forecast from a time after which the dataset lacks steps of what the model expects to be known."""
+    step = np.timedelta64(recipe.step_seconds, "s")
+    horizon = init + np.arange(1, recipe.config.target_steps + 1) * step
+    absent = horizon[~np.isin(horizon, ds[TIME].values.astype("datetime64[s]"))]
+    if recipe.known and len(absent):
+        raise SchemaError(
+            f"the forecast from {init} reads {', '.join(recipe.known)} over its horizon, and the dataset lacks "
+            f"{len(absent)} of {len(horizon)} steps there, {absent[0]} .. {absent[-1]}; mend: an earlier init=, or append those "
+            "steps with the weather and no observations"
+        )
 
 
 def _settle_times(
@@ -201,7 +218,7 @@ def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:
 
 def observations_hash(plan: Plan) -> str:
     """Return a hash of every observation that the estimates may read. Computes the target and the covariates."""
-    arrays = [plan.source[name].values for name in (plan.target, *plan.covariates)]
+    arrays = [plan.source[name].values for name in (plan.target, *plan.covariates, *plan.known)]
     return tokenize(plan.source[STATION].values, plan.source[TIME].values, *arrays)
 
 

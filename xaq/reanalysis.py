@@ -258,7 +258,13 @@ def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64]
             high = int(np.searchsorted(record, plan.init, side="right"))
         part = source.isel({TIME: slice(low, high)})
         arrays = [part[name].transpose(STATION, TIME).data for name in (plan.target, *plan.covariates)]
-        nodes.append((times, _delayed(_prepare)(mapper, lon, lat, record[low:high], times, silent, *arrays)))
+        if plan.known:
+            # All of the horizon, whatever part of it is asked for: a forecast does not depend on that.
+            ahead = high + mapper.recipe.config.target_steps  # type: ignore[attr-defined]
+            horizon = source.isel({TIME: slice(low, ahead)})
+            arrays += [horizon[name].transpose(STATION, TIME).data for name in plan.known]
+        node = _delayed(_prepare)(mapper, lon, lat, record[low:high], times, silent, len(plan.known), *arrays)
+        nodes.append((times, node))
     return nodes
 
 
@@ -277,15 +283,24 @@ def _prepare(
     record: NDArray,
     times: NDArray,
     silent: NDArray,
+    n_known: int,
     values: NDArray,
     *covariates: NDArray,
 ) -> Any:
+    """Do the station side of the stations that report; the last ``n_known`` covariates reach beyond the record."""
     taking_part = np.flatnonzero(~silent)
-    stacked = [np.asarray(c, np.float32)[taking_part] for c in covariates]
     values = np.asarray(values, np.float32)[taking_part]
     values = np.where(np.isfinite(values), values, np.float32(np.nan))
-    covariate_array = np.stack(stacked) if stacked else np.empty((0, *values.shape), np.float32)
-    return mapper.prepare(Observations(values, lon[taking_part], lat[taking_part], record, covariate_array), times)
+
+    def stack(arrays: tuple[NDArray, ...]) -> NDArray:
+        stacked = [np.asarray(a, np.float32)[taking_part] for a in arrays]
+        return np.stack(stacked) if stacked else np.empty((0, *values.shape), np.float32)
+
+    cut = len(covariates) - n_known
+    observations = Observations(
+        values, lon[taking_part], lat[taking_part], record, stack(covariates[:cut]), stack(covariates[cut:])
+    )
+    return mapper.prepare(observations, times)
 
 
 def estimate_fields(

@@ -390,18 +390,30 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
     return ds.sel({TIME: slice(picked[0], picked[-1])})
 
 
-def observations(ds: xr.Dataset, target: str, *, hidden: bool = False, covariates: Sequence[str] = ()) -> Observations:
+def observations(
+    ds: xr.Dataset,
+    target: str,
+    *,
+    hidden: bool = False,
+    covariates: Sequence[str] = (),
+    known: Sequence[str] = (),
+) -> Observations:
     """Return the visible (or the hidden) stations as arrays. Computes the target and the covariates."""
     mask = hidden_mask(ds)
     chosen = ds.isel({STATION: np.flatnonzero(mask if hidden else ~mask)})
     values = np.asarray(chosen[target].transpose(STATION, TIME).values, np.float32)
-    stacked = [np.asarray(chosen[c].transpose(STATION, TIME).values, np.float32) for c in covariates]
+
+    def stack(names: Sequence[str]) -> NDArray:
+        arrays = [np.asarray(chosen[c].transpose(STATION, TIME).values, np.float32) for c in names]
+        return np.stack(arrays) if arrays else np.empty((0, *values.shape), np.float32)
+
     return Observations(
         values=np.where(np.isfinite(values), values, np.float32(np.nan)),
         lon=chosen[LON].values.astype(float),
         lat=chosen[LAT].values.astype(float),
         times=chosen[TIME].values.astype("datetime64[s]"),
-        covariates=np.stack(stacked) if stacked else np.empty((0, *values.shape), np.float32),
+        covariates=stack(covariates),
+        known=stack(known),
     )
 
 

@@ -24,6 +24,7 @@ from . import stations as border
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler, low_pass
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
+from .forecast_fit import fit_start
 from .kriging import Covariance
 from .lightning_run import run
 from .mappers import Observations
@@ -43,6 +44,7 @@ def train(
     task: Task = "analysis",
     time: border.Period = None,
     covariates: Sequence[str] = (),
+    known: Sequence[str] = (),
     config: AQNetConfig | None = None,
     max_epochs: int = 20,
     patience: int = 5,
@@ -66,6 +68,10 @@ def train(
         Training period; everything by default.
     covariates : sequence of str
         Other station variables that the network reads.
+    known : sequence of str
+        Covariates whose values over a forecast's horizon may be read too, such as the weather of a reanalysis. They
+        need not be repeated in ``covariates``. An analysis reads both sides of the hour anyway: there they are
+        covariates like any other.
     config : AQNetConfig, optional
         Hyper-parameters; ``AQNetConfig.default(task, steps_per_day)`` unless given.
     max_epochs, patience : int
@@ -115,15 +121,18 @@ def train(
     ds = border.conform(ds)
     target = border.pick_target(ds, target)
     ds = border.select_period(border.conform(ds, target), time)
-    _check_covariates(ds, target, covariates)
+    covariates, known = _settle_covariates(ds, target, task, covariates, known)
     visible = border.without_silent(ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))}), target)
-    observations = border.observations(visible, target, covariates=covariates)
+    observations = border.observations(visible, target, covariates=covariates, known=known)
     _check_places(observations, target)
     step = windows.regular_step(observations.times)
-    config = _settle_config(config, task, windows.steps_per_day(step), len(covariates), len(observations.lon))
+    config = _settle_config(
+        config, task, windows.steps_per_day(step), len(covariates), len(known), len(observations.lon)
+    )
     recipe = replace(
         _classical_recipe(observations, config, target, str(ds[target].attrs["units"]), step, seed),
-        covariates=tuple(covariates),
+        covariates=covariates,
+        known=known,
         visible=tuple(str(s) for s in visible[STATION].values),
         hidden=tuple(str(s) for s in ds[STATION].values[border.hidden_mask(ds)]),
         stations_hash=border.stations_hash(visible),
@@ -134,7 +143,7 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = untrained_network(recipe)
-    fit_forecast_baseline(network.to(torch_device), data)
+    data = fit_start(network.to(torch_device), data)
     summary: dict[str, Any] = {}
     members = [network] * len(data.validation)
     if max_epochs:
@@ -144,16 +153,23 @@ def train(
     return Model(network, replace(recipe, certificate=certificate))
 
 
-def _check_covariates(ds: xr.Dataset, target: str, covariates: Sequence[str]) -> None:
-    if isinstance(covariates, str):
-        raise SchemaError(f"covariates={covariates!r} is one string; mend: covariates=[{covariates!r}]")
-    for name in covariates:
+def _settle_covariates(
+    ds: xr.Dataset, target: str, task: str, covariates: Sequence[str], known: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return covariates read up to the init time, and those known after it too; each variable in one of the two."""
+    for argument, names in (("covariates", covariates), ("known", known)):
+        if isinstance(names, str):
+            raise SchemaError(f"{argument}={names!r} is one string; mend: {argument}=[{names!r}]")
+    for name in (*covariates, *known):
         numbers = name in ds.data_vars and np.issubdtype(ds[name].dtype, np.number)
         if not numbers or set(ds[name].dims) != {STATION, TIME} or name == target:
-            known = ", ".join(str(n) for n in ds.data_vars if n != target) or "none"
+            others = ", ".join(str(n) for n in ds.data_vars if n != target) or "none"
             raise SchemaError(
-                f"covariate {name!r} is no other variable of numbers on (station, time); candidates are {known}"
+                f"covariate {name!r} is no other variable of numbers on (station, time); candidates are {others}"
             )
+    if task == "analysis":
+        return tuple(dict.fromkeys((*covariates, *known))), ()
+    return tuple(c for c in dict.fromkeys(covariates) if c not in known), tuple(dict.fromkeys(known))
 
 
 def _check_places(observations: Observations, target: str) -> None:
@@ -166,7 +182,7 @@ def _check_places(observations: Observations, target: str) -> None:
 
 
 def _settle_config(
-    config: AQNetConfig | None, task: str, steps_per_day: int, n_covariates: int, n_station: int
+    config: AQNetConfig | None, task: str, steps_per_day: int, n_covariates: int, n_known: int, n_station: int
 ) -> AQNetConfig:
     """Return the configuration to use, or say why it cannot be."""
     if task not in ("analysis", "forecast"):
@@ -178,7 +194,7 @@ def _settle_config(
         raise ModelError(
             f"config has {config.steps_per_day} steps per day, the data {steps_per_day}; mend: replace(config, steps_per_day=...)"
         )
-    config = replace(config, n_covariates=n_covariates)
+    config = replace(config, n_covariates=n_covariates + n_known, n_known=n_known)
     if n_station < config.k:
         text = f"{n_station} visible stations: k lowered from {config.k} to {n_station}"
         warnings.warn(text, XaqWarning, stacklevel=4)
@@ -195,7 +211,8 @@ def _classical_recipe(
     """Fit scaler, covariance, scale and climatology on the visible stations; of a forecast, before its validation."""
     stop = len(observations.times) if config.task == "analysis" else int(LEARNING_SHARE * len(observations.times))
     values, lon, lat = observations.values[:, :stop], observations.lon, observations.lat
-    scaler = Scaler.fit(values, observations.covariates[..., :stop])
+    channels = [c[..., :stop] for c in (observations.covariates, observations.known) if len(c)]
+    scaler = Scaler.fit(values, np.concatenate(channels) if channels else None)
     covariance, gate = _choose_start(values, scaler, lon, lat, config.k, seed)
     fast = covariance
     if config.task == "analysis":
@@ -242,11 +259,10 @@ def _fit_fast(
 
 
 def _usual(observations: Observations, recipe: Recipe) -> tuple[tuple[float, float, float], ...]:
-    """Return place and usual residual of each station; of a forecast, before its validation."""
-    stop = (
-        len(observations.times) if recipe.config.task == "analysis" else int(LEARNING_SHARE * len(observations.times))
-    )
-    residual = station_series(recipe, observations.values[:, :stop], observations.lon, observations.lat)[3]
+    """Return place and usual residual of each station; a forecast reads none."""
+    if recipe.config.task == "forecast":
+        return ()
+    residual = station_series(recipe, observations.values, observations.lon, observations.lat)[3]
     columns = zip(observations.lon, observations.lat, usual_residual(residual), strict=True)
     return tuple((float(x), float(y), float(u)) for x, y, u in columns)
 
@@ -274,31 +290,6 @@ def _choose_start(
             scores[covariance, share] = (float(np.nanmean(np.abs(error))), float(np.nanmean(error**2)) ** 0.5)
     mae, rmse = scores[linear, 0.0]
     return min(scores, key=lambda start: scores[start][0] / max(mae, 1e-12) + scores[start][1] / max(rmse, 1e-12))
-
-
-def fit_forecast_baseline(network: AQNet, data: TrainingData) -> None:
-    """Fit the autoregressive start of a forecast by ridge regression on the training windows; nothing for an analysis."""
-    if network.config.task != "forecast":
-        return
-    starts, steps = data.train_starts, network.config.target_steps
-    if len(starts) > 2000:
-        starts = starts[torch.linspace(0, len(starts) - 1, 2000, device=starts.device).long()]
-    everyone = torch.ones(len(data.truth), dtype=torch.bool, device=starts.device)
-    gram = moment = None
-    for part in starts.split(64):
-        window = data.record.window(part, everyone, torch.zeros_like(data.record.z), torch.ones(len(data.truth)))
-        x = network.baseline.inputs(window.z, window.climatology).double()
-        z = data.record.z[:, data.targets(part, steps)].transpose(0, 1)
-        anomaly = (z - window.climatology_target[:, None]).double()
-        # A missing target counts as climatology in all leads alike: it damps, and needs one factorisation, not 168.
-        y = torch.where(torch.isfinite(anomaly), anomaly, 0.0)
-        x, y = x.flatten(0, 1), y.flatten(0, 1)
-        gram = x.T @ x if gram is None else gram + x.T @ x
-        moment = x.T @ y if moment is None else moment + x.T @ y
-    assert gram is not None
-    assert moment is not None
-    ridge = 1e-2 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    network.baseline.coefficients.copy_(torch.linalg.solve(gram + ridge, moment).float())
 
 
 # -- learning ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import stations as border
 from . import windows
 from .errors import ModelError, SchemaError, XaqWarning
-from .features import climatology_design
+from .forecasters import Climatology, Forecaster, Persistence
 from .mappers import Mapper, Observations, OrdinaryKriging
 from .plan import check_model, interval_probabilities
 from .reanalysis import estimate_fields, estimate_quantiles
@@ -24,6 +24,7 @@ from .vocabulary import LAT, LON, QUANTILE, STATION, TIME
 _COLUMNS = ["mae", "rmse", "r2", "bias", "crps", "coverage", "width", "n"]
 #: Probabilities of the twenty equally weighted quantiles that stand for a distribution in its CRPS.
 _ENSEMBLE = tuple(((np.arange(20) + 0.5) / 20).tolist())
+_ANALYSIS_BASELINES, _FORECAST_BASELINES = ("kriging", "idw", "nearest"), ("persistence", "climatology")
 #: Horizons of PROTOCOL P2: hourly errors up to a day, errors of daily means beyond.
 _HOURS, _DAYS = (6, 12, 24), (2, 4, 7)
 #: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
@@ -36,7 +37,7 @@ def verify(
     *,
     target: str | None = None,
     time: border.Period = None,
-    baselines: Sequence[str] = ("kriging", "idw", "nearest"),
+    baselines: Sequence[str | Forecaster] | None = None,
     level: float = 0.9,
     by: str | None = None,
 ) -> pd.DataFrame:
@@ -53,9 +54,11 @@ def verify(
     time : slice or (start, end), optional
         Period to score; all of the record by default. For a forecast: the period of the init times, whose forecasts
         are scored at the visible stations too, so it should lie after the training period.
-    baselines : sequence of str
-        Classical methods to run beside it, fitted on the visible stations. A forecast is scored beside persistence
-        and climatology instead, followed by kriging at hidden stations.
+    baselines : sequence of str or Forecaster, optional
+        Methods to run beside it. Of an analysis: classical ones by name, fitted on the visible stations; by default
+        kriging, inverse distance and nearest. Of a forecast: ``"persistence"``, ``"climatology"`` (month x hour, of the
+        model's training period), which are the default, and anything with a ``name`` and a ``forecast(past, times)``,
+        such as another model; each is followed by kriging at hidden stations.
     level : float
         Of the interval whose coverage and width are reported.
     by : {"station"}, optional
@@ -94,11 +97,15 @@ def verify(
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
     if getattr(model, "task", "analysis") == "forecast":
-        return _verify_forecast(ds, model, target, time, level)
+        return _verify_forecast(ds, model, target, time, level, baselines)
+    if baselines is None:
+        baselines = _ANALYSIS_BASELINES
     truth = _truth(ds, model, target, time)
     frames: dict[str, Any] = {}
     own = model if isinstance(model, str) else model.name
-    for method in [model, *(b for b in baselines if b != own)]:
+    if others := [b for b in baselines if not isinstance(b, str)]:
+        raise ModelError(f"baselines of an analysis are names, such as {_ANALYSIS_BASELINES}; got {others[0]!r}")
+    for method in [model, *(str(b) for b in baselines if b != own)]:
         fields = estimate_quantiles(
             ds, method, _probabilities(level), lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time
         )
@@ -226,11 +233,18 @@ def _station_table(made: xr.Dataset, truth: xr.DataArray) -> pd.DataFrame:
 # -- forecasts -----------------------------------------------------------------------------------------------------
 
 
-def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: border.Period, level: float) -> pd.DataFrame:
+def _verify_forecast(
+    ds: xr.Dataset,
+    model: Any,
+    target: str | None,
+    time: border.Period,
+    level: float,
+    baselines: Sequence[str | Forecaster] | None,
+) -> pd.DataFrame:
     """Score a forecast model at visible and hidden stations, one init time a day, by horizon."""
     target, config, step = target or model.target, model.recipe.config, model.step
     check_model(model, border.conform(ds, target), target)
-    visible = border.observations(ds, target, covariates=model.recipe.covariates)
+    visible = border.observations(ds, target, covariates=model.recipe.covariates, known=model.recipe.known)
     hidden = border.observations(ds, target, hidden=True)
     record = visible.times
     starts = windows.forecast_starts(len(record), -config.input_offset, config.target_steps, config.steps_per_day)
@@ -242,7 +256,7 @@ def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: borde
         )
     _warn_overlap(model, period[0])
     kriging = OrdinaryKriging(model.recipe.covariance, config.k)
-    baselines = _forecast_baselines(model)
+    forecasters = _settle_forecasters(_FORECAST_BASELINES if baselines is None else baselines, visible, model)
     made: dict[tuple[str, str], list[xr.Dataset]] = {}
     truths = {
         where: _windows(np.stack([o.values[:, s : s + config.target_steps] for s in starts]), target)
@@ -250,7 +264,7 @@ def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: borde
     }
     for i, start in enumerate(starts):
         times = record[start : start + config.target_steps]
-        past = _until(visible, start)
+        past = visible.until(start, config.target_steps)
         prepared = model.prepare(past, times)
         fields = estimate_fields(model, prepared, hidden.lon, hidden.lat, _probabilities(level)).swapaxes(1, 2)
         at_hidden = _windows(fields[0], target).to_dataset(name=target)
@@ -258,11 +272,11 @@ def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: borde
         at_hidden = _against_truth(at_hidden, truths["hidden"].isel(window=i))
         made.setdefault((model.name, "hidden"), []).append(at_hidden)
         series = {model.name: model.station_series(prepared)}
-        for name, method in baselines.items():
-            series[name] = method(past, times)
-            spread = Observations(series[name], visible.lon, visible.lat, times)
+        for method in forecasters:
+            series[method.name] = method.forecast(past, times)
+            spread = Observations(series[method.name], visible.lon, visible.lat, times)
             at = kriging.estimate(kriging.prepare(spread, times), hidden.lon, hidden.lat).value
-            made.setdefault((name, "hidden"), []).append(_windows(np.maximum(at, 0), target).to_dataset())
+            made.setdefault((method.name, "hidden"), []).append(_windows(np.maximum(at, 0), target).to_dataset())
         for name, values in series.items():
             made.setdefault((name, "visible"), []).append(_windows(np.maximum(values, 0), target).to_dataset())
     rows = []
@@ -284,14 +298,6 @@ def _verify_forecast(ds: xr.Dataset, model: Any, target: str | None, time: borde
     return table
 
 
-def _until(observations: Observations, stop: int) -> Observations:
-    """Return the observations before a step: all that a forecast may see."""
-    return Observations(
-        observations.values[:, :stop], observations.lon, observations.lat, observations.times[:stop],
-        observations.covariates[:, :, :stop],
-    )  # fmt: skip
-
-
 def _warn_overlap(model: Any, first: np.datetime64) -> None:
     last = np.datetime64(model.recipe.period[1])
     if first <= last:
@@ -303,20 +309,29 @@ def _warn_overlap(model: Any, first: np.datetime64) -> None:
         )
 
 
-def _forecast_baselines(model: Any) -> dict[str, Any]:
-    """Return persistence and climatology, the model's own, as functions of (past, times)."""
-
-    def persistence(past: Observations, times: NDArray) -> NDArray:
-        seen = np.isfinite(past.values)
-        last = past.values.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
-        value = np.where(seen.any(axis=1), past.values[np.arange(len(last)), last], np.nanmean(past.values))
-        return np.repeat(value[:, None], len(times), axis=1).astype(np.float32)
-
-    def climatology(past: Observations, times: NDArray) -> NDArray:
-        level = model.recipe.scaler.inverse(climatology_design(times) @ np.array(model.recipe.climatology))
-        return np.repeat(level[None, :], len(past.values), axis=0).astype(np.float32)
-
-    return {"persistence": persistence, "climatology": climatology}
+def _settle_forecasters(baselines: Sequence[str | Forecaster], visible: Observations, model: Any) -> list[Forecaster]:
+    """Return the forecasters meant; climatology is fitted to the model's training period at the visible stations."""
+    first, last = (np.datetime64(t) for t in model.recipe.period)
+    settled: list[Forecaster] = []
+    for method in baselines:
+        if method == "persistence":
+            settled.append(Persistence())
+        elif method == "climatology":
+            inside = (visible.times >= first) & (visible.times <= last)
+            if not np.isfinite(visible.values[:, inside]).any():
+                raise SchemaError(
+                    f"climatology is that of the training period, {first} .. {last}, of which the dataset holds nothing; "
+                    "mend: pass the whole record and time=, or baselines=['persistence']"
+                )
+            period = Observations(visible.values[:, inside], visible.lon, visible.lat, visible.times[inside])
+            settled.append(Climatology.fit(period))
+        elif isinstance(method, Forecaster):
+            settled.append(method)
+        else:
+            raise ModelError(
+                f"no forecaster {method!r}; expected 'persistence', 'climatology' or anything with name and forecast()"
+            )
+    return settled
 
 
 def _windows(values: NDArray, name: str) -> xr.DataArray:

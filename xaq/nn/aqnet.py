@@ -14,7 +14,9 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from .forecaster import Forecaster
 from .neural_knn import Geometry, NeuralKNN, Weights
+from .start import ForecastStart
 from .temporal import N_CYCLIC, TemporalModule
 
 Task = Literal["analysis", "forecast"]
@@ -26,8 +28,6 @@ _N_STATE = 3 + N_CYCLIC
 _MAX_LOG_UNREST = 4.0
 #: Keeps that ratio finite where a station agrees with those around it, in squared standard deviations of the log scale.
 _SMALL_RESIDUAL = 1e-3
-#: Bound of the learned forecast correction, in standard deviations of the log scale.
-_MAX_FORECAST_CORRECTION = 1.0
 #: Nugget added to a station that has nothing to say, relative to the sill.
 _SILENT_NOISE = 100.0
 
@@ -55,11 +55,13 @@ class AQNetConfig:
         Neighbours; a 16 x 16 solve is cheap and further stations carry next to no weight.
     max_correction : float
         Bound of the level correction, on the log of the estimate.
-    n_covariates : int
-        Channels beside the target.
+    n_covariates, n_known : int
+        Channels beside the target; how many of them, the last ones, are known over the horizon too (forecast only).
     smoothing : float
         Width, in days, of the low-pass that splits station series into a slow and a fast part: what lasts hours and what
         does not have spatial covariances of their own.
+    dropout : float
+        Share of the temporal module's embedded patches dropped in training.
     cyclic : bool
         Use the cyclic time encoding; False is an ablation.
     """
@@ -77,7 +79,9 @@ class AQNetConfig:
     k: int = 16
     max_correction: float = 0.3
     n_covariates: int = 0
+    n_known: int = 0
     smoothing: float = 0.125
+    dropout: float = 0.0
     cyclic: bool = True
 
     def __post_init__(self) -> None:
@@ -96,6 +100,12 @@ class AQNetConfig:
                 f"smoothing over {self.smoothing:g} days reads {4 * self.smoothing:g} to either side, more than days_before and "
                 "days_after; expected a smaller smoothing or more days"
             )
+        if not 0 <= self.n_known <= (self.n_covariates if self.task == "forecast" else 0):
+            raise ValueError(
+                f"n_known is {self.n_known}: of {self.n_covariates} covariates, and in a forecast only, some are known ahead"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}, expected at least 0 and below 1")
         if self.steps_per_day % self.patch:
             raise ValueError(f"patch {self.patch} does not divide the {self.steps_per_day} steps of a day")
         if self.hidden % self.heads:
@@ -106,13 +116,17 @@ class AQNetConfig:
         """Return the configuration xaq trains unless told otherwise."""
         # 3 h, or one and a half days of daily data.
         smoothing = 0.125 if steps_per_day > 1 else 1.5
+        if task == "forecast":
+            patch = 6 if steps_per_day % 6 == 0 else 1
+            return cls(
+                task=task, steps_per_day=steps_per_day, patch=patch, smoothing=smoothing, days_before=14, days_after=0,
+                target_days=7, hidden=64, dropout=0.2,
+            )  # fmt: skip
         # An analysis reads the days around by the day: shorter patches gained nothing at hidden stations.
-        patch = steps_per_day if task == "analysis" else 6 if steps_per_day % 6 == 0 else 1
-        days = (14, 0, 7) if task == "forecast" else (3, 3, 1) if steps_per_day > 1 else (7, 7, 1)
+        days = 3 if steps_per_day > 1 else 7
         return cls(
-            task=task, steps_per_day=steps_per_day, patch=patch, smoothing=smoothing,
-            days_before=days[0], days_after=days[1], target_days=days[2],
-        )  # fmt: skip
+            steps_per_day=steps_per_day, patch=steps_per_day, smoothing=smoothing, days_before=days, days_after=days
+        )
 
     @classmethod
     def published(cls, steps_per_day: int = 24) -> AQNetConfig:
@@ -138,6 +152,11 @@ class AQNetConfig:
         return (self.days_before + middle + self.days_after) * self.steps_per_day
 
     @property
+    def max_forecast_correction(self) -> float:
+        """Bound of the learned forecast correction, in standard deviations of the log scale; wider where weather is known."""
+        return 1.5 if self.n_known else 1.0
+
+    @property
     def target_steps(self) -> int:
         """Steps written."""
         return self.target_days * self.steps_per_day
@@ -150,7 +169,9 @@ class Window(NamedTuple):
     stations around do not explain of it; ``usual (station,)`` its mean square in the training period;
     ``covariates (window, station, input_step, channel)``;
     ``cyclic (window, input_step, 6)``; ``cyclic_target (window, day, 6)``; ``climatology (window, input_step)`` and
-    ``climatology_target (window, target_step)`` in z; ``visible (station,) bool``: whose data make the network's state.
+    ``climatology_target (window, target_step)`` in z; ``visible (station,) bool``: whose data make the network's state;
+    of a forecast, ``cyclic_horizon (window, target_step, 6)`` and ``known (window, station, target_step, n_known)``: what
+    is known after the init time.
     """
 
     z: Tensor
@@ -162,6 +183,8 @@ class Window(NamedTuple):
     climatology: Tensor
     climatology_target: Tensor
     visible: Tensor
+    cyclic_horizon: Tensor
+    known: Tensor
 
 
 class StationSide(NamedTuple):
@@ -178,41 +201,6 @@ class StationSide(NamedTuple):
     z_hat: Tensor | None
 
 
-class AutoregressiveBaseline(nn.Module):
-    """Linear regression of the coming anomalies on the past ones: where a forecast starts.
-
-    Anomalies are departures from the climatology on the log scale. The inputs are the last day step by step, the
-    daily means before it, and the last value seen; the coefficients are fitted in closed form and not trained further.
-    """
-
-    coefficients: Tensor
-
-    def __init__(self, config: AQNetConfig) -> None:
-        super().__init__()
-        self.steps_per_day = config.steps_per_day
-        self.n_inputs = config.steps_per_day + config.days_before + 2
-        self.register_buffer("coefficients", torch.zeros(self.n_inputs, config.target_steps))
-
-    def inputs(self, z: Tensor, climatology: Tensor) -> Tensor:
-        """Return regressors ``(window, station, n_inputs)``; missing anomalies count as zero, that is climatology."""
-        anomaly = z - climatology[:, None]
-        seen = torch.isfinite(anomaly)
-        value = torch.where(seen, anomaly, 0.0)
-        days = rearrange(value, "w s (d h) -> w s d h", h=self.steps_per_day).sum(dim=-1)
-        count = rearrange(seen, "w s (d h) -> w s d h", h=self.steps_per_day).sum(dim=-1)
-        step = torch.arange(z.shape[-1], device=z.device)
-        last = torch.where(seen, step, -1).max(dim=-1, keepdim=True).values
-        recent = last >= z.shape[-1] - self.steps_per_day
-        last_value = torch.where(recent, value.gather(-1, last.clamp(min=0)), 0.0)
-        one = torch.ones_like(last_value)
-        return torch.cat([value[..., -self.steps_per_day :], days / count.clamp(min=1), last_value, one], dim=-1)
-
-    def forward(self, z: Tensor, climatology: Tensor, climatology_target: Tensor) -> Tensor:
-        """Return the forecast ``(window, station, target_step)`` in z; in float32 even under half precision."""
-        with torch.autocast(z.device.type, enabled=False):
-            return climatology_target[:, None] + self.inputs(z, climatology) @ self.coefficients
-
-
 class AQNet(nn.Module):
     """The network. It starts as its classical baseline; what it learns is bounded.
 
@@ -225,6 +213,8 @@ class AQNet(nn.Module):
         Share of the log scale at the start.
     centre : (lon, lat) degrees
         Of the network.
+    log_mean, log_std : float
+        Of the scaler, ``log1p(y / offset) = log_mean + log_std * z``: a forecast starts on both scales.
     """
 
     def __init__(
@@ -235,41 +225,52 @@ class AQNet(nn.Module):
         nugget: tuple[float, float],
         gate: float = 0.0,
         centre: tuple[float, float] = (0.0, 0.0),
+        log_mean: float = 0.0,
+        log_std: float = 1.0,
     ) -> None:
         super().__init__()
         self.config = config
-        self.temporal = TemporalModule(
-            n_channels=3 + 2 * config.n_covariates, patch=config.patch, target_days=config.target_days,
-            hidden=config.hidden, lstm_layers=config.lstm_layers, heads=config.heads,
-        )  # fmt: skip
+        n_channels = 2 + 2 * config.n_covariates
+        if config.task == "forecast":
+            self.start = ForecastStart(config, log_mean=log_mean, log_std=log_std)
+            self.forecaster = Forecaster(config, n_channels=n_channels)
+        else:
+            # One channel more: what the stations around do not explain.
+            self.temporal = TemporalModule(
+                n_channels=n_channels + 1, patch=config.patch, target_days=config.target_days,
+                hidden=config.hidden, lstm_layers=config.lstm_layers, heads=config.heads, dropout=config.dropout,
+            )  # fmt: skip
         self.to_features = nn.Linear(config.hidden, config.n_features)
         n_state = _N_STATE + config.n_covariates
         self.knn = NeuralKNN(
             n_evidence=config.n_features + _N_SUMMARY + n_state, n_state=n_state, range_km=range_km, nugget=nugget,
             gate=gate, centre=centre, max_correction=config.max_correction,
         )  # fmt: skip
-        if config.task == "forecast":
-            self.baseline = AutoregressiveBaseline(config)
-            self.forecast_head = nn.Linear(config.hidden, config.steps_per_day)
-            nn.init.zeros_(self.forecast_head.weight)
-            nn.init.zeros_(self.forecast_head.bias)
 
-    def station_side(self, window: Window) -> StationSide:
-        """Run the temporal module over every station and window."""
+    def station_side(self, window: Window, start: Tensor | None = None) -> StationSide:
+        """Run the temporal module over every station and window; a forecast's ``start`` may be given."""
         n_window, n_station = window.z.shape[:2]
-        cyclic, cyclic_target = window.cyclic, window.cyclic_target
         if not self.config.cyclic:
-            cyclic, cyclic_target = torch.zeros_like(cyclic), torch.zeros_like(cyclic_target)
-        residual = torch.nan_to_num(window.residual)[..., None]
-        per_station = [_with_mask(window.z[..., None]), residual, _with_mask(window.covariates)]
+            names = ("cyclic", "cyclic_target", "cyclic_horizon")
+            blank = window._replace(**{name: torch.zeros_like(getattr(window, name)) for name in names})
+        else:
+            blank = window
+        cyclic_target = blank.cyclic_target
+        per_station = [with_mask(window.z[..., None]), with_mask(window.covariates)]
+        if self.config.task == "analysis":
+            per_station.append(torch.nan_to_num(window.residual)[..., None])
         channels = rearrange(torch.cat(per_station, dim=-1), "w s t c -> (w s) t c")
-        learned, attention = self.temporal(
-            channels,
-            cyclic.repeat_interleave(n_station, dim=0),
-            cyclic_target.repeat_interleave(n_station, dim=0),
-        )
+        calendar = [c.repeat_interleave(n_station, dim=0) for c in (blank.cyclic, cyclic_target)]
+        if self.config.task == "forecast":
+            # The start is a fit of its own: it keeps its calendar when the network is denied one.
+            start = self.start(window) if start is None else start
+            horizon = rearrange(_horizon(blank, start), "w s t c -> (w s) t c")
+            correction, learned, attention = self.forecaster(channels, *calendar, horizon)
+            z_hat = start + rearrange(correction, "(w s) t -> w s t", w=n_window)
+        else:
+            learned, attention = self.temporal(channels, *calendar)
+            z_hat = None
         learned = rearrange(learned, "(w s) d h -> w s d h", w=n_window)
-        z_hat = self._forecast(window, learned) if self.config.task == "forecast" else None
         target = window.z if z_hat is None else z_hat
         summary, state = self._summarise(window, target, cyclic_target)
         shared = state[:, None].expand(-1, n_station, -1, -1)
@@ -281,11 +282,6 @@ class AQNet(nn.Module):
             noise = noise + _SILENT_NOISE * silent[..., None, None]
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
         return StationSide(evidence, noise, state, attention, z_hat)
-
-    def _forecast(self, window: Window, learned: Tensor) -> Tensor:
-        base = self.baseline(window.z, window.climatology, window.climatology_target)
-        correction = _MAX_FORECAST_CORRECTION * torch.tanh(self.forecast_head(learned))
-        return base + rearrange(correction, "w s d h -> w s (d h)")
 
     def _summarise(self, window: Window, z: Tensor, cyclic_target: Tensor) -> tuple[Tensor, Tensor]:
         """Return summaries of each station-day and the network's state; only visible stations make the state."""
@@ -362,7 +358,7 @@ class AQNet(nn.Module):
         )
 
 
-def _with_mask(values: Tensor) -> Tensor:
+def with_mask(values: Tensor) -> Tensor:
     """Return values with NaN as zero, followed by the mask that says where they were observed."""
     seen = torch.isfinite(values)
     return torch.cat([torch.where(seen, values, 0.0), seen.to(values.dtype)], dim=-1)
@@ -372,6 +368,14 @@ def mean_square(values: Tensor) -> Tensor:
     """Return the mean square of what is observed along the last dimension; 0 where nothing is."""
     seen = torch.isfinite(values)
     return torch.where(seen, values, 0.0).square().sum(dim=-1) / seen.sum(dim=-1).clamp(min=1)
+
+
+def _horizon(window: Window, start: Tensor) -> Tensor:
+    """Return what the decoder reads per station and step: start, climatology, what is known and its mask, calendar."""
+    n_station = start.shape[1]
+    shared = torch.cat([window.climatology_target[..., None], window.cyclic_horizon], dim=-1)
+    shared = shared[:, None].expand(-1, n_station, -1, -1)
+    return torch.cat([start[..., None], with_mask(window.known), shared], dim=-1)
 
 
 class Scales(NamedTuple):

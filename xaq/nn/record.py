@@ -17,7 +17,7 @@ class Record(nn.Module):
     z : (station, step)
         Standardised log scale, NaN where missing.
     covariates : (station, step, channel)
-        Standardised, NaN where missing.
+        Standardised, NaN where missing; of a forecast's horizon only the last ``config.n_known`` are read.
     cyclic : (step, 6)
     climatology : (step,)
         In z.
@@ -43,7 +43,9 @@ class Record(nn.Module):
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor, persistent=False)
 
-    def window(self, start: Tensor, visible: Tensor, residual: Tensor, usual: Tensor) -> Window:
+    def window(
+        self, start: Tensor, visible: Tensor, residual: Tensor | None = None, usual: Tensor | None = None
+    ) -> Window:
         """Gather windows.
 
         Parameters
@@ -52,23 +54,27 @@ class Record(nn.Module):
             Step of this record at which each window's target begins.
         visible : (station,) bool
             Stations that make the network's state.
-        residual : (station, step)
-            On this record's steps: what the visible stations around do not explain, in z; NaN where nothing is known.
-        usual : (station,)
+        residual : (station, step), optional
+            On this record's steps: what the visible stations around do not explain, in z; NaN where nothing is known. Read
+            by an analysis only.
+        usual : (station,), optional
             Its mean square in the training period.
         """
         config, device = self.config, self.z.device
         steps = start[:, None] + config.input_offset + torch.arange(config.input_steps, device=device)
         targets = start[:, None] + torch.arange(config.target_steps, device=device)
         day = torch.arange(config.target_days, device=device) * config.steps_per_day + config.steps_per_day // 2
+        residual = torch.full_like(self.z, torch.nan) if residual is None else residual
         return Window(
             z=self.z[:, steps].transpose(0, 1),
             residual=residual[:, steps].transpose(0, 1),
-            usual=usual,
+            usual=torch.ones_like(self.z[:, 0]) if usual is None else usual,
             covariates=self.covariates[:, steps].transpose(0, 1),
             cyclic=self.cyclic[steps],
             cyclic_target=self.cyclic[start[:, None] + day],
             climatology=self.climatology[steps],
             climatology_target=self.climatology[targets],
             visible=visible,
+            cyclic_horizon=self.cyclic[targets],
+            known=self.covariates[:, targets, self.covariates.shape[-1] - config.n_known :].transpose(0, 1),
         )

@@ -22,13 +22,24 @@ class TemporalModule(nn.Module):
         Queries: the days to be estimated.
     hidden, lstm_layers, heads : int
         Width, depth and attention heads.
+    dropout : float
+        Share of the embedded patches' entries dropped in training.
     """
 
     def __init__(
-        self, *, n_channels: int, patch: int, target_days: int, hidden: int, lstm_layers: int, heads: int
+        self,
+        *,
+        n_channels: int,
+        patch: int,
+        target_days: int,
+        hidden: int,
+        lstm_layers: int,
+        heads: int,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.patch = patch
+        self.dropout = nn.Dropout(dropout)
         self.embed = nn.Linear(patch * (n_channels + N_CYCLIC), hidden)
         self.lstm = nn.LSTM(hidden, hidden, num_layers=lstm_layers, batch_first=True)
         self.query = nn.Linear(N_CYCLIC, hidden)
@@ -54,9 +65,20 @@ class TemporalModule(nn.Module):
         attention : (batch, day, patch)
             Rows sum to one; averaged over heads.
         """
+        memory, _ = self.read(channels, cyclic)
+        return self.attend(memory, cyclic_target)
+
+    def read(self, channels: Tensor, cyclic: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the LSTM's outputs ``(batch, patch, hidden)`` over the window, and its last state."""
         steps = torch.cat([channels, cyclic], dim=-1)
         patches = rearrange(steps, "b (n p) c -> b n (p c)", p=self.patch)
-        memory, _ = self.lstm(torch.nn.functional.gelu(self.embed(patches)))
+        memory, state = self.lstm(self.dropout(torch.nn.functional.gelu(self.embed(patches))))
+        return memory, state
+
+    def attend(self, memory: Tensor, cyclic_target: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return features and attention of one query per target day; ``extra (batch, day, hidden)`` adds to the queries."""
         query = self.query(cyclic_target) + self.lead
+        if extra is not None:
+            query = query + extra
         read, attention = self.attention(query, memory, memory, need_weights=True)
         return self.norm(query + read), attention

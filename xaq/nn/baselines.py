@@ -1,0 +1,104 @@
+"""Forecasters to measure against, as tensors: a window in, z-scores ``(window, station, target_step)`` out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from .aqnet import AQNetConfig, Window, with_mask
+from .start import LINEAR, LOG, ForecastStart
+from .temporal import N_CYCLIC
+
+
+class RegressionBaseline(nn.Module):
+    """One of the two linear regressions that a forecast starts from, alone.
+
+    Parameters
+    ----------
+    start : ForecastStart
+        Fitted.
+    scale : {"linear", "log"}
+    """
+
+    def __init__(self, start: ForecastStart, scale: str) -> None:
+        super().__init__()
+        self.start = start
+        self.row = {"linear": LINEAR, "log": LOG}[scale] - LINEAR
+
+    def forward(self, window: Window) -> Tensor:
+        """Return the forecast."""
+        values = self.start.regressions(window, self.start.coefficients)[self.row].clamp(min=0.0)
+        return (torch.log1p(values) - self.start.log_mean) / self.start.log_std
+
+
+class LSTMBaseline(nn.Module):
+    """An LSTM over the history and on through the horizon, the target masked there; a linear layer writes each patch."""
+
+    def __init__(self, config: AQNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        n_channels = 2 + 2 * config.n_covariates + N_CYCLIC
+        self.embed = nn.Linear(config.patch * n_channels, config.hidden)
+        self.lstm = nn.LSTM(config.hidden, config.hidden, num_layers=config.lstm_layers, batch_first=True)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, config.patch)
+
+    def forward(self, window: Window) -> Tensor:
+        """Return the forecast."""
+        n_window, n_station, n_target = *window.z.shape[:2], self.config.target_steps
+        blank = window.z.new_full((n_window, n_station, n_target, 1), torch.nan)
+        unknown = blank.expand(-1, -1, -1, self.config.n_covariates - self.config.n_known)
+        history = torch.cat([window.z[..., None], window.covariates], dim=-1)
+        horizon = torch.cat([blank, unknown, window.known], dim=-1)
+        calendar = torch.cat([window.cyclic, window.cyclic_horizon], dim=1)[:, None].expand(-1, n_station, -1, -1)
+        steps = torch.cat([with_mask(torch.cat([history, horizon], dim=2)), calendar], dim=-1)
+        patches = rearrange(steps, "w s (n p) c -> (w s) n (p c)", p=self.config.patch)
+        memory, _ = self.lstm(self.dropout(nn.functional.gelu(self.embed(patches))))
+        made = self.head(self.dropout(memory[:, -n_target // self.config.patch :]))
+        return rearrange(made, "(w s) n p -> w s (n p)", w=n_window)
+
+
+class PatchTSTBaseline(nn.Module):
+    """PatchTST (Nie et al., ICLR 2023) of the target's own history.
+
+    It is independent of other channels by design, so covariates, known or not, could not reach the target's forecast.
+
+    Raises
+    ------
+    ImportError
+        ``transformers`` is not installed.
+    """
+
+    def __init__(self, config: AQNetConfig) -> None:
+        super().__init__()
+        try:
+            from transformers import PatchTSTConfig, PatchTSTForPrediction
+        except ImportError as error:
+            raise ImportError("PatchTST needs transformers; mend: pip install 'xaq[bench]'") from error
+        self.model: Any = PatchTSTForPrediction(
+            PatchTSTConfig(
+                num_input_channels=1,
+                context_length=config.input_steps,
+                prediction_length=config.target_steps,
+                patch_length=min(24, config.input_steps),
+                patch_stride=min(12, config.input_steps),
+                d_model=64,
+                num_attention_heads=4,
+                num_hidden_layers=2,
+                ffn_dim=128,
+                dropout=0.2,
+                head_dropout=0.2,
+            )
+        )
+
+    def forward(self, window: Window) -> Tensor:
+        """Return the forecast."""
+        n_window = len(window.z)
+        series = rearrange(window.z, "w s t -> (w s) t 1")
+        seen = torch.isfinite(series)
+        filled = torch.where(seen, series, 0.0)
+        made = self.model(past_values=filled, past_observed_mask=seen).prediction_outputs
+        return rearrange(made, "(w s) t 1 -> w s t", w=n_window)
