@@ -28,6 +28,8 @@ _LEARNING_RATE = 1e-3
 _DECAY = 0.98
 #: What training must gain at the validation stations to be kept: with few of them, less than this is luck.
 _MIN_GAIN = 0.005
+#: Share of a forecast network's own forecast while it is validated; what it is worth per lead is fitted afterwards.
+_SHARE = 0.5
 _SCORE = "score"
 
 
@@ -251,6 +253,8 @@ def run(
     resuming = last.exists()
     if not resuming:
         trainer.validate(module, verbose=False)
+        if network.config.task == "forecast":
+            network.share.fill_(_SHARE)
     trainer.fit(module, ckpt_path=str(last) if resuming else None)
     score = float(best.best_model_score) if best.best_model_score is not None else 1.0
     if score < 1.0 - _MIN_GAIN:

@@ -23,7 +23,7 @@ from . import stations as border
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
-from .forecast_fit import fit_start
+from .forecast_fit import fit_share, fit_start
 from .kriging import Covariance
 from .lightning_run import run
 from .mappers import Observations
@@ -141,6 +141,8 @@ def train(
         network = untrained_network(recipe)
     data = fit_start(network.to(torch_device), data)
     summary = _fit(network, data, recipe, max_epochs, patience, precision, checkpoint, progress) if max_epochs else {}
+    if task == "forecast" and summary.get("score", 1.0) < 1.0:
+        fit_share(network, data)
     recipe = replace(recipe, interval=calibrate(network, data, recipe), training=summary)
     certificate = certify(ds, Model(network, recipe), target, None) if task == "analysis" else []
     return Model(network, replace(recipe, certificate=certificate))
