@@ -126,7 +126,8 @@ def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
                 "mend: a longer period, or AQNetConfig(days_before=..., target_days=...)"
             )
         starts = times[first]
-    starts = _thinned(starts, len(observations.lon) * config.input_steps)
+    if config.task == "analysis":
+        starts = _thinned(starts, len(observations.lon) * config.input_steps)
     record, first_step, record_times = make_record(recipe, observations, starts)
     train_starts, validation_starts = _split_windows(first_step, config)
     folds = tuple(_make_folds(observations, recipe, record_times))
@@ -178,18 +179,20 @@ def _make_folds(observations: Observations, recipe: Recipe, times: NDArray[np.da
         inside = fold_of == fold
         targets, others = np.flatnonzero(inside), np.flatnonzero(~inside)
         index, _ = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], k + max(2, k // 2))
-        values = np.full((4, *seen.shape), np.nan, np.float32)
-        variance = np.zeros_like(seen)
+        # A forecast brings its own series; it takes no room here.
+        blank = torch.full((1, 1), torch.nan).expand(seen.shape)
+        parts, usual = [blank] * 5, torch.ones(len(lon))
         if recipe.config.task == "analysis":
-            sides = station_series(recipe, seen[others], lon[others], lat[others])
-            values[:, others], variance[others] = sides[:4], sides[4]
+            series = np.full((5, *seen.shape), np.nan, np.float32)
+            series[:, others] = station_series(recipe, seen[others], lon[others], lat[others])
+            parts, usual = [torch.as_tensor(v) for v in series], torch.as_tensor(usual_residual(series[3]))
         yield Fold(
             targets=torch.as_tensor(targets),
             neighbours=torch.as_tensor(others[index]),
-            scales=Scales(*(torch.as_tensor(v) for v in values[:3])),
-            variance=torch.as_tensor(variance),
-            residual=torch.as_tensor(values[3]),
-            usual=torch.as_tensor(usual_residual(values[3])),
+            scales=Scales(*parts[:3]),
+            variance=torch.nan_to_num(parts[4]),
+            residual=parts[3],
+            usual=usual,
             visible=torch.as_tensor(~inside),
         )
 

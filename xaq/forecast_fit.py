@@ -60,6 +60,28 @@ def fit_start(network: AQNet, data: TrainingData) -> TrainingData:
     return _with_starts(start, data, learning)
 
 
+@torch.no_grad()
+def fit_share(network: AQNet, data: TrainingData) -> None:
+    """Fit the share of the network's own forecast per lead in place, to the least error on the validation windows."""
+    config = network.config
+    network.eval()
+    learning = torch.ones(len(data.truth), dtype=torch.bool, device=data.truth.device)
+    learning[data.folds[VALIDATION].targets] = False
+    targets = data.targets(data.validation_starts, config.target_steps)
+    truth = network.start.linear(data.record.z[:, targets].transpose(0, 1)[:, learning])
+    made = []
+    for tenths in range(_SHARE_STEPS + 1):
+        network.share.fill_(tenths / _SHARE_STEPS)
+        windows = (data.record.window(part, learning) for part in data.validation_starts.split(32))
+        z_hats = [z for w in windows if (z := network.station_side(w).z_hat) is not None]
+        made.append(network.start.linear(torch.cat(z_hats)[:, learning]).clamp(min=0.0))
+    for block in _blocks(config.steps_per_day, config.target_steps):
+        guesses, seen = _as_scored(torch.stack(made)[..., block], truth[..., block], config.steps_per_day)
+        if len(seen):
+            mae, rmse = (guesses - seen).abs().mean(dim=-1), (guesses - seen).square().mean(dim=-1).sqrt()
+            network.share[block] = (mae / mae[0] + rmse / rmse[0]).argmin() / _SHARE_STEPS
+
+
 def _with_starts(start: ForecastStart, data: TrainingData, learning: Tensor) -> TrainingData:
     """Return the data with evenly spread learning windows and their starts."""
     per_window = len(data.truth) * start.config.target_steps
@@ -156,18 +178,22 @@ def _error(made: Tensor, truth: Tensor) -> float:
     return float(error.abs().mean() + error.square().mean().sqrt()) if len(error) else 0.0
 
 
+def _as_scored(parts: Tensor, truth: Tensor, per_day: int) -> tuple[Tensor, Tensor]:
+    """Return estimates ``(part, n)`` and observations ``(n,)`` as they are scored: of a whole day, its mean."""
+    if truth.shape[-1] == per_day > 1:
+        enough = torch.isfinite(truth).sum(dim=-1) >= DAY_SHARE * per_day
+        truth = torch.where(enough, truth.nanmean(dim=-1), torch.nan)[..., None]
+        parts = parts.mean(dim=-1, keepdim=True)
+    seen = torch.isfinite(truth)
+    return parts[:, seen], truth[seen]
+
+
 def _best_shares(parts: Tensor, truth: Tensor, per_day: int) -> Tensor:
     """Return the shares ``(3,)`` with the least MAE and RMSE, of a whole day's mean where the block is one.
 
     The two count alike, each relative to that of the linear regression.
     """
-    if truth.shape[-1] == per_day > 1:
-        seen = torch.isfinite(truth)
-        enough = seen.sum(dim=-1) >= DAY_SHARE * per_day
-        truth = torch.where(enough, truth.nanmean(dim=-1), torch.nan)[..., None]
-        parts = parts.mean(dim=-1, keepdim=True)
-    seen = torch.isfinite(truth)
-    parts, truth = parts[:, seen], truth[seen]
+    parts, truth = _as_scored(parts, truth, per_day)
     best, least = torch.tensor([0.0, 1.0, 0.0]), torch.inf
     if not len(truth):
         return best.to(parts.device)

@@ -28,8 +28,9 @@ class Schedule:
     """How a task is learned.
 
     ``windows`` are read per step and member, fewer of a national network: at most ``station_windows`` in all.
-    ``decay`` is that of the moving average of the weights that is validated and kept; ``min_gain`` what training must
-    gain where it did not learn: less is luck.
+    ``decay`` is that of the moving average of the weights that is validated and kept. ``shares`` of what was learned are
+    tried at the end, as few stations are better served by less of it; ``min_gain`` is what training must gain where it
+    did not learn: less is luck.
     """
 
     steps_per_epoch: int
@@ -38,19 +39,20 @@ class Schedule:
     learning_rate: float
     clip: float
     decay: float
+    shares: tuple[float, ...]
     min_gain: float
 
 
 #: An analysis is validated at every station, by members; a forecast by one network, in later windows.
 SCHEDULES = {
-    "analysis": Schedule(20, 64, 1000, 2e-3, 0.3, 0.97, 0.002),
-    "forecast": Schedule(40, 16, 100_000, 1e-3, 1.0, 0.98, 0.005),
+    "analysis": Schedule(20, 64, 1000, 2e-3, 0.3, 0.97, (0.25, 0.5, 0.75, 1.0), 0.002),
+    "forecast": Schedule(40, 16, 100_000, 1e-3, 1.0, 0.98, (1.0,), 0.005),
 }
 _SAMPLES = 160
 #: Of the dozen numbers of the network-wide covariance, which are few enough to move fast.
 _COVARIANCE_RATE = 2e-2
-#: Shares of what was learned that are tried at the end: few stations are better served by less of it.
-_SHARES = (0.25, 0.5, 0.75, 1.0)
+#: Share of a forecast network's own forecast while it is validated; what it is worth per lead is fitted afterwards.
+_OWN_FORECAST = 0.5
 _SCORE = "score"
 
 
@@ -322,6 +324,9 @@ def run(
     resuming = last.exists()
     if not resuming:
         trainer.validate(module, verbose=False)
+        if network.config.task == "forecast":
+            for member in module.networks:
+                member.share.fill_(_OWN_FORECAST)
     trainer.fit(module, ckpt_path=str(last) if resuming else None)
     saved = SafetensorsCheckpoint().load_checkpoint(best.best_model_path)["state_dict"]
     module.to(device).load_state_dict(saved)
@@ -342,7 +347,7 @@ def _choose_share(module: AQNetTraining, start: dict[str, Tensor]) -> tuple[floa
             member.load_state_dict({k: (1.0 - share) * start[k].to(v) + share * v for k, v in weights.items()})
 
     scores = {}
-    for share in _SHARES:
+    for share in module.schedule.shares:
         blend(share)
         scores[share] = module.score()
     share = min(scores, key=scores.__getitem__)

@@ -344,7 +344,9 @@ class Model:
     def station_series(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the station side's own series at the prepared times, ``(station, time)``: the forecast at stations."""
         steps = self.recipe.config.steps_per_day
-        values = prepared.table[:, :steps].cpu().numpy().reshape(-1, len(prepared.lon), steps)
+        # The columns of a table: the fast part comes first, the slow part third.
+        fast, slow = prepared.table[:, :steps], prepared.table[:, 2 * steps : 3 * steps]
+        values = (fast + slow).cpu().numpy().reshape(-1, len(prepared.lon), steps)
         return values.swapaxes(0, 1).reshape(len(prepared.lon), -1)[:, prepared.select]
 
     def _blocks(

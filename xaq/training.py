@@ -24,7 +24,7 @@ from . import stations as border
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler, low_pass
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
-from .forecast_fit import fit_start
+from .forecast_fit import fit_share, fit_start
 from .kriging import Covariance
 from .lightning_run import run
 from .mappers import Observations
@@ -148,6 +148,9 @@ def train(
     members = [network] * len(data.validation)
     if max_epochs:
         summary, members = _fit(network, data, recipe, max_epochs, patience, precision, checkpoint, progress)
+    if task == "forecast" and summary.get("score", 1.0) < 1.0:
+        fit_share(network, data)
+        members = [network]
     recipe = replace(recipe, interval=calibrate(members, data, recipe), training=summary)
     certificate = certify(ds, Model(network, recipe), target, None) if task == "analysis" else []
     return Model(network, replace(recipe, certificate=certificate))

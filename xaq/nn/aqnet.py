@@ -28,6 +28,8 @@ _N_STATE = 3 + N_CYCLIC
 _MAX_LOG_UNREST = 4.0
 #: Keeps that ratio finite where a station agrees with those around it, in squared standard deviations of the log scale.
 _SMALL_RESIDUAL = 1e-3
+#: How far the network's own forecast may lie from the start, in standard deviations of the log scale.
+_MAX_DEPARTURE = 3.0
 #: Nugget added to a station that has nothing to say, relative to the sill.
 _SILENT_NOISE = 100.0
 
@@ -152,11 +154,6 @@ class AQNetConfig:
         return (self.days_before + middle + self.days_after) * self.steps_per_day
 
     @property
-    def max_forecast_correction(self) -> float:
-        """Bound of the learned forecast correction, in standard deviations of the log scale; wider where weather is known."""
-        return 1.5 if self.n_known else 1.0
-
-    @property
     def target_steps(self) -> int:
         """Steps written."""
         return self.target_days * self.steps_per_day
@@ -217,6 +214,8 @@ class AQNet(nn.Module):
         Of the scaler, ``log1p(y / offset) = log_mean + log_std * z``: a forecast starts on both scales.
     """
 
+    share: Tensor
+
     def __init__(
         self,
         config: AQNetConfig,
@@ -234,6 +233,8 @@ class AQNet(nn.Module):
         if config.task == "forecast":
             self.start = ForecastStart(config, log_mean=log_mean, log_std=log_std)
             self.forecaster = Forecaster(config, n_channels=n_channels)
+            # Share of the network's own forecast per step; none before training has shown on later windows what it is worth.
+            self.register_buffer("share", torch.zeros(config.target_steps))
         else:
             # One channel more: what the stations around do not explain.
             self.temporal = TemporalModule(
@@ -264,9 +265,12 @@ class AQNet(nn.Module):
         if self.config.task == "forecast":
             # The start is a fit of its own: it keeps its calendar when the network is denied one.
             start = self.start(window) if start is None else start
-            horizon = rearrange(_horizon(blank, start), "w s t c -> (w s) t c")
-            correction, learned, attention = self.forecaster(channels, *calendar, horizon)
-            z_hat = start + rearrange(correction, "(w s) t -> w s t", w=n_window)
+            horizon = rearrange(_horizon(blank, n_station), "w s t c -> (w s) t c")
+            anomaly, learned, attention = self.forecaster(channels, *calendar, horizon)
+            own = window.climatology_target[:, None] + rearrange(anomaly, "(w s) t -> w s t", w=n_window)
+            # In training the network answers for its own forecast alone.
+            share = torch.ones_like(self.share) if self.training else self.share
+            z_hat = start + share * _MAX_DEPARTURE * torch.tanh((own - start) / _MAX_DEPARTURE)
         else:
             learned, attention = self.temporal(channels, *calendar)
             z_hat = None
@@ -370,12 +374,11 @@ def mean_square(values: Tensor) -> Tensor:
     return torch.where(seen, values, 0.0).square().sum(dim=-1) / seen.sum(dim=-1).clamp(min=1)
 
 
-def _horizon(window: Window, start: Tensor) -> Tensor:
-    """Return what the decoder reads per station and step: start, climatology, what is known and its mask, calendar."""
-    n_station = start.shape[1]
+def _horizon(window: Window, n_station: int) -> Tensor:
+    """Return what the decoder reads per station and step: what is known and its mask, climatology, calendar."""
     shared = torch.cat([window.climatology_target[..., None], window.cyclic_horizon], dim=-1)
     shared = shared[:, None].expand(-1, n_station, -1, -1)
-    return torch.cat([start[..., None], with_mask(window.known), shared], dim=-1)
+    return torch.cat([with_mask(window.known), shared], dim=-1)
 
 
 class Scales(NamedTuple):

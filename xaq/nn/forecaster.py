@@ -1,4 +1,4 @@
-"""What a forecast learns on top of its start: encoder over the history, decoder over the horizon, attention between."""
+"""What a forecast learns beside its start: encoder over the history, decoder over the horizon, attention between."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class Forecaster(nn.Module):
-    """Read a station's history, read on through its horizon, return a correction of the start per step.
+    """Read a station's history, read on through its horizon, return a forecast of its own as anomalies.
 
     The encoder is the temporal module of the analysis. Its LSTM hands its state to a second one that reads the
-    horizon: the start in the place of the target, what is known there, and the calendar. Attention reads the history
-    once per target day; its query is the day's calendar and the decoder's state. The last layer starts at zero.
+    horizon: the climatology in the place of the target, what is known there, and the calendar. Attention reads the
+    history once per target day; its query is the day's calendar and the decoder's state. The start is not read: on
+    the days it was fitted to it is better than it will be, and a network that sees it learns to do too little.
 
     Parameters
     ----------
@@ -32,12 +33,11 @@ class Forecaster(nn.Module):
         super().__init__()
         self.patch, hidden = config.patch, config.hidden
         self.patches_per_day = config.steps_per_day // config.patch
-        self.bound = config.max_forecast_correction
         self.encoder = TemporalModule(
             n_channels=n_channels, patch=config.patch, target_days=config.target_days, hidden=hidden,
             lstm_layers=config.lstm_layers, heads=config.heads, dropout=config.dropout,
         )  # fmt: skip
-        self.embed = nn.Linear(config.patch * (2 + 2 * config.n_known + N_CYCLIC), hidden)
+        self.embed = nn.Linear(config.patch * (1 + 2 * config.n_known + N_CYCLIC), hidden)
         self.decoder = nn.LSTM(hidden, hidden, num_layers=config.lstm_layers, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
         self.mix = nn.Linear(2 * hidden, hidden)
@@ -54,13 +54,13 @@ class Forecaster(nn.Module):
         ----------
         channels, cyclic, cyclic_target
             As of :class:`TemporalModule`.
-        horizon : (batch, target_step, 2 + 2 n_known + 6)
-            Start and climatology in z, what is known and its mask, cyclic encoding.
+        horizon : (batch, target_step, 1 + 2 n_known + 6)
+            Climatology in z, what is known and its mask, cyclic encoding.
 
         Returns
         -------
-        correction : (batch, target_step)
-            Bounded.
+        anomaly : (batch, target_step)
+            From the climatology, in z.
         features : (batch, day, hidden)
         attention : (batch, day, patch)
         """
@@ -71,5 +71,4 @@ class Forecaster(nn.Module):
         features, attention = self.encoder.attend(memory, cyclic_target, by_day)
         context = features.repeat_interleave(self.patches_per_day, dim=1)
         hidden = self.dropout(nn.functional.gelu(self.mix(torch.cat([ahead, context], dim=-1))))
-        correction = self.bound * torch.tanh(self.head(hidden) / self.bound)
-        return rearrange(correction, "b n p -> b (n p)"), features, attention
+        return rearrange(self.head(hidden), "b n p -> b (n p)"), features, attention
