@@ -14,12 +14,12 @@ def parameters(function):
     return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()][1:]
 
 
-@pytest.mark.parametrize("name", ["check", "hide", "train", "verify", "reanalyze", "estimate"])
+@pytest.mark.parametrize("name", ["check", "hide", "train", "verify", "reanalyze", "estimate", "explain"])
 def test_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(AqAccessor, name)) == parameters(getattr(xaq, name))
 
 
-@pytest.mark.parametrize("name", ["map", "errors", "series"])
+@pytest.mark.parametrize("name", ["map", "errors", "series", "explanation"])
 def test_plot_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(PlotAccessor, name)) == parameters(getattr(xaq.plot, name))
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "xaq"
 FLOORS = ("arrays", "labels", "nn", "bridges", "faces")
 ARRAYS = {"sphere", "windows", "features", "kriging", "spacetime", "mappers", "forecasters", "vocabulary", "errors"}
-LABELS = {"stations", "readers", "datasets", "grid", "store", "verify", "reanalysis", "plan", "covariates"}
+LABELS = {"stations", "readers", "datasets", "grid", "store", "verify", "reanalysis", "plan", "covariates", "explain"}
 FACES = {"accessor", "plot", "cli", "__init__", "__main__"}
 
 HEAVY = {"torch", "lightning", "pytorch_lightning", "safetensors"}

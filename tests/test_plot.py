@@ -219,6 +219,65 @@ def test_errors_needs_hidden_stations_and_an_honest_analysis_model(ds):
         plot.errors(ds, seen)
 
 
+# -- explanation ---------------------------------------------------------------------------------------------------
+
+
+def explained_by_hand(ds):
+    """What xaq.explain returns, for four neighbours of a place among them."""
+    near = ds.isel(station=np.flatnonzero(~ds.hidden.values)[:4])
+    of_station = {"weight": [0.7, 0.28, 0.04, -0.02], "value": [10.0, 20.0, 30.0, 40.0], "observed": [1, 1, 0, 1]}
+    out = near[["lon", "lat"]].drop_vars("hidden").assign({n: ("station", np.array(v)) for n, v in of_station.items()})
+    out = out.assign(estimate=14.04, kriging=15.06, learned=-1.02).assign_coords(time=ds.time.values[8])
+    out["estimate"].attrs["units"] = "ug m-3"
+    out = out.assign_coords(place_lon=float(near.lon.mean()), place_lat=float(near.lat.mean()))
+    return out.assign_attrs(xaq_provenance=json.dumps({"target": "pm25"}))
+
+
+def test_an_explanation_shows_values_weights_and_the_sum(ds):
+    why = explained_by_hand(ds)
+    ax = plot.explanation(ds, why, lines=[])
+    circles, cross, weights = layer(ax, "_neighbours"), layer(ax, "_place"), layer(ax, "_weights")
+    np.testing.assert_allclose(circles.get_offsets(), np.c_[why.lon, why.lat])
+    np.testing.assert_array_equal(circles.get_array(), why.value)
+    assert circles.norm is cross.norm
+    assert (circles.norm.vmin, circles.norm.vmax) == (10.0, 40.0)
+    np.testing.assert_array_equal(cross.get_array(), [14.04])
+    np.testing.assert_allclose(layer(ax, "_filled").get_offsets(), [[why.lon[2], why.lat[2]]])
+    # Heaviest first; width by weight, the negative one dashed.
+    widths = np.array(weights.get_linewidths())
+    np.testing.assert_allclose(widths[:2] / widths[0], [1.0, 0.4])
+    assert [dash is not None for _, dash in weights.get_linestyles()] == [False, False, False, True]
+    assert [t.get_text() for t in ax.texts] == ["70 %", "28 %"]
+    assert ax.get_title("left") == (
+        "PM2.5, 2020-01-01 08:00 UTC\nestimate 14.0 = kriging 15.1 \N{MINUS SIGN} learned 1.1 µg m⁻³"
+    )
+    assert bar_label(ax) == "PM2.5 [µg m⁻³]"
+    legend = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert {"weight 50 %", "negative weight", "neighbour, value filled", "other visible station"} <= set(legend)
+    assert len(layer(ax, "_other").get_offsets()) == 11
+
+
+def test_labels_of_weights_do_not_cover_each_other(ds):
+    why = explained_by_hand(ds)
+    crowded = why.assign(lon=why.place_lon + why.lon * 0 + [0.0, 0.3, 0.31, 0.3], lat=why.place_lat + why.lat * 0)
+    crowded = crowded.assign(weight=("station", [0.1, 0.3, 0.3, 0.3])).set_coords(["lon", "lat"])
+    ax = plot.explanation(ds, crowded, lines=[])
+    ax.figure.canvas.draw()
+    boxes = [t.get_window_extent() for t in ax.texts]
+    assert len(boxes) == 4
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_only_an_explanation_is_drawn_as_one(ds, cube):
+    with pytest.raises(SchemaError, match=r"ds\.aq\.explain"):
+        plot.explanation(ds, cube)
+    why = explained_by_hand(ds)
+    why["estimate"].attrs["units"] = "1e-9"
+    with pytest.raises(SchemaError, match="convert"):
+        plot.explanation(ds, why)
+    assert not plt.get_fignums()
+
+
 # -- series --------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import datasets, errors
 from .accessor import AqAccessor
+from .explain import explain
 from .grid import Grid
 from .mappers import InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging
 from .readers import open_stations
@@ -40,6 +41,7 @@ __all__ = [
     "datasets",
     "errors",
     "estimate",
+    "explain",
     "hide",
     "load_model",
     "open_cube",

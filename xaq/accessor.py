@@ -13,12 +13,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from . import reanalysis, verify
+from . import explain, reanalysis, verify
 from . import stations as border
 from .errors import SchemaError
 from .forecasters import Forecaster
 from .grid import Grid
-from .mappers import Mapper
+from .mappers import Explainer, Mapper
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -159,9 +159,22 @@ class AqAccessor:
             max_distance=max_distance,
         )
 
+    def explain(
+        self,
+        model: Explainer,
+        *,
+        lon: float,
+        lat: float,
+        time: str | np.datetime64 | pd.Timestamp,
+        level: float = 0.9,
+        max_distance: float | None = None,
+    ) -> xr.Dataset:
+        """Say why an estimate is what it is: neighbours, weights, kriging and what was learned. See :func:`xaq.explain`."""
+        return explain.explain(self._ds, model, lon=lon, lat=lat, time=time, level=level, max_distance=max_distance)
+
     @property
     def plot(self) -> PlotAccessor:
-        """Maps and series: ``plot.map(cube)``, ``plot.errors(model)``, ``plot.series(model, station)``."""
+        """Maps and series: ``plot.map(cube)``, ``plot.errors(model)``, ``plot.series(model, station)`` and more."""
         return PlotAccessor(self._ds)
 
     # -- what it shows -------------------------------------------------------------------------------------------
@@ -253,3 +266,18 @@ class PlotAccessor:
         from . import plot
 
         return plot.series(self._ds, mapper_or_cube, station, target=target, time=time, ax=ax)
+
+    def explanation(
+        self,
+        explained: xr.Dataset,
+        *,
+        ax: GeoAxes | None = None,
+        vmin: float | None = None,
+        vmax: float | None = None,
+        cmap: str | Colormap | None = None,
+        lines: Lines = None,
+    ) -> GeoAxes:
+        """Draw an explained estimate: the place, its neighbours and their weights. See :func:`xaq.plot.explanation`."""
+        from . import plot
+
+        return plot.explanation(self._ds, explained, ax=ax, vmin=vmin, vmax=vmax, cmap=cmap, lines=lines)

@@ -114,6 +114,51 @@ class Mapper(Protocol):
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """What an estimate at one place and time was made of; arrays over its k neighbours, the nearest first.
+
+    Attributes
+    ----------
+    index : (k,) int
+        Of the neighbour among the stations of the observations.
+    distance : (k,) km
+    slow_weight, fast_weight : (k,)
+        Of the slow and the fast part of the neighbours' series; each sums to one.
+    value : (k,)
+        Of the neighbour, a gap filled.
+    contribution : (k,)
+        Their sum is the estimate.
+    kriging : float
+        What the mapper said before it was trained.
+    correction : float
+        Factor of the level.
+    log_share : float
+        Of the log scale.
+    variance : float
+        Kriging variance of a new observation, relative to the sill.
+    """
+
+    index: NDArray[np.intp]
+    distance: NDArray
+    slow_weight: NDArray
+    fast_weight: NDArray
+    value: NDArray
+    contribution: NDArray
+    kriging: float
+    correction: float
+    log_share: float
+    variance: float
+
+
+@runtime_checkable
+class Explainer(Mapper, Protocol):
+    """A mapper that can say what an estimate was made of."""
+
+    def explain(self, prepared: Any, lon: float, lat: float) -> Explanation:
+        """Explain the estimate at a place at the one prepared time."""
+
+
+@dataclass(frozen=True)
 class _Prepared:
     values: NDArray
     lon: NDArray

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from . import kriging, sphere, windows
 from .errors import ModelError
 from .features import Scaler, climatology_design, cyclic_encoding, low_pass
 from .kriging import Covariance
-from .mappers import Estimate, Observations
-from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, station_table
+from .mappers import Estimate, Explanation, Observations
+from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, attribute, station_table
+from .nn.neural_knn import Weights
 from .nn.record import Record
 
 _FORMAT = 2
@@ -341,6 +342,31 @@ class Model:
         """Return the forecast at the stations themselves, ``(station, time)``; forecast models only."""
         return self.station_series(self.prepare(past, times))
 
+    def explain(self, prepared: Prepared, lon: float, lat: float) -> Explanation:
+        """Say what the estimate of an analysis at a place was made of, at the one prepared time."""
+        (select,), steps = prepared.select, self.recipe.config.steps_per_day
+        place = np.array([lon]), np.array([lat])
+        with torch.inference_mode():
+            ((_, weights, rows),) = self._weights(prepared, *place, prepared.select // steps)
+            made = attribute(weights, rows, prepared.table, self.recipe.scaler.offset)
+            value, contribution = (a[0, :, select % steps].cpu().numpy() for a in made)
+            slow, fast, variance, correction, log_share = (w[0].cpu().numpy() for w in weights)
+        index = rows[0].cpu().numpy() % len(prepared.lon)
+        distance = sphere.distance_km(prepared.lon[index], prepared.lat[index], *place)
+        return Explanation(
+            index, distance, slow, fast, value, contribution, self._kriging(prepared, *place), float(np.exp(correction)),
+            float(log_share), float(variance),
+        )  # fmt: skip
+
+    def _kriging(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> float:
+        """Return what the model said before training; its table is the same, for it is made before any network."""
+        network = untrained_network(self.recipe).to(self.device)
+        start = Model(network, self.recipe)
+        evidence = prepared.side.evidence
+        with torch.inference_mode():
+            side = prepared.side._replace(noise=network.knn.station_side(evidence, torch.zeros_like(evidence[..., 0])))
+        return float(start.estimate(replace(prepared, side=side), lon, lat).value[0, 0])
+
     def station_series(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the station side's own series at the prepared times, ``(station, time)``: the forecast at stations."""
         steps = self.recipe.config.steps_per_day
@@ -353,6 +379,16 @@ class Model:
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
     ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
         """Yield (position, (value, spread)) of each needed window-day for one batch of cells."""
+        for j, weights, rows in self._weights(prepared, lon, lat, need):
+            value, parts = apply_weights(weights, rows, prepared.table, self.recipe.scaler.offset)
+            interval = self.recipe.interval
+            scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
+            yield j, (value, scale[0] * parts[0] + scale[1] * parts[1] + scale[2] * parts[2])
+
+    def _weights(
+        self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
+    ) -> Iterator[tuple[int, Weights, Tensor]]:
+        """Yield (position, weights, the neighbours' rows in the table) of each needed window-day."""
         config, device = self.recipe.config, self.device
         index, _ = sphere.nearest(prepared.lon, prepared.lat, lon, lat, config.k)
         near = torch.as_tensor(index, device=device)
@@ -365,11 +401,7 @@ class Model:
             window, day = divmod(int(flat), config.target_days)
             at_window, at_day = (torch.full((len(lon),), v, device=device) for v in (window, day))
             weights = self.network.cell_side(prepared.side, at_window, at_day, near, geometry)
-            rows = near + int(flat) * len(prepared.lon)
-            value, parts = apply_weights(weights, rows, prepared.table, self.recipe.scaler.offset)
-            interval = self.recipe.interval
-            scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
-            yield j, (value, scale[0] * parts[0] + scale[1] * parts[1] + scale[2] * parts[2])
+            yield j, weights, near + int(flat) * len(prepared.lon)
 
 
 def make_record(

@@ -239,6 +239,13 @@ def _point_fields(plan: Plan, lon: NDArray, lat: NDArray, n_time: int) -> da.Arr
     return da.concatenate(rows, axis=1)
 
 
+def prepare(plan: Plan) -> tuple[Any, xr.Dataset]:
+    """Return the station side of all of a plan's times, and the stations that take part in it, in its order. Computes."""
+    ((_, node),) = _station_nodes(plan, len(plan.times))
+    prepared, silent = dask.compute(node, _silent_node(plan))
+    return prepared, plan.source.isel({STATION: np.flatnonzero(~silent)})
+
+
 def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64], Any]]:
     """Return (times, station side) for each period of the plan; each reads its own part of the record only."""
     source, mapper = plan.source, plan.mapper

@@ -449,3 +449,32 @@ def apply_weights(
     disagreement = (square - linear.square()).clamp(min=0.0).sqrt()
     root = (weights.variance[:, None] + filled.square()).sqrt()
     return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
+
+
+def attribute(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor]:
+    """Say what each neighbour adds to the estimates of :func:`apply_weights`.
+
+    The linear scale is a sum already. On the log scale a neighbour has the share of the estimate that it has of the sum
+    of logs: its integrated gradient from zero, where all the logs and the estimate are 0 (Sundararajan et al. 2017).
+
+    Parameters
+    ----------
+    weights, rows, table, offset
+        As for :func:`apply_weights`.
+
+    Returns
+    -------
+    value : (batch, k, step)
+        Of each neighbour, gaps filled.
+    contribution : (batch, k, step)
+        In the same units; the sum over the neighbours is the estimate.
+    """
+    fast, fast_log, slow, slow_log, _, _ = table[rows].chunk(6, dim=-1)
+    linear = weights.slow[..., None] * slow + weights.fast[..., None] * fast
+    log = weights.slow[..., None] * slow_log + weights.fast[..., None] * fast_log
+    total = log.sum(dim=1, keepdim=True)
+    small = total.abs() < 1e-6
+    per_log = torch.where(small, offset, offset * torch.expm1(total.clamp(max=20.0)) / torch.where(small, 1.0, total))
+    gate = weights.gate[:, None, None]
+    both = (1.0 - gate) * linear + gate * per_log * log
+    return slow + fast, both * torch.exp(weights.correction)[:, None, None]

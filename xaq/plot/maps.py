@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import cartopy.crs as ccrs
@@ -29,7 +30,7 @@ from . import basemap
 from .basemap import Lines
 
 #: Perceptually uniform, safe for the colour-blind, and dark enough at both ends to stand out from blank cells.
-_FIELD_COLOURS, _ERROR_COLOURS = "viridis", "viridis_r"
+FIELD_COLOURS, _ERROR_COLOURS = "viridis", "viridis_r"
 #: Area of the largest bubble, square points.
 _BUBBLE = 450.0
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -100,12 +101,12 @@ def map(  # noqa: A001 - read as xaq.plot.map
     lon_edges, lat_edges = cell_edges(cube, LON), cell_edges(cube, LAT)
     ax = basemap.frame(ax, (lon_edges[0], lat_edges[0], lon_edges[-1], lat_edges[-1]), lines)
     mesh = ax.pcolormesh(
-        lon_edges, lat_edges, np.ma.masked_invalid(field), norm=norm, cmap=cmap or _FIELD_COLOURS,
+        lon_edges, lat_edges, np.ma.masked_invalid(field), norm=norm, cmap=cmap or FIELD_COLOURS,
         transform=ccrs.PlateCarree(), rasterized=True, zorder=1,
     )  # fmt: skip
     if stations:
         _draw_stations(ax, ds, observed, mesh)
-    _colour_bar(ax, mesh, axis_label(target, units), extend)
+    colour_bar(ax, mesh, axis_label(target, units), extend)
     ax.set_title("\n".join(filter(None, [f"{label(target)}, {when}", method_text(cube)])), loc="left", fontsize=10)
     return ax
 
@@ -176,7 +177,7 @@ def errors(
     units = units_text(str(ds[target].attrs["units"]))
     ax = basemap.frame(ax, _around(ds), lines)
     bubbles = _draw_bubbles(ax, ds, places, rmse)
-    _colour_bar(ax, bubbles, f"RMSE of {axis_label(target, units)}", "neither")
+    colour_bar(ax, bubbles, f"RMSE of {axis_label(target, units)}", "neither")
     _size_legend(ax, bubbles, rmse, units, silent=bool(np.isnan(rmse).any()))
     pooled = f"RMSE {_rms(miss):.3g}, MAE {np.nanmean(np.abs(miss)):.3g} {units}"
     n = int(np.isfinite(rmse).sum())
@@ -244,10 +245,9 @@ def period_text(ds: xr.Dataset, *, mean: bool = True) -> str:
     """Return words for the times of a dataset: one step, a daily mean, or (the mean of) a period."""
     times = ds[TIME].to_index()
     step = _step(ds)
-    daily = step is not None and step >= pd.Timedelta("1D")
-    style, zone = ("%Y-%m-%d", "") if daily else ("%Y-%m-%d %H:%M", " UTC")
     if len(times) == 1:
-        return f"{times[0]:{style}}{zone}"
+        return stamp_text(times[0], step)
+    style, zone = _stamp_style(step)
     if (
         mean
         and step is not None
@@ -257,6 +257,17 @@ def period_text(ds: xr.Dataset, *, mean: bool = True) -> str:
         return f"daily mean {times[0]:%Y-%m-%d} (UTC)"
     words = "days" if step == pd.Timedelta("1D") else "hours" if step == pd.Timedelta("1h") else "steps"
     return f"{'mean of ' * mean}{len(times)} {words}, {times[0]:{style}} to {times[-1]:{style}}{zone}"
+
+
+def stamp_text(time: pd.Timestamp, step: pd.Timedelta | None) -> str:
+    """Return words for one step: a date where a step is a day or longer."""
+    style, zone = _stamp_style(step)
+    return f"{time:{style}}{zone}"
+
+
+def _stamp_style(step: pd.Timedelta | None) -> tuple[str, str]:
+    daily = step is not None and step >= pd.Timedelta("1D")
+    return ("%Y-%m-%d", "") if daily else ("%Y-%m-%d %H:%M", " UTC")
 
 
 def _step(ds: xr.Dataset) -> pd.Timedelta | None:
@@ -375,10 +386,10 @@ def _draw_stations(ax: GeoAxes, ds: xr.Dataset, observed: NDArray, mesh: ScalarM
         gone = mask & silent
         _hollow(ax, ds[LON].values[gone], ds[LAT].values[gone], marker, f"_{name} without observation")
         if kept.any():
-            handles.append(_handle(marker, area, f"{name} station", markerfacecolor="0.8", markeredgecolor="black"))
+            handles.append(handle(marker, area, f"{name} station", markerfacecolor="0.8", markeredgecolor="black"))
     if silent.any():
-        handles.append(_handle("o", 12.0, "no observation", markerfacecolor="none", markeredgecolor="0.45"))
-    _legend_below(ax, handles)
+        handles.append(handle("o", 12.0, "no observation", markerfacecolor="none", markeredgecolor="0.45"))
+    legend_below(ax, handles)
 
 
 def _hollow(ax: GeoAxes, lon: NDArray, lat: NDArray, marker: str, name: str) -> None:
@@ -410,14 +421,14 @@ def _draw_bubbles(ax: GeoAxes, ds: xr.Dataset, places: xr.Dataset, rmse: NDArray
 
 def _size_legend(ax: GeoAxes, bubbles: PathCollection, rmse: NDArray, units: str, *, silent: bool) -> None:
     largest = float(np.nanmax(rmse)) or 1.0
-    handles = [_handle("o", 7.0, "visible station", markerfacecolor="0.55", markeredgecolor="none")]
+    handles = [handle("o", 7.0, "visible station", markerfacecolor="0.55", markeredgecolor="none")]
     if silent:
-        handles.append(_handle("o", 12.0, "no observation", markerfacecolor="none", markeredgecolor="0.45"))
+        handles.append(handle("o", 12.0, "no observation", markerfacecolor="none", markeredgecolor="0.45"))
     for value in round_values(largest):
         colour = bubbles.to_rgba(value)  # type: ignore[arg-type]
         area = _BUBBLE * value / largest
-        handles.append(_handle("o", area, f"{value:g} {units}", markerfacecolor=colour, markeredgecolor="black"))
-    _legend_below(ax, handles)
+        handles.append(handle("o", area, f"{value:g} {units}", markerfacecolor=colour, markeredgecolor="black"))
+    legend_below(ax, handles)
 
 
 def round_values(largest: float) -> list[float]:
@@ -427,23 +438,26 @@ def round_values(largest: float) -> list[float]:
     return [float(f"{n * step:.6g}") for n in (1, 2, 3)]
 
 
-def _handle(marker: str, area: float, text: str, **style: Any) -> Line2D:
+def handle(marker: str, area: float, text: str, **style: Any) -> Line2D:
     """Return a legend handle of the same size on paper as a scatter marker of this area, square points."""
     return Line2D([], [], linestyle="none", marker=marker, markersize=float(np.sqrt(area)), label=text, **style)
 
 
-def _legend_below(ax: GeoAxes, handles: list[Line2D]) -> Legend:
-    """Put the legend under the longitude labels, where it covers no data."""
+def legend_below(
+    ax: GeoAxes, handles: Sequence[Line2D | tuple[Line2D, ...]], *, rows: int = 1, length: float | None = None
+) -> Legend:
+    """Put the legend under the longitude labels, where it covers no data; ``length`` of its keys in font sizes."""
     below = ax.transAxes + ScaledTranslation(0.0, -20.0 / 72.0, ax.figure.dpi_scale_trans)
-    widest = max((float(h.get_markersize()) for h in handles), default=8.0)
+    first = [h[0] if isinstance(h, tuple) else h for h in handles]
+    widest = max((float(h.get_markersize()) for h in first), default=8.0)
     return ax.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0.0, 0.0), bbox_transform=below, borderaxespad=0.0,
-        ncols=max(1, len(handles)), frameon=False, fontsize=8, handletextpad=0.5, columnspacing=1.5,
-        handlelength=widest / 8,
+        handles=list(handles), labels=[str(h.get_label()) for h in first], loc="upper left", bbox_to_anchor=(0.0, 0.0),
+        bbox_transform=below, borderaxespad=0.0, ncols=max(1, -(-len(handles) // rows)), frameon=False, fontsize=8,
+        handletextpad=0.5, columnspacing=1.5, handlelength=widest / 8 if length is None else length,
     )  # fmt: skip
 
 
-def _colour_bar(ax: GeoAxes, mappable: ScalarMappable, text: str, extend: str) -> None:
+def colour_bar(ax: GeoAxes, mappable: ScalarMappable, text: str, extend: str) -> None:
     """Put a colour bar beside the axes, exactly as high as the map whatever its aspect."""
     beside = ax.inset_axes((1.03, 0.0, 0.035, 1.0))
     bar = ax.figure.colorbar(mappable, cax=beside, extend=extend)
