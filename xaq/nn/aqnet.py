@@ -97,11 +97,6 @@ class AQNetConfig:
         small = [f"{name}={getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
         if small or self.input_steps < 1:
             raise ValueError(f"{', '.join(small) or 'the window'} is empty, expected at least 1")
-        if self.task == "analysis" and 4 * self.smoothing > min(self.days_before, self.days_after):
-            raise ValueError(
-                f"smoothing over {self.smoothing:g} days reads {4 * self.smoothing:g} to either side, more than days_before and "
-                "days_after; expected a smaller smoothing or more days"
-            )
         if not 0 <= self.n_known <= (self.n_covariates if self.task == "forecast" else 0):
             raise ValueError(
                 f"n_known is {self.n_known}: of {self.n_covariates} covariates, and in a forecast only, some are known ahead"
@@ -112,6 +107,11 @@ class AQNetConfig:
             raise ValueError(f"patch {self.patch} does not divide the {self.steps_per_day} steps of a day")
         if self.hidden % self.heads:
             raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
+        if self.task == "analysis" and 4 * self.smoothing > min(self.days_before, self.days_after):
+            raise ValueError(
+                f"smoothing over {self.smoothing:g} days reads {4 * self.smoothing:g} to either side, more than days_before and "
+                "days_after; expected a smaller smoothing or more days"
+            )
 
     @classmethod
     def default(cls, task: Task, steps_per_day: int) -> AQNetConfig:
