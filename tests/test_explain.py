@@ -68,9 +68,9 @@ def test_weights_sum_to_one_and_contributions_to_the_estimate(why):
 
 
 def test_contributions_follow_from_weights_on_the_linear_scale(network, untrained):
-    linear = restarted(untrained, gate=0.0)
+    linear = restarted(untrained, gate=0.0, fast=untrained.recipe.covariance)
     why = network.aq.explain(linear, **SPOT, time=WHEN)
-    # Untrained, both parts have the same weights, and a contribution is weight times value.
+    # Where both parts start from one covariance they have the same weights, and a contribution is weight times value.
     np.testing.assert_allclose(why.slow_weight, why.fast_weight, rtol=1e-5)
     np.testing.assert_allclose(why.contribution, why.weight * why.value, rtol=1e-3, atol=1e-4)
 

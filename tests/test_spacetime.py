@@ -31,7 +31,7 @@ def mapper(range_km=60.0, range_hours=3.0, nugget=0.1, k=8):
 
 
 def estimate(mapper, observations, lon=TARGETS[0], lat=TARGETS[1]):
-    return mapper.estimate(mapper.prepare(observations, observations.times), lon, lat, 0.9)
+    return mapper.estimate(mapper.prepare(observations, observations.times), lon, lat)
 
 
 @given(st.integers(0, 1000), st.floats(1, 500), st.floats(0.1, 500), st.floats(0.001, 2), st.floats(-50, 500))
@@ -61,8 +61,7 @@ def test_solves_the_full_system_of_the_entries_present():
     variance = 1 + c.nugget - solved[:-1] @ to_target - solved[-1]
     got = estimate(mapper(k=6), observations)
     assert got.value[0, t] == pytest.approx(expected, rel=1e-5)
-    half = (got.upper - got.lower)[0, t] / 2
-    assert half == pytest.approx(1.6449 * np.sqrt(100 * variance), rel=1e-3)
+    assert got.scale[0, t] == pytest.approx(np.sqrt(100 * variance), rel=1e-3)
 
 
 def distances(observations):
@@ -102,7 +101,8 @@ def test_without_memory_the_hours_around_only_help_to_know_the_mean():
 
 
 def estimates(mapper, observations):
-    return [getattr(estimate(mapper, observations), name) for name in ("value", "lower", "upper")]
+    made = estimate(mapper, observations)
+    return [made.value, made.quantile(0.05), made.quantile(0.95)]
 
 
 def test_a_missing_entry_is_as_if_it_were_not_there():
@@ -140,7 +140,7 @@ def test_reads_no_further_than_its_margin():
     times = observations.times[48:72]
     days = slice(24, 96)
     part = replace(observations, values=observations.values[:, days], times=observations.times[days])
-    a, b = (mapper().estimate(mapper().prepare(o, times), *TARGETS, 0.9).value for o in (observations, part))
+    a, b = (mapper().estimate(mapper().prepare(o, times), *TARGETS).value for o in (observations, part))
     np.testing.assert_array_equal(a, b)
 
 

@@ -27,7 +27,7 @@ _MAX_STRETCH = 0.5
 class Weights(NamedTuple):
     """What the neighbours contribute to each target.
 
-    ``slow, fast (batch, k)`` sum to one; ``variance (batch,)`` of a new observation, relative to the sill;
+    ``slow, fast (batch, k)`` sum to one; ``variance (batch,)`` of the slow part of a new observation, relative to the sill;
     ``correction (batch,)`` multiplies the estimate by its exponential; ``gate (batch,)`` is the share of the log scale.
     """
 
@@ -169,7 +169,8 @@ class NeuralKNN(nn.Module):
         right = _stable(geometry.target / reach[:, :, None], exponent[:, None, None])
         weights, variance = _solve(system, right)
         slow, fast = weights.unbind()
-        variance = (variance + self._nugget(torch.zeros_like(self.log_noise))[:, None]).sum(dim=0)
+        # Nearly all of the variance is slow; the fast part would add its nugget, not its share.
+        variance = variance[0] + self._nugget(torch.zeros_like(self.log_noise))[0]
         seen = (slow[..., None] * evidence).sum(dim=1)
         near = (geometry.target[:, :1] / reach[0, :, None]).log1p()
         correction, gate = self.residual_head(torch.cat([seen, variance.log()[:, None], near], dim=-1)).unbind(dim=-1)
