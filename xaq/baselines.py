@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from . import stations as border
 from .errors import ModelError
-from .folds import VALIDATION, TrainingData, daily_means, in_units, prepare_data
+from .folds import VALIDATION, TrainingData, daily_means, prepare_data
 from .mappers import Observations
-from .model import Model, Recipe, make_record
+from .model import Model, Recipe, in_units, make_record
 from .nn.baselines import LSTMBaseline, PatchTSTBaseline, RegressionBaseline
 from .vocabulary import STATION
 

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from . import sphere, windows
 from .errors import SchemaError
-from .features import Scaler
 from .mappers import Observations
 from .model import Interval, Recipe, forecast_scales, make_record, station_series, usual_residual
 from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, station_table
@@ -36,8 +35,6 @@ _LEAST_WINDOWS = 60
 _VALIDATION_WINDOWS = 64
 #: Share of a forecast's training period that is learned from; the rest, after an embargo, validates and calibrates.
 LEARNING_SHARE = 0.85
-#: A daily mean counts with at least this share of its steps observed.
-DAY_SHARE = 0.75
 _PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99, 99), [0.995]]), 4).tolist())
 
 
@@ -269,15 +266,10 @@ def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) ->
     return station_table(Scales(*parts), variance, scaler.offset, recipe.covariance.sill)
 
 
-def in_units(z: Tensor, scaler: Scaler) -> Tensor:
-    """Return z-scores in the target's units."""
-    return scaler.offset * torch.expm1((z * scaler.std + scaler.mean).clamp(max=20.0))
-
-
 def daily_means(forecast: Tensor, truth: Tensor, steps_per_day: int) -> tuple[Tensor, Tensor]:
     """Return daily means ``(window, station, day)`` of a forecast and of observations; NaN where too few are observed."""
     days, forecast = (rearrange(v, "w s (d h) -> w s d h", h=steps_per_day) for v in (truth, forecast))
-    enough = torch.isfinite(days).sum(dim=-1) >= DAY_SHARE * steps_per_day
+    enough = torch.isfinite(days).sum(dim=-1) >= windows.DAY_SHARE * steps_per_day
     return forecast.mean(dim=-1), torch.where(enough, days.nanmean(dim=-1), torch.nan)
 
 

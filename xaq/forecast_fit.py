@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .folds import DAY_SHARE, VALIDATION, TrainingData
+from .folds import VALIDATION, TrainingData
 from .nn.aqnet import AQNet, Window
 from .nn.start import LINEAR, ForecastStart
+from .windows import DAY_SHARE
 
 #: Ridge strengths tried, relative to each regressor's own variance.
 _RIDGES = (1e-3, 1e-2, 1e-1)

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from .folds import Fold, TrainingData, daily_means, hidden_estimates, in_units
-from .model import Recipe
+from .folds import Fold, TrainingData, daily_means, hidden_estimates
+from .model import Recipe, in_units
 from .nn.aqnet import AQNet
 
 

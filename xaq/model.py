@@ -470,10 +470,14 @@ def usual_residual(residual: NDArray) -> NDArray[np.float32]:
     return np.maximum(own, 0.02 * network).astype(np.float32)
 
 
+def in_units(z: Tensor, scaler: Scaler) -> Tensor:
+    """Return z-scores in the target's units."""
+    return scaler.offset * torch.expm1((z * scaler.std + scaler.mean).clamp(max=20.0))
+
+
 def forecast_scales(z_hat: Tensor, scaler: Scaler) -> Scales:
     """Return forecasts in z as series in the target's units; they are smooth, so that all of them is the slow part."""
-    logs = (z_hat * scaler.std + scaler.mean).clamp(max=20.0)
-    values = scaler.offset * torch.expm1(logs)
+    values = in_units(z_hat, scaler)
     return Scales(values, values, torch.log1p(values.clamp(min=0) / scaler.offset))
 
 

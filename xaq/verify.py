@@ -27,8 +27,6 @@ _ENSEMBLE = tuple(((np.arange(20) + 0.5) / 20).tolist())
 _ANALYSIS_BASELINES, _FORECAST_BASELINES = ("kriging", "idw", "nearest"), ("persistence", "climatology")
 #: Horizons of PROTOCOL P2: hourly errors up to a day, errors of daily means beyond.
 _HOURS, _DAYS = (6, 12, 24), (2, 4, 7)
-#: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
-_DAY_SHARE = 0.75
 
 
 def verify(
@@ -352,7 +350,7 @@ def _horizon_rows(
         # Of a daily mean there is no distribution: those of its hours do not say how their errors go together.
         made = made[[truth.name]].coarsen(step=per_day).construct(step=("step", "hour")).mean("hour", skipna=False)
         by_day = truth.coarsen(step=per_day).construct(step=("step", "hour"))
-        truth = by_day.mean("hour").where(by_day.notnull().mean("hour") >= _DAY_SHARE)
+        truth = by_day.mean("hour").where(by_day.notnull().mean("hour") >= windows.DAY_SHARE)
     for n in _DAYS if step <= windows.DAY else ():
         if n <= truth.sizes["step"]:
             parts[f"{n} d"] = made, truth, n

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from .errors import SchemaError
 
 DAY = np.timedelta64(1, "D")
+#: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
+DAY_SHARE = 0.75
 
 
 def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
