@@ -17,7 +17,7 @@ from .mappers import InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging
 from .readers import open_stations
 from .reanalysis import estimate, reanalyze
 from .stations import check, hide
-from .store import open_cube
+from .store import CubeInfo, cube_info, open_cube
 from .verify import verify
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AQNetConfig",
     "AqAccessor",
+    "CubeInfo",
     "Grid",
     "InverseDistance",
     "Model",
@@ -38,6 +39,7 @@ __all__ = [
     "OrdinaryKriging",
     "SpaceTimeKriging",
     "check",
+    "cube_info",
     "datasets",
     "errors",
     "estimate",

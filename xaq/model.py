@@ -261,7 +261,7 @@ class Model:
         else:
             starts = windows.day_starts(times[0], times[-1], step)
         targets = starts[:, None] + np.arange(config.target_steps) * step
-        with torch.inference_mode():
+        with torch.inference_mode(), _one_thread():
             side, series, series_times = self._station_side(observations, starts)
             table = self._table(side, series, series_times, targets)
         position = {t: i for i, t in enumerate(targets.reshape(-1).tolist())}
