@@ -89,7 +89,7 @@ def _day(path: Path, dialect: files.Dialect) -> pd.Timestamp:
 
 def _fill(arrays: dict[str, NDArray], path: Path, dialect: files.Dialect, day: pd.Timestamp, ids: pd.Index) -> None:
     """Put one file's values at their stations and hours; refuse rows that are not of its day, hours and types."""
-    frame = files.read_frame(path, identifiers=("date", "type"), encoding=dialect.encoding)
+    frame = files.read_frame(path, identifiers=("date", "type"), dialect=dialect)
     hours = pd.to_numeric(frame["hour"], errors="coerce")
     strange = frame[(frame["date"] != f"{day:%Y%m%d}") | ~hours.isin(range(_HOURS))]
     if len(strange):
@@ -98,19 +98,19 @@ def _fill(arrays: dict[str, NDArray], path: Path, dialect: files.Dialect, day: p
             f"hour {strange['hour'].iloc[0]}",
             subject=str(path),
         )
-    kept = frame["type"].isin(_TYPES)
-    frame, hours = frame[kept], hours[kept]
-    if frame.duplicated(["hour", "type"]).any():
+    if frame.loc[frame["type"].isin(_TYPES), ["hour", "type"]].duplicated().any():
         raise SchemaError("has several rows of one hour and type", subject=str(path))
     stations = frame.columns[len(_KEYS) :]
     stations = stations[stations.isin(ids)]
     text = [c for c in stations if not pd.api.types.is_numeric_dtype(frame[c])]
     frame = frame.assign(**{c: _numbers(frame[c], c, path) for c in text})
+    # One conversion to an array: rows of a frame of 1,600 columns are slow to pick.
+    values, kinds = frame[stations].to_numpy(np.float32), frame["type"].to_numpy()
+    values = np.where(np.isfinite(values), values, np.float32(np.nan))
     rows = ids.get_indexer(stations)
     for kind, name in _TYPES.items():
-        here = (frame["type"] == kind).to_numpy()
-        block = frame.loc[here, stations].to_numpy(np.float32)
-        arrays[name][np.ix_(rows, hours[here].to_numpy(int))] = np.where(np.isfinite(block), block, np.nan).T
+        here = kinds == kind
+        arrays[name][np.ix_(rows, hours[here].to_numpy(int))] = values[here].T
 
 
 def _numbers(column: pd.Series, station: str, path: Path) -> NDArray:

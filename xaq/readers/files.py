@@ -16,7 +16,6 @@ import re
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +30,7 @@ _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, "
 _PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
 #: What a folder may hold that :func:`read_frame` reads.
 TABLES = (".csv", ".tsv", ".txt", ".dat", *_PARQUET, *_EXCEL)
-_SAMPLE_ROWS = 200
+_SAMPLE_ROWS, _SAMPLE_CHARACTERS = 200, 50_000
 _READ_ERRORS = (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError, csv.Error, pa.ArrowException, MemoryError)
 
 
@@ -51,7 +50,12 @@ def kind(path: Path) -> str:
 
 
 def read_frame(
-    path: Path, *, identifiers: Collection[str] = (), names: Sequence[str] | None = None, encoding: str | None = None
+    path: Path,
+    *,
+    identifiers: Collection[str] = (),
+    names: Sequence[str] | None = None,
+    encoding: str | None = None,
+    dialect: Dialect | None = None,
 ) -> pd.DataFrame:
     """Return a file as a frame.
 
@@ -65,6 +69,8 @@ def read_frame(
         Column names of a text file without a header row.
     encoding : str, optional
         Of a text file; by default UTF-8 or what its byte order mark says.
+    dialect : Dialect, optional
+        Of a text file that was sniffed before.
 
     Raises
     ------
@@ -80,7 +86,7 @@ def read_frame(
             return pq.read_table(path, partitioning=None).to_pandas()
         if kind(path) in _EXCEL:
             return _read_excel(path, identifiers)
-        return _read_text(path, identifiers, names, encoding)
+        return _read_text(path, identifiers, names, dialect or sniff(path, encoding))
     except SchemaError:
         raise
     except _READ_ERRORS as error:
@@ -98,7 +104,7 @@ def sniff(path: Path, encoding: str | None = None) -> Dialect:
     try:
         encoding = encoding or _encoding(path)
         with _open(path, encoding) as lines:
-            sample = list(islice((line for line in lines if line.strip()), _SAMPLE_ROWS))
+            sample = _sample(lines)
     except UnicodeDecodeError as error:
         raise _not_encoded(path, error) from error
     if not sample:
@@ -123,19 +129,32 @@ def sniff(path: Path, encoding: str | None = None) -> Dialect:
 
 
 def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
-    """Yield the rows of a text file, the first included; raise at one that does not have as many fields as the first."""
+    """Yield the rows of a text file, the first included.
+
+    Raises
+    ------
+    SchemaError
+        At a row that does not have as many fields as the first, and at bytes that are not of the encoding.
+    """
     width = len(dialect.header)
-    with _open(path, dialect.encoding) as lines:
-        reader = csv.reader(lines, delimiter=dialect.separator)
-        for row in reader:
-            if row and len(row) != width:
-                raise SchemaError(
-                    f"line {reader.line_num} has {len(row)} fields where the first has {width} (separator "
-                    f"{dialect.separator!r}, encoding {dialect.encoding}): a row cut short or written with another "
-                    f"separator; it begins {dialect.separator.join(row)[:60]!r}; mend: correct or delete that line",
-                    subject=str(path),
-                )
-            yield row
+    try:
+        with _open(path, dialect.encoding) as lines:
+            reader = csv.reader(lines, delimiter=dialect.separator)
+            for row in reader:
+                if row and len(row) != width:
+                    raise SchemaError(
+                        f"line {reader.line_num} has {len(row)} fields where the first has {width} (separator "
+                        f"{dialect.separator!r}, encoding {dialect.encoding}): a row cut short or written with another "
+                        f"separator; it begins {dialect.separator.join(row)[:60]!r}; mend: correct or delete that line",
+                        subject=str(path),
+                    )
+                yield row
+    except SchemaError:
+        raise
+    except UnicodeDecodeError as error:
+        raise _not_encoded(path, error) from error
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
 
 
 def header(path: Path, encoding: str | None = None) -> tuple[str, ...]:
@@ -155,17 +174,15 @@ def header(path: Path, encoding: str | None = None) -> tuple[str, ...]:
         raise _unreadable(path, error) from error
 
 
-def check_rows(path: Path, dialect: Dialect) -> None:
-    """Raise at a row that does not fit, and at bytes that are not of the encoding."""
-    try:
-        for _ in rows(path, dialect):
-            pass
-    except UnicodeDecodeError as error:
-        raise _not_encoded(path, error) from error
-    except SchemaError:
-        raise
-    except _READ_ERRORS as error:
-        raise _unreadable(path, error) from error
+def _sample(lines: IO[str]) -> list[str]:
+    """Return the first lines that are not blank; fewer of them where they are long."""
+    sample: list[str] = []
+    for line in lines:
+        if line.strip():
+            sample.append(line)
+        if len(sample) == _SAMPLE_ROWS or sum(map(len, sample)) > _SAMPLE_CHARACTERS:
+            break
+    return sample
 
 
 def _agree(table: list[list[str]]) -> bool:
@@ -174,9 +191,11 @@ def _agree(table: list[list[str]]) -> bool:
 
 def _decimal(body: list[list[str]], separator: str, path: Path) -> str:
     """Return the decimal mark; a file that shows both is refused."""
+    if separator == ",":
+        return "."
     commas = [f for row in body for f in row if re.fullmatch(r"[+-]?\d+,\d+", f)]
     points = [f for row in body for f in row if re.fullmatch(r"[+-]?\d+\.\d+", f)]
-    if separator == "," or not commas:
+    if not commas:
         return "."
     if points:
         raise SchemaError(
@@ -220,14 +239,14 @@ def _unreadable(path: Path, error: BaseException) -> SchemaError:
 
 
 def _read_text(
-    path: Path, identifiers: Collection[str], names: Sequence[str] | None, encoding: str | None
+    path: Path, identifiers: Collection[str], names: Sequence[str] | None, dialect: Dialect
 ) -> pd.DataFrame:
-    dialect = sniff(path, encoding)
     if names is not None and len(names) != len(dialect.header):
         raise SchemaError(
             f"has {len(dialect.header)} fields in a row, expected {len(names)}: {', '.join(names)}", subject=str(path)
         )
-    check_rows(path, dialect)
+    for _ in rows(path, dialect):
+        pass  # looks at every row, which pandas does not
     header = list(dialect.header if names is None else names)
     doubled = sorted({h for h in header if h and header.count(h) > 1})
     if doubled:
