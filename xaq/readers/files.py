@@ -102,11 +102,18 @@ def sniff(path: Path, encoding: str | None = None) -> Dialect:
         The file is empty or no text, has one column only, or mixes decimal commas and decimal points.
     """
     try:
-        encoding = encoding or _encoding(path)
-        with _open(path, encoding) as lines:
-            sample = _sample(lines)
+        return _sniff(path, encoding or _encoding(path))
+    except SchemaError:
+        raise
     except UnicodeDecodeError as error:
         raise _not_encoded(path, error) from error
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def _sniff(path: Path, encoding: str) -> Dialect:
+    with _open(path, encoding) as lines:
+        sample = _sample(lines)
     if not sample:
         raise SchemaError("cannot be read as a table: the file is empty", subject=str(path))
     if "\x00" in sample[0]:
@@ -162,12 +169,7 @@ def header(path: Path, encoding: str | None = None) -> tuple[str, ...]:
     if not path.exists() or path.is_dir() or kind(path) in _EXCEL:
         return tuple(map(str, read_frame(path).columns))
     if kind(path) not in _PARQUET:
-        try:
-            return sniff(path, encoding).header
-        except SchemaError:
-            raise
-        except _READ_ERRORS as error:
-            raise _unreadable(path, error) from error
+        return sniff(path, encoding).header
     try:
         return tuple(pq.read_schema(path).names)
     except _READ_ERRORS as error:
