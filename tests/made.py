@@ -100,7 +100,9 @@ def china_sites(folder: Path) -> Made:
         rows += [[20200101, hour, kind, *values] for kind, values in kinds.items()]
     table = pd.DataFrame(rows, columns=["date", "hour", "type", "1001A", "1002A"])
     table.to_csv(folder / "china_sites_20200101.csv", index=False)
-    return Made(folder / "china_sites_20200101.csv", {"stations": PLACES.assign(station=["1001A", "1002A"])}, ("1001A", "1002A"))
+    return Made(
+        folder / "china_sites_20200101.csv", {"stations": PLACES.assign(station=["1001A", "1002A"])}, ("1001A", "1002A")
+    )
 
 
 def airnow_monitors(folder: Path) -> Made:

@@ -16,7 +16,17 @@ from xaq.readers import open_stations
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-TEXT = ["long", "wide", "prsa", "china_sites", "airnow_monitors", "airnow_sites", "eea_csv", "openaq_download", "openair"]
+TEXT = [
+    "long",
+    "wide",
+    "prsa",
+    "china_sites",
+    "airnow_monitors",
+    "airnow_sites",
+    "eea_csv",
+    "openaq_download",
+    "openair",
+]
 
 
 def lines(change):
@@ -56,7 +66,9 @@ def replace_stamp(new):
     def change(rows):
         s = separator_of(rows[-1])
         fields = rows[-1].split(s)
-        at = next((i for i, f in enumerate(fields) if f.strip('"')[:5] in ("2020-", "2019-", "01/01", "12/31", "20200")), 0)
+        at = next(
+            (i for i, f in enumerate(fields) if f.strip('"')[:5] in ("2020-", "2019-", "01/01", "12/31", "20200")), 0
+        )
         fields[at] = new
         return [*rows[:-1], s.join(fields)]
 
@@ -202,7 +214,9 @@ def netcdf(folder):
 
 @pytest.mark.parametrize("defect", BINARY)
 @pytest.mark.parametrize(
-    "maker", [MAKERS["eea_parquet"], MAKERS["openaq_archive"], excel, netcdf], ids=["parquet", "gzip", "excel", "netcdf"]
+    "maker",
+    [MAKERS["eea_parquet"], MAKERS["openaq_archive"], excel, netcdf],
+    ids=["parquet", "gzip", "excel", "netcdf"],
 )
 def test_a_damaged_binary_file(maker, defect, tmp_path):
     made = maker(tmp_path)

@@ -311,10 +311,13 @@ def test_two_files_of_one_day(tmp_path):
 def test_airnow_station_lists(tmp_path):
     made = MAKERS["airnow_monitors"](tmp_path)
     v2 = "StationID|AQSID|FullAQSID|Parameter|Latitude|Longitude|Elevation\n" + "".join(
-        f"{s}|{s}|840{s}|{p}|{y}|{x}|5.0\n" for s, x, y in zip(made.ids, LON, LAT, strict=True) for p in ("PM2.5", "OZONE")
+        f"{s}|{s}|840{s}|{p}|{y}|{x}|5.0\n"
+        for s, x, y in zip(made.ids, LON, LAT, strict=True)
+        for p in ("PM2.5", "OZONE")
     )
     v1 = "".join(
-        "|".join([s, p, "1001", "NAME", "Active", "CA1", "Agency", "R9", str(y), str(x), "5.0", "-8", "US", *[""] * 10]) + "\n"
+        "|".join([s, p, "1001", "NAME", "Active", "CA1", "Agency", "R9", str(y), str(x), "5.0", "-8", "US", *[""] * 10])
+        + "\n"
         for s, x, y in zip(made.ids, LON, LAT, strict=True)
         for p in ("PM2.5", "OZONE")
     )

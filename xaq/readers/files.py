@@ -240,9 +240,7 @@ def _unreadable(path: Path, error: BaseException) -> SchemaError:
     )
 
 
-def _read_text(
-    path: Path, identifiers: Collection[str], names: Sequence[str] | None, dialect: Dialect
-) -> pd.DataFrame:
+def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | None, dialect: Dialect) -> pd.DataFrame:
     if names is not None and len(names) != len(dialect.header):
         raise SchemaError(
             f"has {len(dialect.header)} fields in a row, expected {len(names)}: {', '.join(names)}", subject=str(path)
