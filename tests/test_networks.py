@@ -2,12 +2,13 @@
 
 import gzip
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from made import CHINA, IDS, LAT, LON, MAKERS, PLACES, STARTS, VALUES, Made, assert_the_record
+from made import IDS, LAT, LON, MAKERS, PLACES, STARTS, VALUES, Made, assert_the_record
 
 import xaq
 from xaq.errors import SchemaError, XaqWarning
@@ -135,6 +136,12 @@ def test_wide_columns_by_station_and_pollutant_in_any_order():
         table = pd.DataFrame(VALUES.T, columns=pd.MultiIndex.from_tuples(pairs))
         table.insert(0, ("time", ""), STARTS)
         xr.testing.assert_identical(open_stations(table, **options), expected)
+
+
+def test_a_long_table_with_a_column_that_ends_like_a_station_stays_long():
+    table = pd.DataFrame({"station": "1", "time": STARTS, "pm25": 1.0, "pm25_1": 2.0})
+    ds = open_stations(table, stations=PLACES.assign(station=["1", "2"]), tz="UTC")
+    assert set(ds.data_vars) == {"pm25", "pm25_1"}
 
 
 def test_a_wide_table_must_say_what_it_holds():
@@ -378,9 +385,6 @@ def test_a_damaged_archive_file_is_named(tmp_path):
 
 
 def test_the_documentation_lists_every_format():
-    from pathlib import Path
-
     page = (Path(xaq.__file__).parents[1] / "docs" / "readers.md").read_text()
     assert all(f'"{name}"' in page for name in FORMATS)
     assert all(f'"{name}"' in (open_stations.__doc__ or "") for name in FORMATS)
-    assert len(CHINA) == 24

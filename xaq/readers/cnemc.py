@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 from ..vocabulary import MASS_UNITS, STATION, TIME
 from . import files
-from .assembly import leave_out, localise, numeric, placed, places_of, station_dataset
+from .assembly import leave_out, localise, numeric, places_of, station_dataset
 from .source import Format, Request, Source
 
 _KEYS = ("date", "hour", "type")
@@ -46,7 +46,7 @@ def _read(source: Source, said: Request) -> xr.Dataset:
     places = places_of(listed)
     headers = {path: _header(path, said) for path in source.paths}
     reported = pd.Index(sorted({s for header in headers.values() for s in header.header[len(_KEYS) :]} - {""}))
-    ids = reported if reported.isin(placed(places)).all() and len(reported) else leave_out(reported, places)
+    ids = leave_out(reported, places)
     days = {path: _day(path, dialect) for path, dialect in headers.items()}
     first, last = min(days.values()), max(days.values())
     doubled = pd.Series(list(days.values())).duplicated()
@@ -90,22 +90,23 @@ def _day(path: Path, dialect: files.Dialect) -> pd.Timestamp:
 def _fill(arrays: dict[str, NDArray], path: Path, dialect: files.Dialect, day: pd.Timestamp, ids: pd.Index) -> None:
     """Put one file's values at their stations and hours; refuse rows that are not of its day, hours and types."""
     frame = files.read_frame(path, identifiers=("date", "type"), dialect=dialect)
-    hours = pd.to_numeric(frame["hour"], errors="coerce")
-    strange = frame[(frame["date"] != f"{day:%Y%m%d}") | ~hours.isin(range(_HOURS))]
+    keys = frame[list(_KEYS)]
+    hours = pd.to_numeric(keys["hour"], errors="coerce")
+    strange = keys[(keys["date"] != f"{day:%Y%m%d}") | ~hours.isin(range(_HOURS))]
     if len(strange):
         raise SchemaError(
             f"{len(strange)} rows are not an hour 0..23 of {day:%Y-%m-%d}, first: date {strange['date'].iloc[0]}, "
             f"hour {strange['hour'].iloc[0]}",
             subject=str(path),
         )
-    if frame.loc[frame["type"].isin(_TYPES), ["hour", "type"]].duplicated().any():
+    if keys[keys["type"].isin(_TYPES)].duplicated().any():
         raise SchemaError("has several rows of one hour and type", subject=str(path))
     stations = frame.columns[len(_KEYS) :]
     stations = stations[stations.isin(ids)]
-    text = [c for c in stations if not pd.api.types.is_numeric_dtype(frame[c])]
+    text = stations[[not pd.api.types.is_numeric_dtype(t) for t in frame.dtypes[stations]]]
     frame = frame.assign(**{c: _numbers(frame[c], c, path) for c in text})
     # One conversion to an array: rows of a frame of 1,600 columns are slow to pick.
-    values, kinds = frame[stations].to_numpy(np.float32), frame["type"].to_numpy()
+    values, kinds = frame[stations].to_numpy(np.float32), keys["type"].to_numpy()
     values = np.where(np.isfinite(values), values, np.float32(np.nan))
     rows = ids.get_indexer(stations)
     for kind, name in _TYPES.items():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import xarray as xr
 
 from .. import stations as border
 from ..errors import SchemaError
-from ..vocabulary import STATION
+from ..vocabulary import ROLE_NAMES, STATION
 from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
 from .assembly import label_starts, with_units
 from .source import Format, Request, Source, Table
@@ -161,7 +162,7 @@ def _of_folder(source: Source, said: Request) -> Format:
     return found
 
 
-def _tables_in(source: Source) -> list:
+def _tables_in(source: Source) -> list[Path]:
     return [p for p in files.listing(source.paths[0], ("*",)) if files.kind(p) in files.TABLES]
 
 
@@ -181,6 +182,8 @@ def _looks_wide(header: tuple[Any, ...], said: Request) -> bool:
     """Whether columns are named by station: by ids of the list, or by a station and a pollutant."""
     if any(isinstance(c, tuple) for c in header):
         return True
+    if {str(c).strip().lower() for c in header} & {*ROLE_NAMES[STATION]} or STATION in (said.columns or {}):
+        return False
     places = said.places()
     if places is None or STATION not in places.frame:
         return False

@@ -14,6 +14,7 @@ import lzma
 import os
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,7 +249,7 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
     for _ in rows(path, dialect):
         pass  # looks at every row, which pandas does not
     header = list(dialect.header if names is None else names)
-    doubled = sorted({h for h in header if h and header.count(h) > 1})
+    doubled = sorted(h for h, n in Counter(header).items() if h and n > 1)
     if doubled:
         raise SchemaError(f"has several columns {', '.join(map(repr, doubled))}; mend: rename them", subject=str(path))
     # Columns without a name are the row numbers that other tools write.
