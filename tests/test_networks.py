@@ -358,6 +358,13 @@ def test_eea_days_are_days_and_do_not_mix_with_hours(tmp_path):
         open_stations(pd.concat([table, daily]), stations=PLACES)
 
 
+def test_eea_carbon_monoxide_is_in_milligrams(tmp_path):
+    MAKERS["eea_parquet"](tmp_path)
+    table = pd.concat([pd.read_parquet(p) for p in tmp_path.glob("*.parquet")]).assign(Pollutant=10, Unit="mg.m-3")
+    points = ["SPO.DE_1001_PM25", "SPO.DE_1002_PM25"]
+    assert open_stations(table, stations=PLACES.assign(station=points)).co.attrs["units"] == "mg m-3"
+
+
 def test_eea_names_pollutants_that_xaq_does_not_know(tmp_path):
     MAKERS["eea_parquet"](tmp_path)
     table = pd.concat([pd.read_parquet(p) for p in tmp_path.glob("*.parquet")]).assign(Pollutant=20)
