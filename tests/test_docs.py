@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["datasets", "explain", "grid", "readers.table", "reanalysis", "stations", "training", "verify"]
+MODULES = ["datasets", "explain", "grid", "readers.dispatch", "reanalysis", "stations", "training", "verify"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -22,9 +22,9 @@ from . import stations as border
 from .errors import SchemaError, StoreError, XaqError, XaqWarning
 from .grid import Grid
 from .mappers import CLASSICAL
-from .readers import open_stations
+from .readers import FORMATS, open_stations
 
-_DATA_HELP = "long table (CSV or Parquet), or the name of a bundled network: germany, germany-1998-2009"
+_DATA_HELP = "observations: a table, a file or folder of a network, netCDF, Zarr; or the name of a bundled network: germany, germany-1998-2009"
 _TIME_HELP = "period START/END, either side may be left out, or one date, month, year or hour"
 
 _EXAMPLES = {
@@ -140,6 +140,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("stations")
     group.add_argument("table", help=_DATA_HELP)
     group.add_argument("--stations", help="station list with id, lon, lat")
+    group.add_argument("--format", choices=tuple(FORMATS), help="what the observations are, where this is not found")
+    group.add_argument("--stamps", choices=("start", "end"), help="which end of its interval a stamp labels")
     group.add_argument("--columns", help="ROLE=COLUMN, comma-separated, such as time=stamp,pm25=fine")
     group.add_argument("--tz", help="time zone of naive stamps, such as Asia/Shanghai")
     group.add_argument(
@@ -154,7 +156,10 @@ def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
     else:
         units = _units(arguments.units) if arguments.units else None
         columns = dict(pair.split("=", 1) for pair in arguments.columns.split(",")) if arguments.columns else None
-        ds = open_stations(arguments.table, stations=arguments.stations, tz=arguments.tz, units=units, columns=columns)
+        ds = open_stations(
+            arguments.table, stations=arguments.stations, format=arguments.format, tz=arguments.tz, stamps=arguments.stamps,
+            units=units, columns=columns,
+        )  # fmt: skip
     if model is None:
         return ds
     known = set(ds["station"].values.astype(str))
