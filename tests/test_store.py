@@ -231,6 +231,20 @@ def test_a_url_and_a_store_object_hold_the_same_cube(network, cube, model):
         assert xaq.open_cube(place).chunks["time"][0] == 48
 
 
+def test_an_icechunk_repository_has_a_commit_for_every_group_of_blocks(network, cube, model, monkeypatch):
+    icechunk = pytest.importorskip("icechunk")
+    repository = icechunk.Repository.create(icechunk.in_memory_storage())
+    monkeypatch.setattr(store, "_BLOCKS_PER_COMMIT", 4)
+    write(network.isel(time=slice(0, 100)), model, repository)
+    write(network, model, repository, update=True)
+    xr.testing.assert_allclose(xaq.open_cube(repository).pm25, cube.pm25, rtol=1e-5)
+    assert xaq.cube_info(repository, verify=True).damaged == []
+    messages = [snapshot.message for snapshot in repository.ancestry(branch="main")][::-1]
+    assert [m.partition(" [")[0] for m in messages[1:]] == [
+        "xaq: template", "xaq: blocks", "xaq: blocks", "xaq: complete", "xaq: template", "xaq: blocks", "xaq: complete",
+    ]  # fmt: skip
+
+
 def test_foreign_data_in_a_store_object_are_left_alone(network):
     memory = zarr.storage.MemoryStore()
     zarr.create_array(memory, name="mine", data=np.arange(3))

@@ -47,6 +47,10 @@ _CHUNK_STEPS, _CHUNK_CELLS = 192, 36
 _SMALL_STEPS = 16_384
 
 StoreLike: TypeAlias = str | os.PathLike | Store
+#: A path on this machine, a URL, a store object, or an Icechunk repository.
+Target: TypeAlias = Any
+#: Of an Icechunk repository.
+_BRANCH, _BLOCKS_PER_COMMIT = "main", 16
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,9 @@ def write_cube(
     cube : xarray.Dataset
         Lazy; a Dask block becomes a Zarr shard. Blocks are written side by side by Dask's scheduler: threads, or the
         workers of a distributed client where one is active.
-    store : path, URL or zarr.abc.store.Store
-        A folder; a URL that fsspec knows, such as ``s3://bucket/pm25.zarr``; or any store object of zarr.
+    store : path, URL, zarr.abc.store.Store or icechunk.Repository
+        A folder; a URL that fsspec knows, such as ``s3://bucket/pm25.zarr``; any store object of zarr; or an Icechunk
+        repository, to whose main branch a commit is made for the template, for every 16 blocks and in the end.
     identity : dict
         JSON-ready; what makes this cube this cube, whatever its length. A store with another identity is refused.
     block : (steps, rows, columns)
@@ -127,14 +132,16 @@ def write_cube(
     whole = json.loads(json.dumps(whole))
     try:
         with _only_writer(target):
-            if overwrite:
-                _delete(target)
-            if _status(target) in (None, _CREATING):
-                _create(cube, target, layout, whole, options)
-            _check_identity(target, whole)
-            _extend(cube, target, inputs, update)
+            with _transaction(target, "template") as place:
+                if overwrite:
+                    _delete(place)
+                if _status(place) in (None, _CREATING):
+                    _create(cube, place, layout, whole, options)
+                _check_identity(place, whole)
+                _extend(cube, place, inputs, update)
             _fill(cube, target, layout, inputs, options, progress)
-            _finish(cube, target, options)
+            with _transaction(target, "complete") as place:
+                _finish(cube, place, options)
     except (OSError, MemoryError) as error:
         if isinstance(error, StoreError):
             raise
@@ -273,9 +280,9 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
 # -- where ---------------------------------------------------------------------------------------------------------
 
 
-def _resolve(store: StoreLike) -> Path | str | Store:
-    """Return a path for what is on this machine's file system, else the URL or store object as it is."""
-    if isinstance(store, Store):
+def _resolve(store: StoreLike) -> Target:
+    """Return a path for what is on this machine's file system, else the URL, store object or repository as it is."""
+    if isinstance(store, Store) or _is_repository(store):
         return store
     text = os.fspath(store)
     if "://" in text:
@@ -286,16 +293,36 @@ def _resolve(store: StoreLike) -> Path | str | Store:
     return path
 
 
-def _plain(target: Path | str | Store) -> Any:
+def _is_repository(store: Any) -> bool:
+    """Return whether this is an Icechunk repository, without importing it."""
+    return hasattr(store, "writable_session")
+
+
+def _plain(target: Target) -> Any:
+    """Return what zarr can open; of a repository, the last commit."""
+    if _is_repository(target):
+        return target.readonly_session(_BRANCH).store
     return str(target) if isinstance(target, Path) else target
 
 
-def _name(target: Path | str | Store) -> str:
+@contextmanager
+def _transaction(target: Target, message: str) -> Iterator[Target]:
+    """Yield where to write; in a repository, what was written becomes one commit."""
+    if not _is_repository(target):
+        yield target
+        return
+    session = target.writable_session(_BRANCH)
+    yield session.store
+    if session.has_uncommitted_changes:
+        session.commit(f"xaq: {message}")
+
+
+def _name(target: Target) -> str:
     return str(target)
 
 
 @contextmanager
-def _only_writer(target: Path | str | Store) -> Iterator[None]:
+def _only_writer(target: Target) -> Iterator[None]:
     """Keep other processes of this machine from writing to the same folder; the lock dies with its process."""
     if not isinstance(target, Path):
         yield
@@ -316,7 +343,7 @@ def _only_writer(target: Path | str | Store) -> Iterator[None]:
         lock.release()
 
 
-def _status(target: Path | str | Store) -> str | None:
+def _status(target: Target) -> str | None:
     """Return the status of what is at the target, None where there is nothing; refuse what is not xaq's."""
     try:
         status = zarr.open_group(_plain(target), mode="r", use_consolidated=False).attrs.get(_STATUS)
@@ -329,20 +356,20 @@ def _status(target: Path | str | Store) -> str | None:
     return str(status)
 
 
-def _not_ours(target: Path | str | Store) -> StoreError:
+def _not_ours(target: Target) -> StoreError:
     return StoreError(f"{_name(target)} exists and is no cube of xaq's; mend: another path")
 
 
-def _check_ours(target: Path | str | Store) -> None:
+def _check_ours(target: Target) -> None:
     if _status(target) is None:
         raise StoreError(f"no store at {_name(target)}")
 
 
-def _set_status(target: Path | str | Store, status: str) -> None:
+def _set_status(target: Target, status: str) -> None:
     zarr.open_group(_plain(target), mode="r+", use_consolidated=False).attrs[_STATUS] = status
 
 
-def _delete(target: Path | str | Store) -> None:
+def _delete(target: Target) -> None:
     """Delete a cube of ours. A folder is renamed first: a process killed meanwhile leaves no half store under its name."""
     if _status(target) is None:
         return
@@ -414,9 +441,7 @@ def _edges(block: int, whole: int | None, limit: int) -> tuple[int, int]:
 # -- the template --------------------------------------------------------------------------------------------------
 
 
-def _create(
-    cube: xr.Dataset, target: Path | str | Store, layout: _Layout, identity: dict[str, Any], options: StoreOptions
-) -> None:
+def _create(cube: xr.Dataset, target: Target, layout: _Layout, identity: dict[str, Any], options: StoreOptions) -> None:
     """Write metadata, what is small, and empty stamps; the status says "creating" until all of it is there."""
     zarr.open_group(_plain(target), mode="w", zarr_format=options.zarr_format, attributes={_STATUS: _CREATING})
     names = [str(n) for n in _block_variables(cube)]
@@ -459,7 +484,7 @@ def _encoding(dims: Sequence[Hashable], layout: _Layout, options: StoreOptions) 
     return {"chunks": chunks, "compressors": compressor, **({"shards": shards} if shards != chunks else {})}
 
 
-def _write_small(cube: xr.Dataset, target: Path | str | Store, **how: Any) -> None:
+def _write_small(cube: xr.Dataset, target: Target, **how: Any) -> None:
     """Write coordinates, and variables without all three dimensions: they are small."""
     small = cube.drop_vars(list(_block_variables(cube))).compute()
     for key, variable in small.variables.items():
@@ -476,7 +501,7 @@ def _block_names(root: zarr.Group) -> list[str]:
     return sorted(name for name, array in root.arrays() if array.ndim == len(_BLOCK_DIMS))
 
 
-def _check_identity(target: Path | str | Store, wanted: dict[str, Any]) -> None:
+def _check_identity(target: Target, wanted: dict[str, Any]) -> None:
     found = dict(zarr.open_group(_plain(target), mode="r", path=_STATE, use_consolidated=False).attrs)["identity"]
     differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
     if differing:
@@ -489,7 +514,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _extend(cube: xr.Dataset, target: Path | str | Store, inputs: Sequence[int], update: bool) -> None:
+def _extend(cube: xr.Dataset, target: Target, inputs: Sequence[int], update: bool) -> None:
     """Make the store as long as the cube, or refuse what only an update may change."""
     root = zarr.open_group(_plain(target), mode="r+", use_consolidated=False)
     names, stamps = _block_names(root), root[_STATE]["stamps"]
@@ -524,7 +549,7 @@ def _extend(cube: xr.Dataset, target: Path | str | Store, inputs: Sequence[int],
 
 def _fill(
     cube: xr.Dataset,
-    target: Path | str | Store,
+    target: Target,
     layout: _Layout,
     inputs: Sequence[int],
     options: StoreOptions,
@@ -535,22 +560,26 @@ def _fill(
     pending = np.argwhere(stamps != np.asarray(inputs, np.uint64)[:, None, None])
     if not len(pending):
         return
+    per_commit = _BLOCKS_PER_COMMIT if _is_repository(target) else len(pending)
     names = sorted(str(n) for n in _block_variables(cube))
     _check_labels(cube, target)
     shape = tuple(cube.sizes[d] for d in _BLOCK_DIMS)
     # As they are: optimised one by one, they would no longer share what they are all made from.
     blocks = {name: cube[name].transpose(*_BLOCK_DIMS).data.to_delayed(optimize_graph=False) for name in names}
     write = dask.delayed(_write_block, pure=False)
-    tasks = [
-        write(
-            _plain(target), names, tuple(map(int, index)), layout.region(index.tolist(), shape), int(inputs[index[0]]),
+
+    def task(place: Target, index: NDArray) -> Any:
+        return write(
+            place, names, tuple(map(int, index)), layout.region(index.tolist(), shape), int(inputs[index[0]]),
             options.precision, *(blocks[name][tuple(index)] for name in names),
-        )
-        for index in pending
-    ]  # fmt: skip
+        )  # fmt: skip
+
     bar = {"total": stamps.size, "initial": stamps.size - len(pending), "unit": "block", "disable": not progress}
     with tqdm(desc=f"writing {_name(target).rsplit('/', 1)[-1]}", **bar) as shown:
-        _compute(tasks, shown.update)
+        for i in range(0, len(pending), per_commit):
+            group = pending[i : i + per_commit]
+            with _transaction(target, f"blocks {group[0].tolist()} .. {group[-1].tolist()}") as place:
+                _compute([task(place, index) for index in group], shown.update)
 
 
 def _compute(tasks: list[Any], done: Callable[[], Any]) -> None:
@@ -594,7 +623,7 @@ class _Each(Callback):
 
 
 def _write_block(
-    target: Any,
+    target: Target,
     names: Sequence[str],
     index: tuple[int, int, int],
     region: tuple[slice, ...],
@@ -603,7 +632,7 @@ def _write_block(
     *arrays: NDArray[np.float32],
 ) -> None:
     """Write one block of every variable, then its stamp."""
-    root = zarr.open_group(target, mode="r+", use_consolidated=False)
+    root = zarr.open_group(_plain(target), mode="r+", use_consolidated=False)
     stamps = root[_STATE]["stamps"]
     expected = tuple(s.stop - s.start for s in region)
     wrong = [f"{n} is {a.shape}" for n, a in zip(names, arrays, strict=True) if a.shape != expected]
@@ -640,7 +669,7 @@ def _read_checksum(root: zarr.Group, names: Sequence[str], region: tuple[slice, 
         return -1
 
 
-def _check_labels(cube: xr.Dataset, target: Path | str | Store) -> None:
+def _check_labels(cube: xr.Dataset, target: Target) -> None:
     """Refuse to write blocks under labels that are not theirs."""
     stored = xr.open_zarr(_plain(target), consolidated=False, chunks=None)
     for dim in _BLOCK_DIMS:
@@ -648,12 +677,12 @@ def _check_labels(cube: xr.Dataset, target: Path | str | Store) -> None:
             raise StoreError(f"{_name(target)}: the {dim} labels of the cube are not those of the store")
 
 
-def _progress_of(target: Path | str | Store) -> tuple[int, int]:
+def _progress_of(target: Target) -> tuple[int, int]:
     stamps = zarr.open_group(_plain(target), mode="r", path=_STATE, use_consolidated=False)["stamps"][..., 0]
     return int((stamps != 0).sum()), stamps.size
 
 
-def _finish(cube: xr.Dataset, target: Path | str | Store, options: StoreOptions) -> None:
+def _finish(cube: xr.Dataset, target: Target, options: StoreOptions) -> None:
     """Say that the cube is complete, last of all."""
     if _status(target) == _COMPLETE:
         return
@@ -662,7 +691,7 @@ def _finish(cube: xr.Dataset, target: Path | str | Store, options: StoreOptions)
     if (before := root.attrs.get("history")) and before != attrs.get("history"):
         attrs["history"] = f"{attrs['history']}\n{before}"
     root.attrs.update({**attrs, _STATUS: _COMPLETE})
-    if options.consolidated:
+    if options.consolidated and root.store.supports_consolidated_metadata:
         with warnings.catch_warnings():
             # Zarr warns that version 3 has no standard for it.
             warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)

@@ -1,0 +1,261 @@
+"""A year of hourly maps from a trained model to a finished store, beside what else grids stations, in one run.
+
+``python -m benchmarks.speed [--days 365] [--stations 584] [--spacing 0.1] [--scaling] [--out speed.json]``
+
+Every row runs in a process of its own, so that its peak memory is its own. The practical limit is an inverse distance
+that is a sparse product and a plain ``to_zarr`` of as many bytes. Peers that take long grid a few hours and are scaled
+up; the table says from how many. The network is made: places of the Chinese national network where the development data
+are at hand, a smooth field, 13 % missing. Machines are noisy: compare ratios within a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import resource
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import made
+
+_TRAIN_DAYS, _TRAIN_EPOCHS = 40, 2
+_K = 16
+
+
+def _grid(spacing: float) -> Any:
+    import xaq
+
+    return xaq.Grid.regular(spacing, bounds=made.BOUNDS)
+
+
+# -- rows: each returns what it measured beside seconds and memory --------------------------------------------------
+
+
+def run_xaq(o: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Write the cube with value, lower and upper bound, reopen it and read one map and one series."""
+    import xaq
+
+    ds = made.network(o.stations, 24 * o.days)
+    model = xaq.load_model(folder / "model.xaq", device="cpu")
+    store = folder / "xaq.zarr"
+    start = time.perf_counter()
+    cube = ds.aq.reanalyze(model, grid=_grid(o.spacing), store=store, precision=o.precision, progress=False)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, **_reads(cube, store)}
+
+
+def run_limit(o: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Inverse distance as one sparse product per block, and a plain store of three variables."""
+    import dask.array as da
+    import xarray as xr
+    from scipy.sparse import csr_array
+
+    from xaq import kriging, sphere
+
+    ds, grid = made.network(o.stations, 24 * o.days), _grid(o.spacing)
+    start = time.perf_counter()
+    x, y = (a.ravel() for a in np.meshgrid(grid.lon, grid.lat))
+    index, distance = sphere.nearest(ds.lon.values, ds.lat.values, x, y, _K)
+    weights = kriging.inverse_distance_weights(distance, 2.0).astype(np.float32)
+    rows = np.repeat(np.arange(len(x)), _K)
+    operator = csr_array(((weights / weights.sum(1, keepdims=True)).ravel(), (rows, index.ravel())))
+    filled = ds.pm25.fillna(ds.pm25.mean("station")).values
+
+    def block(steps: np.ndarray) -> np.ndarray:
+        return (operator @ filled[:, steps]).T.reshape(len(steps), *grid.shape)
+
+    steps = da.arange(24 * o.days, chunks=16 * 24)
+    field = steps.map_blocks(block, dtype=np.float32, new_axis=(1, 2), chunks=(steps.chunks[0], *grid.shape))
+    names = ("pm25", "pm25_lower", "pm25_upper")
+    data = {n: (("time", "lat", "lon"), field * np.float32(f)) for n, f in zip(names, (1.0, 0.8, 1.2), strict=True)}
+    xr.Dataset(data, {"time": ds.time, "lat": grid.lat, "lon": grid.lon}).to_zarr(folder / "limit.zarr")
+    return {"seconds": time.perf_counter() - start}
+
+
+def _per_hour(o: argparse.Namespace, hours: int, grid_hour: Callable[..., Any]) -> dict[str, float]:
+    ds, grid = made.network(o.stations, 24 * 10), _grid(o.spacing)
+    lon, lat = np.meshgrid(grid.lon, grid.lat)
+    start = time.perf_counter()
+    for hour in range(hours):
+        values = ds.pm25.values[:, hour]
+        seen = np.isfinite(values)
+        grid_hour(ds.lon.values[seen], ds.lat.values[seen], values[seen].astype(float), lon, lat)
+    took = time.perf_counter() - start
+    return {"seconds": took / hours * 24 * o.days, "measured_hours": hours}
+
+
+def run_verde(o: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Mean of the 16 nearest stations, verde's ``KNeighbors``, in memory, the value only."""
+    import verde
+
+    return _per_hour(o, 24, lambda x, y, v, lon, lat: verde.KNeighbors(k=_K).fit((x, y), v).predict((lon, lat)))
+
+
+def run_griddata(o: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Delaunay interpolation of SciPy, in memory, the value only."""
+    from scipy.interpolate import griddata
+
+    return _per_hour(o, 24, lambda x, y, v, lon, lat: griddata((x, y), v, (lon, lat)))
+
+
+def run_pykrige(o: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Kriging from the 16 nearest stations with PyKrige's moving window in C, covariance given, in memory."""
+    from pykrige.ok import OrdinaryKriging
+
+    def krige(x: Any, y: Any, v: Any, lon: Any, lat: Any) -> Any:
+        terms = {"psill": float(v.var()), "range": 10.0, "nugget": 0.1 * float(v.var())}
+        return OrdinaryKriging(
+            x, y, v, variogram_model="exponential", variogram_parameters=terms, coordinates_type="geographic"
+        ).execute("points", lon.ravel(), lat.ravel(), backend="C", n_closest_points=_K)
+
+    return _per_hour(o, 2, krige)
+
+
+ROWS: dict[str, Callable[[argparse.Namespace, Path], dict[str, float]]] = {
+    "xaq": run_xaq, "limit": run_limit, "verde": run_verde, "griddata": run_griddata, "pykrige": run_pykrige,
+}  # fmt: skip
+
+
+def _reads(cube: Any, store: Path) -> dict[str, float]:
+    """Return seconds to read one map and one series from the store, as any tool would, and its size."""
+    import xarray as xr
+
+    opened = xr.open_zarr(store, chunks=None)
+    start = time.perf_counter()
+    opened.pm25.isel(time=opened.sizes["time"] // 2).load()
+    a_map = time.perf_counter()
+    opened.pm25.isel(lat=opened.sizes["lat"] // 2, lon=opened.sizes["lon"] // 2).load()
+    series = time.perf_counter()
+    size = sum(p.stat().st_size for p in store.rglob("*") if p.is_file())
+    return {"map_read": a_map - start, "series_read": series - a_map, "store_mb": size / 1e6}
+
+
+# -- running -------------------------------------------------------------------------------------------------------
+
+
+def _child(name: str, options: argparse.Namespace, folder: Path, answers: Any) -> None:
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    measured = ROWS[name](options, folder)
+    answers.put({**measured, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20})
+
+
+def measure(name: str, options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Run one row in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=_child, args=(name, options, folder, answers))
+    process.start()
+    process.join()
+    if process.exitcode:
+        return {"seconds": float("nan"), "exit_code": float(process.exitcode)}
+    for store in folder.glob("*.zarr"):
+        shutil.rmtree(store)
+    return answers.get()
+
+
+def train(options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Train a small model of the made network; return training speed."""
+    ds = made.network(options.stations, 24 * _TRAIN_DAYS)
+    start = time.perf_counter()
+    model = ds.aq.train("pm25", max_epochs=_TRAIN_EPOCHS, progress=False)
+    seconds = time.perf_counter() - start
+    model.save(folder / "model.xaq")
+    return {"seconds": seconds, "station_days_per_second": options.stations * _TRAIN_DAYS * _TRAIN_EPOCHS / seconds}
+
+
+def scaling(options: argparse.Namespace, folder: Path) -> pd.DataFrame:
+    """Return seconds of xaq's row as cells, hours and stations grow, one at a time."""
+    rows = []
+    base = {"days": 32, "spacing": 0.2, "stations": options.stations}
+    for key, values in {
+        "spacing": (0.4, 0.2, 0.1, 0.05),
+        "days": (16, 32, 64, 128),
+        "stations": (584, 2500, 10_000),
+    }.items():
+        for value in values:
+            chosen = argparse.Namespace(**{**vars(options), **base, key: value})
+            measured = measure("xaq", chosen, folder)
+            cells = int(np.prod(_grid(chosen.spacing).shape))
+            rows.append({"varied": key, "days": chosen.days, "cells": cells, "stations": chosen.stations, **measured})
+    return pd.DataFrame(rows)
+
+
+def plot_scaling(table: pd.DataFrame, path: Path) -> None:
+    """Draw seconds against cells, hours and stations, each with a line of slope one through its second point."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    for ax, (key, column, label) in zip(
+        axes,
+        [("spacing", "cells", "cells"), ("days", "days", "days of hourly maps"), ("stations", "stations", "stations")],
+        strict=True,
+    ):
+        part = table[table.varied == key].sort_values(column)
+        x, y = part[column].to_numpy(float), part.seconds.to_numpy()
+        ax.loglog(x, y, "o-", color="#0072B2", label="xaq")
+        ax.loglog(x, y[1] * x / x[1], "--", color="0.6", label="slope 1")
+        ax.set_xlabel(label)
+    axes[0].set_ylabel("seconds to a finished store")
+    axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Print the table, and write it as JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--stations", type=int, default=584)
+    parser.add_argument("--spacing", type=float, default=0.1)
+    parser.add_argument("--precision", type=float, help="round what xaq stores to within half of it, ug m-3")
+    parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--scaling", action="store_true", help="vary cells, hours and stations instead")
+    parser.add_argument("--plot", type=Path, help="figure of the scaling")
+    parser.add_argument("--out", type=Path, help="JSON to write")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        training = train(options, folder)
+        print(f"training, {_TRAIN_DAYS} days, {_TRAIN_EPOCHS} epochs: {training['seconds']:.0f} s", flush=True)
+        if options.scaling:
+            table = scaling(options, folder)
+            print(table.to_string(index=False, float_format="{:.2f}".format))
+            if options.plot:
+                plot_scaling(table, options.plot)
+        else:
+            rows = {}
+            for name in options.rows.split(","):
+                rows[name] = measure(name, options, folder)
+                print(f"  {name}: {rows[name]['seconds']:.1f} s", flush=True)
+            table = pd.DataFrame(rows).T.rename_axis("row")
+            table["times_xaq"] = table.seconds / table.seconds.get("xaq", np.nan)
+            cells = int(np.prod(_grid(options.spacing).shape))
+            print(
+                f"\n{options.days} days of hourly maps, {cells} cells, {options.stations} stations, {os.cpu_count()} cores"
+            )
+            print(table.to_string(float_format="{:.2f}".format, na_rep=""))
+    if options.out:
+        record = {
+            "options": vars(options) | {"out": str(options.out)},
+            "training": training,
+            "rows": table.reset_index().to_dict("records"),
+        }
+        options.out.write_text(json.dumps(record, indent=1, default=str))
+
+
+if __name__ == "__main__":
+    main()
