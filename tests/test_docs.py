@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["datasets", "explain", "grid", "readers.table", "reanalysis", "stations", "training", "verify"]
+MODULES = [
+    "audit",
+    "datasets",
+    "explain",
+    "grid",
+    "readers.table",
+    "reanalysis",
+    "repair",
+    "stations",
+    "training",
+    "units",
+    "verify",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
