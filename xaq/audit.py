@@ -144,19 +144,18 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
     found = [*_stamp_findings(ds), *_repeated_stations(ds), *_place_findings(ds)]
     ds = tidy_times(ds)
     found += _colocated(ds)
-    reporting = np.zeros(ds.sizes[STATION], bool)
+    reports: dict[str, NDArray[np.bool_]] = {}
     for name in series_names(ds):
         values = values_of(ds, name)
         seen = np.isfinite(values)
-        reporting |= seen.any(axis=1)
-        found += _silent_in(ds, name, seen)
+        reports[name] = seen.any(axis=1)
         found += _coverage(name, seen)
         if canonical_name(name) in POLLUTANTS:
             found += _unit_findings(ds, name, values)
             found += _value_findings(ds, name, values)
         if canonical_name(name) in _SUN_DRIVEN:
             found += _time_zone(ds, name, values)
-    found += _silent(ds, reporting)
+    found += _silent(ds, reports)
     if other is not None:
         found += _against(ds, other)
     return _report(found)
@@ -246,12 +245,12 @@ def _rounded(stamps: NDArray, step: np.timedelta64, phase: np.timedelta64, how: 
 
 
 def on_step(ds: xr.Dataset, how: str = "nearest") -> xr.Dataset:
-    """Return the dataset with stamps that are off the step moved to it; two may then share one."""
+    """Return the dataset sorted, with stamps that are off the step moved to it; two may then share one."""
     clock = Clock.of(ds)
     stamps = ds[TIME].values.astype("datetime64[s]")
     moved = np.where(clock.off, _rounded(stamps, clock.step, clock.phase, how), stamps)
-    # Stamps that were on the step come first, so that a merge prefers their values.
-    order = np.argsort(clock.off, kind="stable")
+    # Of two on one step, the one that was there comes first, so that a merge prefers its values.
+    order = np.lexsort((clock.off, moved))
     return ds.assign_coords({TIME: (TIME, moved, ds[TIME].attrs)}).isel({TIME: order})
 
 
@@ -470,20 +469,19 @@ def colocated_groups(ds: xr.Dataset) -> list[NDArray[np.intp]]:
     return [g for g in groups if len(np.unique(_ids(ds)[g])) > 1]
 
 
-def _silent_in(ds: xr.Dataset, name: str, seen: NDArray[np.bool_]) -> Iterator[Finding]:
-    silent = ~seen.any(axis=1)
-    if silent.any() and not silent.all():
-        examples = some(_ids(ds)[silent])
-        yield Finding(
-            "note", "silent", name, "stations that never report it", silent.sum(), silent.mean(), examples, ""
-        )
-
-
-def _silent(ds: xr.Dataset, reporting: NDArray[np.bool_]) -> Iterator[Finding]:
-    if not reporting.all() and series_names(ds):
+def _silent(ds: xr.Dataset, reports: dict[str, NDArray[np.bool_]]) -> Iterator[Finding]:
+    ids, n = _ids(ds), ds.sizes[STATION]
+    mute = ~np.any(list(reports.values()), axis=0) if reports else np.zeros(n, bool)
+    if mute.any():
         mend = "ds.aq.repair(silent='drop')"
-        n, examples = int((~reporting).sum()), some(_ids(ds)[~reporting])
-        yield Finding("warning", "silent", "", "stations without data", n, n / len(reporting), examples, mend)
+        yield Finding(
+            "warning", "silent", "", "stations without data", int(mute.sum()), mute.mean(), some(ids[mute]), mend
+        )
+    for name, reporting in reports.items():
+        lacks = ~reporting & ~mute
+        if lacks.any():
+            text = "stations that report others but never this"
+            yield Finding("note", "silent", name, text, int(lacks.sum()), lacks.mean(), some(ids[lacks]), "")
 
 
 def _coverage(name: str, seen: NDArray[np.bool_]) -> Iterator[Finding]:

@@ -54,8 +54,8 @@ def repair(
     ds : xarray.Dataset
         A station dataset, as ``check`` takes it.
     off_step : {"nearest", "floor"}, optional
-        Move stamps that are off the step to the nearest one, or to the one before. Where that leaves two on one step, a
-        stamp that was on it comes first, and ``duplicate_times`` merges them.
+        Move stamps that are off the step to the nearest one, or to the one before, and sort. Where that leaves two on
+        one step, ``duplicate_times`` merges them, and the values of the stamp that was on it come first.
     duplicate_times : {"merge"}, optional
         Make one of repeated stamps: of each value, the first that is there.
     irregular : {"fill"}, optional
