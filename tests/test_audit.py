@@ -345,6 +345,7 @@ def test_what_conform_refuses_names_a_repair_that_mends_it():
         (lambda ds: ds.drop_vars("lon"), "no lon"),
         (lambda ds: ds.drop_vars("station"), "no identifiers"),
         (lambda ds: ds.isel(time=[0]), "at least 2"),
+        (lambda ds: ds.isel(station=[]), "no stations"),
         (lambda ds: ds.assign_coords(lon=("station", ["x"] * 26)), "expected degrees as numbers"),
         (lambda ds: ds.assign_coords(time=np.arange(ds.sizes["time"])), "expected datetime64"),
         (
@@ -395,6 +396,25 @@ def test_the_report_prints_every_finding_in_full():
     assert all(mend.replace("'", "&#x27;") in report._repr_html_() for mend in report.mend)
     assert type(report[report.level == "error"]) is pd.DataFrame
     assert repr(report.drop(columns="mend")).count("\n") > 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_small_networks(n):
+    ds = xaq.datasets.synthetic(n_stations=n, days=2)
+    assert problems(ds.aq.check(ds), "error", "warning") == set()
+    options = dict.fromkeys(["impossible", "negative", "stuck", "spikes", "identical"], "missing")
+    xr.testing.assert_identical(ds.aq.repair(**options, far="drop", colocated="merge", silent="drop"), ds)
+
+
+def test_a_network_without_values_or_places():
+    empty = CLEAN.assign(pm25=CLEAN.pm25.where(False).assign_attrs(CLEAN.pm25.attrs))
+    assert problems(empty.aq.check(empty), "error", "warning") == {"silent"}
+    with pytest.raises(SchemaError, match="no station"):
+        empty.aq.repair(silent="drop")
+    nowhere = CLEAN.assign_coords(lon=CLEAN.lon * np.nan)
+    assert problems(nowhere.aq.check(CLEAN), "error", "warning") == {"unplaced"}
+    with pytest.raises(SchemaError, match="no station"):
+        nowhere.aq.repair(unplaced="drop")
 
 
 def test_no_pollutants_no_alarm():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from . import defects, sphere
-from .vocabulary import LAT, LON, STATION, TIME
+from . import defects, evidence, sphere
+from .vocabulary import LAT, LON, TIME
 
 #: Stations this near are taken for the same monitor; lists round coordinates to some hundred metres.
 _SAME_MONITOR_KM = 1.0
@@ -22,8 +21,6 @@ _REACH_HOURS = 25
 _LEAST_CORRELATION = 0.5
 #: Values in common needed to compare levels.
 _LEAST_VALUES = 48
-
-Masks = Callable[[xr.Dataset, str, NDArray], dict[str, NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,11 @@ class Pair:
     ratios: dict[str, tuple[float, int]]
 
 
-def pair_up(ds: xr.Dataset, other: xr.Dataset, names: list[str], masks: Masks) -> Pair | None:
+def pair_up(ds: xr.Dataset, other: xr.Dataset, names: list[str]) -> Pair | None:
     """Compare two networks on regular axes; None where they have no variable, step, period or variation in common.
 
-    Stations within 1 km are compared one by one, with values that ``masks`` marks left out; without any, the means of
-    the two networks are.
+    Stations within 1 km are compared one by one; without any, the means of the two networks are. Impossible
+    values are left out.
     """
     step = np.diff(ds[TIME].values[:2].astype("datetime64[s]"))[0]
     if not names or step != np.diff(other[TIME].values[:2].astype("datetime64[s]"))[0]:
@@ -58,7 +55,7 @@ def pair_up(ds: xr.Dataset, other: xr.Dataset, names: list[str], masks: Masks) -
     reach = max(1, round(_REACH_HOURS / step_hours))
     lags = np.arange(-reach, reach + 1)
     here, there = _same_monitors(ds, other)
-    series = {name: _series(ds, other, name, mine, theirs, here, there, masks) for name in names}
+    series = {name: _series(ds, other, name, mine, theirs, here, there) for name in names}
     found = np.concatenate([defects.correlations(*_log(a, b), lags) for a, b in series.values()])
     telling = np.nanmax(found, axis=1, initial=-1.0, where=np.isfinite(found)) >= _LEAST_CORRELATION
     if not telling.any():
@@ -114,10 +111,9 @@ def _series(
     theirs: NDArray[np.intp],
     here: NDArray[np.intp],
     there: NDArray[np.intp],
-    masks: Masks,
 ) -> tuple[NDArray, NDArray]:
     """Return the paired series of both networks on the common axis, ``(n_pair, n_step)`` each."""
-    a, b = _clean(ds, name, masks), _clean(other, name, masks)
+    a, b = _clean(ds, name), _clean(other, name)
     if len(here):
         seen = np.minimum(np.isfinite(a[here]).sum(axis=1), np.isfinite(b[there]).sum(axis=1))
         most = np.argsort(-seen, kind="stable")[:_MOST_PAIRS]
@@ -127,10 +123,10 @@ def _series(
     return np.where(mine >= 0, a[:, mine], np.nan), np.where(theirs >= 0, b[:, theirs], np.nan)
 
 
-def _clean(ds: xr.Dataset, name: str, masks: Masks) -> NDArray:
-    values = ds[name].transpose(STATION, TIME).values.astype(float)
-    found = masks(ds, name, values)
-    return np.where(np.any(list(found.values()), axis=0), np.nan, values)
+def _clean(ds: xr.Dataset, name: str) -> NDArray:
+    """Return a variable without impossible values; spikes and the like weigh little on logarithms and medians."""
+    values = evidence.values_of(ds, name)
+    return np.where(evidence.impossible(ds, name, values), np.nan, values)
 
 
 def _mean(values: NDArray) -> NDArray:

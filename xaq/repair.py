@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from . import audit
+from . import evidence, stamps
 from . import stations as border
 from .errors import SchemaError
 from .stations import some
@@ -146,7 +146,7 @@ def repair(
         (colocated is not None, _colocated),
         (silent is not None, _silent),
     ]  # fmt: skip
-    ds, problems = audit.prepare(ds)
+    ds, problems = evidence.prepare(ds)
     if problems:
         raise SchemaError(problems)
     changes: list[str] = []
@@ -175,23 +175,23 @@ def _check_words(words: Mapping[str, tuple[str | None, tuple[str, ...]]]) -> Non
 
 
 def _off_step(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
-    clock = audit.Clock.of(ds)
+    clock = stamps.Clock.of(ds)
     if not clock.off.any():
         return ds, []
     where = some(ds[TIME].values[clock.off].astype("datetime64[s]"), 3)
-    return audit.on_step(ds, how), [f"off_step: {int(clock.off.sum())} stamps moved to the step ({how}): {where}"]
+    return stamps.on_step(ds, how), [f"off_step: {int(clock.off.sum())} stamps moved to the step ({how}): {where}"]
 
 
 def _duplicate_times(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    repeated = audit.Clock.of(ds).repeated
+    repeated = stamps.Clock.of(ds).repeated
     if not repeated.any():
         return ds, []
     where = some(ds[TIME].values[repeated].astype("datetime64[s]"), 3)
-    return audit.merge(ds, TIME, ds[TIME].values), [f"duplicate_times: {int(repeated.sum())} stamps merged: {where}"]
+    return stamps.merge(ds, TIME, ds[TIME].values), [f"duplicate_times: {int(repeated.sum())} stamps merged: {where}"]
 
 
 def _irregular(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    clock = audit.Clock.of(ds)
+    clock = stamps.Clock.of(ds)
     if clock.off.any() or clock.repeated.any():
         raise SchemaError(
             "stamps off the step or repeated cannot be put on a regular axis; "
@@ -200,7 +200,7 @@ def _irregular(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     if clock.regular:
         return ds, []
     sorted_ = "stamps sorted, " if clock.unsorted else ""
-    return audit.fill_axis(ds), [f"irregular: {sorted_}{clock.absent} absent stamps inserted"]
+    return stamps.fill_axis(ds), [f"irregular: {sorted_}{clock.absent} absent stamps inserted"]
 
 
 def _shift_hours(ds: xr.Dataset, hours: float) -> tuple[xr.Dataset, list[str]]:
@@ -209,8 +209,8 @@ def _shift_hours(ds: xr.Dataset, hours: float) -> tuple[xr.Dataset, list[str]]:
     shift = np.timedelta64(round(hours * 3600), "s")
     if not shift:
         return ds, []
-    stamps = ds[TIME].values.astype("datetime64[s]") + shift
-    return ds.assign_coords({TIME: (TIME, stamps, ds[TIME].attrs)}), [f"shift_hours: all stamps moved by {hours:+g} h"]
+    moved = ds[TIME].values.astype("datetime64[s]") + shift
+    return ds.assign_coords({TIME: (TIME, moved, ds[TIME].attrs)}), [f"shift_hours: all stamps moved by {hours:+g} h"]
 
 
 # -- stations and places -----------------------------------------------------------------------------------------------
@@ -222,11 +222,11 @@ def _duplicate_stations(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     if not repeated.any():
         return ds, []
     where = some(dict.fromkeys(ids[repeated]))
-    return audit.merge(ds, STATION, ids), [f"duplicate_stations: {int(repeated.sum())} merged: {where}"]
+    return stamps.merge(ds, STATION, ids), [f"duplicate_stations: {int(repeated.sum())} merged: {where}"]
 
 
 def _swapped(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    mask = audit.places_of(ds)["swapped"]
+    mask = evidence.places_of(ds)["swapped"]
     if not mask.any():
         return ds, []
     lon, lat = ds[LON].values, ds[LAT].values
@@ -238,7 +238,7 @@ def _misplaced(ds: xr.Dataset, problem: str, how: Places | None) -> tuple[xr.Dat
     ids = ds[STATION].values
     if isinstance(how, Mapping):
         return _replace(ds, problem, how)
-    mask = audit.places_of(ds)[problem]
+    mask = evidence.places_of(ds)[problem]
     if not mask.any():
         return ds, []
     if mask.all():
@@ -273,7 +273,7 @@ def _check_stations(ds: xr.Dataset, named: Mapping[str, object], option: str) ->
 
 
 def _colocated(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    groups = audit.colocated_groups(ds)
+    groups = evidence.colocated_groups(ds)
     if not groups:
         return ds, []
     label = np.arange(ds.sizes[STATION])
@@ -281,11 +281,11 @@ def _colocated(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         label[group] = group[0]
     ids = ds[STATION].values.astype(str)
     names = some(["+".join(ids[group]) for group in groups], len(groups))
-    return audit.merge(ds, STATION, label), [f"colocated: {len(groups)} groups merged under the first name: {names}"]
+    return stamps.merge(ds, STATION, label), [f"colocated: {len(groups)} groups merged under the first name: {names}"]
 
 
 def _silent(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    seen = [np.isfinite(audit.values_of(ds, name)).any(axis=1) for name in audit.series_names(ds)]
+    seen = [np.isfinite(evidence.values_of(ds, name)).any(axis=1) for name in evidence.series_names(ds)]
     if not seen or (reporting := np.any(seen, axis=0)).all():
         return ds, []
     if not reporting.any():
@@ -326,7 +326,7 @@ def _relabel(ds: xr.Dataset, name: str, units: str) -> tuple[xr.Dataset, list[st
 
 def _rescale(ds: xr.Dataset, name: str, of: Mapping[str, str]) -> tuple[xr.Dataset, list[str]]:
     _check_stations(ds, of, f"units[{name!r}]")
-    units = audit.units_of(ds, name)
+    units = evidence.units_of(ds, name)
     if units is None:
         raise SchemaError(f"{name!r} has no units; mend: ds.aq.repair(units={{{name!r}: 'ug m-3'}})")
     variable, done = ds[name], []
@@ -342,7 +342,7 @@ def _values(ds: xr.Dataset, asked: Mapping[str, str]) -> tuple[xr.Dataset, list[
     _check_regular(ds)
     ids, done = ds[STATION].values.astype(str), []
     for name in _pollutant_series(ds):
-        found = audit.value_masks(ds, name, audit.values_of(ds, name))
+        found = evidence.value_masks(ds, name, evidence.values_of(ds, name))
         for problem, how in asked.items():
             mask = found[problem]
             if mask.any():
@@ -356,8 +356,8 @@ def _identical(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     _check_regular(ds)
     ids, done = ds[STATION].values.astype(str), []
     for name in _pollutant_series(ds):
-        values = audit.values_of(ds, name)
-        pairs = audit.copies_of(ds, values)
+        values = evidence.values_of(ds, name)
+        pairs = evidence.copies_of(ds, values)
         if pairs:
             copies = np.array([copy for _, copy in pairs])
             mask = np.isfinite(values) & np.isin(np.arange(len(ids)), copies)[:, None]
@@ -368,11 +368,11 @@ def _identical(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
 
 
 def _pollutant_series(ds: xr.Dataset) -> list[str]:
-    return [name for name in audit.series_names(ds) if canonical_name(name) in POLLUTANTS]
+    return [name for name in evidence.series_names(ds) if canonical_name(name) in POLLUTANTS]
 
 
 def _check_regular(ds: xr.Dataset) -> None:
-    if not audit.Clock.of(ds).regular:
+    if not stamps.Clock.of(ds).regular:
         raise SchemaError(
             "values are judged by the hours around them, and the stamps are irregular; mend, in the same call: "
             "off_step='nearest', duplicate_times='merge', irregular='fill'",
