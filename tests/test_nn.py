@@ -9,7 +9,10 @@ from xaq.kriging import Covariance
 from xaq.nn import neural_knn
 from xaq.nn.aqnet import AQNet, AQNetConfig, Scales, Window, apply_weights, station_table
 from xaq.nn.neural_knn import Geometry, NeuralKNN, Weights
+from xaq.nn.solve import solve
 
+CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+DEVICES = ["cpu", pytest.param("cuda", marks=CUDA)]
 CONFIGS = [AQNetConfig.default(task, n) for task in ("analysis", "forecast") for n in (24, 1)]
 
 
@@ -62,10 +65,14 @@ def knn(**changes):
 def run_knn(module, d_target, d_neighbours, seed=1, device="cpu"):
     generator = torch.Generator().manual_seed(seed)
     n, k = d_target.shape
-    evidence = torch.randn(n, k, N_EVIDENCE, generator=generator).to(device)
+    evidence = torch.randn(n * k, N_EVIDENCE, generator=generator).to(device)
     state = torch.randn(n, N_STATE, generator=generator).to(device)
-    distances = Geometry(*(torch.as_tensor(d, dtype=torch.float32, device=device) for d in (d_target, d_neighbours)))
-    return module(distances, module.station_side(evidence, evidence[..., 0]), evidence, state)
+    near, among = (
+        torch.as_tensor(d, dtype=torch.float32, device=device).movedim(0, -1) for d in (d_target, d_neighbours)
+    )
+    distances = Geometry(near[0], *(d[..., None, :].expand(*d.shape[:-1], 2, n) for d in (near, among)))
+    rows = torch.arange(n * k, device=device).reshape(n, k)
+    return module(distances, module.station_side(evidence, evidence[..., 0]), rows, evidence, state)
 
 
 def test_untrained_neural_knn_is_ordinary_kriging():
@@ -77,6 +84,25 @@ def test_untrained_neural_knn_is_ordinary_kriging():
     np.testing.assert_allclose(got.variance.detach(), variance, rtol=1e-4)
     assert (got.correction == 0).all()
     assert (got.gate == 0).all()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_batched_solve_and_its_gradients(k, device):
+    generator = torch.Generator().manual_seed(k)
+    half = torch.randn(k, 20, 5, generator=generator, dtype=torch.float64)
+    covariance = (torch.einsum("ixb,jxb->ijb", half, half) / 20).to(device)
+    nugget, right = (
+        torch.rand(*shape, 5, generator=generator, dtype=torch.float64).to(device) for shape in ([k], [k, 3])
+    )
+    inputs = [t.requires_grad_() for t in (covariance, nugget, right)]
+    whole = (covariance + torch.diag_embed(nugget.T).permute(1, 2, 0)).permute(2, 0, 1)
+    expected = torch.linalg.solve(whole, right.permute(2, 0, 1)).permute(1, 2, 0)
+    torch.testing.assert_close(solve(*inputs), expected)
+    weight = torch.randn(expected.shape, generator=generator, dtype=torch.float64).to(device)
+    got, by_torch = (torch.autograd.grad((x * weight).sum(), inputs) for x in (solve(*inputs), expected))
+    for a, b in zip(got, by_torch, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_any_parameters_keep_weights_summing_to_one_and_the_correction_bounded():
@@ -112,7 +138,7 @@ def test_geometry_is_great_circle_at_the_start_and_keeps_areas_when_stretched():
     near = points[None, 1:]
     start = module.geometry(points[:1], near)
     np.testing.assert_allclose(
-        start.target.detach()[0], sphere.distance_km(lon[0], lat[0], lon[1:], lat[1:]), atol=0.01, rtol=1e-4
+        start.target.detach()[:, 0, 0], sphere.distance_km(lon[0], lat[0], lon[1:], lat[1:]), atol=0.01, rtol=1e-4
     )
     with torch.no_grad():
         module.stretch.copy_(torch.tensor([3.0, 0.0]))
@@ -120,8 +146,8 @@ def test_geometry_is_great_circle_at_the_start_and_keeps_areas_when_stretched():
     north = torch.as_tensor(sphere.unit_vectors([6.5, 6.5], [47.9, 48.1]), dtype=torch.float32)
 
     def ratio(pair):
-        after = float(module.geometry(pair[:1], pair[None, 1:]).target.detach()[0, 0])
-        return after / float(knn().geometry(pair[:1], pair[None, 1:]).target.detach()[0, 0])
+        after = float(module.geometry(pair[:1], pair[None, 1:]).nearest.detach()[0])
+        return after / float(knn().geometry(pair[:1], pair[None, 1:]).nearest.detach()[0])
 
     assert ratio(east) * ratio(north) == pytest.approx(1.0, rel=1e-3)
     assert ratio(east) == pytest.approx(np.exp(0.5 * np.tanh(3.0)), rel=1e-3)
@@ -146,8 +172,8 @@ def test_station_side_shapes_and_attention(config):
     network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
     side = network.station_side(make_window(config))
     n_patch = config.input_steps // config.patch
-    assert side.evidence.shape[:3] == (2, 6, config.target_days)
-    assert side.noise.shape == (2, 6, config.target_days, 2)
+    assert side.evidence.shape[:3] == (2, config.target_days, 6)
+    assert side.noise.shape == (2, config.target_days, 6, 2)
     assert side.attention.shape == (2, 6, config.target_days, n_patch)
     torch.testing.assert_close(side.attention.sum(dim=-1), torch.ones(2, 6, config.target_days))
     assert all(torch.isfinite(t).all() for t in side if t is not None)
@@ -165,7 +191,7 @@ def test_stations_do_not_see_each_other_on_the_station_side_but_in_the_state():
     before = network.station_side(window._replace(visible=visible))
     after = network.station_side(window._replace(visible=visible, z=changed))
     others = [0, 1, 2, 4, 5]
-    assert torch.equal(before.noise[:, others], after.noise[:, others])
+    assert torch.equal(before.noise[:, :, others], after.noise[:, :, others])
     assert torch.equal(before.state, after.state)
 
 

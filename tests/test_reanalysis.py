@@ -1,9 +1,6 @@
 """The cube: lazy, independent of its chunks, equal to estimates at points, honest about where it knows nothing."""
 
 import json
-import os
-import subprocess
-import sys
 
 import dask
 import numpy as np
@@ -14,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaq
-from xaq import reanalysis, store
-from xaq.errors import GridError, ModelError, SchemaError, StoreError, XaqWarning
+from xaq import reanalysis
+from xaq.errors import GridError, ModelError, SchemaError, XaqWarning
 from xaq.nn.aqnet import AQNetConfig
 
 GRID = xaq.Grid.regular(0.25, bounds=(9.0, 49.5, 11.0, 50.5))
@@ -65,7 +62,7 @@ def test_one_time_computes_one_block(network, model, cube, monkeypatch):
 
 
 @settings(max_examples=4)
-@given(time=st.integers(1, 150), lat=st.integers(1, 5), lon=st.integers(1, 9))
+@given(time=st.integers(5, 150), lat=st.integers(1, 5), lon=st.integers(1, 9))
 def test_chunks_do_not_change_values(network, model, cube, time, lat, lon):
     other = network.aq.reanalyze(model, grid=GRID, chunks={"time": time, "lat": lat, "lon": lon}).compute()
     xr.testing.assert_allclose(other, cube, rtol=1e-4)
@@ -204,135 +201,6 @@ def test_points_keep_their_own_dimension(network):
     assert list(made.person.values) == ["ann", "bob"]
 
 
-# -- the store -----------------------------------------------------------------------------------------------------
-
-
-def tree(path):
-    """Return every file of a store with its bytes."""
-    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
-
-
-def test_a_store_holds_the_lazy_cube(network, model, cube, tmp_path):
-    stored = network.aq.reanalyze(
-        model, grid=GRID, store=tmp_path / "c.zarr", chunks={"time": 48, "lon": 5}, progress=False
-    )
-    for name in cube.data_vars:
-        np.testing.assert_allclose(stored[name], cube[name], rtol=1e-4)
-    assert stored.pm25.attrs["units"] == "ug m-3"
-    assert stored.rio.crs.to_epsg() == 4326
-    assert {"time_bnds", "lat_bnds", "lon_bnds", "spatial_ref"} <= set(stored.coords)
-    assert stored.attrs["xaq_status"] == "complete"
-
-
-_KILLED = """
-import os, sys, xaq
-from xaq import store
-count, limit = 0, int(sys.argv[2])
-check = store._check_block
-def dying(*args):
-    global count
-    count += 1
-    if count > limit:
-        os.kill(os.getpid(), 9)
-    check(*args)
-store._check_block = dying
-ds = xaq.datasets.synthetic(n_stations=20, days=6, missing=0.1, seed=4).aq.hide(fraction=0.2, seed=1)
-grid = xaq.Grid.regular(0.25, bounds=(9.0, 49.5, 11.0, 50.5))
-ds.aq.reanalyze("kriging", grid=grid, store=sys.argv[1], chunks={"time": 24, "lon": 4}, progress=False)
-"""
-
-
-def test_a_killed_write_resumes_to_the_same_bytes(network, tmp_path):
-    options = {"grid": GRID, "chunks": {"time": 24, "lon": 4}, "progress": False}
-    network.aq.reanalyze("kriging", store=tmp_path / "whole.zarr", **options)
-    cut = tmp_path / "cut.zarr"
-    for limit in (3, 4):
-        run = subprocess.run([sys.executable, "-c", _KILLED, str(cut), str(limit)], env=os.environ, check=False)
-        assert run.returncode == -9
-    with pytest.raises(StoreError, match=r"unfinished: 7 of 12"):
-        xaq.open_cube(cut)
-    assert xr.open_zarr(cut, consolidated=False).attrs["xaq_status"].startswith("unfinished")
-    network.aq.reanalyze("kriging", store=cut, **options)
-    assert tree(cut) == tree(tmp_path / "whole.zarr")
-
-
-def test_a_store_of_another_cube_is_refused_and_left_alone(network, tmp_path):
-    path = tmp_path / "c.zarr"
-    network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
-    before = tree(path)
-    for change in ({"mapper": "kriging"}, {"grid": 0.4}, {"time": "2020-01-02"}, {"level": 0.5}):
-        with pytest.raises(StoreError, match="another cube"):
-            network.aq.reanalyze(
-                change.pop("mapper", "idw"), **{"grid": 0.5, "store": path, "progress": False, **change}
-            )
-    corrected = network.copy(deep=True)
-    corrected.pm25[~network.hidden.values] += 1
-    with pytest.raises(StoreError, match="observations"):
-        corrected.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
-    assert tree(path) == before
-    replaced = network.aq.reanalyze("idw", grid=0.4, store=path, overwrite=True, progress=False)
-    assert replaced.sizes["lon"] != 0
-    assert tree(path) != before
-
-
-def test_a_finished_store_is_only_reopened(network, tmp_path):
-    path = tmp_path / "c.zarr"
-    network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
-    stamps = {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
-    network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
-    assert stamps == {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
-
-
-def test_an_overwrite_that_is_killed_leaves_no_hole(network, tmp_path, monkeypatch):
-    path = tmp_path / "c.zarr"
-    network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
-
-    def killed(folder, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(store.shutil, "rmtree", killed)
-    with pytest.raises(KeyboardInterrupt):
-        network.aq.reanalyze("idw", grid=0.5, store=path, overwrite=True, progress=False)
-    assert not path.exists()
-
-
-def test_a_folder_that_looks_like_a_left_over_is_not_deleted(network, tmp_path):
-    (tmp_path / "c.zarr.part").mkdir()
-    (tmp_path / "c.zarr.part" / "precious.txt").write_text("dear")
-    network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "c.zarr", progress=False)
-    assert (tmp_path / "c.zarr.part" / "precious.txt").exists()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.zarr", "c.zarr.part"]
-
-
-def test_something_else_at_the_path_is_never_touched(network, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("dear")
-    for overwrite in (False, True):
-        with pytest.raises(StoreError, match="no cube of xaq's"):
-            network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "mine", overwrite=overwrite, progress=False)
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
-    (tmp_path / "file.zarr").write_text("dear")
-    with pytest.raises(StoreError, match="is a file"):
-        network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "file.zarr", progress=False)
-    with pytest.raises(StoreError, match="no such folder"):
-        network.aq.reanalyze("idw", grid=0.5, store=tmp_path / "a" / "b.zarr", progress=False)
-
-
-def test_any_tool_opens_the_store(network, tmp_path):
-    path = tmp_path / "c.zarr"
-    network.aq.reanalyze("kriging", grid=0.5, store=path, progress=False)
-    code = (
-        "import sys, json, warnings; warnings.simplefilter('error'); sys.modules['xaq'] = None\n"
-        "import xarray as xr\n"
-        "ds = xr.open_zarr(sys.argv[1])\n"
-        "assert ds.pm25.attrs['units'] == 'ug m-3' and ds.pm25.attrs['grid_mapping'] == 'spatial_ref'\n"
-        "assert 'WGS 84' in ds.spatial_ref.attrs['crs_wkt'] and 'standard_name' in ds.pm25.attrs\n"
-        "assert json.loads(ds.attrs['xaq_provenance'])['method'] == 'kriging'\n"
-        "assert bool(ds.pm25.notnull().all()) and ds.supported.dtype == bool\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
-
-
 # -- bad input -----------------------------------------------------------------------------------------------------
 
 
@@ -344,8 +212,7 @@ def test_the_mend_for_swapped_coordinates_mends(network):
     east = network.assign_coords(lon=network.lon + 90)
     with pytest.raises(SchemaError, match=r"mend: ds.aq.repair\(swapped='swap'\)"):
         swap(east).aq.visible  # noqa: B018
-    mended = swap(east).aq.repair(swapped="swap").drop_attrs(deep=False)
-    xr.testing.assert_allclose(mended.aq.visible, east.drop_attrs(deep=False).aq.visible)
+    xr.testing.assert_allclose(swap(east).aq.repair(swapped="swap").aq.visible, east.aq.visible)
 
 
 def test_bad_requests_end_in_clear_errors_and_nothing_half_written(network, model, tmp_path):

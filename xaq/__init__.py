@@ -19,7 +19,7 @@ from .readers import open_stations
 from .reanalysis import estimate, reanalyze
 from .repair import repair
 from .stations import hide
-from .store import open_cube
+from .store import CubeInfo, cube_info, open_cube
 from .units import convert_units
 from .verify import verify
 
@@ -34,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AQNetConfig",
     "AqAccessor",
+    "CubeInfo",
     "Grid",
     "InverseDistance",
     "Model",
@@ -42,6 +43,7 @@ __all__ = [
     "SpaceTimeKriging",
     "check",
     "convert_units",
+    "cube_info",
     "datasets",
     "errors",
     "estimate",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +19,7 @@ from .forecasters import Forecaster
 from .grid import Grid
 from .mappers import Explainer, Mapper
 from .repair import Places
+from .store import StoreLike
 from .units import PRESSURE, TEMPERATURE, convert_units
 
 if TYPE_CHECKING:
@@ -162,17 +162,22 @@ class AqAccessor:
         grid: Grid | float | xr.Dataset | xr.DataArray = 0.1,
         time: border.Period = None,
         init: str | np.datetime64 | pd.Timestamp | None = None,
-        store: str | os.PathLike | None = None,
+        store: StoreLike | None = None,
         level: float = 0.9,
         max_distance: float | None = None,
         chunks: dict[str, int] | None = None,
         overwrite: bool = False,
+        update: bool = False,
+        precision: float | None = None,
+        zarr_format: Literal[2, 3] = 3,
+        consolidated: bool = True,
         progress: bool = True,
     ) -> xr.Dataset:
         """Estimate the target everywhere on a grid: a lazy cube, or a Zarr store. See :func:`xaq.reanalyze`."""
         return reanalysis.reanalyze(
             self._ds, mapper, target=target, grid=grid, time=time, init=init, store=store, level=level,
-            max_distance=max_distance, chunks=chunks, overwrite=overwrite, progress=progress,
+            max_distance=max_distance, chunks=chunks, overwrite=overwrite, update=update, precision=precision,
+            zarr_format=zarr_format, consolidated=consolidated, progress=progress,
         )  # fmt: skip
 
     def estimate(

@@ -19,12 +19,12 @@ import xarray as xr
 
 from . import audit, datasets
 from . import stations as border
-from .errors import SchemaError, XaqError, XaqWarning
+from .errors import SchemaError, StoreError, XaqError, XaqWarning
 from .grid import Grid
 from .mappers import CLASSICAL
-from .readers import open_stations
+from .readers import FORMATS, open_stations
 
-_DATA_HELP = "long table (CSV or Parquet), or the name of a bundled network: germany, germany-1998-2009"
+_DATA_HELP = "observations: a table, a file or folder of a network, netCDF, Zarr; or the name of a bundled network: germany, germany-1998-2009"
 _TIME_HELP = "period START/END, either side may be left out, or one date, month, year or hour"
 
 _EXAMPLES = {
@@ -32,6 +32,7 @@ _EXAMPLES = {
     "train": "xaq train obs.parquet --stations stations.csv --tz Asia/Shanghai --target pm25 --hide dongsi,huairou --time 2013/2016 -o pm25.xaq",
     "verify": "xaq verify pm25.xaq obs.parquet --stations stations.csv --tz Asia/Shanghai",
     "reanalyze": "xaq reanalyze pm25.xaq obs.parquet --stations stations.csv --tz Asia/Shanghai --time 2017-01 --grid 0.02 --store pm25.zarr",
+    "info": "xaq info pm25.zarr --verify",
     "plot": "xaq plot map pm25.zarr obs.parquet --stations stations.csv --tz Asia/Shanghai --model pm25.xaq --time 2017-01-01 -o map.png",
     "demo": "xaq demo --out demo",
 }
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="xaq", description="Air-quality station networks to gridded reanalysis cubes."
     )
     parser.add_argument("--version", action="version", version=f"xaq {version('xaq')}")
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="{check,train,verify,reanalyze,plot,demo}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="{check,train,verify,reanalyze,info,plot,demo}")
 
     check = _verb(verbs, "check", "report what is wrong, or worth a look, in station data", _check)
     _add_data(check)
@@ -101,8 +102,21 @@ def _parser() -> argparse.ArgumentParser:
     cube.add_argument("--init", help="forecast models: last time whose observations are used")
     cube.add_argument("--level", type=float, default=0.9, help="coverage of the interval (default 0.9)")
     cube.add_argument("--max-distance", type=float, help="km from a station beyond which a cell is unsupported")
-    cube.add_argument("--overwrite", action="store_true")
+    cube.add_argument("--overwrite", action="store_true", help="delete the cube that is there and start anew")
+    cube.add_argument(
+        "--update", action="store_true", help="append new steps, make anew what changed observations touch"
+    )
+    cube.add_argument(
+        "--precision", type=float, help="round what is stored to within half of it, in the target's units"
+    )
     cube.add_argument("--store", required=True, help="Zarr store to write")
+
+    info = _verb(verbs, "info", "say what a cube is, how much of it is done, by which model, how accurate", _info)
+    info.add_argument("cube", help="Zarr store")
+    info.add_argument("--verify", action="store_true", help="read every block and compare its checksum")
+    info.add_argument(
+        "--forget", action="store_true", help="let the call that wrote the cube write damaged blocks anew"
+    )
 
     plot = _verb(verbs, "plot", "draw a map of a cube, error bubbles of a model, or the series of a station", _plot)
     plot.add_argument("kind", choices=("map", "errors", "series"))
@@ -131,6 +145,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("stations")
     group.add_argument("table", help=_DATA_HELP)
     group.add_argument("--stations", help="station list with id, lon, lat")
+    group.add_argument("--format", choices=tuple(FORMATS), help="what the observations are, where this is not found")
+    group.add_argument("--stamps", choices=("start", "end"), help="which end of its interval a stamp labels")
     group.add_argument("--columns", help="ROLE=COLUMN, comma-separated, such as time=stamp,pm25=fine")
     group.add_argument("--tz", help="time zone of naive stamps, such as Asia/Shanghai")
     group.add_argument(
@@ -145,7 +161,10 @@ def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
     else:
         units = _units(arguments.units) if arguments.units else None
         columns = dict(pair.split("=", 1) for pair in arguments.columns.split(",")) if arguments.columns else None
-        ds = open_stations(arguments.table, stations=arguments.stations, tz=arguments.tz, units=units, columns=columns)
+        ds = open_stations(
+            arguments.table, stations=arguments.stations, format=arguments.format, tz=arguments.tz, stamps=arguments.stamps,
+            units=units, columns=columns,
+        )  # fmt: skip
     if model is None:
         return ds
     known = set(ds["station"].values.astype(str))
@@ -235,10 +254,22 @@ def _reanalyze(a: argparse.Namespace) -> None:
         grid = Grid.regular(a.grid, bounds=(west, south, east, north))
     cube = reanalyze(
         ds, a.model if model is None else model, target=a.target, grid=grid, time=a.time, init=a.init,
-        store=a.store, level=a.level, max_distance=a.max_distance, overwrite=a.overwrite,
+        store=a.store, level=a.level, max_distance=a.max_distance, overwrite=a.overwrite, update=a.update,
+        precision=a.precision,
     )  # fmt: skip
     sizes = ", ".join(f"{k} {v}" for k, v in cube.sizes.items() if k != "bnds")
     print(f"{a.store}: {cube.attrs['title']} ({sizes})")
+
+
+def _info(a: argparse.Namespace) -> None:
+    from .store import cube_info
+
+    info = cube_info(a.cube, verify=a.verify or a.forget, forget=a.forget)
+    print(info)
+    if info.damaged and not a.forget:
+        raise StoreError(
+            f"{len(info.damaged)} blocks are damaged; mend: xaq info {a.cube} --forget, then the call that wrote the cube"
+        )
 
 
 def _plot(a: argparse.Namespace) -> None:

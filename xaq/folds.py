@@ -234,11 +234,9 @@ def hidden_estimates(
     day, slot = rest // n_target, rest % n_target
     neighbours = _drop_neighbours(fold.neighbours[slot], config.k, generator)
     geometry = network.knn.geometry(data.unit[fold.targets[slot]], data.unit[neighbours])
-    weights = network.cell_side(side, which, day, neighbours, geometry)
+    weights, rows = network.cell_side(side, which * config.target_days + day, neighbours, geometry)
     steps = data.targets(starts, config.target_steps)
-    n_station = len(data.truth)
     table = _fold_table(side, fold, steps, recipe)
-    rows = (which * config.target_days + day)[:, None] * n_station + neighbours
     estimate, parts = apply_weights(weights, rows, table, recipe.scaler.offset)
     at = steps.reshape(n_window, config.target_days, -1)[which, day]
     truth = data.truth[fold.targets[slot][:, None], at]

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -34,8 +35,9 @@ _FORMAT = 2
 _METADATA_KEY = "xaq"
 #: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0
-#: Cells whose systems are solved at once: 8192 systems of 16 x 16 are 8 MB.
-_CELLS = 8192
+#: Cells whose systems are solved at once: enough to hide the cost of a call, few enough for a cache (16 x 16 systems of
+#: two scales: 4 MB).
+_CELLS = 2048
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ class Model:
         else:
             starts = windows.day_starts(times[0], times[-1], step)
         targets = starts[:, None] + np.arange(config.target_steps) * step
-        with torch.inference_mode():
+        with torch.inference_mode(), _one_thread():
             side, series, series_times = self._station_side(observations, starts)
             table = self._table(side, series, series_times, targets)
         position = {t: i for i, t in enumerate(targets.reshape(-1).tolist())}
@@ -325,14 +327,15 @@ class Model:
         steps, days = self.recipe.config.steps_per_day, self.recipe.config.target_days
         need = np.unique(prepared.select // steps)
         slot = np.searchsorted(need, prepared.select // steps) * steps + prepared.select % steps
-        out = np.full((2, len(lon), len(need) * steps), np.nan, np.float32)
-        with torch.inference_mode():
+        # Times first, as a cube wants them; the estimate is a view of it.
+        out = np.full((2, len(need) * steps, len(lon)), np.nan, np.float32)
+        with torch.inference_mode(), _one_thread():
             for i in range(0, len(lon), _CELLS):
                 part = slice(i, i + _CELLS)
                 for j, block in self._blocks(prepared, lon[part], lat[part], need):
                     for row, array in enumerate(block):
-                        out[row, part, j * steps : (j + 1) * steps] = array.cpu().numpy()
-        value, spread = out[:, :, slot]
+                        out[row, j * steps : (j + 1) * steps, part] = array.T.cpu().numpy()
+        value, spread = (out if len(slot) == out.shape[1] else out[:, slot]).swapaxes(1, 2)
         interval = self.recipe.interval
         if interval is None:
             return Estimate(value)
@@ -398,10 +401,19 @@ class Model:
         )
         geometry = self.network.knn.geometry(places, stations[near])
         for j, flat in enumerate(need):
-            window, day = divmod(int(flat), config.target_days)
-            at_window, at_day = (torch.full((len(lon),), v, device=device) for v in (window, day))
-            weights = self.network.cell_side(prepared.side, at_window, at_day, near, geometry)
-            yield j, weights, near + int(flat) * len(prepared.lon)
+            at = torch.full((len(lon),), int(flat), device=device)
+            yield j, *self.network.cell_side(prepared.side, at, near, geometry)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to the calling thread: blocks are what runs side by side, and no sum depends on how many do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_record(

@@ -216,12 +216,6 @@ def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:
         )
 
 
-def observations_hash(plan: Plan) -> str:
-    """Return a hash of every observation that the estimates may read. Computes the target and the covariates."""
-    arrays = [plan.source[name].values for name in (plan.target, *plan.covariates, *plan.known)]
-    return tokenize(plan.source[STATION].values, plan.source[TIME].values, *arrays)
-
-
 def readable_steps(mapper: Mapper, source: xr.Dataset, init: np.datetime64 | None) -> slice:
     """Return the steps whose observations decide which stations take part: all, or a forecast's history."""
     if init is None:

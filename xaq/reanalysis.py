@@ -6,11 +6,11 @@ block for the cell side.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import dask
 import dask.array as da
@@ -34,17 +34,18 @@ from .plan import (
     days_as_time,
     floor_day,
     make_plan,
-    observations_hash,
     readable_steps,
     silent_stations,
     warn_if_silent,
 )
+from .store import StoreLike
 from .vocabulary import LAT, LON, POINT, QUANTILE, STATION, TIME, cf_attrs, label
 
-#: Values of one variable in one block: 8 million float32 are 32 MB. Never more than 32 days: one map is quick to get.
-_BLOCK_VALUES, _BLOCK_DAYS = 8_000_000, 32
-#: Cells beyond which a map is cut into tiles, and the edge of a tile.
-_TILED_CELLS, _TILE = 100_000, 320
+#: Values of one variable in one block: 10 million float32 are 40 MB. Never more than 32 days: one map is quick to get.
+_BLOCK_VALUES, _BLOCK_DAYS = 10_000_000, 32
+#: Cells beyond which a map is cut into tiles, and the edge of a tile: its hourly blocks still are 16 days long, so that
+#: the days around them, which the station side reads too, weigh little.
+_TILED_CELLS, _TILE = 40_000, 160
 
 
 def reanalyze(
@@ -55,11 +56,15 @@ def reanalyze(
     grid: Grid | float | xr.Dataset | xr.DataArray = 0.1,
     time: border.Period = None,
     init: str | np.datetime64 | pd.Timestamp | None = None,
-    store: str | os.PathLike | None = None,
+    store: StoreLike | None = None,
     level: float = 0.9,
     max_distance: float | None = None,
     chunks: dict[str, int] | None = None,
     overwrite: bool = False,
+    update: bool = False,
+    precision: float | None = None,
+    zarr_format: Literal[2, 3] = 3,
+    consolidated: bool = True,
     progress: bool = True,
 ) -> xr.Dataset:
     """Estimate the target everywhere on a grid.
@@ -78,9 +83,11 @@ def reanalyze(
         Times to estimate; all of the record by default. For a forecast: within the horizon after ``init``.
     init : time, optional
         Forecast models only: the last time whose observations are used; the record's last by default.
-    store : path, optional
-        Write the cube to this Zarr store, block by block, and return it reopened. A store that is partly written by
-        the same call is completed; one that holds another cube is refused.
+    store : path, URL or zarr.abc.store.Store, optional
+        Write the cube to this Zarr store, block by block, and return it reopened: a folder, a URL that fsspec knows, or a
+        store object. A store that is partly written by the same call is completed; one that holds another cube is
+        refused. Blocks are written side by side by Dask's threads, or by the workers of an active
+        ``dask.distributed`` client; their number does not change a byte.
     level : float
         Coverage of the interval.
     max_distance : float, optional
@@ -91,6 +98,17 @@ def reanalyze(
         beyond the rounding of float32.
     overwrite : bool
         Delete the cube at ``store``, with everything in its folder, and start anew.
+    update : bool
+        Bring the cube at ``store`` up to date: steps after its end are appended, blocks that read observations which
+        have changed since are computed anew, and all others are left alone. The period must begin where the cube
+        begins. Where there is no cube yet, it is made.
+    precision : float, optional
+        In the target's units: round what is stored to within half of it. Noise compresses badly, and 0.1 ug m-3 makes
+        a cube a third of the size.
+    zarr_format : 3 or 2
+        Of the store. Zarr 2 has no shards: more files.
+    consolidated : bool
+        Gather the store's metadata in one place when it is finished.
     progress : bool
         Show a progress bar on stderr while writing.
 
@@ -124,15 +142,29 @@ def reanalyze(
     grid = Grid.of(grid, everywhere[LON].values, everywhere[LAT].values)
     check_reach(grid, plan)
     warn_if_silent(plan)
-    cube = _lazy_cube(plan, grid, chunks)
+    sizes = _block_sizes(plan, grid, chunks)
+    cube = _lazy_cube(plan, grid, sizes)
     if store is None:
         return cube
+    lasting = (
+        "method",
+        "model_hash",
+        "target",
+        "units",
+        "stations_hash",
+        "init_time",
+        "interval_level",
+        "max_distance_km",
+    )
     identity = {
-        **plan.provenance,
-        "observations": observations_hash(plan),
+        **{name: plan.provenance[name] for name in lasting},
         "grid": tokenize(grid.lon, grid.lat, grid.spacing),
     }
-    return cube_store.write_cube(cube, store, identity=identity, overwrite=overwrite, progress=progress)
+    return cube_store.write_cube(
+        cube, store, identity=identity, block=sizes, inputs=_fingerprints(plan, sizes[0]),
+        options=cube_store.StoreOptions(precision, zarr_format, consolidated),
+        overwrite=overwrite, update=update, progress=progress,
+    )  # fmt: skip
 
 
 def estimate(
@@ -233,27 +265,34 @@ def _n_fields(plan: Plan) -> int:
 def _point_fields(plan: Plan, lon: NDArray, lat: NDArray, n_time: int) -> da.Array:
     """Return ``(field, time, point)``, in blocks of ``n_time`` steps."""
     rows: list[da.Array] = []
-    for times, prepared in _station_nodes(plan, max(1, n_time)):
-        node = _delayed(estimate_fields)(plan.mapper, prepared, lon, lat, plan.probabilities)
+    mapper = dask.delayed(plan.mapper, pure=True, traverse=False)
+    for times, prepared in _station_nodes(plan, mapper, max(1, n_time)):
+        node = _delayed(estimate_fields)(mapper, prepared, lon, lat, plan.probabilities)
         rows.append(da.from_delayed(node, (_n_fields(plan), len(times), len(lon)), np.float32))
     return da.concatenate(rows, axis=1)
 
 
 def prepare(plan: Plan) -> tuple[Any, xr.Dataset]:
     """Return the station side of all of a plan's times, and the stations that take part in it, in its order. Computes."""
-    ((_, node),) = _station_nodes(plan, len(plan.times))
+    ((_, node),) = _station_nodes(plan, plan.mapper, len(plan.times))
     prepared, silent = dask.compute(node, _silent_node(plan))
     return prepared, plan.source.isel({STATION: np.flatnonzero(~silent)})
 
 
-def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64], Any]]:
-    """Return (times, station side) for each period of the plan; each reads its own part of the record only."""
+@dataclass(frozen=True)
+class _Period:
+    """A part of a plan's times, and of the record what its estimates read: arrays ``(station, step)``, maybe lazy."""
+
+    times: NDArray[np.datetime64]
+    record: NDArray[np.datetime64]
+    arrays: list[Any]
+
+
+def _periods(plan: Plan, n_time: int) -> Iterator[_Period]:
+    """Yield the plan in parts of ``n_time`` steps; each reads its own part of the record only."""
     source, mapper = plan.source, plan.mapper
     record = source[TIME].values.astype("datetime64[s]")
-    lon, lat = source[LON].values.astype(float), source[LAT].values.astype(float)
     before, after = mapper.margin_days
-    silent = _silent_node(plan)
-    nodes = []
     for i in range(0, len(plan.times), n_time):
         times = plan.times[i : i + n_time]
         if plan.init is None:
@@ -270,9 +309,31 @@ def _station_nodes(plan: Plan, n_time: int) -> list[tuple[NDArray[np.datetime64]
             ahead = high + mapper.recipe.config.target_steps  # type: ignore[attr-defined]
             horizon = source.isel({TIME: slice(low, ahead)})
             arrays += [horizon[name].transpose(STATION, TIME).data for name in plan.known]
-        node = _delayed(_prepare)(mapper, lon, lat, record[low:high], times, silent, len(plan.known), *arrays)
-        nodes.append((times, node))
-    return nodes
+        yield _Period(times, record[low:high], arrays)
+
+
+def _station_nodes(plan: Plan, mapper: Any, n_time: int) -> list[tuple[NDArray[np.datetime64], Any]]:
+    """Return (times, station side) for each period of the plan."""
+    lon, lat = plan.source[LON].values.astype(float), plan.source[LAT].values.astype(float)
+    silent = _silent_node(plan)
+    return [
+        (p.times, _delayed(_prepare)(mapper, lon, lat, p.record, p.times, silent, len(plan.known), *p.arrays))
+        for p in _periods(plan, n_time)
+    ]
+
+
+def _fingerprints(plan: Plan, n_time: int) -> list[int]:
+    """Return for each period a hash of all that its estimates read, never 0. Computes it, one period at a time."""
+    (silent,) = dask.compute(_silent_node(plan))
+    stations = plan.source.isel({STATION: np.flatnonzero(~silent)})
+    places = [stations[name].values for name in (LON, LAT)]
+    found = []
+    for period in _periods(plan, n_time):
+        digest = hashlib.blake2b(digest_size=8)
+        for array in (*places, period.times, period.record, *period.arrays):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        found.append(int.from_bytes(digest.digest(), "big") or 1)
+    return found
 
 
 def _silent_node(plan: Plan) -> Any:
@@ -374,19 +435,20 @@ def _block_sizes(plan: Plan, grid: Grid, chunks: dict[str, int] | None) -> tuple
     return sizes[0], sizes[1], sizes[2]
 
 
-def _lazy_cube(plan: Plan, grid: Grid, chunks: dict[str, int] | None) -> xr.Dataset:
-    n_time, n_lat, n_lon = _block_sizes(plan, grid, chunks)
+def _lazy_cube(plan: Plan, grid: Grid, sizes: tuple[int, int, int]) -> xr.Dataset:
+    n_time, n_lat, n_lon = sizes
     lon, lat = plan.source[LON].values, plan.source[LAT].values
     silent = _silent_node(plan)
     rows, columns = _split(grid.shape[0], n_lat), _split(grid.shape[1], n_lon)
     blocks: list[list[list[da.Array]]] = []
-    for times, prepared in _station_nodes(plan, n_time):
+    mapper = dask.delayed(plan.mapper, pure=True, traverse=False)
+    for times, prepared in _station_nodes(plan, mapper, n_time):
         blocks.append([])
         for row in rows:
             blocks[-1].append([])
             for column in columns:
                 x, y = grid.lon[column], grid.lat[row]
-                node = _delayed(_estimate_tile)(plan.mapper, prepared, x, y, plan.probabilities)
+                node = _delayed(_estimate_tile)(mapper, prepared, x, y, plan.probabilities)
                 shape = (_n_fields(plan), len(times), row.stop - row.start, column.stop - column.start)
                 blocks[-1][-1].append(da.from_delayed(node, shape, np.float32))
     # da.block nests the last dimensions innermost; time, lat, lon are axes -3, -2, -1.

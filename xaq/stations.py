@@ -243,6 +243,8 @@ def describe_as_cf(ds: xr.Dataset) -> xr.Dataset:
     for name in ds.data_vars:
         units = ds[name].attrs.get("units")
         ds[name].attrs = {**cf_attrs(str(name), units), **ds[name].attrs}
+        if "standard_name" not in ds[name].attrs:
+            ds[name].attrs.setdefault("long_name", str(name))
     return ds
 
 

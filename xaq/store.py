@@ -1,53 +1,112 @@
-"""The writer: a template, blocks, and a done-flag per block. It knows no model and no stations.
+"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
 
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and one flag per block.
-A block is written before its flag is set; a process that dies in between writes the block once more.
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
+it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+whole, whatever happened in between, and everything else is written once more.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import warnings
-from collections.abc import Hashable, Iterator
-from itertools import product
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import dask
+import google_crc32c
 import numpy as np
 import xarray as xr
 import zarr
+from dask.callbacks import Callback
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
+from zarr.abc.store import Store
+from zarr.codecs import BloscCodec
+from zarr.errors import GroupNotFoundError
 
 from .errors import StoreError
 
 _STATE, _STATUS = "_xaq", "xaq_status"
+_CREATING, _COMPLETE = "creating", "complete"
+_UNFINISHED = "unfinished: blocks that are not written yet read as missing"
 _BLOCK_DIMS = ("time", "lat", "lon")
+#: Longest edges of an inner chunk: 192 x 36 x 36 float32 are 1 MB. A map of 25,000 cells is 20 of them, a year of
+#: hours at a point 46; both are read in a blink.
+_CHUNK_STEPS, _CHUNK_CELLS = 192, 36
+
+#: Steps of a shard of what has no blocks, such as the times themselves.
+_SMALL_STEPS = 16_384
+
+StoreLike: TypeAlias = str | os.PathLike | Store
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """How a cube is stored; part of what it is, so that an existing cube is completed in its own way.
+
+    Attributes
+    ----------
+    precision : float, optional
+        In the target's units: values are rounded to multiples of the largest power of two that is not above it, so
+        that the error is at most half of it. Noise compresses badly: 0.1 ug m-3 halves the size of a cube.
+    zarr_format : 3 or 2
+        Zarr 3 keeps the small chunks of a block in one shard (a file); Zarr 2 has no shards.
+    consolidated : bool
+        Gather the metadata in one place when the cube is finished: other tools open it faster.
+    """
+
+    precision: float | None = None
+    zarr_format: int = 3
+    consolidated: bool = True
+
+    def __post_init__(self) -> None:
+        if self.precision is not None and not self.precision > 0:
+            raise StoreError(f"precision is {self.precision}, expected above 0 in the target's units, such as 0.1")
+        if self.zarr_format not in (2, 3):
+            raise StoreError(f"zarr_format is {self.zarr_format}, expected 3 or 2")
 
 
 def write_cube(
     cube: xr.Dataset,
-    store: str | os.PathLike,
+    store: StoreLike,
     *,
     identity: dict[str, Any],
+    block: tuple[int, int, int],
+    inputs: Sequence[int],
+    options: StoreOptions | None = None,
     overwrite: bool = False,
+    update: bool = False,
     progress: bool = True,
 ) -> xr.Dataset:
-    """Write a lazy cube block by block, completing what an earlier call began.
+    """Write a lazy cube block by block, completing or extending what an earlier call began.
 
     Parameters
     ----------
     cube : xarray.Dataset
-        Lazy; its Dask chunks become Zarr chunks.
-    store : path
-        A folder for the Zarr store.
+        Lazy; a Dask block becomes a Zarr shard. Blocks are written side by side by Dask's scheduler: threads, or the
+        workers of a distributed client where one is active.
+    store : path, URL or zarr.abc.store.Store
+        A folder; a URL that fsspec knows, such as ``s3://bucket/pm25.zarr``; or any store object of zarr.
     identity : dict
-        JSON-ready; what makes this cube this cube. A store with another identity is refused.
+        JSON-ready; what makes this cube this cube, whatever its length. A store with another identity is refused.
+    block : (steps, rows, columns)
+        Of the Dask blocks; the last ones may be smaller.
+    inputs : sequence of int
+        Fingerprint, not 0, of what the blocks of each period are made from.
+    options : StoreOptions, optional
     overwrite : bool
         Delete what the store holds first.
+    update : bool
+        Append steps after the end of the stored cube, and write blocks anew whose inputs have changed.
     progress : bool
         Show a progress bar on stderr.
 
@@ -59,37 +118,38 @@ def write_cube(
     Raises
     ------
     StoreError
-        The store holds another cube or something else, or cannot be written.
+        The store holds another cube or something else, another process writes to it, or it cannot be written.
     """
-    path = Path(store)
-    text = json.dumps({**identity, "chunks": _chunk_lengths(cube)}, sort_keys=True)
-    if path.is_file():
-        raise StoreError(f"{path} is a file, expected a folder or nothing; mend: another path")
+    options = options or StoreOptions()
+    target = _resolve(store)
+    layout = _Layout.of(cube, block)
+    whole = {**identity, **layout.identity(), "precision": options.precision, "zarr_format": options.zarr_format}
+    whole = json.loads(json.dumps(whole))
     try:
-        if overwrite and path.exists():
-            _delete(path.resolve())
-        if not (path.exists() and any(path.iterdir())):
-            _create(cube, path, text)
-        _check_identity(path, text)
-        _fill(cube, path, progress)
-        if not _is_consolidated(path):
-            zarr.open_group(path, mode="r+").attrs[_STATUS] = "complete"
-            _consolidate(path)
-    except OSError as error:
+        with _only_writer(target):
+            if overwrite:
+                _delete(target)
+            if _status(target) in (None, _CREATING):
+                _create(cube, target, layout, whole, options)
+            _check_identity(target, whole)
+            _extend(cube, target, inputs, update)
+            _fill(cube, target, layout, inputs, options, progress)
+            _finish(cube, target, options)
+    except (OSError, MemoryError) as error:
         if isinstance(error, StoreError):
             raise
         raise StoreError(
-            f"{path}: cannot be written ({error}); what is finished is kept, call again to resume"
+            f"{_name(target)}: cannot be written ({type(error).__name__}: {error}); what is finished is kept, call again to resume"
         ) from error
-    return open_cube(path)
+    return open_cube(store)
 
 
-def open_cube(store: str | os.PathLike) -> xr.Dataset:
+def open_cube(store: StoreLike) -> xr.Dataset:
     """Open a finished cube (lazy).
 
     Parameters
     ----------
-    store : path
+    store : path, URL or zarr.abc.store.Store
 
     Returns
     -------
@@ -101,85 +161,327 @@ def open_cube(store: str | os.PathLike) -> xr.Dataset:
     StoreError
         There is no cube at the path, or it is not finished.
     """
-    path = Path(store)
-    _check_ours(path)
-    flags = zarr.open_group(path, mode="r", path=_STATE)["done"][:]
-    if not flags.all():
+    target = _resolve(store)
+    _check_ours(target)
+    written, total = _progress_of(target)
+    if written < total or _status(target) != _COMPLETE:
         raise StoreError(
-            f"{path} is unfinished: {int(flags.sum())} of {flags.size} blocks; mend: call reanalyze(..., store=...) again to resume"
+            f"{_name(target)} is unfinished: {written} of {total} blocks; mend: call reanalyze(..., store=...) again to resume"
         )
-    cube = xr.open_zarr(path, decode_coords="all")
+    # By whole shards: what one file holds is one task.
+    layout = _Layout.from_json(zarr.open_group(_plain(target), mode="r", path=_STATE).attrs["identity"])
+    cube = xr.open_zarr(_plain(target), decode_coords="all", chunks=dict(zip(_BLOCK_DIMS, layout.block, strict=True)))
     lead = [name for name in cube.data_vars if set(_BLOCK_DIMS) <= set(cube[name].dims)]
     order = [*sorted(lead, key=str), *(name for name in cube.data_vars if name not in lead)]
     return xr.Dataset({name: cube[name].variable for name in order}, cube.coords, cube.attrs)
 
 
-def _is_consolidated(path: Path) -> bool:
-    return json.loads((path / "zarr.json").read_text()).get("consolidated_metadata") is not None
+@dataclass(frozen=True)
+class CubeInfo:
+    """What a stored cube is: how much of it is done, by which model, how accurate; its text is for people.
+
+    ``damaged`` lists blocks whose values are not those that were written; None where they were not looked at.
+    """
+
+    name: str
+    title: str
+    written: int
+    blocks: int
+    sizes: dict[str, int]
+    period: tuple[str, str]
+    provenance: dict[str, Any]
+    damaged: list[tuple[int, ...]] | None = None
+
+    def __str__(self) -> str:
+        done = "complete" if self.written == self.blocks else f"unfinished, {self.written} of {self.blocks} blocks"
+        p = self.provenance
+        lines = [
+            f"{self.name}: {self.title}",
+            f"  {done}; "
+            + ", ".join(f"{k} {v}" for k, v in self.sizes.items())
+            + f"; {self.period[0]} .. {self.period[1]}",
+            f"  {p.get('method')} {str(p.get('model_hash'))[:12]}, {p.get('visible_stations')} stations, xaq {p.get('xaq_version')}",
+        ]
+        lines += [
+            f"  {row['method']:<10} MAE {row['mae']:.3g}  RMSE {row['rmse']:.3g}  ({row['stations']})"
+            for row in p.get("certificate", [])
+            if "mae" in row
+        ]
+        if self.damaged is not None:
+            shown = ", ".join(map(str, self.damaged[:5])) + (", ..." if len(self.damaged) > 5 else "")
+            lines.append(
+                f"  damaged blocks: {shown}" if self.damaged else f"  all {self.written} written blocks are as written"
+            )
+        return "\n".join(lines)
 
 
-def _consolidate(path: Path) -> None:
-    """Gather the metadata in one place, which other tools open faster. Zarr warns that version 3 has no standard for it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
-        zarr.consolidate_metadata(path)
+def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -> CubeInfo:
+    """Say what a stored cube is, and whether it is as it was written.
+
+    Parameters
+    ----------
+    store : path, URL or zarr.abc.store.Store
+        Finished or not.
+    verify : bool
+        Read every written block and compare its checksum.
+    forget : bool
+        Take the stamps of damaged blocks away: the call that wrote the cube then writes them once more.
+
+    Returns
+    -------
+    CubeInfo
+
+    Raises
+    ------
+    StoreError
+        There is no cube.
+    """
+    target = _resolve(store)
+    _check_ours(target)
+    root = zarr.open_group(_plain(target), mode="r", use_consolidated=False)
+    stamps = root[_STATE]["stamps"][:]
+    damaged = None
+    if verify:
+        layout = _Layout.from_json(root[_STATE].attrs["identity"])
+        names = _block_names(root)
+        damaged = [
+            tuple(map(int, index))
+            for index in np.argwhere(stamps[..., 0])
+            if _read_checksum(root, names, layout.region(index.tolist(), root[names[0]].shape))
+            != stamps[tuple(index)][1]
+        ]
+        if forget and damaged:
+            with _only_writer(target):
+                for index in damaged:
+                    zarr.open_group(_plain(target), mode="r+", path=_STATE)["stamps"][index] = 0
+                _set_status(target, _UNFINISHED)
+    attrs = dict(root.attrs)
+    opened = xr.open_zarr(_plain(target), consolidated=False)
+    times = opened["time"].values
+    return CubeInfo(
+        name=_name(target),
+        title=str(attrs.get("title", "")),
+        written=int((stamps[..., 0] != 0).sum()),
+        blocks=int(np.prod(stamps.shape[:3])),
+        sizes={d: opened.sizes[d] for d in _BLOCK_DIMS},
+        period=(str(times[0].astype("datetime64[s]")), str(times[-1].astype("datetime64[s]"))),
+        provenance=json.loads(attrs.get("xaq_provenance", "{}")),
+        damaged=damaged,
+    )
 
 
-def _chunk_lengths(cube: xr.Dataset) -> dict[str, list[int]]:
-    return {str(dim): list(sizes) for dim, sizes in cube.chunks.items() if dim in _BLOCK_DIMS}
+# -- where ---------------------------------------------------------------------------------------------------------
 
 
-def _check_ours(path: Path) -> None:
-    if not path.exists():
-        raise StoreError(f"no store at {path.absolute()}")
-    if not (path / _STATE / "zarr.json").exists():
-        raise StoreError(f"{path} exists and is no cube of xaq's; mend: another path")
+def _resolve(store: StoreLike) -> Path | str | Store:
+    """Return a path for what is on this machine's file system, else the URL or store object as it is."""
+    if isinstance(store, Store):
+        return store
+    text = os.fspath(store)
+    if "://" in text:
+        return text
+    path = Path(text).absolute()
+    if path.is_file():
+        raise StoreError(f"{path} is a file, expected a folder or nothing; mend: another path")
+    return path
 
 
-def _delete(path: Path) -> None:
-    """Rename, then delete: a process killed meanwhile leaves no half store under the cube's name."""
-    _check_ours(path)
+def _plain(target: Path | str | Store) -> Any:
+    return str(target) if isinstance(target, Path) else target
+
+
+def _name(target: Path | str | Store) -> str:
+    return str(target)
+
+
+@contextmanager
+def _only_writer(target: Path | str | Store) -> Iterator[None]:
+    """Keep other processes of this machine from writing to the same folder; the lock dies with its process."""
+    if not isinstance(target, Path):
+        yield
+        return
+    if not target.parent.is_dir():
+        raise StoreError(f"no such folder: {target.parent}; mend: create it first")
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StoreError(f"{target} is being written by another process; mend: wait for it, or another path") from error
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written ({error})") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _status(target: Path | str | Store) -> str | None:
+    """Return the status of what is at the target, None where there is nothing; refuse what is not xaq's."""
+    try:
+        status = zarr.open_group(_plain(target), mode="r", use_consolidated=False).attrs.get(_STATUS)
+    except (GroupNotFoundError, FileNotFoundError) as error:
+        if isinstance(target, Path) and target.exists() and any(target.iterdir()):
+            raise _not_ours(target) from error
+        return None
+    if status is None:
+        raise _not_ours(target)
+    return str(status)
+
+
+def _not_ours(target: Path | str | Store) -> StoreError:
+    return StoreError(f"{_name(target)} exists and is no cube of xaq's; mend: another path")
+
+
+def _check_ours(target: Path | str | Store) -> None:
+    if _status(target) is None:
+        raise StoreError(f"no store at {_name(target)}")
+
+
+def _set_status(target: Path | str | Store, status: str) -> None:
+    zarr.open_group(_plain(target), mode="r+", use_consolidated=False).attrs[_STATUS] = status
+
+
+def _delete(target: Path | str | Store) -> None:
+    """Delete a cube of ours. A folder is renamed first: a process killed meanwhile leaves no half store under its name."""
+    if _status(target) is None:
+        return
+    if not isinstance(target, Path):
+        zarr.open_group(target, mode="w", attributes={_STATUS: _CREATING})
+        return
+    path = target.resolve()
     doomed = path.with_name(f".{path.name}.{uuid4().hex}.deleted")
     path.rename(doomed)
     shutil.rmtree(doomed)
 
 
-def _create(cube: xr.Dataset, path: Path, identity: str) -> None:
-    """Write metadata, coordinates and flags under a temporary name, then rename: a template is whole or absent."""
-    if not path.absolute().parent.is_dir():
-        raise StoreError(f"no such folder: {path.absolute().parent}; mend: create it first")
-    part = path.absolute().with_name(f".{path.name}.{uuid4().hex}.part")
-    encoding: dict[Hashable, dict[str, Any]] = {n: {"chunks": _zarr_chunks(cube[n])} for n in _block_variables(cube)}
-    for name, settings in encoding.items():
-        if np.issubdtype(cube[name].dtype, np.floating):
-            settings["_FillValue"] = np.float32(np.nan)
-    try:
-        unfinished = cube.assign_attrs({_STATUS: "unfinished: blocks that are not written yet read as missing"})
-        unfinished.to_zarr(part, compute=False, encoding=encoding, zarr_format=3, consolidated=False, mode="w")
-        state = zarr.open_group(part, mode="a").create_group(_STATE, attributes={"identity": json.loads(identity)})
-        counts = tuple(len(sizes) for sizes in _chunk_lengths(cube).values())
-        state.create_array("done", shape=counts, chunks=(1,) * len(counts), dtype="uint8", fill_value=0)
-        part.rename(path.absolute())
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+# -- the layout ----------------------------------------------------------------------------------------------------
 
 
-def _zarr_chunks(variable: xr.DataArray) -> tuple[int, ...]:
-    return tuple(sizes[0] for sizes in variable.chunks or ())
+@dataclass(frozen=True)
+class _Layout:
+    """Blocks of equal size, counted from the first step, row and column; ``chunk`` divides ``block``."""
+
+    block: tuple[int, int, int]
+    chunk: tuple[int, int, int]
+    start: str
+    step_seconds: int
+
+    @classmethod
+    def of(cls, cube: xr.Dataset, sizes: tuple[int, int, int]) -> _Layout:
+        """Settle the chunks inside blocks of the given sizes. A cube may grow in time, so no block holds all of that."""
+        steps = _edges(sizes[0], None, _CHUNK_STEPS)
+        cells = [_edges(n, cube.sizes[d], _CHUNK_CELLS) for d, n in zip(_BLOCK_DIMS[1:], sizes[1:], strict=True)]
+        block, chunk = zip(steps, *cells, strict=True)
+        bounds = cube["time_bnds"].values[0].astype("datetime64[s]")
+        step = int((bounds[1] - bounds[0]) / np.timedelta64(1, "s"))
+        return cls(block, chunk, str(bounds[0]), step)
+
+    @classmethod
+    def from_json(cls, identity: dict[str, Any]) -> _Layout:
+        """Read the layout that a store was written with."""
+        return cls(tuple(identity["block"]), tuple(identity["chunk"]), identity["start"], identity["step_seconds"])
+
+    def identity(self) -> dict[str, Any]:
+        """Return what of the layout makes a cube what it is."""
+        return {"block": self.block, "chunk": self.chunk, "start": self.start, "step_seconds": self.step_seconds}
+
+    def counts(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the number of blocks along each dimension of a cube."""
+        return tuple(-(-n // size) for n, size in zip(shape, self.block, strict=True))
+
+    def region(self, index: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
+        """Return where a block lies in a cube."""
+        return tuple(
+            slice(i * size, min((i + 1) * size, n)) for i, size, n in zip(index, self.block, shape, strict=True)
+        )
+
+
+def _edges(block: int, whole: int | None, limit: int) -> tuple[int, int]:
+    """Return the edges of a block and of the chunks inside it.
+
+    Where one block holds all, it may be larger than what it holds; else its chunks must divide it.
+    """
+    if block <= limit:
+        return block, block
+    if whole is not None and block >= whole:
+        chunk = math.ceil(block / math.ceil(block / limit))
+        return chunk * math.ceil(block / chunk), chunk
+    divisor = max(d for d in range(1, limit + 1) if block % d == 0)
+    return (block, divisor) if divisor >= limit // 4 else (block, block)
+
+
+# -- the template --------------------------------------------------------------------------------------------------
+
+
+def _create(
+    cube: xr.Dataset, target: Path | str | Store, layout: _Layout, identity: dict[str, Any], options: StoreOptions
+) -> None:
+    """Write metadata, what is small, and empty stamps; the status says "creating" until all of it is there."""
+    zarr.open_group(_plain(target), mode="w", zarr_format=options.zarr_format, attributes={_STATUS: _CREATING})
+    names = [str(n) for n in _block_variables(cube)]
+    encoding = {name: {"_FillValue": np.float32(np.nan), **_encoding(_BLOCK_DIMS, layout, options)} for name in names}
+    template = (
+        xr.Dataset({name: cube[name].variable for name in names}).drop_encoding().assign_attrs({_STATUS: _CREATING})
+    )
+    for name in names if options.precision is not None else ():
+        template[name].attrs["precision"] = options.precision
+    template.to_zarr(
+        _plain(target), compute=False, encoding=encoding, zarr_format=options.zarr_format, consolidated=False, mode="a",
+        safe_chunks=False,
+    )  # fmt: skip
+    small = {str(n): v.dims for n, v in cube.variables.items() if str(n) not in names and v.dims}
+    _write_small(
+        cube, target, mode="a", zarr_format=options.zarr_format,
+        encoding={name: _encoding(dims, layout, options) for name, dims in small.items()},
+    )  # fmt: skip
+    state = zarr.open_group(_plain(target), mode="a", zarr_format=options.zarr_format).create_group(
+        _STATE, attributes={"identity": identity}, overwrite=True
+    )
+    counts = layout.counts([cube.sizes[d] for d in _BLOCK_DIMS])
+    state.create_array("stamps", shape=(*counts, 2), chunks=(1, 1, 1, 2), dtype="uint64", fill_value=0)
+    _set_status(target, _UNFINISHED)
+
+
+def _encoding(dims: Sequence[Hashable], layout: _Layout, options: StoreOptions) -> dict[str, Any]:
+    """Return chunks, shards and compression of a variable. All variables agree, so that ``ds.chunks`` does."""
+    chunk = dict(zip(_BLOCK_DIMS, layout.chunk, strict=True))
+    shard = dict(zip(_BLOCK_DIMS, layout.block, strict=True))
+    if set(dims) != set(_BLOCK_DIMS):
+        # What has no blocks: few files, and the same ones however long the cube has become.
+        shard["time"] = chunk["time"] * math.ceil(_SMALL_STEPS / chunk["time"])
+    chunks, shards = (tuple(edges.get(str(d), 2) for d in dims) for edges in (chunk, shard))
+    if options.zarr_format == 2:
+        from numcodecs import Blosc
+
+        return {"chunks": chunks, "compressors": Blosc(cname="zstd", clevel=1, shuffle=Blosc.BITSHUFFLE)}
+    compressor = BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle")
+    return {"chunks": chunks, "compressors": compressor, **({"shards": shards} if shards != chunks else {})}
+
+
+def _write_small(cube: xr.Dataset, target: Path | str | Store, **how: Any) -> None:
+    """Write coordinates, and variables without all three dimensions: they are small."""
+    small = cube.drop_vars(list(_block_variables(cube))).compute()
+    for key, variable in small.variables.items():
+        variable.encoding = dict(cube[key].encoding) if key in ("time", "time_bnds") else {}
+    small.attrs = {_STATUS: _CREATING}
+    small.to_zarr(_plain(target), consolidated=False, **how)
 
 
 def _block_variables(cube: xr.Dataset) -> list[Hashable]:
-    return [name for name in cube.data_vars if cube[name].chunks is not None]
+    return [name for name in cube.data_vars if set(_BLOCK_DIMS) == set(cube[name].dims)]
 
 
-def _check_identity(path: Path, identity: str) -> None:
-    _check_ours(path)
-    found = dict(zarr.open_group(path, mode="r", path=_STATE).attrs)["identity"]
-    wanted = json.loads(identity)
+def _block_names(root: zarr.Group) -> list[str]:
+    return sorted(name for name, array in root.arrays() if array.ndim == len(_BLOCK_DIMS))
+
+
+def _check_identity(target: Path | str | Store, wanted: dict[str, Any]) -> None:
+    found = dict(zarr.open_group(_plain(target), mode="r", path=_STATE, use_consolidated=False).attrs)["identity"]
     differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
     if differing:
         shown = "; ".join(f"{k}: {_short(found.get(k))} there, {_short(wanted.get(k))} here" for k in differing[:4])
-        raise StoreError(f"{path} holds another cube ({shown}); mend: another path, or overwrite=True")
+        raise StoreError(f"{_name(target)} holds another cube ({shown}); mend: another path, or overwrite=True")
 
 
 def _short(value: Any) -> str:
@@ -187,49 +489,181 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _fill(cube: xr.Dataset, path: Path, progress: bool) -> None:
-    """Compute, check and write each block that has no flag, then set its flag."""
-    flags = zarr.open_group(path, mode="r", path=_STATE)["done"][:]
-    pending = [index for index in np.ndindex(*flags.shape) if not flags[index]]
-    if not pending:
+def _extend(cube: xr.Dataset, target: Path | str | Store, inputs: Sequence[int], update: bool) -> None:
+    """Make the store as long as the cube, or refuse what only an update may change."""
+    root = zarr.open_group(_plain(target), mode="r+", use_consolidated=False)
+    names, stamps = _block_names(root), root[_STATE]["stamps"]
+    there, here = root[names[0]].shape[0], cube.sizes["time"]
+    if here < there:
+        raise StoreError(
+            f"{_name(target)} has {there} steps, {here} are asked for; mend: a period that reaches as far, or overwrite=True"
+        )
+    written = stamps[..., 0]
+    changed = sum(bool((w[w != 0] != i).any()) for w, i in zip(written, inputs, strict=False))
+    if (changed or here > there) and not update:
+        what = (
+            f"{changed} periods were made from other observations"
+            if changed
+            else f"it ends {here - there} steps earlier"
+        )
+        raise StoreError(
+            f"{_name(target)} holds another cube ({what}); mend: update=True to bring it up to date, another path, or overwrite=True"
+        )
+    if here == there and not changed:
         return
-    done = zarr.open_group(path, mode="r+", path=_STATE)["done"]
-    regions = dict(_regions(cube))
-    stored = xr.open_zarr(path, consolidated=False, chunks=None)
-    bar = {"total": flags.size, "initial": flags.size - len(pending), "unit": "block", "disable": not progress}
-    for index in tqdm(pending, desc=f"writing {path.name}", **bar):
-        region = regions[index]
-        block = cube.isel(region)
-        block = block.drop_vars([n for n in block.variables if not _belongs(block[n], index, list(region))])
-        # One block at a time; its own arithmetic is threaded already.
-        (block,) = dask.compute(block, scheduler="synchronous")
-        _check_block(block, cube.isel(region), stored.isel(region), index)
-        block.drop_encoding().to_zarr(path, region=region, consolidated=False, zarr_format=3)
-        done[index] = 1
+    _set_status(target, _UNFINISHED)
+    for name, variable in cube.variables.items():
+        if variable.dims[:1] == ("time",):
+            root[str(name)].resize((here, *root[str(name)].shape[1:]))
+    stamps.resize((len(inputs), *stamps.shape[1:]))
+    _write_small(cube, target, mode="r+")
 
 
-def _regions(cube: xr.Dataset) -> Iterator[tuple[tuple[int, ...], dict[str, slice]]]:
-    lengths = _chunk_lengths(cube)
-    edges = {dim: np.concatenate([[0], np.cumsum(sizes)]).tolist() for dim, sizes in lengths.items()}
-    for index in product(*(range(len(sizes)) for sizes in lengths.values())):
-        yield index, {dim: slice(edges[dim][i], edges[dim][i + 1]) for dim, i in zip(lengths, index, strict=True)}
+# -- blocks --------------------------------------------------------------------------------------------------------
 
 
-def _belongs(variable: xr.DataArray, index: tuple[int, ...], dims: list[str]) -> bool:
-    """Whether a block writes this variable: all of its lazy ones; those without time only with the first of time."""
-    if variable.chunks is None:
-        return False
-    return all(i == 0 or dim in variable.dims for i, dim in zip(index, dims, strict=True))
+def _fill(
+    cube: xr.Dataset,
+    target: Path | str | Store,
+    layout: _Layout,
+    inputs: Sequence[int],
+    options: StoreOptions,
+    progress: bool,
+) -> None:
+    """Compute, check, write and stamp each block whose stamp is not that of its inputs."""
+    stamps = zarr.open_group(_plain(target), mode="r", path=_STATE, use_consolidated=False)["stamps"][..., 0]
+    pending = np.argwhere(stamps != np.asarray(inputs, np.uint64)[:, None, None])
+    if not len(pending):
+        return
+    names = sorted(str(n) for n in _block_variables(cube))
+    _check_labels(cube, target)
+    shape = tuple(cube.sizes[d] for d in _BLOCK_DIMS)
+    # As they are: optimised one by one, they would no longer share what they are all made from.
+    blocks = {name: cube[name].transpose(*_BLOCK_DIMS).data.to_delayed(optimize_graph=False) for name in names}
+    write = dask.delayed(_write_block, pure=False)
+    tasks = [
+        write(
+            _plain(target), names, tuple(map(int, index)), layout.region(index.tolist(), shape), int(inputs[index[0]]),
+            options.precision, *(blocks[name][tuple(index)] for name in names),
+        )
+        for index in pending
+    ]  # fmt: skip
+    bar = {"total": stamps.size, "initial": stamps.size - len(pending), "unit": "block", "disable": not progress}
+    with tqdm(desc=f"writing {_name(target).rsplit('/', 1)[-1]}", **bar) as shown:
+        _compute(tasks, shown.update)
 
 
-def _check_block(block: xr.Dataset, labels: xr.Dataset, place: xr.Dataset, index: tuple[int, ...]) -> None:
-    """Refuse a block whose labels or shapes are not those of the place in the store where it would go."""
+def _compute(tasks: list[Any], done: Callable[[], Any]) -> None:
+    """Run tasks on the workers of an active distributed client, else on Dask's threads; call ``done`` after each."""
+    client = _client()
+    if client is None:
+        with _Each({task.key for task in tasks}, done):
+            dask.compute(*tasks)
+        return
+    from distributed import as_completed
+
+    futures = client.compute(tasks)
+    try:
+        for future in as_completed(futures):
+            future.result()
+            done()
+    finally:
+        client.cancel(futures)
+
+
+def _client() -> Any:
+    """Return the active client of dask.distributed, if there is one."""
+    try:
+        from distributed import get_client
+
+        return get_client()
+    except (ImportError, ValueError):
+        return None
+
+
+class _Each(Callback):
+    """Call ``done`` when one of the tasks has run."""
+
+    def __init__(self, keys: set[Any], done: Callable[[], Any]) -> None:
+        super().__init__(posttask=self._after)
+        self._keys, self._done = keys, done
+
+    def _after(self, key: Any, *_: Any) -> None:
+        if key in self._keys:
+            self._done()
+
+
+def _write_block(
+    target: Any,
+    names: Sequence[str],
+    index: tuple[int, int, int],
+    region: tuple[slice, ...],
+    fingerprint: int,
+    precision: float | None,
+    *arrays: NDArray[np.float32],
+) -> None:
+    """Write one block of every variable, then its stamp."""
+    root = zarr.open_group(target, mode="r+", use_consolidated=False)
+    stamps = root[_STATE]["stamps"]
+    expected = tuple(s.stop - s.start for s in region)
+    wrong = [f"{n} is {a.shape}" for n, a in zip(names, arrays, strict=True) if a.shape != expected]
+    if wrong:
+        raise StoreError(f"block {index}: {', '.join(wrong)}, its place is {expected}")
+    if stamps[index][0]:
+        stamps[index] = 0
+    rounded = [np.ascontiguousarray(_round(a, precision)) for a in arrays]
+    for name, values in zip(names, rounded, strict=True):
+        root[name][region] = values
+    stamps[index] = np.array([fingerprint, _checksum(rounded)], np.uint64)
+
+
+def _round(values: NDArray[np.float32], precision: float | None) -> NDArray[np.float32]:
+    """Round to multiples of the largest power of two not above the precision: the last bits become zeros."""
+    if precision is None:
+        return values
+    step = np.float32(2.0 ** math.floor(math.log2(precision)))
+    return np.round(values / step) * step
+
+
+def _checksum(arrays: Sequence[NDArray[np.float32]]) -> int:
+    value = 0
+    for array in arrays:
+        value = google_crc32c.extend(value, array.reshape(-1).view(np.uint8))
+    return value
+
+
+def _read_checksum(root: zarr.Group, names: Sequence[str], region: tuple[slice, ...]) -> int:
+    """Return the checksum of a block as it is stored; -1 where it cannot be read."""
+    try:
+        return _checksum([np.ascontiguousarray(root[name][region]) for name in names])
+    except Exception:  # whatever a codec says of bytes that are not its own
+        return -1
+
+
+def _check_labels(cube: xr.Dataset, target: Path | str | Store) -> None:
+    """Refuse to write blocks under labels that are not theirs."""
+    stored = xr.open_zarr(_plain(target), consolidated=False, chunks=None)
     for dim in _BLOCK_DIMS:
-        if not np.array_equal(labels[dim].values, place[dim].values):
-            raise StoreError(f"block {index}: its {dim} labels are not those of its place in the store")
-    for name in block.data_vars:
-        expected = place[name]
-        if block[name].dims != expected.dims or block[name].shape != expected.shape:
-            raise StoreError(
-                f"block {index}: {name} is {block[name].dims} {block[name].shape}, its place {expected.dims} {expected.shape}"
-            )
+        if not np.array_equal(cube[dim].values, stored[dim].values):
+            raise StoreError(f"{_name(target)}: the {dim} labels of the cube are not those of the store")
+
+
+def _progress_of(target: Path | str | Store) -> tuple[int, int]:
+    stamps = zarr.open_group(_plain(target), mode="r", path=_STATE, use_consolidated=False)["stamps"][..., 0]
+    return int((stamps != 0).sum()), stamps.size
+
+
+def _finish(cube: xr.Dataset, target: Path | str | Store, options: StoreOptions) -> None:
+    """Say that the cube is complete, last of all."""
+    if _status(target) == _COMPLETE:
+        return
+    root = zarr.open_group(_plain(target), mode="r+", use_consolidated=False)
+    attrs = json.loads(json.dumps(cube.attrs))
+    if (before := root.attrs.get("history")) and before != attrs.get("history"):
+        attrs["history"] = f"{attrs['history']}\n{before}"
+    root.attrs.update({**attrs, _STATUS: _COMPLETE})
+    if options.consolidated:
+        with warnings.catch_warnings():
+            # Zarr warns that version 3 has no standard for it.
+            warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
+            zarr.consolidate_metadata(_plain(target))

@@ -80,7 +80,7 @@ MASS_UNITS = "ug m-3"
 _UNIT_SPELLINGS: dict[str, str] = {
     "ug m-3": "ug m-3", "ug/m3": "ug m-3", "ug/m^3": "ug m-3", "ug m**-3": "ug m-3", "ug.m-3": "ug m-3", "ugm-3": "ug m-3",
     "ug m^-3": "ug m-3", "microgram m-3": "ug m-3", "micrograms/m3": "ug m-3",
-    "mg m-3": "mg m-3", "mg/m3": "mg m-3", "mg/m^3": "mg m-3", "ng m-3": "ng m-3", "ng/m3": "ng m-3",
+    "mg m-3": "mg m-3", "mg.m-3": "mg m-3", "mg/m3": "mg m-3", "mg/m^3": "mg m-3", "ng m-3": "ng m-3", "ng/m3": "ng m-3",
     "kg m-3": "kg m-3", "kg/m3": "kg m-3",
     "ppb": "1e-9", "ppbv": "1e-9", "nmol mol-1": "1e-9", "nmol/mol": "1e-9", "1e-9": "1e-9", "1e-09": "1e-9",
     "ppm": "1e-6", "ppmv": "1e-6", "umol mol-1": "1e-6", "umol/mol": "1e-6", "1e-6": "1e-6", "1e-06": "1e-6",

@@ -185,9 +185,9 @@ class Window(NamedTuple):
 
 
 class StationSide(NamedTuple):
-    """What the station side hands to the cell side, per (window, station, day) unless said otherwise.
+    """What the station side hands to the cell side.
 
-    ``evidence (..., n_evidence)``, ``noise (..., 2)``, ``state (window, day, n_state)``,
+    ``evidence (window, day, station, n_evidence)``, ``noise (window, day, station, 2)``, ``state (window, day, n_state)``,
     ``attention (window, station, day, patch)``, ``z_hat (window, station, target_step)`` (forecast only, else None).
     """
 
@@ -285,6 +285,7 @@ class AQNet(nn.Module):
             silent = ~torch.isfinite(window.z[..., -self.config.steps_per_day :]).any(dim=-1)
             noise = noise + _SILENT_NOISE * silent[..., None, None]
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
+        evidence, noise = (rearrange(v, "w s d c -> w d s c").contiguous() for v in (evidence, noise))
         return StationSide(evidence, noise, state, attention, z_hat)
 
     def _summarise(self, window: Window, z: Tensor, cyclic_target: Tensor) -> tuple[Tensor, Tensor]:
@@ -338,28 +339,23 @@ class AQNet(nn.Module):
         return mean.expand(-1, config.target_days, -1)
 
     def cell_side(
-        self,
-        side: StationSide,
-        window: Tensor,
-        day: Tensor,
-        neighbours: Tensor,
-        geometry: Geometry,
-    ) -> Weights:
-        """Return the neighbours' weights for a batch of (target, window, day).
+        self, side: StationSide, flat: Tensor, neighbours: Tensor, geometry: Geometry
+    ) -> tuple[Weights, Tensor]:
+        """Return the neighbours' weights for a batch of (target, window-day), and the neighbours' rows.
 
         Parameters
         ----------
         side : StationSide
-        window, day : (batch,) int
+        flat : (batch,) int
+            Window-day: ``window * target_days + day``.
         neighbours : (batch, k) int
             Station index of each neighbour.
         geometry : Geometry
             From ``knn.geometry``.
         """
-        w, d = window[:, None], day[:, None]
-        return self.knn(
-            geometry, side.noise[w, neighbours, d], side.evidence[w, neighbours, d], side.state[window, day]
-        )
+        rows = flat[:, None] * side.evidence.shape[2] + neighbours
+        evidence, noise = side.evidence.flatten(0, 2), side.noise.flatten(0, 2)
+        return self.knn(geometry, noise, rows, evidence, side.state.flatten(0, 1)[flat]), rows
 
 
 def with_mask(values: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
 """Readers: tables and networks in, station datasets out."""
 
-from .table import open_stations
+from .dispatch import FORMATS, open_stations
 
-__all__ = ["open_stations"]
+__all__ = ["FORMATS", "open_stations"]

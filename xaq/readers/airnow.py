@@ -1,0 +1,106 @@
+"""US AirNow: ``HourlyData_YYYYMMDDHH.dat`` (a row per monitor, no header) and ``HourlyAQObs_YYYYMMDDHH.dat`` (per site).
+
+Columns as in the fact sheets of the AirNow API (HourlyData, HourlyAQObs, Monitoring Site). Times are GMT and refer to the
+beginning of the averaging period (US EPA, RETIGO's reader of AirNow). ``-999`` and blanks are missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+import pandas as pd
+import xarray as xr
+
+from ..errors import SchemaError
+from ..vocabulary import ELEVATION, LAT, LON, STATION, TIME
+from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
+from .source import Format, Request, Source, gather
+
+_HOURLY = ("date", "clock", STATION, "sitename", "gmtoffset", PARAMETER, UNITS, VALUE, "source")
+_AQOBS = ("OZONE", "PM25", "PM10", "NO2", "CO", "SO2")
+_SITES_V1 = (
+    "aqsid", "parameter", "sitecode", "sitename", "status", "agencyid", "agencyname", "eparegion", "latitude", "longitude",
+    "elevation", "gmtoffset", "country", "cmsa", "cmsaname", "msa", "msaname", "statecode", "statename", "countycode",
+    "countyname", "citycode", "cityname",
+)  # fmt: skip
+_MISSING = -999.0
+
+
+def _looks(header: Collection[str]) -> bool:
+    return {"aqsid", "validdate", "validtime"} <= set(header) or (
+        len({h.lower() for h in header}) >= 8 and any(re.fullmatch(r"\d\d/\d\d/\d\d", h) for h in header)
+    )
+
+
+def _read(source: Source, said: Request) -> xr.Dataset:
+    if _has_header(source.header(said)):
+        pieces = [_of_sites(frame) for frame in source.frames(said, identifiers=("aqsid",))]
+    elif source.frame is not None:
+        raise SchemaError("HourlyData is read from its files, not from a frame; mend: pass the path")
+    else:
+        pieces = [_of_monitors(frame) for frame in source.frames(said, identifiers=(STATION,), names=_HOURLY)]
+    rows = gather(pieces)
+    places = _places(said)
+    return assemble(rows, places, tz=said.tz or "UTC", whole_network=places is not None)
+
+
+def _has_header(header: Collection[str]) -> bool:
+    return any(str(h).strip().lower() in ("aqsid", "validdate") for h in header)
+
+
+def _of_monitors(frame: pd.DataFrame) -> Rows:
+    times = _stamps(frame["date"], frame["clock"])
+    keep = frame[[STATION, PARAMETER, UNITS, VALUE]].assign(**{TIME: times})
+    return Rows(_present(keep), {STATION: "AQSID"})
+
+
+def _of_sites(frame: pd.DataFrame) -> Rows:
+    columns = {str(c).strip().lower(): c for c in frame.columns}
+    absent = [c for c in ("aqsid", "validdate", "validtime", "latitude", "longitude") if c not in columns]
+    if absent:
+        raise SchemaError(f"no column {', '.join(absent)}; HourlyAQObs has AQSID, Latitude, Longitude, ValidDate, ...")
+    frame = frame.rename(columns={c: low for low, c in columns.items()})
+    places = {STATION: frame["aqsid"], LAT: frame["latitude"], LON: frame["longitude"]}
+    if "elevation" in frame:
+        places[ELEVATION] = frame["elevation"]
+    times = _stamps(frame["validdate"], frame["validtime"])
+    parts = [
+        pd.DataFrame({
+            **places, TIME: times, PARAMETER: name, VALUE: frame[name.lower()], UNITS: frame.get(f"{name.lower()}_unit"),
+        })
+        for name in _AQOBS
+        if name.lower() in frame
+    ]  # fmt: skip
+    if not parts:
+        raise SchemaError(f"no column of a pollutant; HourlyAQObs has {', '.join(_AQOBS)}")
+    return Rows(_present(pd.concat(parts, ignore_index=True)), {STATION: "AQSID"})
+
+
+def _stamps(date: pd.Series, clock: pd.Series) -> pd.Series:
+    text = date.astype(str).str.strip() + " " + clock.astype(str).str.strip()
+    long = text.str.match(r"\d\d/\d\d/\d{4} ")
+    times = pd.to_datetime(text.where(long), format="%m/%d/%Y %H:%M", errors="coerce")
+    return times.fillna(pd.to_datetime(text.where(~long), format="%m/%d/%y %H:%M", errors="coerce"))
+
+
+def _present(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that hold a value: sites and monitors that do not measure something have a blank or -999."""
+    return frame[frame[VALUE].notna() & (pd.to_numeric(frame[VALUE], errors="coerce") != _MISSING)]
+
+
+def _places(said: Request) -> Rows | None:
+    """Return a station list: any, or AirNow's own with a header (V2) or without (V1)."""
+    if said.stations is None:
+        return None
+    if not isinstance(said.stations, pd.DataFrame):
+        header = Source.of(said.stations).header(said)
+        if len(header) == len(_SITES_V1) and not _has_header(header):
+            return said.places(identifiers=("aqsid",), names=_SITES_V1)
+    return said.places(identifiers=("aqsid",))
+
+
+FORMAT = Format(
+    "airnow", "US AirNow hourly files", _read, looks=_looks,
+    files=("HourlyData_*.dat", "HourlyData_*.dat.gz", "HourlyAQObs_*.dat", "HourlyAQObs_*.dat.gz", "HourlyAQObs_*.csv"),
+)  # fmt: skip

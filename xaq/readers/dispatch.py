@@ -1,0 +1,208 @@
+"""``open_stations``: find out what a source is, and give it to the reader of that format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from .. import stations as border
+from ..errors import SchemaError
+from ..vocabulary import ROLE_NAMES, STATION
+from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
+from .assembly import label_starts, with_units
+from .source import Format, Request, Source, Table
+
+FORMATS: dict[str, Format] = {
+    f.name: f
+    for f in (
+        tables.LONG, tables.WIDE, cf.FORMAT, prsa.FORMAT, cnemc.FORMAT, airnow.FORMAT, eea.FORMAT, openaq.FORMAT, openair.FORMAT,
+    )
+}  # fmt: skip
+
+
+def open_stations(
+    source: Table | xr.Dataset | Sequence[str | os.PathLike] | Any,
+    *,
+    stations: Table | None = None,
+    format: str | None = None,  # noqa: A002 - the word that pandas and xarray users expect
+    tz: str | None = None,
+    stamps: Literal["start", "end"] | None = None,
+    units: str | Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    pollutant: str | None = None,
+    encoding: str | None = None,
+) -> xr.Dataset:
+    """Open observations of a station network as a station dataset.
+
+    Parameters
+    ----------
+    source : path, folder, list of paths, frame or xarray.Dataset
+        CSV (any separator, may be compressed), Parquet, Excel, netCDF or Zarr; files and folders of the networks below;
+        a frame of pandas, polars or pyarrow; a station Dataset.
+    stations : path or frame, optional
+        Station list with identifier, longitude, latitude and, if known, elevation. Not needed where the source has
+        coordinates.
+    format : str, optional
+        ``"long"``, ``"wide"``, ``"cf"``, ``"prsa"`` (UCI Beijing), ``"china_sites"``, ``"airnow"``, ``"eea"``, ``"openaq"`` or
+        ``"openair"``; see the page on readers. Found from names of files and columns where these leave no doubt.
+    tz : str, optional
+        IANA name of the time zone of naive stamps, such as ``"Asia/Shanghai"`` or ``"UTC"``. Required for steps
+        shorter than a day, unless the format fixes it; daily stamps are days and are not shifted.
+    stamps : {"start", "end"}, optional
+        Which end of its interval each stamp labels. By default what the format's description says; ``"start"`` for tables.
+    units : str or mapping, optional
+        Units by variable, or one string for the only pollutant. Particles without units are taken to be ug m-3, and
+        the repr says so; gases need units, unless the format fixes them.
+    columns : mapping, optional
+        Column of a role or variable where the usual names do not find it: ``{"station": "code", "pm25": "PM (fine)"}``.
+    pollutant : str, optional
+        What a wide table holds whose columns are named by station only.
+    encoding : str, optional
+        Of text files that are not UTF-8, such as ``"cp1252"`` or ``"gb18030"``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions ``(station, time)``, float32 variables, CF attributes; UTC times on a regular step, each stamp
+        labelling the start of its interval; hours that the source lacks are NaN. In memory; netCDF, Zarr and
+        Dask-backed Datasets on ``(station, time)`` stay lazy.
+
+    Raises
+    ------
+    SchemaError
+        A format that cannot be told, unreadable files, missing columns or coordinates, unknown time zone, duplicate
+        rows, irregular stamps, units missing.
+
+    Examples
+    --------
+    >>> import pandas as pd, xaq
+    >>> table = pd.DataFrame({
+    ...     "station": ["a", "a", "b", "b"],
+    ...     "time": pd.to_datetime(["2020-01-01 08:00", "2020-01-01 09:00"] * 2),
+    ...     "PM2.5": [10.0, 12.0, 20.0, 18.0],
+    ... })
+    >>> places = pd.DataFrame({"station": ["a", "b"], "lon": [116.3, 116.5], "lat": [39.9, 40.0]})
+    >>> ds = xaq.open_stations(table, stations=places, tz="Asia/Shanghai")
+    >>> ds.time.values[0]
+    np.datetime64('2020-01-01T00:00:00')
+
+    The same network as a wide table whose stamps end the hour:
+
+    >>> wide = table.pivot(index="time", columns="station", values="PM2.5").reset_index()
+    >>> ds = xaq.open_stations(wide, stations=places, pollutant="pm25", tz="Asia/Shanghai", stamps="end")
+    >>> ds.time.values[0]
+    np.datetime64('2019-12-31T23:00:00')
+    """
+    if stamps not in (None, "start", "end"):
+        raise SchemaError(f"stamps is {stamps!r}, expected 'start' or 'end'", subject="open_stations")
+    if format is not None and format not in FORMATS:
+        raise SchemaError(f"no format {format!r}; there are {', '.join(FORMATS)}", subject="open_stations")
+    said = Request(stations, tz, columns, pollutant, encoding)
+    given = Source.of(source)
+    try:
+        chosen = detect(given, said) if format is None else FORMATS[format]
+        ds = chosen.read(_in_folder(given, chosen), said)
+        ds = label_starts(border.conform(ds), stamps or chosen.stamps)
+    except SchemaError as error:
+        # The reader knows the fault, this is where the name of the source is known.
+        raise _named(error, given) from error
+    return border.describe_as_cf(with_units(ds, units))
+
+
+def detect(source: Source, said: Request) -> Format:
+    """Return the format of a source.
+
+    Raises
+    ------
+    SchemaError
+        When the source fits none, or several; names the candidates and the ``format=`` that settles it.
+    """
+    if source.dataset is not None:
+        return cf.FORMAT
+    if source.paths:
+        path = source.paths[0]
+        if not path.exists():
+            raise SchemaError(f"no such file: {path.absolute()}", subject=str(path))
+        named = [f for f in FORMATS.values() if _by_name(source, f)]
+        if len(named) > 1:
+            counts = ", ".join(f"{f.name} ({f.what})" for f in named)
+            raise SchemaError(f"holds files of several formats: {counts}; mend: format={named[0].name!r}")
+        if named:
+            return named[0]
+        if path.is_dir():
+            return _of_folder(source, said)
+    return _by_header(source.header(said), said)
+
+
+def _by_name(source: Source, form: Format) -> bool:
+    """Whether the names of the files show the format."""
+    path = source.paths[0]
+    if path.is_dir() and not cf.is_zarr(path):
+        return bool(form.files and files.listing(path, form.files))
+    return any(path.match(pattern) for pattern in form.files) or (form is cf.FORMAT and cf.is_zarr(path))
+
+
+def _of_folder(source: Source, said: Request) -> Format:
+    """Return the format of a folder whose file names say nothing, from its first table's header."""
+    tables_there = _tables_in(source)
+    if not tables_there:
+        patterns = ", ".join(p for f in FORMATS.values() for p in f.files)
+        raise SchemaError(f"the folder has no file that xaq reads; expected tables, or {patterns}")
+    found = _by_header(Source(paths=(tables_there[0],)).header(said), said)
+    if found in (tables.LONG, tables.WIDE) and len(tables_there) > 1:
+        raise SchemaError(
+            f"a folder of {len(tables_there)} tables ({', '.join(p.name for p in tables_there[:3])}, ...) of no network that xaq "
+            "knows; mend: pass the files that belong together, as open_stations(['a.csv', 'b.csv'], ...), or say format='long'"
+        )
+    return found
+
+
+def _tables_in(source: Source) -> list[Path]:
+    return [p for p in files.listing(source.paths[0], ("*",)) if files.kind(p) in files.TABLES]
+
+
+def _by_header(header: tuple[Any, ...], said: Request) -> Format:
+    lower = {str(c).strip().lower() for c in header} | {str(c).strip() for c in header}
+    fitting = [f for f in FORMATS.values() if f.looks(lower)]
+    if len(fitting) > 1 or openair.FORMAT in fitting:
+        candidates = dict.fromkeys([*fitting, tables.LONG])
+        listed = ", ".join(f"format={f.name!r} ({f.what})" for f in candidates)
+        raise SchemaError(f"the columns {', '.join(map(str, header[:6]))}, ... fit several formats; mend: {listed}")
+    if fitting:
+        return fitting[0]
+    return tables.WIDE if _looks_wide(header, said) else tables.LONG
+
+
+def _looks_wide(header: tuple[Any, ...], said: Request) -> bool:
+    """Whether columns are named by station: by ids of the list, or by a station and a pollutant."""
+    if any(isinstance(c, tuple) for c in header):
+        return True
+    if {str(c).strip().lower() for c in header} & {*ROLE_NAMES[STATION]} or STATION in (said.columns or {}):
+        return False
+    places = said.places()
+    if places is None or STATION not in places.frame:
+        return False
+    ids = set(places.frame[STATION].astype(str))
+    return any(tables.station_and_variable(c, ids)[0] in ids for c in header)
+
+
+def _in_folder(source: Source, form: Format) -> Source:
+    """Return a folder as the files that the format reads there."""
+    if not source.paths or not source.paths[0].is_dir() or cf.is_zarr(source.paths[0]):
+        return source
+    found = files.listing(source.paths[0], form.files) if form.files else []
+    found = found or _tables_in(source)
+    if not found:
+        raise SchemaError(f"the folder has no file of {form.what}; expected {', '.join(form.files) or 'tables'}")
+    return replace(source, paths=tuple(found))
+
+
+def _named(error: SchemaError, source: Source) -> SchemaError:
+    if not str(error).startswith("station dataset: "):
+        return error
+    return SchemaError(error.problems, subject=source.name)

@@ -1,0 +1,56 @@
+"""OpenAQ: CSV downloads, and the archive on S3, ``locationid=*/year=*/month=*/location-*.csv.gz``.
+
+Stamps carry their offset and label the end of the averaging period (openaq-fetch: "date should be the end of the averaging
+period"; files of a day in the archive run from 01:00 to 00:00). Coordinates and units are in the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pandas as pd
+import xarray as xr
+
+from ..errors import SchemaError
+from ..vocabulary import LAT, LON, STATION, TIME
+from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
+from .source import Format, Request, Source, gather
+
+#: The archive's names first, then those of the downloads.
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    STATION: ("location_id", "locationid"),
+    TIME: ("datetime", "utc", "datetimeutc", "datetime_utc"),
+    LAT: ("lat", "latitude"),
+    LON: ("lon", "longitude"),
+    PARAMETER: ("parameter",),
+    UNITS: ("units", "unit"),
+    VALUE: ("value",),
+}
+
+
+def _looks(header: Collection[str]) -> bool:
+    have = set(header)
+    return {"parameter", "value"} <= have and bool({"location_id", "locationid"} & have)
+
+
+def _read(source: Source, said: Request) -> xr.Dataset:
+    rows = gather([_rows(frame) for frame in source.frames(said, identifiers=("location_id", "locationid"))])
+    return assemble(rows, said.places(identifiers=_COLUMNS[STATION]), tz=said.tz)
+
+
+def _rows(frame: pd.DataFrame) -> Rows:
+    lower = {str(c).strip().lower(): c for c in frame.columns}
+    found = {role: next((lower[n] for n in names if n in lower), None) for role, names in _COLUMNS.items()}
+    absent = [_COLUMNS[role][0] for role, column in found.items() if column is None and role not in (LAT, LON)]
+    if absent:
+        raise SchemaError(
+            f"no column {', '.join(absent)}; OpenAQ has location_id, datetime, lat, lon, parameter, units, value; it has "
+            f"{', '.join(map(str, frame.columns[:9]))}"
+        )
+    named = {column: role for role, column in found.items() if column is not None}
+    return Rows(frame[list(named)].rename(columns=named), {role: str(c) for c, role in named.items()})
+
+
+FORMAT = Format(
+    "openaq", "OpenAQ CSV or archive", _read, files=("location-*.csv.gz", "location-*.csv"), looks=_looks, stamps="end"
+)

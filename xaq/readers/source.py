@@ -1,0 +1,128 @@
+"""What a reader is given: where the observations are, and what the caller said of them; and what a reader is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from ..errors import SchemaError
+from ..vocabulary import ROLE_NAMES, STATION
+from . import files
+from .assembly import Rows, check_columns, name_columns
+
+Table = str | os.PathLike | pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files in their order, or one frame, or one Dataset."""
+
+    paths: tuple[Path, ...] = ()
+    frame: pd.DataFrame | None = None
+    dataset: xr.Dataset | None = None
+
+    @classmethod
+    def of(cls, thing: Any) -> Source:
+        """Return what the caller passed as a source; a folder stays one path."""
+        if isinstance(thing, xr.Dataset):
+            return cls(dataset=thing)
+        if isinstance(thing, (str, os.PathLike)):
+            return cls(paths=(Path(thing),))
+        if (frame := frame_of(thing)) is not None:
+            return cls(frame=frame)
+        if isinstance(thing, Sequence) and thing and all(isinstance(t, (str, os.PathLike)) for t in thing):
+            return cls(paths=tuple(Path(t) for t in thing))
+        raise SchemaError(
+            f"got {type(thing).__name__}, expected a path, a list of paths, a folder, a frame or an xarray.Dataset",
+            subject="open_stations",
+        )
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        if not self.paths:
+            return "table" if self.dataset is None else "station dataset"
+        return str(self.paths[0]) + (f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else "")
+
+    def frames(self, said: Request, *, identifiers: Collection[str] = (), **options: Any) -> Iterator[pd.DataFrame]:
+        """Yield the tables one by one. ``identifiers`` are columns, in lower case, to read as text."""
+        if self.frame is not None:
+            yield self.frame
+        text = {*identifiers, *ROLE_NAMES[STATION], str((said.columns or {}).get(STATION, "")).lower()} - {""}
+        for path in self.paths:
+            yield files.read_frame(path, identifiers=text, encoding=said.encoding, **options)
+
+    def header(self, said: Request) -> tuple[Any, ...]:
+        """Return the columns of the first table."""
+        return tuple(self.frame.columns) if self.frame is not None else files.header(self.paths[0], said.encoding)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller said beside the source."""
+
+    stations: Table | None = None
+    tz: str | None = None
+    columns: Mapping[str, str] | None = None
+    pollutant: str | None = None
+    encoding: str | None = None
+
+    def places(self, *, identifiers: Sequence[str] = (), names: Sequence[str] | None = None) -> Rows | None:
+        """Return the station list; ``identifiers`` are its column of ids where the network has a name for it."""
+        if self.stations is None:
+            return None
+        frame = frame_of(self.stations)
+        if frame is None:
+            source = Source.of(self.stations)
+            frame = next(source.frames(self, identifiers=identifiers, names=names))
+        columns = {r: c for r, c in (self.columns or {}).items() if c in frame}
+        by_name = {str(c).strip().lower(): c for c in frame.columns}
+        if (
+            STATION not in columns
+            and (own := next((by_name[i] for i in identifiers if i in by_name), None)) is not None
+        ):
+            columns[STATION] = own
+            frame = frame.drop(columns=[c for c in frame.columns if c != own and str(c).lower() == STATION])
+        return name_columns(frame, columns, "station list")
+
+    def check_columns(self, rows: Rows, places: Rows | None) -> None:
+        """Raise where ``columns=`` names what neither the table nor the station list has."""
+        check_columns(self.columns, {*rows.names.values(), *([] if places is None else places.names.values())})
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way in which stations are published.
+
+    ``files`` are patterns of file names that show it, ``looks`` says whether a header does. ``stamps`` says which end
+    of its interval a stamp labels by the format's own description.
+    """
+
+    name: str
+    what: str
+    read: Callable[[Source, Request], xr.Dataset]
+    files: tuple[str, ...] = ()
+    looks: Callable[[Collection[str]], bool] = lambda header: False
+    stamps: str = "start"
+
+
+def frame_of(thing: Any) -> pd.DataFrame | None:
+    """Return a frame of pandas, polars, pyarrow and others as a new pandas frame; None for what is no frame."""
+    if isinstance(thing, pd.DataFrame):
+        return thing.copy()
+    return thing.to_pandas() if hasattr(thing, "to_pandas") and not isinstance(thing, xr.DataArray) else None
+
+
+def gather(pieces: Sequence[Rows]) -> Rows:
+    """Return the rows of all pieces as one table."""
+    if len(pieces) == 1:
+        return pieces[0]
+    names = {k: v for piece in reversed(pieces) for k, v in piece.names.items()}
+    units = {k: v for piece in reversed(pieces) for k, v in piece.units.items()}
+    return Rows(pd.concat([piece.frame for piece in pieces], ignore_index=True), names, units)

@@ -1,0 +1,120 @@
+"""Tables of no particular network: long (a row per station and time), narrow (and variable), wide (a column per station)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from ..errors import SchemaError
+from ..vocabulary import POLLUTANTS, ROLE_NAMES, STATION, TIME, canonical_name
+from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, name_columns, no_column
+from .source import Format, Request, Source, gather
+
+#: Names of the three columns of a narrow table, one row per station, time and variable.
+NARROW_NAMES: dict[str, tuple[str, ...]] = {
+    PARAMETER: ("parameter", "pollutant", "variable", "species", "component"),
+    VALUE: ("value", "concentration", "conc", "measurement"),
+    UNITS: ("units", "unit", "unitofmeasurement", "unit_of_measurement"),
+}
+
+
+def narrow_columns(frame: pd.DataFrame) -> dict[Any, str]:
+    """Return the columns that make a table narrow, by their usual names: empty when it is not."""
+    by_name = {str(c).strip().lower(): c for c in frame.columns}
+    found = {role: next((by_name[n] for n in names if n in by_name), None) for role, names in NARROW_NAMES.items()}
+    if found[PARAMETER] is None or found[VALUE] is None:
+        return {}
+    return {column: role for role, column in found.items() if column is not None}
+
+
+def long_rows(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Rows:
+    """Return the rows of a long or narrow table."""
+    narrow = narrow_columns(frame)
+    if narrow:
+        taken = {c: r for c, r in narrow.items() if r not in (columns or {})}
+        clash = [r for r in taken.values() if r in frame.columns and r not in taken]
+        frame = frame.drop(columns=clash).rename(columns=taken)
+    return name_columns(frame, columns, "table")
+
+
+def wide_rows(
+    frame: pd.DataFrame, columns: Mapping[str, str] | None, places: Rows | None, pollutant: str | None
+) -> Rows:
+    """Return the rows of a wide table: a time column and one column per station, or per station and pollutant."""
+    known = set() if places is None or STATION not in places.frame else set(places.frame[STATION].astype(str))
+    time = _time_column(frame, columns)
+    cells = {c: station_and_variable(c, known) for c in frame.columns if c != time}
+    bare = [c for c, (_, variable) in cells.items() if variable is None]
+    if bare and pollutant is None:
+        raise SchemaError(
+            f"a wide table does not say what its columns hold (such as {', '.join(map(str, bare[:3]))}); "
+            "mend: pollutant='pm25', or columns named 'station_pollutant'"
+        )
+    values = frame.drop(columns=[time])
+    parts = [
+        pd.DataFrame({
+            STATION: station,
+            TIME: frame[time].to_numpy(),
+            PARAMETER: canonical_name(pollutant or "") if variable is None else variable,
+            VALUE: values[column].to_numpy(),
+        })
+        for column, (station, variable) in cells.items()
+    ]  # fmt: skip
+    if not parts:
+        raise SchemaError(f"a wide table needs columns beside {time!r}")
+    return Rows(pd.concat(parts, ignore_index=True), {TIME: str(time)})
+
+
+def station_and_variable(column: Any, known: Collection[str]) -> tuple[str, str | None]:
+    """Return the station and, where the header says it, the variable of a wide table's column.
+
+    ``"1001A"`` -> ``("1001A", None)``; ``"1001A_PM2.5"`` and ``("PM2.5", "1001A")`` -> ``("1001A", "pm25")``.
+    """
+    if not isinstance(column, tuple):
+        text = str(column).strip()
+        if text in known:
+            return text, None
+        cuts = [(text[: m.start()].strip(), text[m.end() :].strip()) for m in re.finditer(r"[_\s/:|.-]", text)]
+    else:
+        text, cuts = " ".join(map(str, column)), [(str(column[0]), str(column[-1]))]
+    named = [
+        (station, canonical_name(variable))
+        for left, right in cuts
+        for station, variable in ((left, right), (right, left))
+        if station and canonical_name(variable) in POLLUTANTS
+    ]
+    # "PM2.5_a" cuts at the full stop too; the longest name of a pollutant is the one that is meant.
+    named.sort(key=lambda pair: (pair[0] not in known, len(pair[0])))
+    return named[0] if named else (text, None)
+
+
+def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
+    if columns and TIME in columns:
+        return columns[TIME]
+    by_name = {str(c[0] if isinstance(c, tuple) else c).strip().lower(): c for c in frame.columns}
+    found = next((by_name[n] for n in ROLE_NAMES[TIME] if n in by_name), None)
+    if found is None:
+        raise SchemaError(no_column(TIME, "table", frame))
+    return found
+
+
+def _read_long(source: Source, said: Request) -> xr.Dataset:
+    rows = gather([long_rows(frame, said.columns) for frame in source.frames(said)])
+    places = said.places()
+    said.check_columns(rows, places)
+    return assemble(rows, places, tz=said.tz)
+
+
+def _read_wide(source: Source, said: Request) -> xr.Dataset:
+    places = said.places()
+    rows = gather([wide_rows(frame, said.columns, places, said.pollutant) for frame in source.frames(said)])
+    said.check_columns(rows, places)
+    return assemble(rows, places, tz=said.tz)
+
+
+LONG = Format("long", "a table with a row per station and time", _read_long)
+WIDE = Format("wide", "a table with a column per station", _read_wide)
