@@ -14,7 +14,9 @@ def parameters(function):
     return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()][1:]
 
 
-@pytest.mark.parametrize("name", ["check", "hide", "train", "verify", "reanalyze", "estimate", "explain"])
+@pytest.mark.parametrize(
+    "name", ["check", "repair", "convert_units", "hide", "train", "verify", "reanalyze", "estimate", "explain"]
+)
 def test_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(AqAccessor, name)) == parameters(getattr(xaq, name))
 

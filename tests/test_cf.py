@@ -180,7 +180,7 @@ def test_checking_and_hiding_a_store(lazy, network, no_compute):
 
 
 def test_the_check_of_a_store(lazy, network):
-    reports = [ds.aq.check().sort_values(["subject", "finding"], ignore_index=True) for ds in (lazy, network)]
+    reports = [ds.aq.check().sort_values(["problem", "variable"], ignore_index=True) for ds in (lazy, network)]
     pd.testing.assert_frame_equal(*reports)
 
 

@@ -52,6 +52,13 @@ def test_the_whole_job_from_a_shell_equals_python(files, tmp_path, capsys):
         assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_check_prints_the_report_and_writes_it(files, tmp_path, capsys):
+    assert main(["check", *data(files), "--csv", str(tmp_path / "report.csv")]) == 0
+    ds = xaq.open_stations(files / "obs.csv", stations=files / "stations.csv", tz="UTC")
+    assert capsys.readouterr().out.strip() == repr(ds.aq.check())
+    assert pd.read_csv(tmp_path / "report.csv").problem.tolist() == ds.aq.check().problem.tolist()
+
+
 def test_columns_can_be_named(files, tmp_path):
     table = pd.read_csv(files / "obs.csv").rename(columns={"time": "stamp", "pm25": "fine dust"})
     table.to_csv(tmp_path / "mine.csv", index=False)
@@ -79,7 +86,7 @@ def test_wrong_usage_exits_with_two(capsys):
         assert stop.value.code == 2
 
 
-@pytest.mark.parametrize("verb", ["train", "verify", "reanalyze", "plot", "demo"])
+@pytest.mark.parametrize("verb", ["check", "train", "verify", "reanalyze", "plot", "demo"])
 def test_help_shows_an_example(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])

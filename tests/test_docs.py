@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["datasets", "explain", "grid", "readers.dispatch", "reanalysis", "stations", "training", "verify"]
+MODULES = ["audit", "datasets", "explain", "grid", "readers.dispatch", "reanalysis", "repair", "stations", "training"]
+MODULES += ["units", "verify"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -210,9 +210,9 @@ def swap(ds):
 
 def test_the_mend_for_swapped_coordinates_mends(network):
     east = network.assign_coords(lon=network.lon + 90)
-    with pytest.raises(SchemaError, match=r"mend: ds.assign_coords\(lon=\('station', ds.lat.values\)"):
+    with pytest.raises(SchemaError, match=r"mend: ds.aq.repair\(swapped='swap'\)"):
         swap(east).aq.visible  # noqa: B018
-    xr.testing.assert_allclose(swap(swap(east)).aq.visible, east.aq.visible)
+    xr.testing.assert_allclose(swap(east).aq.repair(swapped="swap").aq.visible, east.aq.visible)
 
 
 def test_bad_requests_end_in_clear_errors_and_nothing_half_written(network, model, tmp_path):

@@ -147,13 +147,12 @@ def test_conform_hide_and_summary_never_compute(stations, no_compute):
     [
         lambda ds: border.conform(ds, "pm25"),
         lambda ds: border.hide(ds, fraction=0.2),
-        border.check,
         border.summary_lines,
         border.describe_as_cf,
         border.normalise_units,
         lambda ds: border.observations(border.conform(ds), "pm25"),
     ],
-    ids=["conform", "hide", "check", "summary", "describe", "normalise", "observations"],
+    ids=["conform", "hide", "summary", "describe", "normalise", "observations"],
 )
 @pytest.mark.parametrize(
     "disguise", [lambda ds: ds, by_cf, lambda ds: ds.transpose("time", "station")], ids=["plain", "cf", "transposed"]
@@ -250,7 +249,7 @@ def test_observations_split_visible_and_hidden(stations):
     np.testing.assert_array_equal(hidden.lon, ds.lon.sel(station=["s03", "s05"]))
 
 
-# -- periods, hash, check ----------------------------------------------------------------------------------------------
+# -- periods, hash ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -292,25 +291,6 @@ def test_the_hash_knows_stations_not_their_order(stations):
     assert border.stations_hash(stations) == border.stations_hash(stations.isel(station=slice(None, None, -1)))
     assert border.stations_hash(stations) != border.stations_hash(stations.isel(station=slice(1, None)))
     assert border.stations_hash(stations) != border.stations_hash(stations.assign_coords(lon=stations.lon + 0.001))
-
-
-def test_check_reports_what_is_worth_a_look(stations):
-    ds = with_twins(stations)
-    ds.pm25[2] = np.nan
-    ds.pm25[3, :4] = -1
-    report = border.check(ds)
-    assert list(report.columns) == ["level", "subject", "finding", "count", "examples"]
-    rows = report.set_index("finding")
-    assert rows.loc["negative values", ["level", "count", "examples"]].tolist() == ["warning", 4, "s03"]
-    assert rows.loc["stations that never report", "examples"] == "s02"
-    assert rows.index.str.contains("50 m").any()
-    assert not (report.level == "error").any()
-
-
-def test_check_turns_errors_into_rows(stations):
-    report = border.check(replace_ids(stations).isel(time=[0, 1, 2, 5]))
-    assert report.level.tolist() == ["error", "error"]
-    assert (border.check(stations.drop_attrs()).level == "error").sum() == 1
 
 
 def test_without_silent(stations):

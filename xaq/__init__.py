@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from . import datasets, errors
 from .accessor import AqAccessor
+from .audit import check
 from .explain import explain
 from .grid import Grid
 from .mappers import InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging
 from .readers import open_stations
 from .reanalysis import estimate, reanalyze
-from .stations import check, hide
+from .repair import repair
+from .stations import hide
 from .store import CubeInfo, cube_info, open_cube
+from .units import convert_units
 from .verify import verify
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ __all__ = [
     "OrdinaryKriging",
     "SpaceTimeKriging",
     "check",
+    "convert_units",
     "cube_info",
     "datasets",
     "errors",
@@ -50,6 +54,7 @@ __all__ = [
     "open_stations",
     "plot",
     "reanalyze",
+    "repair",
     "train",
     "verify",
 ]

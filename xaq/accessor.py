@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,13 +12,15 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from . import explain, reanalysis, verify
+from . import audit, explain, reanalysis, repair, verify
 from . import stations as border
 from .errors import SchemaError
 from .forecasters import Forecaster
 from .grid import Grid
 from .mappers import Explainer, Mapper
+from .repair import Places
 from .store import StoreLike
+from .units import PRESSURE, TEMPERATURE, convert_units
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -44,9 +46,48 @@ class AqAccessor:
 
     # -- stations ------------------------------------------------------------------------------------------------
 
-    def check(self) -> pd.DataFrame:
-        """Report problems of form and of values as a table. See :func:`xaq.check`."""
-        return border.check(self._ds)
+    def check(self, other: xr.Dataset | None = None) -> pd.DataFrame:
+        """Report what is wrong, or worth a look, as a table; with another network, its clock too. See :func:`xaq.check`."""
+        return audit.check(self._ds, other)
+
+    def repair(
+        self,
+        *,
+        off_step: Literal["nearest", "floor"] | None = None,
+        duplicate_times: Literal["merge"] | None = None,
+        irregular: Literal["fill"] | None = None,
+        shift_hours: float | None = None,
+        duplicate_stations: Literal["merge"] | None = None,
+        swapped: Literal["swap"] | None = None,
+        unplaced: Places | None = None,
+        far: Places | None = None,
+        sea: Places | None = None,
+        units: Mapping[str, str | Mapping[str, str]] | None = None,
+        impossible: Literal["missing"] | None = None,
+        negative: Literal["missing", "zero"] | None = None,
+        stuck: Literal["missing"] | None = None,
+        spikes: Literal["missing"] | None = None,
+        identical: Literal["missing"] | None = None,
+        colocated: Literal["merge"] | None = None,
+        silent: Literal["drop"] | None = None,
+    ) -> xr.Dataset:
+        """Mend what is asked, by the names of ``check``; each change is recorded in ``history``. See :func:`xaq.repair`."""
+        return repair.repair(
+            self._ds, off_step=off_step, duplicate_times=duplicate_times, irregular=irregular, shift_hours=shift_hours,
+            duplicate_stations=duplicate_stations, swapped=swapped, unplaced=unplaced, far=far, sea=sea, units=units,
+            impossible=impossible, negative=negative, stuck=stuck, spikes=spikes, identical=identical,
+            colocated=colocated, silent=silent,
+        )  # fmt: skip
+
+    def convert_units(
+        self,
+        units: str | Mapping[str, str],
+        *,
+        temperature: float | xr.DataArray = TEMPERATURE,
+        pressure: float | xr.DataArray = PRESSURE,
+    ) -> xr.Dataset:
+        """Convert concentrations to other units, by name. See :func:`xaq.convert_units`."""
+        return convert_units(self._ds, units, temperature=temperature, pressure=pressure)
 
     def hide(
         self,

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from . import datasets
+from . import audit, datasets
 from . import stations as border
 from .errors import SchemaError, StoreError, XaqError, XaqWarning
 from .grid import Grid
@@ -28,6 +28,7 @@ _DATA_HELP = "observations: a table, a file or folder of a network, netCDF, Zarr
 _TIME_HELP = "period START/END, either side may be left out, or one date, month, year or hour"
 
 _EXAMPLES = {
+    "check": "xaq check obs.parquet --stations stations.csv --tz Asia/Shanghai",
     "train": "xaq train obs.parquet --stations stations.csv --tz Asia/Shanghai --target pm25 --hide dongsi,huairou --time 2013/2016 -o pm25.xaq",
     "verify": "xaq verify pm25.xaq obs.parquet --stations stations.csv --tz Asia/Shanghai",
     "reanalyze": "xaq reanalyze pm25.xaq obs.parquet --stations stations.csv --tz Asia/Shanghai --time 2017-01 --grid 0.02 --store pm25.zarr",
@@ -64,7 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="xaq", description="Air-quality station networks to gridded reanalysis cubes."
     )
     parser.add_argument("--version", action="version", version=f"xaq {version('xaq')}")
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="{train,verify,reanalyze,info,plot,demo}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="{check,train,verify,reanalyze,info,plot,demo}")
+
+    check = _verb(verbs, "check", "report what is wrong, or worth a look, in station data", _check)
+    _add_data(check)
+    check.add_argument("--csv", help="write the table there as well")
 
     train = _verb(verbs, "train", "train AQ-Net on the visible stations", _train)
     _add_data(train)
@@ -191,6 +196,15 @@ def _load(path: str) -> Any:
     from .model import load_model
 
     return load_model(path)
+
+
+def _check(a: argparse.Namespace) -> None:
+    if a.csv:
+        _check_folder(a.csv)
+    report = audit.check(_open(a))
+    print(report)
+    if a.csv:
+        report.to_csv(a.csv, index=False)
 
 
 def _train(a: argparse.Namespace) -> None:

@@ -90,7 +90,9 @@ def conform(ds: xr.Dataset, target: str | None = None) -> xr.Dataset:
     """
     if not isinstance(ds, xr.Dataset):
         raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; mend: xaq.open_stations(...)")
-    ds, problems = _rename_roles(ds)
+    ds, problems = rename_roles(ds)
+    if not problems:
+        problems += identity_problems(ds)
     if not problems:
         problems += _coordinate_problems(ds)
         problems += _time_problems(ds)
@@ -104,7 +106,8 @@ def conform(ds: xr.Dataset, target: str | None = None) -> xr.Dataset:
     return ds
 
 
-def _rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    """Return the dataset with its roles under xaq's names, and the problems that keep it from that."""
     problems, names = [], {}
     for role in (STATION, TIME, LON, LAT, ELEVATION):
         found = find_role(ds, role)
@@ -155,56 +158,54 @@ def _rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     return ds.assign_coords({n: v.copy(data=v.data.compute(scheduler="synchronous")) for n, v in lazy.items()}), []
 
 
-def _coordinate_problems(ds: xr.Dataset) -> list[str]:
+def identity_problems(ds: xr.Dataset) -> list[str]:
+    """Return what keeps stations and stamps from being told apart: no identifiers, no stamps, coordinates of text."""
     problems = []
     if STATION not in ds.coords:
         problems.append("the station dimension has no identifiers; mend: ds.assign_coords(station=[...])")
-    else:
-        ids = ds[STATION].to_index()
-        repeated = ids[ids.duplicated()].unique()
-        if len(repeated):
-            problems.append(f"duplicate station ids {_some(repeated)}; mend: ds.drop_duplicates('station')")
-    text = [name for name in (LON, LAT) if not np.issubdtype(ds[name].dtype, np.number)]
-    if text:
-        return [
-            *problems,
-            *(
-                f"{n} is {ds[n].dtype}, expected degrees as numbers; mend: ds.assign_coords({n}=ds.{n}.astype(float))"
-                for n in text
-            ),
-        ]
+    for name in (LON, LAT):
+        if not np.issubdtype(ds[name].dtype, np.number):
+            mend = f"ds.assign_coords({name}=ds.{name}.astype(float))"
+            problems.append(f"{name} is {ds[name].dtype}, expected degrees as numbers; mend: {mend}")
+    if TIME not in ds.coords:
+        problems.append("time has no coordinate; mend: ds.assign_coords(time=pd.date_range(...))")
+    elif not np.issubdtype((times := ds[TIME].values).dtype, np.datetime64):
+        problems.append(
+            f"time is {times.dtype}, expected datetime64 in UTC; mend: xr.decode_cf(ds), or pd.to_datetime(...)"
+        )
+    elif np.isnat(times).any():
+        problems.append(f"{np.isnat(times).sum()} stamp(s) are missing; mend: ds.sel(time=ds.time.notnull())")
+    return problems
+
+
+def _coordinate_problems(ds: xr.Dataset) -> list[str]:
+    problems = []
+    ids = ds[STATION].to_index()
+    repeated = ids[ids.duplicated()].unique()
+    if len(repeated):
+        problems.append(f"duplicate station ids {some(repeated)}; mend: ds.aq.repair(duplicate_stations='merge')")
     lon, lat = np.asarray(ds[LON], float), np.asarray(ds[LAT], float)
-    ids_ = [str(s) for s in ds[STATION].values] if STATION in ds.coords else [str(i) for i in range(len(lon))]
     missing = ~(np.isfinite(lon) & np.isfinite(lat))
     if missing.any():
-        where = _some(np.array(ids_)[missing])
-        problems.append(
-            f"{missing.sum()} station(s) without coordinates: {where}; mend: ds.isel(station=np.isfinite(ds.lon + ds.lat))"
-        )
+        where = some(ids[missing])
+        problems.append(f"{missing.sum()} station(s) without coordinates: {where}; mend: ds.aq.repair(unplaced='drop')")
     if (np.abs(lat) > 90).any():
         bad = np.flatnonzero(np.abs(lat) > 90)
         swapped = (np.abs(lon[~missing]) <= 90).all()
         hint = (
-            "lon and lat look swapped; mend: ds.assign_coords(lon=('station', ds.lat.values), lat=('station', ds.lon.values))"
+            "lon and lat look swapped; mend: ds.aq.repair(swapped='swap')"
             if swapped
-            else "expected -90..90 degrees"
+            else "expected -90..90 degrees; mend: ds.aq.repair(swapped='swap', unplaced='drop')"
         )
-        problems.append(
-            f"lat outside -90..90 at {_some(np.array(ids_)[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}"
-        )
+        problems.append(f"lat outside -90..90 at {some(ids[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}")
     if (np.abs(lon) > 360).any():
         problems.append(f"lon outside -180..360 (largest {np.nanmax(np.abs(lon)):g}); expected degrees east")
     return problems
 
 
 def _time_problems(ds: xr.Dataset) -> list[str]:
-    if TIME not in ds.coords:
-        return ["time has no coordinate; mend: ds.assign_coords(time=pd.date_range(...))"]
-    times = ds[TIME].values
-    if not np.issubdtype(times.dtype, np.datetime64):
-        return [f"time is {times.dtype}, expected datetime64 in UTC; mend: xr.decode_cf(ds), or pd.to_datetime(...)"]
     try:
-        windows.steps_per_day(windows.regular_step(times))
+        windows.steps_per_day(windows.regular_step(ds[TIME].values))
     except SchemaError as error:
         return error.problems
     return []
@@ -226,7 +227,8 @@ def _target_problems(ds: xr.Dataset, target: str) -> list[str]:
     return problems
 
 
-def _some(items: Iterable[Any], n: int = 5) -> str:
+def some(items: Iterable[Any], n: int = 5) -> str:
+    """Return the first items as text, and how many there are in all."""
     items = list(items)
     shown = ", ".join(str(item) for item in items[:n])
     return shown + (f", ... ({len(items)} in all)" if len(items) > n else "")
@@ -322,7 +324,7 @@ def hide(
         known = {str(s): i for i, s in enumerate(ids)}
         unknown = [s for s in wanted if s not in known]
         if unknown:
-            raise SchemaError(f"unknown station(s) {_some(unknown)}; known are {_some(ids)}")
+            raise SchemaError(f"unknown station(s) {some(unknown)}; known are {some(ids)}")
         chosen = np.array([known[s] for s in wanted], int)
     else:
         fraction = 0.15 if fraction is None else fraction
@@ -337,7 +339,7 @@ def hide(
             f"{hidden.sum()} of {len(hidden)} stations would be hidden; mend: choose another fraction or list"
         )
     if stations is not None and hidden.sum() > len(set(chosen.tolist())):
-        extra = _some(ids[np.setdiff1d(np.flatnonzero(hidden), chosen)])
+        extra = some(ids[np.setdiff1d(np.flatnonzero(hidden), chosen)])
         warnings.warn(f"also hidden, closer than 50 m to a hidden station: {extra}", XaqWarning, stacklevel=2)
     return ds.assign_coords({HIDDEN: (STATION, hidden, ROLE_CF[HIDDEN])})
 
@@ -429,7 +431,7 @@ def drop_silent(ds: xr.Dataset, silent: NDArray[np.bool_], target: str) -> xr.Da
     if silent.all():
         raise SchemaError(f"{target!r} has no observation at any of {len(silent)} stations in the period")
     if silent.any():
-        names = _some(ds[STATION].values[silent])
+        names = some(ds[STATION].values[silent])
         warnings.warn(
             f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}",
             XaqWarning,
@@ -445,69 +447,6 @@ def stations_hash(ds: xr.Dataset) -> str:
         f"{s}|{x:.5f}|{y:.5f}" for s, x, y in zip(ds[STATION].values, ds[LON].values, ds[LAT].values, strict=True)
     )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
-
-
-def check(ds: xr.Dataset) -> pd.DataFrame:
-    """Report what xaq sees in a station dataset: problems of form, then of values.
-
-    Parameters
-    ----------
-    ds : xarray.Dataset
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per finding: ``level`` (error, warning, note), ``subject``, ``finding``, ``count``, ``examples``.
-        An error stops every verb; a warning is worth a look. Computes the data variables.
-
-    Examples
-    --------
-    >>> import xaq
-    >>> report = xaq.datasets.synthetic(n_stations=8, days=3).aq.check()
-    >>> (report.level == "error").sum() == 0
-    np.True_
-    """
-    columns = ["level", "subject", "finding", "count", "examples"]
-    try:
-        ds = conform(ds)
-    except SchemaError as error:
-        return pd.DataFrame([("error", "dataset", text, 1, "") for text in error.problems], columns=columns)
-    ids = np.asarray(ds[STATION].values).astype(str)
-    rows: list[tuple[str, str, str, int, str]] = []
-    group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
-    together = np.isin(group, np.flatnonzero(np.bincount(group) > 1))
-    if together.any():
-        rows.append(
-            (
-                "note",
-                "stations",
-                "closer than 50 m to another: hidden and seen together",
-                int(together.sum()),
-                _some(ids[together]),
-            )
-        )
-    for name in ds.data_vars:
-        if set(ds[name].dims) == {STATION, TIME} and np.issubdtype(ds[name].dtype, np.number):
-            rows += _value_findings(str(name), ds[name], ids)
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _value_findings(name: str, variable: xr.DataArray, ids: NDArray) -> list[tuple[str, str, str, int, str]]:
-    values = variable.transpose(STATION, TIME).values
-    seen = np.isfinite(values)
-    rows: list[tuple[str, str, str, int, str]] = []
-    if "units_note" in variable.attrs:
-        rows.append(("note", name, f"units {variable.attrs['units']} {variable.attrs['units_note']}", 1, ""))
-    if name in POLLUTANTS and not variable.attrs.get("units"):
-        rows.append(("error", name, f"no units; mend: ds[{name!r}].attrs['units'] = '...'", 1, ""))
-    silent = ~seen.any(axis=1)
-    if silent.any():
-        rows.append(("warning", name, "stations that never report", int(silent.sum()), _some(ids[silent])))
-    if name in POLLUTANTS and (values[seen] < 0).any():
-        negative = np.where(seen, values, 0) < 0
-        rows.append(("warning", name, "negative values", int(negative.sum()), _some(ids[negative.any(axis=1)])))
-    rows.append(("note", name, f"{100 * seen.mean():.1f} % of the record is observed", int(seen.sum()), ""))
-    return rows
 
 
 def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
@@ -538,3 +477,11 @@ def normalise_units(ds: xr.Dataset) -> xr.Dataset:
         if units := ds[name].attrs.get("units"):
             ds[name].attrs["units"] = canonical_units(str(units))
     return ds
+
+
+def record(ds: xr.Dataset, verb: str, changes: Sequence[str]) -> xr.Dataset:
+    """Return the dataset with a line per change added to its ``history`` (CF), oldest first."""
+    if not changes:
+        return ds
+    lines = [str(ds.attrs["history"])] if ds.attrs.get("history") else []
+    return ds.assign_attrs(history="\n".join([*lines, *(f"xaq {verb}: {change}" for change in changes)]))

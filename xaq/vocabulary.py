@@ -44,24 +44,30 @@ ROLE_CF: dict[str, dict[str, str]] = {
 class Pollutant:
     """What xaq knows of one pollutant.
 
-    ``species`` is the CF spelling used inside standard names. ``particle`` decides whether a mass concentration may be
-    assumed when a table states no units.
+    ``species`` is the CF spelling used inside standard names. A gas has a ``molar_mass`` in g mol-1; a particle has none:
+    it has no mixing ratio by volume, and a mass concentration may be assumed when a table states no units.
     """
 
     label: str
     species: str
-    particle: bool = False
+    molar_mass: float | None = None
+
+    @property
+    def particle(self) -> bool:
+        """Whether it is particulate matter rather than a gas."""
+        return self.molar_mass is None
 
 
+#: Molar masses from the IUPAC standard atomic weights (2021).
 POLLUTANTS: dict[str, Pollutant] = {
-    "pm1": Pollutant("PM1", "pm1_ambient_aerosol_particles", particle=True),
-    "pm25": Pollutant("PM2.5", "pm2p5_ambient_aerosol_particles", particle=True),
-    "pm10": Pollutant("PM10", "pm10_ambient_aerosol_particles", particle=True),
-    "o3": Pollutant("O3", "ozone"),
-    "no2": Pollutant("NO2", "nitrogen_dioxide"),
-    "no": Pollutant("NO", "nitrogen_monoxide"),
-    "so2": Pollutant("SO2", "sulfur_dioxide"),
-    "co": Pollutant("CO", "carbon_monoxide"),
+    "pm1": Pollutant("PM1", "pm1_ambient_aerosol_particles"),
+    "pm25": Pollutant("PM2.5", "pm2p5_ambient_aerosol_particles"),
+    "pm10": Pollutant("PM10", "pm10_ambient_aerosol_particles"),
+    "o3": Pollutant("O3", "ozone", molar_mass=47.998),
+    "no2": Pollutant("NO2", "nitrogen_dioxide", molar_mass=46.006),
+    "no": Pollutant("NO", "nitrogen_monoxide", molar_mass=30.006),
+    "so2": Pollutant("SO2", "sulfur_dioxide", molar_mass=64.064),
+    "co": Pollutant("CO", "carbon_monoxide", molar_mass=28.010),
 }
 
 ALIASES: dict[str, str] = {

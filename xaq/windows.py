@@ -34,7 +34,7 @@ def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
         kind = "repeated or unsorted" if seconds[i] <= 0 else "irregular"
         raise SchemaError(
             f"time is {kind} at {times[i]} -> {times[i + 1]} ({len(bad)} such place(s)), expected one regular step; "
-            f"mend: ds.sortby('time').drop_duplicates('time').resample(time='{step_name(np.timedelta64(abs(step) or 3600, 's'))}').mean()"
+            "mend: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
         )
     return np.timedelta64(step, "s")
 
