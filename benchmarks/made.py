@@ -42,7 +42,7 @@ def network(n_station: int, n_hour: int, *, missing: float = 0.13, seed: int = 0
     field = np.zeros((n_station, n_hour), np.float32)
     for p, period in zip(phase.T, periods, strict=True):
         field += np.cos(p[:, None] + (2 * np.pi / period) * hours)
-    values = np.exp(3.5 + 0.15 * field + rng.normal(0, 0.15, field.shape).astype(np.float32))
+    values = np.exp(3.5 + 0.15 * field + np.float32(0.15) * rng.standard_normal(field.shape, np.float32))
     values[_gaps(rng, values.shape, missing)] = np.nan
     ds = xr.Dataset(
         {"pm25": (("station", "time"), values, {"units": "ug m-3"})},
@@ -59,7 +59,7 @@ def network(n_station: int, n_hour: int, *, missing: float = 0.13, seed: int = 0
 
 def _gaps(rng: np.random.Generator, shape: tuple[int, int], missing: float) -> np.ndarray:
     """Return where values are missing: half of it single hours, half runs of 2 to 48 hours."""
-    gone = rng.random(shape) < missing / 2
+    gone = rng.random(shape, np.float32) < missing / 2
     n_run = int(missing / 2 * gone.size / 25)
     station, start = rng.integers(shape[0], size=n_run), rng.integers(shape[1], size=n_run)
     for s, i, length in zip(station, start, rng.integers(2, 49, n_run), strict=True):

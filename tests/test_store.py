@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 import warnings
 
 import dask
@@ -91,6 +92,38 @@ def test_a_killed_write_resumes_to_the_same_bytes(network, tmp_path):
     assert xr.open_zarr(cut, consolidated=False).attrs["xaq_status"].startswith("unfinished")
     network.aq.reanalyze("kriging", store=cut, **options)
     assert tree(cut) == tree(tmp_path / "whole.zarr")
+
+
+_WRITE = """
+import sys, xaq
+ds = xaq.datasets.synthetic(n_stations=20, days=6, missing=0.1, seed=4).aq.hide(fraction=0.2, seed=1)
+grid = xaq.Grid.regular(0.02, bounds=(9.0, 49.5, 11.0, 50.5))
+model = xaq.load_model(sys.argv[1], device="cpu")
+print("ready", flush=True)
+ds.aq.reanalyze(model, grid=grid, store=sys.argv[2], chunks={"time": 12, "lat": 25}, progress=False)
+"""
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_leave_the_same_bytes(model, tmp_path):
+    model.save(tmp_path / "m.xaq")
+    whole, cut = tmp_path / "whole.zarr", tmp_path / "cut.zarr"
+    command = [sys.executable, "-c", _WRITE, str(tmp_path / "m.xaq")]
+    with subprocess.Popen([*command, str(whole)], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        start = time.perf_counter()
+    took = time.perf_counter() - start
+    rng, killed = np.random.default_rng(0), 0
+    for delay in rng.uniform(0.0, took / 4, 20):
+        with subprocess.Popen([*command, str(cut)], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(delay)
+            process.kill()
+        killed += process.returncode == -9
+    assert killed >= 10
+    subprocess.run([*command, str(cut)], check=True, stdout=subprocess.DEVNULL)
+    assert tree(cut) == tree(whole)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.zarr", "m.xaq", "whole.zarr"]
 
 
 def test_a_store_of_another_cube_is_refused_and_left_alone(network, tmp_path):
@@ -284,8 +317,6 @@ def test_workers_of_a_cluster_write_the_same_bytes_even_when_one_dies(network, m
 
 def _kill_when_begun(path, pid):
     """Kill a worker as soon as the first block is written."""
-    import time
-
     for _ in range(6000):
         if any((path / "_xaq" / "stamps").rglob("c/*/*/*/*")):
             os.kill(pid, 9)

@@ -177,12 +177,16 @@ class AQNetTraining(lightning.LightningModule):
         self.log(_SCORE, (errors / self.reference[: len(errors)]).mean())
 
     @torch.no_grad()
-    def score(self) -> float:
-        """Return the score of the members as they are."""
+    def errors(self) -> Tensor:
+        """Return MAEs, then RMSEs, of the members as they are, at the stations they never learned from."""
         self.eval()
         batches = self.data.validation_starts.split(16)
         sums = [self._member_errors(m, starts) for starts in batches for m in range(len(self.members))]
-        errors = _mae_and_rmse(torch.stack(sums).sum(dim=0))
+        return _mae_and_rmse(torch.stack(sums).sum(dim=0))
+
+    def score(self) -> float:
+        """Return the score of the members as they are."""
+        errors = self.errors()
         return float((errors / self.reference[: len(errors)].to(errors.device)).mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -331,10 +335,19 @@ def run(
     saved = SafetensorsCheckpoint().load_checkpoint(best.best_model_path)["state_dict"]
     module.to(device).load_state_dict(saved)
     share, score = _choose_share(module, start)
+    errors = module.errors()
     members = module.networks
     network.load_state_dict(_mean([m.state_dict() for m in members]) if share else start)
     network.to(device)
-    return {"score": score, "share": share, "epochs": int(trainer.current_epoch), "precision": precision}, members
+    summary = {
+        "score": score,
+        "mae": float(errors[0]),
+        "rmse": float(errors[len(errors) // 2]),
+        "share": share,
+        "epochs": int(trainer.current_epoch),
+        "precision": precision,
+    }
+    return summary, members
 
 
 def _choose_share(module: AQNetTraining, start: dict[str, Tensor]) -> tuple[float, float]:

@@ -1,0 +1,107 @@
+"""What each addition to the analysis is worth: taken away in turn, errors at validation stations, one table.
+
+``python -m benchmarks.ablation [--networks germany,krakow_airly_2017,beijing12] [--seed 0] [--out ablation.json]``
+
+An addition is taken away by freezing what it learns at its start, or by a configuration without it; covariates are
+added instead. Errors are those of the members at the visible stations that each of them never learned from, all pooled:
+the score that training itself goes by, less noisy than the few hidden stations, which take no part here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+import xarray as xr
+
+from xaq import AQNetConfig, training, windows
+
+from . import networks
+
+#: Parameters by the beginning of their names, held at their start.
+FROZEN: dict[str, tuple[str, ...]] = {
+    "ranges and nuggets": ("knn.log_range", "knn.log_noise"),
+    "exponent": ("knn.exponent",),
+    "anisotropy": ("knn.stretch",),
+    "unrest": ("knn.unrest",),
+    "range by state": ("knn.range_head",),
+    "noise by station-day": ("knn.noise_head",),
+    "level and gate": ("knn.level", "knn.gate", "knn.residual_head"),
+    "temporal module": ("temporal", "to_features"),
+}
+#: A width in days so small that all of a series is its slow part.
+_ONE_SCALE = 1e-6
+
+
+@contextmanager
+def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
+    """Train networks whose parameters of these names stay where they start."""
+    make = training.untrained_network
+
+    def held(recipe: Any) -> Any:
+        network = make(recipe)
+        for name, parameter in network.named_parameters():
+            # Of an empty tuple, no name begins with any.
+            parameter.requires_grad_(not name.startswith(beginnings))
+        return network
+
+    with patch.object(training, "untrained_network", held):
+        yield
+
+
+def variants(ds: xr.Dataset, target: str) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
+    """Yield (name, frozen parameters, arguments of ``train``)."""
+    config = AQNetConfig.default("analysis", windows.steps_per_day(windows.regular_step(ds.time.values)))
+    yield "all of it", (), {}
+    for name, beginnings in FROZEN.items():
+        yield f"without {name}", beginnings, {}
+    yield "without two time scales", (), {"config": replace(config, smoothing=_ONE_SCALE)}
+    yield "without cyclic encoding", (), {"config": replace(config, cyclic=False)}
+    if others := [str(n) for n in ds.data_vars if n != target]:
+        yield f"with {len(others)} covariates", (), {"covariates": others}
+
+
+def measure(name: str, seed: int) -> pd.DataFrame:
+    """Return errors at validation stations of every variant on one network."""
+    ds, target = networks.load(name, covariates=True)
+    ds = ds.aq.hide(fraction=0.15, seed=seed)
+    rows = {}
+    for variant, beginnings, arguments in variants(ds, target):
+        with frozen(beginnings):
+            summary = ds.aq.train(target, seed=seed, progress=False, **arguments).recipe.training
+        rows[variant] = {key: summary[key] for key in ("mae", "rmse", "share")}
+        print(f"  {name}, {variant}: MAE {summary['mae']:.3f}, RMSE {summary['rmse']:.3f}", flush=True)
+    table = pd.DataFrame(rows).T
+    whole = table.loc["all of it"]
+    return table.assign(mae_change=table.mae / whole.mae - 1, rmse_change=table.rmse / whole.rmse - 1)
+
+
+def main() -> None:
+    """Print a table per network, changes in per cent of all of it; positive: what was taken away was worth that."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", default="germany,krakow_airly_2017,beijing12")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    tables = {name: measure(name, options.seed) for name in networks.found(options.networks.split(","))}
+    for name, table in tables.items():
+        shown = table.assign(mae_change=100 * table.mae_change, rmse_change=100 * table.rmse_change)
+        print(f"\n{name}, seed {options.seed}: errors at validation stations, changes in %")
+        print(shown.to_string(float_format="{:.3f}".format))
+    if options.out:
+        options.out.write_text(json.dumps({n: t.reset_index().to_dict("records") for n, t in tables.items()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
