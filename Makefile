@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo test check docs bench bench-accuracy bench-forecast clean
+.PHONY: demo test check docs bench bench-accuracy bench-forecast bench-speed clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -36,13 +36,16 @@ check: $(STAMP)
 docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-bench: bench-accuracy bench-forecast
+bench: bench-accuracy bench-forecast bench-speed
 
 bench-accuracy: $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks.accuracy
 
 bench-forecast: $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks.forecast --known
+
+bench-speed: $(BENCH_STAMP)
+	$(BIN)/python -m benchmarks.speed
 
 clean:
 	rm -rf $(VENV) demo docs/_build
