@@ -278,6 +278,14 @@ def test_an_icechunk_repository_has_a_commit_for_every_group_of_blocks(network, 
     ]  # fmt: skip
 
 
+def test_an_icechunk_repository_and_a_cluster_are_refused(network, monkeypatch):
+    icechunk = pytest.importorskip("icechunk")
+    repository = icechunk.Repository.create(icechunk.in_memory_storage())
+    monkeypatch.setattr(store, "_client", lambda: object())
+    with pytest.raises(StoreError, match="close the client"):
+        write(network, "idw", repository)
+
+
 def test_foreign_data_in_a_store_object_are_left_alone(network):
     memory = zarr.storage.MemoryStore()
     zarr.create_array(memory, name="mine", data=np.arange(3))
@@ -422,6 +430,22 @@ def test_a_damaged_block_is_found_forgotten_and_written_anew(network, model, tmp
         xaq.open_cube(path)
     write(network, model, path)
     assert tree(path) == before
+
+
+def test_a_cube_that_was_hardly_begun_says_so_and_is_begun_again(network, tmp_path, monkeypatch):
+    path = tmp_path / "c.zarr"
+
+    def killed(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "_write_small", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(network, "idw", path)
+    monkeypatch.undo()
+    for look in (xaq.open_cube, xaq.cube_info):
+        with pytest.raises(StoreError, match="hardly begun"):
+            look(path)
+    assert bool(write(network, "idw", path).pm25.notnull().all())
 
 
 def test_information_on_a_cube(network, model, tmp_path):

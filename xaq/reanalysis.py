@@ -103,8 +103,7 @@ def reanalyze(
         have changed since are computed anew, and all others are left alone. The period must begin where the cube
         begins. Where there is no cube yet, it is made.
     precision : float, optional
-        In the target's units: round what is stored to within half of it. Noise compresses badly, and 0.1 ug m-3 makes
-        a cube a third of the size.
+        In the target's units: round what is stored to within half of it, which makes a cube much smaller.
     zarr_format : 3 or 2
         Of the store. Zarr 2 has no shards: more files.
     consolidated : bool

@@ -61,7 +61,7 @@ class StoreOptions:
     ----------
     precision : float, optional
         In the target's units: values are rounded to multiples of the largest power of two that is not above it, so
-        that the error is at most half of it. Noise compresses badly: 0.1 ug m-3 halves the size of a cube.
+        that the error is at most half of it. Noise compresses badly.
     zarr_format : 3 or 2
         Zarr 3 keeps the small chunks of a block in one shard (a file); Zarr 2 has no shards.
     consolidated : bool
@@ -127,6 +127,11 @@ def write_cube(
     """
     options = options or StoreOptions()
     target = _resolve(store)
+    if _is_repository(target) and _client() is not None:
+        raise StoreError(
+            "an Icechunk repository is written by the threads of one process, and a distributed client is active; "
+            "mend: close the client, or another store"
+        )
     layout = _Layout.of(cube, block)
     whole = {**identity, **layout.identity(), "precision": options.precision, "zarr_format": options.zarr_format}
     whole = json.loads(json.dumps(whole))
@@ -361,8 +366,11 @@ def _not_ours(target: Target) -> StoreError:
 
 
 def _check_ours(target: Target) -> None:
-    if _status(target) is None:
+    status = _status(target)
+    if status is None:
         raise StoreError(f"no store at {_name(target)}")
+    if status == _CREATING:
+        raise StoreError(f"{_name(target)} was hardly begun; mend: call reanalyze(..., store=...) again")
 
 
 def _set_status(target: Target, status: str) -> None:
