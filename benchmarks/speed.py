@@ -44,13 +44,16 @@ def _grid(spacing: float) -> Any:
 
 def run_xaq(o: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Write the cube with value, lower and upper bound, reopen it and read one map and one series."""
+    import dask
+
     import xaq
 
     ds = made.network(o.stations, 24 * o.days)
     model = xaq.load_model(folder / "model.xaq", device="cpu")
     store = folder / "xaq.zarr"
     start = time.perf_counter()
-    cube = ds.aq.reanalyze(model, grid=_grid(o.spacing), store=store, precision=o.precision, progress=False)
+    with dask.config.set(num_workers=o.threads):
+        cube = ds.aq.reanalyze(model, grid=_grid(o.spacing), store=store, precision=o.precision, progress=False)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, **_reads(cube, store)}
 
@@ -178,17 +181,27 @@ def train(options: argparse.Namespace, folder: Path) -> dict[str, float]:
 def scaling(options: argparse.Namespace, folder: Path) -> pd.DataFrame:
     """Return seconds of xaq's row as cells, hours and stations grow, one at a time."""
     rows = []
-    base = {"days": 32, "spacing": 0.2, "stations": options.stations}
+    base = {"days": 32, "spacing": 0.2, "stations": options.stations, "threads": os.cpu_count()}
     for key, values in {
         "spacing": (0.4, 0.2, 0.1, 0.05),
         "days": (16, 32, 64, 128),
         "stations": (584, 2500, 10_000),
+        "threads": (1, 2),
     }.items():
         for value in values:
             chosen = argparse.Namespace(**{**vars(options), **base, key: value})
             measured = measure("xaq", chosen, folder)
             cells = int(np.prod(_grid(chosen.spacing).shape))
-            rows.append({"varied": key, "days": chosen.days, "cells": cells, "stations": chosen.stations, **measured})
+            rows.append(
+                {
+                    "varied": key,
+                    "days": chosen.days,
+                    "cells": cells,
+                    "stations": chosen.stations,
+                    "threads": chosen.threads,
+                    **measured,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -220,6 +233,7 @@ def main() -> None:
     parser.add_argument("--stations", type=int, default=584)
     parser.add_argument("--spacing", type=float, default=0.1)
     parser.add_argument("--precision", type=float, help="round what xaq stores to within half of it, ug m-3")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="blocks made side by side")
     parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
     parser.add_argument("--scaling", action="store_true", help="vary cells, hours and stations instead")
     parser.add_argument("--plot", type=Path, help="figure of the scaling")
@@ -230,7 +244,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         training = train(options, folder)
-        print(f"training, {_TRAIN_DAYS} days, {_TRAIN_EPOCHS} epochs: {training['seconds']:.0f} s", flush=True)
+        speed = training["station_days_per_second"]
+        print(
+            f"training, {_TRAIN_DAYS} days, {_TRAIN_EPOCHS} epochs: {training['seconds']:.0f} s, {speed:.0f} station-days per second",
+            flush=True,
+        )
         if options.scaling:
             table = scaling(options, folder)
             print(table.to_string(index=False, float_format="{:.2f}".format))
