@@ -12,8 +12,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from . import audit, explain, reanalysis, repair, verify
+from . import audit, covariates, explain, reanalysis, repair, verify
 from . import stations as border
+from .covariates import Method
 from .errors import SchemaError
 from .forecasters import Forecaster
 from .grid import Grid
@@ -88,6 +89,12 @@ class AqAccessor:
     ) -> xr.Dataset:
         """Convert concentrations to other units, by name. See :func:`xaq.convert_units`."""
         return convert_units(self._ds, units, temperature=temperature, pressure=pressure)
+
+    def sample(
+        self, field: xr.DataArray | xr.Dataset, *, name: str | None = None, method: Method = "bilinear"
+    ) -> xr.Dataset:
+        """Add a gridded field or a raster as a variable at the stations. See :func:`xaq.sample`."""
+        return covariates.sample(self._ds, field, name=name, method=method)
 
     def hide(
         self,
