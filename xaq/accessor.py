@@ -129,6 +129,7 @@ class AqAccessor:
         time: border.Period = None,
         covariates: Sequence[str] = (),
         known: Sequence[str] = (),
+        background: xr.DataArray | xr.Dataset | None = None,
         config: AQNetConfig | None = None,
         max_epochs: int = 20,
         patience: int = 5,
@@ -142,7 +143,7 @@ class AqAccessor:
         from .training import train
 
         return train(
-            self._ds, target, task=task, time=time, covariates=covariates, known=known, config=config,
+            self._ds, target, task=task, time=time, covariates=covariates, known=known, background=background, config=config,
             max_epochs=max_epochs, patience=patience, seed=seed, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
 
@@ -155,9 +156,12 @@ class AqAccessor:
         baselines: Sequence[str | Forecaster] | None = None,
         level: float = 0.9,
         by: str | None = None,
+        background: xr.DataArray | xr.Dataset | None = None,
     ) -> pd.DataFrame:
         """Score a model at the hidden stations, beside classical methods. See :func:`xaq.verify`."""
-        return verify.verify(self._ds, model, target=target, time=time, baselines=baselines, level=level, by=by)
+        return verify.verify(
+            self._ds, model, target=target, time=time, baselines=baselines, level=level, by=by, background=background
+        )
 
     # -- estimates -----------------------------------------------------------------------------------------------
 
@@ -172,6 +176,7 @@ class AqAccessor:
         store: StoreLike | None = None,
         level: float = 0.9,
         max_distance: float | None = None,
+        background: xr.DataArray | xr.Dataset | None = None,
         chunks: dict[str, int] | None = None,
         overwrite: bool = False,
         update: bool = False,
@@ -183,7 +188,7 @@ class AqAccessor:
         """Estimate the target everywhere on a grid: a lazy cube, or a Zarr store. See :func:`xaq.reanalyze`."""
         return reanalysis.reanalyze(
             self._ds, mapper, target=target, grid=grid, time=time, init=init, store=store, level=level,
-            max_distance=max_distance, chunks=chunks, overwrite=overwrite, update=update, precision=precision,
+            max_distance=max_distance, background=background, chunks=chunks, overwrite=overwrite, update=update, precision=precision,
             zarr_format=zarr_format, consolidated=consolidated, progress=progress,
         )  # fmt: skip
 
@@ -198,6 +203,7 @@ class AqAccessor:
         init: str | np.datetime64 | pd.Timestamp | None = None,
         level: float = 0.9,
         max_distance: float | None = None,
+        background: xr.DataArray | xr.Dataset | None = None,
     ) -> xr.Dataset:
         """Estimate the target at points. See :func:`xaq.estimate`."""
         return reanalysis.estimate(
@@ -210,6 +216,7 @@ class AqAccessor:
             init=init,
             level=level,
             max_distance=max_distance,
+            background=background,
         )
 
     def explain(
@@ -221,9 +228,12 @@ class AqAccessor:
         time: str | np.datetime64 | pd.Timestamp,
         level: float = 0.9,
         max_distance: float | None = None,
+        background: xr.DataArray | xr.Dataset | None = None,
     ) -> xr.Dataset:
         """Say why an estimate is what it is: neighbours, weights, kriging and what was learned. See :func:`xaq.explain`."""
-        return explain.explain(self._ds, model, lon=lon, lat=lat, time=time, level=level, max_distance=max_distance)
+        return explain.explain(
+            self._ds, model, lon=lon, lat=lat, time=time, level=level, max_distance=max_distance, background=background
+        )
 
     @property
     def plot(self) -> PlotAccessor:

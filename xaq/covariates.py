@@ -33,6 +33,8 @@ Method = Literal["bilinear", "nearest"]
 _SAME = 1e-4
 #: Values of one block of a lazily sampled station variable.
 _BLOCK_VALUES = 10_000_000
+#: Steps of a field that are looked at at once for missing cells.
+_STEPS = 240
 _SUBJECT = "gridded field"
 
 
@@ -225,9 +227,12 @@ class Gridded:
         """Return which points have no value at one of the times, or at all where the field is static."""
         if self.is_static:
             return ~np.isfinite(self.at(lon, lat))
-        window, space, _ = self._window(lon, lat, times)
-        # A time of the field that is missing at a point makes every estimate beside it missing.
-        return ~np.isfinite(space @ _masked(_load(window), self.nodata).mean(axis=0).reshape(-1))
+        gone = np.zeros(np.asarray(lon).size, bool)
+        # A part at a time: a year of a field need not fit in memory. A missing cell makes its mean over time missing.
+        for part in np.array_split(times, -(-len(times) // _STEPS)):
+            window, space, _ = self._window(lon, lat, part)
+            gone |= ~np.isfinite(space @ _masked(_load(window), self.nodata).mean(axis=0).reshape(-1))
+        return gone
 
     def digest(self, lon: ArrayLike, lat: ArrayLike, times: NDArray[np.datetime64]) -> bytes:
         """Return the bytes of what the field says of points and times: equal if and only if estimates made of it are."""

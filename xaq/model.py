@@ -76,6 +76,7 @@ class Recipe:
     interval: Interval | None = None
     covariates: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    background: dict[str, Any] | None = None
     seed: int = 0
     period: tuple[str, str] = ("", "")
     visible: tuple[str, ...] = ()
@@ -201,6 +202,10 @@ class Model:
             lines.append(f"  covariates: {', '.join(r.covariates)}")
         if r.known:
             lines.append(f"  known over the horizon: {', '.join(r.known)}")
+        if r.background:
+            lines.append(
+                f"  background: {r.background['name']} [{r.background['units']}], share {r.background['share']:g}"
+            )
         lines += [
             f"  {row['method']:<10} MAE {row['mae']:.3g}  RMSE {row['rmse']:.3g}  ({row['stations']})"
             for row in r.certificate

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from . import features, kriging, sphere, windows
 from . import stations as border
+from .background import BACKGROUND, Background, settle_field
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler, low_pass
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
@@ -45,6 +46,7 @@ def train(
     time: border.Period = None,
     covariates: Sequence[str] = (),
     known: Sequence[str] = (),
+    background: xr.DataArray | xr.Dataset | None = None,
     config: AQNetConfig | None = None,
     max_epochs: int = 20,
     patience: int = 5,
@@ -72,6 +74,9 @@ def train(
         Covariates whose values over a forecast's horizon may be read too, such as the weather of a reanalysis. They
         need not be repeated in ``covariates``. An analysis reads both sides of the hour anyway: there they are
         covariates like any other.
+    background : xarray.DataArray or Dataset, optional
+        A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The network then learns the ratio of observation to
+        background, and whoever uses the model passes the field again. An analysis only.
     config : AQNetConfig, optional
         Hyper-parameters; ``AQNetConfig.default(task, steps_per_day)`` unless given.
     max_epochs, patience : int
@@ -124,6 +129,10 @@ def train(
     covariates, known = _settle_covariates(ds, target, task, covariates, known)
     visible = border.without_silent(ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))}), target)
     observations = border.observations(visible, target, covariates=covariates, known=known)
+    over = _fit_background(background, observations, target, str(ds[target].attrs["units"]), task, seed)
+    if over is not None:
+        observations, some = _remove_background(over, observations)
+        visible = visible.isel({STATION: some})
     _check_places(observations, target)
     step = windows.regular_step(observations.times)
     config = _settle_config(
@@ -133,6 +142,7 @@ def train(
         _classical_recipe(observations, config, target, str(ds[target].attrs["units"]), step, seed),
         covariates=covariates,
         known=known,
+        background=None if over is None else over.describe(),
         visible=tuple(str(s) for s in visible[STATION].values),
         hidden=tuple(str(s) for s in ds[STATION].values[border.hidden_mask(ds)]),
         stations_hash=border.stations_hash(visible),
@@ -152,7 +162,7 @@ def train(
         fit_share(network, data)
         members = [network]
     recipe = replace(recipe, interval=calibrate(members, data, recipe), training=summary)
-    certificate = certify(ds, Model(network, recipe), target, None) if task == "analysis" else []
+    certificate = certify(ds, Model(network, recipe), target, None, background=background) if task == "analysis" else []
     return Model(network, replace(recipe, certificate=certificate))
 
 
@@ -173,6 +183,33 @@ def _settle_covariates(
     if task == "analysis":
         return tuple(dict.fromkeys((*covariates, *known))), ()
     return tuple(c for c in dict.fromkeys(covariates) if c not in known), tuple(dict.fromkeys(known))
+
+
+def _fit_background(
+    field: xr.DataArray | xr.Dataset | None, observations: Observations, target: str, units: str, task: str, seed: int
+) -> Background | None:
+    """Return the bias-corrected background, fitted at the visible stations in the training period."""
+    if field is None:
+        return None
+    if task != "analysis":
+        raise ModelError(
+            "a forecast has no background; mend: ds.aq.sample(field, name='cams'), then known=['cams'] where it is known ahead"
+        )
+    gridded = settle_field(field, target, units)
+    gridded.check_covers(observations.lon, observations.lat, "visible stations", subject=BACKGROUND)
+    gridded.check_step(windows.regular_step(observations.times), subject=BACKGROUND)
+    gridded.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
+    return Background.fit(gridded, observations, seed=seed)
+
+
+def _remove_background(background: Background, observations: Observations) -> tuple[Observations, NDArray[np.intp]]:
+    """Return observations over the background, and the stations at which there is any; the others are left out."""
+    ratio = background.remove(observations)
+    some = np.flatnonzero(np.isfinite(ratio.values).any(axis=1))
+    covariates, known = (c[:, some] if len(c) else c for c in (ratio.covariates, ratio.known))
+    return replace(
+        ratio, values=ratio.values[some], lon=ratio.lon[some], lat=ratio.lat[some], covariates=covariates, known=known
+    ), some
 
 
 def _check_places(observations: Observations, target: str) -> None:
