@@ -130,6 +130,7 @@ class AqAccessor:
         covariates: Sequence[str] = (),
         known: Sequence[str] = (),
         background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
         config: AQNetConfig | None = None,
         max_epochs: int = 20,
         patience: int = 5,
@@ -143,7 +144,7 @@ class AqAccessor:
         from .training import train
 
         return train(
-            self._ds, target, task=task, time=time, covariates=covariates, known=known, background=background, config=config,
+            self._ds, target, task=task, time=time, covariates=covariates, known=known, background=background, rasters=rasters, config=config,
             max_epochs=max_epochs, patience=patience, seed=seed, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
 
@@ -157,10 +158,19 @@ class AqAccessor:
         level: float = 0.9,
         by: str | None = None,
         background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> pd.DataFrame:
         """Score a model at the hidden stations, beside classical methods. See :func:`xaq.verify`."""
         return verify.verify(
-            self._ds, model, target=target, time=time, baselines=baselines, level=level, by=by, background=background
+            self._ds,
+            model,
+            target=target,
+            time=time,
+            baselines=baselines,
+            level=level,
+            by=by,
+            background=background,
+            rasters=rasters,
         )
 
     # -- estimates -----------------------------------------------------------------------------------------------
@@ -177,6 +187,7 @@ class AqAccessor:
         level: float = 0.9,
         max_distance: float | None = None,
         background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
         chunks: dict[str, int] | None = None,
         overwrite: bool = False,
         update: bool = False,
@@ -188,7 +199,7 @@ class AqAccessor:
         """Estimate the target everywhere on a grid: a lazy cube, or a Zarr store. See :func:`xaq.reanalyze`."""
         return reanalysis.reanalyze(
             self._ds, mapper, target=target, grid=grid, time=time, init=init, store=store, level=level,
-            max_distance=max_distance, background=background, chunks=chunks, overwrite=overwrite, update=update, precision=precision,
+            max_distance=max_distance, background=background, rasters=rasters, chunks=chunks, overwrite=overwrite, update=update, precision=precision,
             zarr_format=zarr_format, consolidated=consolidated, progress=progress,
         )  # fmt: skip
 
@@ -204,6 +215,7 @@ class AqAccessor:
         level: float = 0.9,
         max_distance: float | None = None,
         background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> xr.Dataset:
         """Estimate the target at points. See :func:`xaq.estimate`."""
         return reanalysis.estimate(
@@ -217,6 +229,7 @@ class AqAccessor:
             level=level,
             max_distance=max_distance,
             background=background,
+            rasters=rasters,
         )
 
     def explain(
@@ -229,10 +242,19 @@ class AqAccessor:
         level: float = 0.9,
         max_distance: float | None = None,
         background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> xr.Dataset:
         """Say why an estimate is what it is: neighbours, weights, kriging and what was learned. See :func:`xaq.explain`."""
         return explain.explain(
-            self._ds, model, lon=lon, lat=lat, time=time, level=level, max_distance=max_distance, background=background
+            self._ds,
+            model,
+            lon=lon,
+            lat=lat,
+            time=time,
+            level=level,
+            max_distance=max_distance,
+            background=background,
+            rasters=rasters,
         )
 
     @property

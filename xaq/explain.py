@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +32,7 @@ def explain(
     level: float = 0.9,
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.Dataset:
     """Say why a model's estimate at one place and time is what it is.
 
@@ -44,7 +46,7 @@ def explain(
         One place.
     time : time
         One step of the record (UTC); a date alone is its midnight. The nearest step is never taken.
-    level, max_distance, background
+    level, max_distance, background, rasters
         As for :func:`xaq.reanalyze`.
 
     Returns
@@ -78,7 +80,15 @@ def explain(
     _check_model(model)
     place = _place(lon, lat)
     stamp = _step(border.conform(ds), time)
-    plan = make_plan(ds, model, time=slice(stamp, stamp), level=level, max_distance=max_distance, background=background)
+    plan = make_plan(
+        ds,
+        model,
+        time=slice(stamp, stamp),
+        level=level,
+        max_distance=max_distance,
+        background=background,
+        rasters=rasters,
+    )
     x, y = np.array([place[0]]), np.array([place[1]])
     check_points(x, y, plan)
     prepared, stations = prepare(plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from . import sphere, windows
 from . import stations as border
 from .background import BACKGROUND, Background, BackgroundAlone, OverBackground, settle_field
-from .covariates import Gridded
+from .covariates import Gridded, Relief
 from .errors import GridError, ModelError, SchemaError, XaqWarning
 from .grid import Grid
 from .mappers import CLASSICAL, Mapper, classical
@@ -55,6 +56,7 @@ def make_plan(
     level: float = 0.9,
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> Plan:
     """Settle what is to be estimated, or raise. Metadata only, except for fitting a method given by name."""
     ds = border.conform(ds)
@@ -71,7 +73,11 @@ def make_plan(
     if recipe is not None:
         check_model(settled, ds, target)
     times, last = _settle_times(settled, ds, time, init)
+    if recipe is None and rasters:
+        raise ModelError(f"rasters are read by a trained model, not by {settled.name!r}; mend: rasters=None")
     model_hash = getattr(settled, "hash", None)
+    if recipe is not None and (relief := Relief.of_model(rasters, recipe.rasters, source)) is not None:
+        settled = settled.with_relief(relief)  # type: ignore[attr-defined]
     if recipe is not None and (over := Background.of_model(field, recipe.background)) is not None:
         settled = OverBackground(settled, over)
     _check_periods(settled, ds, times)
@@ -103,6 +109,8 @@ def make_plan(
     }
     if isinstance(settled, OverBackground):
         provenance["background"] = settled.background.describe()
+    if recipe is not None and recipe.rasters:
+        provenance["rasters"] = list(recipe.rasters)
     probabilities = interval_probabilities(level) if settled.has_interval else ()
     return Plan(settled, source, target, covariates, known, times, last, probabilities, limit, provenance)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -61,6 +61,7 @@ def reanalyze(
     level: float = 0.9,
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
     chunks: dict[str, int] | None = None,
     overwrite: bool = False,
     update: bool = False,
@@ -98,6 +99,8 @@ def reanalyze(
     background : xarray.DataArray or Dataset, optional
         A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The estimate is this background, bias-corrected at
         the visible stations, and an increment. A model takes the one it was trained on, over any period.
+    rasters : mapping of str to xarray.DataArray, optional
+        Those that the model was trained on. In cells without data the estimate does without their term, and is marked unsupported.
     chunks : dict, optional
         Block size by dimension, such as ``{"time": 240, "lat": 200, "lon": 200}``; -1 for all. Does not change values
         beyond the rounding of float32.
@@ -142,7 +145,15 @@ def reanalyze(
     {'time': 48, 'lat': 6, 'lon': 8}
     """
     plan = make_plan(
-        ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance, background=background
+        ds,
+        mapper,
+        target=target,
+        time=time,
+        init=init,
+        level=level,
+        max_distance=max_distance,
+        background=background,
+        rasters=rasters,
     )
     # Round hidden stations too: a map that leaves them out could not show what they say.
     everywhere = border.conform(ds)
@@ -188,12 +199,13 @@ def estimate(
     level: float = 0.9,
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.Dataset:
     """Estimate the target at points: addresses, cohorts, another instrument.
 
     Parameters
     ----------
-    ds, mapper, target, time, init, level, max_distance, background
+    ds, mapper, target, time, init, level, max_distance, background, rasters
         As for :func:`reanalyze`.
     lon, lat : array_like, (n_point,) degrees
         A DataArray's own dimension and coordinate are kept; otherwise the dimension is ``point``.
@@ -215,7 +227,15 @@ def estimate(
     (48, 2)
     """
     plan = make_plan(
-        ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance, background=background
+        ds,
+        mapper,
+        target=target,
+        time=time,
+        init=init,
+        level=level,
+        max_distance=max_distance,
+        background=background,
+        rasters=rasters,
     )
     dim, coords = _point_coords(lon, lat)
     x, y = coords[LON].values, coords[LAT].values
@@ -245,6 +265,7 @@ def estimate_quantiles(
     target: str,
     time: border.Period = None,
     background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.Dataset:
     """Estimate the target and the quantiles of its distribution at points: what scores are made from.
 
@@ -254,7 +275,7 @@ def estimate_quantiles(
         ``<target>(time, point)`` and, where the mapper has a distribution, ``<target>_quantile(quantile, time, point)``
         in the order of ``probabilities``. Lazy, in blocks of bounded size however many quantiles there are.
     """
-    plan = make_plan(ds, mapper, target=target, time=time, background=background)
+    plan = make_plan(ds, mapper, target=target, time=time, background=background, rasters=rasters)
     for field in fields_of(plan.mapper):
         field.check_covers(lon.values, lat.values, "hidden stations")
     if plan.probabilities:

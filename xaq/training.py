@@ -7,7 +7,7 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from . import features, kriging, sphere, windows
 from . import stations as border
 from .background import BACKGROUND, Background, settle_field
+from .covariates import Relief
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler, low_pass
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
@@ -47,6 +48,7 @@ def train(
     covariates: Sequence[str] = (),
     known: Sequence[str] = (),
     background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
     config: AQNetConfig | None = None,
     max_epochs: int = 20,
     patience: int = 5,
@@ -77,6 +79,11 @@ def train(
     background : xarray.DataArray or Dataset, optional
         A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The network then learns the ratio of observation to
         background, and whoever uses the model passes the field again. An analysis only.
+    rasters : mapping of str to xarray.DataArray, optional
+        Static rasters by name, in any CRS: elevation, population, the share of a land use. The level of an estimate is
+        corrected, within bounds, by how the place differs from its neighbours in them, where this helps at stations not learned from. A
+        station at which a raster has no data takes its own coordinate of that name, if it has one. Whoever uses the
+        model passes them again. An analysis only.
     config : AQNetConfig, optional
         Hyper-parameters; ``AQNetConfig.default(task, steps_per_day)`` unless given.
     max_epochs, patience : int
@@ -138,18 +145,22 @@ def train(
     config = _settle_config(
         config, task, windows.steps_per_day(step), len(covariates), len(known), len(observations.lon)
     )
+    relief = _fit_relief(rasters, visible, task)
+    config = replace(config, n_rasters=0 if relief is None else len(relief.rasters))
     recipe = replace(
         _classical_recipe(observations, config, target, str(ds[target].attrs["units"]), step, seed),
         covariates=covariates,
         known=known,
         background=None if over is None else over.describe(),
+        rasters=() if relief is None else relief.describe(),
         visible=tuple(str(s) for s in visible[STATION].values),
         hidden=tuple(str(s) for s in ds[STATION].values[border.hidden_mask(ds)]),
         stations_hash=border.stations_hash(visible),
         period=(str(ds[TIME].values[0].astype("datetime64[s]")), str(ds[TIME].values[-1].astype("datetime64[s]"))),
     )
     recipe = replace(recipe, usual=_usual(observations, recipe))
-    data = prepare_data(observations, recipe).to(torch_device)
+    at_stations = None if relief is None else relief.at_stations(observations.lon, observations.lat)
+    data = prepare_data(observations, recipe, at_stations).to(torch_device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = untrained_network(recipe)
@@ -162,8 +173,18 @@ def train(
         fit_share(network, data)
         members = [network]
     recipe = replace(recipe, interval=calibrate(members, data, recipe), training=summary)
-    certificate = certify(ds, Model(network, recipe), target, None, background=background) if task == "analysis" else []
+    certificate = []
+    if task == "analysis":
+        certificate = certify(ds, Model(network, recipe), target, None, background=background, rasters=rasters)
     return Model(network, replace(recipe, certificate=certificate))
+
+
+def _fit_relief(rasters: Mapping[str, xr.DataArray] | None, visible: xr.Dataset, task: str) -> Relief | None:
+    if not rasters:
+        return None
+    if task != "analysis":
+        raise ModelError("a forecast reads no rasters; mend: rasters=None")
+    return Relief.fit(rasters, visible)
 
 
 def _settle_covariates(

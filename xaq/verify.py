@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ def verify(
     level: float = 0.9,
     by: str | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> pd.DataFrame:
     """Score a model at the hidden stations, beside classical methods.
 
@@ -66,6 +67,8 @@ def verify(
     background : xarray.DataArray or Dataset, optional
         As for :func:`reanalyze`, of the model and of every baseline (analysis only); ``"background"``, the field as it
         is, is then one of them.
+    rasters : mapping of str to xarray.DataArray, optional
+        As for :func:`reanalyze`, of the model alone.
 
     Returns
     -------
@@ -100,8 +103,8 @@ def verify(
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
     if getattr(model, "task", "analysis") == "forecast":
-        if background is not None:
-            raise ModelError("a forecast has no background; mend: background=None")
+        if background is not None or rasters:
+            raise ModelError("a forecast reads no background and no rasters; mend: background=None, rasters=None")
         return _verify_forecast(ds, model, target, time, level, baselines)
     if baselines is None:
         baselines = _ANALYSIS_BASELINES if background is None else (BACKGROUND, *_ANALYSIS_BASELINES)
@@ -113,7 +116,7 @@ def verify(
     for method in [model, *(str(b) for b in baselines if b != own)]:
         fields = estimate_quantiles(
             ds, method, _probabilities(level), lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time,
-            background=background,
+            background=background, rasters=rasters if method is model else None,
         )  # fmt: skip
         # Block by block, so that of the quantiles only the scores are kept.
         made = _against_truth(fields, truth).compute()
@@ -375,12 +378,13 @@ def certify(
     time: border.Period,
     *,
     background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the accuracy certificate: the hidden-station table as JSON-ready rows; empty when nothing is hidden."""
     if not border.hidden_mask(ds).any():
         return []
     try:
-        table = verify(ds, model, target=target, time=time, background=background)
+        table = verify(ds, model, target=target, time=time, background=background, rasters=rasters)
     except SchemaError:
         return []
     rows = table.reset_index().to_dict("records")
