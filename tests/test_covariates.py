@@ -207,3 +207,15 @@ def test_what_a_field_does_not_cover_or_say_is_refused(stations):
         stations.aq.sample(field, method="cubic")
     with pytest.raises(SchemaError, match="has no time"):
         sample_points(elevation(), [10.0], [50.0], TIMES)
+
+
+def test_a_projected_field_in_time_is_sampled_where_the_stations_are(stations):
+    x, y = np.arange(200_000.0, 900_000.0, 10_000.0), np.arange(5_250_000.0, 5_800_000.0, 10_000.0)
+    lon, lat = Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True).transform(*np.meshgrid(x, y))
+    values = plane(TIMES.values[:, None, None], lat, lon)
+    field = xr.DataArray(values, {"time": TIMES, "y": y, "x": x}, ("time", "y", "x"), "cmaq").rio.write_crs(
+        "EPSG:32632"
+    )
+    made = stations.aq.sample(field)
+    expected = plane(made.time.values, made.lat.values[:, None], made.lon.values[:, None])
+    np.testing.assert_allclose(made.cmaq, expected, atol=0.02)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from dask.base import tokenize
 from numpy.typing import NDArray
 
 from . import kriging
@@ -179,6 +180,11 @@ class OverBackground:
         return self.mapper.margin_days
 
     @property
+    def hash(self) -> str:
+        """What the mapper inside is; the background is described beside it, and its values belong to periods."""
+        return getattr(self.mapper, "hash", None) or str(tokenize(self.mapper))
+
+    @property
     def fields(self) -> tuple[Gridded, ...]:
         """What estimates are made of beside the stations."""
         return self.background.field, *getattr(self.mapper, "fields", ())
@@ -217,6 +223,11 @@ class BackgroundAlone:
     name: str = BACKGROUND
     has_interval: bool = False
     margin_days: tuple[int, int] = (0, 0)
+
+    @property
+    def hash(self) -> str:
+        """What the background is; its values belong to periods."""
+        return self.field.hash
 
     @property
     def fields(self) -> tuple[Gridded, ...]:

@@ -305,10 +305,10 @@ class Relief:
 
     @classmethod
     def of_model(
-        cls, rasters: Mapping[str, xr.DataArray] | None, described: Sequence[Mapping[str, Any]], visible: xr.Dataset
+        cls, given: Mapping[str, xr.DataArray], described: Sequence[Mapping[str, Any]], visible: xr.Dataset
     ) -> Relief | None:
         """Return the rasters of a model, standardised as in its training, or refuse others."""
-        given, needed = dict(rasters or {}), {d["name"]: d for d in described}
+        needed = {d["name"]: d for d in described}
         missing, extra = [n for n in needed if n not in given], [n for n in given if n not in needed]
         problems = []
         if missing:
@@ -357,12 +357,19 @@ class Relief:
         return np.stack(scaled, axis=1).astype(np.float32)
 
 
-def _settle_rasters(rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> tuple[Gridded, ...]:
+def rasters_by_name(rasters: Mapping[str, xr.DataArray] | None) -> dict[str, xr.DataArray]:
+    """Return the rasters a user means, none of them by default; refuses one without a name."""
+    if rasters is None:
+        return {}
     if not isinstance(rasters, Mapping):
         raise SchemaError(
             f"rasters is {type(rasters).__name__}, expected names; mend: rasters={{'elevation': raster}}",
             subject=_RASTERS,
         )
+    return {str(name): raster for name, raster in rasters.items()}
+
+
+def _settle_rasters(rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> tuple[Gridded, ...]:
     settled = tuple(Gridded.of(raster, name, subject=_RASTERS) for name, raster in rasters.items())
     for raster in settled:
         if not raster.is_static:

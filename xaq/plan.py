@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from . import sphere, windows
 from . import stations as border
 from .background import BACKGROUND, Background, BackgroundAlone, OverBackground, settle_field
-from .covariates import Gridded, Relief
+from .covariates import Gridded, Relief, rasters_by_name
 from .errors import GridError, ModelError, SchemaError, XaqWarning
 from .grid import Grid
 from .mappers import CLASSICAL, Mapper, classical
@@ -73,10 +73,10 @@ def make_plan(
     if recipe is not None:
         check_model(settled, ds, target)
     times, last = _settle_times(settled, ds, time, init)
-    if recipe is None and rasters:
+    given = rasters_by_name(rasters)
+    if recipe is None and given:
         raise ModelError(f"rasters are read by a trained model, not by {settled.name!r}; mend: rasters=None")
-    model_hash = getattr(settled, "hash", None)
-    if recipe is not None and (relief := Relief.of_model(rasters, recipe.rasters, source)) is not None:
+    if recipe is not None and (relief := Relief.of_model(given, recipe.rasters, source)) is not None:
         settled = settled.with_relief(relief)  # type: ignore[attr-defined]
     if recipe is not None and (over := Background.of_model(field, recipe.background)) is not None:
         settled = OverBackground(settled, over)
@@ -93,7 +93,7 @@ def make_plan(
     provenance = {
         "xaq_version": version("xaq"),
         "method": settled.name,
-        "model_hash": model_hash or tokenize(settled),
+        "model_hash": getattr(settled, "hash", None) or tokenize(settled),
         "target": target,
         "units": str(ds[target].attrs["units"]),
         "stations_hash": border.stations_hash(source),
@@ -259,9 +259,9 @@ def check_reach(grid: Grid, plan: Plan) -> None:
             f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
             f"{plan.max_distance:.0f} km; mend: another grid, or max_distance="
         )
-    cell_lon, cell_lat = np.meshgrid(grid.lon, grid.lat)
     for field in fields_of(plan.mapper):
-        field.check_covers(cell_lon.ravel(), cell_lat.ravel(), "cells of the grid")
+        x, y = np.meshgrid(grid.lon, grid.lat)
+        field.check_covers(x.ravel(), y.ravel(), "cells of the grid")
 
 
 def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:

@@ -363,7 +363,6 @@ def _station_nodes(plan: Plan, mapper: Any, n_time: int) -> list[tuple[NDArray[n
 
 def _fingerprints(plan: Plan, n_time: int, grid: Grid) -> list[int]:
     """Return for each period a hash of all that its estimates read, never 0. Computes it, one period at a time."""
-    cell_lon, cell_lat = (a.ravel() for a in np.meshgrid(grid.lon, grid.lat))
     (silent,) = dask.compute(_silent_node(plan))
     stations = plan.source.isel({STATION: np.flatnonzero(~silent)})
     lon, lat = stations[LON].values, stations[LAT].values
@@ -373,8 +372,9 @@ def _fingerprints(plan: Plan, n_time: int, grid: Grid) -> list[int]:
         for array in (lon, lat, period.times, period.record, *period.arrays):
             digest.update(np.ascontiguousarray(array).tobytes())
         for field in fields_of(plan.mapper):
+            x, y = np.meshgrid(grid.lon, grid.lat)
             digest.update(field.digest(lon, lat, period.record))
-            digest.update(field.digest(cell_lon, cell_lat, period.times))
+            digest.update(field.digest(x.ravel(), y.ravel(), period.times))
         found.append(int.from_bytes(digest.digest(), "big") or 1)
     return found
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from . import features, kriging, sphere, windows
 from . import stations as border
 from .background import BACKGROUND, Background, settle_field
-from .covariates import Relief
+from .covariates import Relief, rasters_by_name
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler, low_pass
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
@@ -180,11 +180,12 @@ def train(
 
 
 def _fit_relief(rasters: Mapping[str, xr.DataArray] | None, visible: xr.Dataset, task: str) -> Relief | None:
-    if not rasters:
+    given = rasters_by_name(rasters)
+    if not given:
         return None
     if task != "analysis":
         raise ModelError("a forecast reads no rasters; mend: rasters=None")
-    return Relief.fit(rasters, visible)
+    return Relief.fit(given, visible)
 
 
 def _settle_covariates(

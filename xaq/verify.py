@@ -103,7 +103,7 @@ def verify(
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
     if getattr(model, "task", "analysis") == "forecast":
-        if background is not None or rasters:
+        if background is not None or rasters is not None:
             raise ModelError("a forecast reads no background and no rasters; mend: background=None, rasters=None")
         return _verify_forecast(ds, model, target, time, level, baselines)
     if baselines is None:
