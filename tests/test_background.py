@@ -59,7 +59,7 @@ def test_a_constant_background_is_none(network, method):
 
 
 def test_a_model_over_a_constant_background_is_the_model_without(network):
-    ds = network.isel(station=slice(0, 20))
+    ds = network.isel(station=slice(0, 20)).drop_vars("hidden")
     without, over = train(ds, max_epochs=0), train(ds, background=flat(network), max_epochs=0)
     np.testing.assert_allclose(
         ds.aq.estimate(over, background=flat(network), **POINTS).pm25,
@@ -199,7 +199,7 @@ def test_hidden_stations_leave_no_trace(network, cams, model):
 
 
 def test_another_background_or_none_is_refused_with_the_call_that_mends_it(network, cams, model):
-    plain = train(network, max_epochs=0)
+    plain = train(network.drop_vars("hidden"), max_epochs=0)
     cases = [
         (model, None, ModelError, "mend: background=field in this call"),
         (model, cams.rename("o3"), ModelError, "name 'pm25' in training, 'o3' here"),

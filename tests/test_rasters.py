@@ -46,6 +46,12 @@ def train(ds, rasters=None, **options):
 
 
 @pytest.fixture(scope="module")
+def plain(network):
+    """Return an untrained model, certified by nothing."""
+    return train(network.drop_vars("hidden"), max_epochs=0)
+
+
+@pytest.fixture(scope="module")
 def model(network):
     return train(network, {"elevation": hills()})
 
@@ -64,8 +70,9 @@ def test_elevation_is_used_and_helps_at_hidden_stations(network, model):
     assert model.recipe.certificate[0]["mae"] == pytest.approx(table.loc["AQ-Net", "mae"], rel=1e-3)
 
 
-def test_an_untrained_model_knows_no_raster(network):
-    plain, over = train(network, max_epochs=0), train(network, {"elevation": hills()}, max_epochs=0)
+def test_an_untrained_model_knows_no_raster(network, plain):
+    network = network.drop_vars("hidden")
+    over = train(network, {"elevation": hills()}, max_epochs=0)
     where = {"lon": [9.5, 10.0], "lat": [49.5, 50.0], "time": "2020-01-02"}
     ours, theirs = (
         network.aq.estimate(over, rasters={"elevation": hills()}, **where),
@@ -148,8 +155,8 @@ def test_a_model_keeps_its_rasters_in_its_file_and_travels_with_them(network, mo
     assert tokenize(bound) != tokenize(again)
 
 
-def test_another_raster_or_none_is_refused_with_the_call_that_mends_it(network, model):
-    good, plain = hills(), train(network, max_epochs=0)
+def test_another_raster_or_none_is_refused_with_the_call_that_mends_it(network, model, plain):
+    good = hills()
     where = {"lon": [10.0], "lat": [50.0]}
     cases = [
         (model, None, ModelError, r"mend: rasters=\{'elevation': raster\}"),
@@ -174,7 +181,7 @@ def test_another_raster_or_none_is_refused_with_the_call_that_mends_it(network, 
         network.aq.train("pm25", rasters={"elevation": good}, task="forecast")
 
 
-def test_a_store_knows_its_rasters(network, model, tmp_path):
+def test_a_store_knows_its_rasters(network, model, plain, tmp_path):
     options = {
         "store": tmp_path / "c.zarr",
         "grid": xaq.Grid.regular(0.5, bounds=(9, 49, 11, 51)),
@@ -184,4 +191,4 @@ def test_a_store_knows_its_rasters(network, model, tmp_path):
     (described,) = json.loads(made.attrs["xaq_provenance"])["rasters"]
     assert described["hash"] == model.recipe.rasters[0]["hash"]
     with pytest.raises(StoreError, match="another cube"):
-        network.aq.reanalyze(train(network, max_epochs=0), progress=False, **options)
+        network.aq.reanalyze(plain, progress=False, **options)

@@ -162,11 +162,9 @@ class Gridded:
     def _limits(self, axis: str) -> tuple[float, float]:
         """Return the outer edges of the outermost cells; a single cell has no width."""
         centres = self.data[axis].values.astype(float)
-        half = (
-            (centres[1] - centres[0]) / 2 if len(centres) > 1 else 0.0,
-            ((centres[-1] - centres[-2]) / 2 if len(centres) > 1 else 0.0),
-        )
-        return centres[0] - half[0], centres[-1] + half[1]
+        if len(centres) < 2:
+            return centres[0], centres[0]
+        return centres[0] - (centres[1] - centres[0]) / 2, centres[-1] + (centres[-1] - centres[-2]) / 2
 
     def check_covers(self, lon: ArrayLike, lat: ArrayLike, what: str, *, subject: str = _SUBJECT) -> None:
         """Refuse points that lie in no cell of the field; ``what`` says whose they are."""
@@ -237,7 +235,7 @@ class Gridded:
         return gone
 
     def digest(self, lon: ArrayLike, lat: ArrayLike, times: NDArray[np.datetime64]) -> bytes:
-        """Return the bytes of what the field says of points and times: equal if and only if estimates made of it are."""
+        """Return a hash of the window of the field that points and times read."""
         window, _, _ = self._window(lon, lat, None if self.is_static else times)
         return hashlib.blake2b(_load(window).tobytes(), digest_size=8).digest()
 
