@@ -17,7 +17,7 @@ BOUNDS = (8.0, 48.5, 12.0, 51.5)
 
 @pytest.fixture(scope="module")
 def network():
-    return xaq.datasets.synthetic(n_stations=40, days=4).aq.hide(fraction=0.25, seed=1)
+    return xaq.datasets.synthetic(n_stations=40, days=3).aq.hide(fraction=0.25, seed=1)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def hills(nodata=False):
 @pytest.fixture(scope="module")
 def network():
     """Return plumes that thin out with height."""
-    ds = xaq.datasets.synthetic(n_stations=40, days=4, missing=0.0).drop_vars("elevation")
+    ds = xaq.datasets.synthetic(n_stations=40, days=3, missing=0.0).drop_vars("elevation")
     height = sample_points(hills(), ds.lon, ds.lat).values[:, None]
     values = (ds.pm25 * np.exp(-(height - 600.0) / 1500.0)).astype("float32").assign_attrs(ds.pm25.attrs)
     return ds.assign(pm25=values).aq.hide(fraction=0.25, seed=1)
