@@ -15,7 +15,8 @@ def parameters(function):
 
 
 @pytest.mark.parametrize(
-    "name", ["check", "repair", "convert_units", "hide", "train", "verify", "reanalyze", "estimate", "explain"]
+    "name",
+    ["check", "repair", "convert_units", "sample", "hide", "train", "verify", "reanalyze", "estimate", "explain"],
 )
 def test_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(AqAccessor, name)) == parameters(getattr(xaq, name))

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["audit", "datasets", "explain", "grid", "readers.dispatch", "reanalysis", "repair", "stations", "training"]
+MODULES = [
+    "audit",
+    "covariates",
+    "datasets",
+    "explain",
+    "grid",
+    "readers.dispatch",
+    "reanalysis",
+    "repair",
+    "stations",
+    "training",
+]
 MODULES += ["units", "verify"]
 
 

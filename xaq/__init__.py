@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import datasets, errors
 from .accessor import AqAccessor
 from .audit import check
+from .covariates import sample
 from .explain import explain
 from .grid import Grid
 from .mappers import InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging
@@ -55,6 +56,7 @@ __all__ = [
     "plot",
     "reanalyze",
     "repair",
+    "sample",
     "train",
     "verify",
 ]

@@ -12,8 +12,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from . import audit, explain, reanalysis, repair, verify
+from . import audit, covariates, explain, reanalysis, repair, verify
 from . import stations as border
+from .covariates import Method
 from .errors import SchemaError
 from .forecasters import Forecaster
 from .grid import Grid
@@ -89,6 +90,12 @@ class AqAccessor:
         """Convert concentrations to other units, by name. See :func:`xaq.convert_units`."""
         return convert_units(self._ds, units, temperature=temperature, pressure=pressure)
 
+    def sample(
+        self, field: xr.DataArray | xr.Dataset, *, name: str | None = None, method: Method = "bilinear"
+    ) -> xr.Dataset:
+        """Add a gridded field or a raster as a variable at the stations. See :func:`xaq.sample`."""
+        return covariates.sample(self._ds, field, name=name, method=method)
+
     def hide(
         self,
         stations: Sequence[str] | None = None,
@@ -122,6 +129,8 @@ class AqAccessor:
         time: border.Period = None,
         covariates: Sequence[str] = (),
         known: Sequence[str] = (),
+        background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
         config: AQNetConfig | None = None,
         max_epochs: int = 20,
         patience: int = 5,
@@ -135,7 +144,7 @@ class AqAccessor:
         from .training import train
 
         return train(
-            self._ds, target, task=task, time=time, covariates=covariates, known=known, config=config,
+            self._ds, target, task=task, time=time, covariates=covariates, known=known, background=background, rasters=rasters, config=config,
             max_epochs=max_epochs, patience=patience, seed=seed, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
 
@@ -148,9 +157,21 @@ class AqAccessor:
         baselines: Sequence[str | Forecaster] | None = None,
         level: float = 0.9,
         by: str | None = None,
+        background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> pd.DataFrame:
         """Score a model at the hidden stations, beside classical methods. See :func:`xaq.verify`."""
-        return verify.verify(self._ds, model, target=target, time=time, baselines=baselines, level=level, by=by)
+        return verify.verify(
+            self._ds,
+            model,
+            target=target,
+            time=time,
+            baselines=baselines,
+            level=level,
+            by=by,
+            background=background,
+            rasters=rasters,
+        )
 
     # -- estimates -----------------------------------------------------------------------------------------------
 
@@ -165,6 +186,8 @@ class AqAccessor:
         store: StoreLike | None = None,
         level: float = 0.9,
         max_distance: float | None = None,
+        background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
         chunks: dict[str, int] | None = None,
         overwrite: bool = False,
         update: bool = False,
@@ -176,7 +199,7 @@ class AqAccessor:
         """Estimate the target everywhere on a grid: a lazy cube, or a Zarr store. See :func:`xaq.reanalyze`."""
         return reanalysis.reanalyze(
             self._ds, mapper, target=target, grid=grid, time=time, init=init, store=store, level=level,
-            max_distance=max_distance, chunks=chunks, overwrite=overwrite, update=update, precision=precision,
+            max_distance=max_distance, background=background, rasters=rasters, chunks=chunks, overwrite=overwrite, update=update, precision=precision,
             zarr_format=zarr_format, consolidated=consolidated, progress=progress,
         )  # fmt: skip
 
@@ -191,6 +214,8 @@ class AqAccessor:
         init: str | np.datetime64 | pd.Timestamp | None = None,
         level: float = 0.9,
         max_distance: float | None = None,
+        background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> xr.Dataset:
         """Estimate the target at points. See :func:`xaq.estimate`."""
         return reanalysis.estimate(
@@ -203,6 +228,8 @@ class AqAccessor:
             init=init,
             level=level,
             max_distance=max_distance,
+            background=background,
+            rasters=rasters,
         )
 
     def explain(
@@ -214,9 +241,21 @@ class AqAccessor:
         time: str | np.datetime64 | pd.Timestamp,
         level: float = 0.9,
         max_distance: float | None = None,
+        background: xr.DataArray | xr.Dataset | None = None,
+        rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> xr.Dataset:
         """Say why an estimate is what it is: neighbours, weights, kriging and what was learned. See :func:`xaq.explain`."""
-        return explain.explain(self._ds, model, lon=lon, lat=lat, time=time, level=level, max_distance=max_distance)
+        return explain.explain(
+            self._ds,
+            model,
+            lon=lon,
+            lat=lat,
+            time=time,
+            level=level,
+            max_distance=max_distance,
+            background=background,
+            rasters=rasters,
+        )
 
     @property
     def plot(self) -> PlotAccessor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ def explain(
     time: str | np.datetime64 | pd.Timestamp,
     level: float = 0.9,
     max_distance: float | None = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.Dataset:
     """Say why a model's estimate at one place and time is what it is.
 
@@ -43,7 +46,7 @@ def explain(
         One place.
     time : time
         One step of the record (UTC); a date alone is its midnight. The nearest step is never taken.
-    level, max_distance
+    level, max_distance, background, rasters
         As for :func:`xaq.reanalyze`.
 
     Returns
@@ -77,15 +80,24 @@ def explain(
     _check_model(model)
     place = _place(lon, lat)
     stamp = _step(border.conform(ds), time)
-    plan = make_plan(ds, model, time=slice(stamp, stamp), level=level, max_distance=max_distance)
+    plan = make_plan(
+        ds,
+        model,
+        time=slice(stamp, stamp),
+        level=level,
+        max_distance=max_distance,
+        background=background,
+        rasters=rasters,
+    )
     x, y = np.array([place[0]]), np.array([place[1]])
     check_points(x, y, plan)
     prepared, stations = prepare(plan)
     observed = np.asarray(stations[plan.target].sel({TIME: stamp}).values, float)
     if not np.isfinite(observed).any():
         raise SchemaError(f"no visible station reports {plan.target!r} at {stamp}: there is no estimate to explain")
-    fields = estimate_fields(model, prepared, x, y, plan.probabilities)[:, 0, 0]
-    return _dress(plan, stations, observed, model.explain(prepared, *place), fields, place)
+    settled = cast(Explainer, plan.mapper)
+    fields = estimate_fields(settled, prepared, x, y, plan.probabilities)[:, 0, 0]
+    return _dress(plan, stations, observed, settled.explain(prepared, *place), fields, place)
 
 
 def _check_model(model: Any) -> None:

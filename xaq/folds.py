@@ -21,7 +21,7 @@ from . import sphere, windows
 from .errors import SchemaError
 from .mappers import Observations
 from .model import Interval, Recipe, forecast_scales, make_record, station_series, usual_residual
-from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, station_table
+from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, relief_between, station_table
 from .nn.record import Record
 
 #: The visible stations are dealt into this many folds; each member of a training run never learns from two of them.
@@ -68,7 +68,8 @@ class TrainingData:
     """All that a training run reads: the record, the truth and the folds.
 
     ``validation`` names each member's folds: those whose stations are no target of it. ``starts (window, station, step)``
-    in z is where the forecasts of ``train_starts`` start, once that is fitted.
+    in z is where the forecasts of ``train_starts`` start, once that is fitted; ``relief (station, raster)`` holds the
+    standardised rasters, NaN where unknown.
     """
 
     record: Record
@@ -79,6 +80,7 @@ class TrainingData:
     train_starts: Tensor
     validation_starts: Tensor
     starts: Tensor | None = None
+    relief: Tensor | None = None
 
     def __deepcopy__(self, memo: dict) -> TrainingData:
         """Share the tensors, which nothing changes, with the copy that weight averaging makes of the module."""
@@ -95,6 +97,7 @@ class TrainingData:
             train_starts=self.train_starts.to(device),
             validation_starts=self.validation_starts.to(device),
             starts=None if self.starts is None else self.starts.to(device),
+            relief=None if self.relief is None else self.relief.to(device),
         )
 
     def targets(self, starts: Tensor, steps: int) -> Tensor:
@@ -106,8 +109,8 @@ class TrainingData:
         return [f for f in range(len(self.folds)) if f not in self.validation[member]]
 
 
-def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
-    """Return the tensors of a training run: record, truth and folds, on the CPU."""
+def prepare_data(observations: Observations, recipe: Recipe, relief: NDArray[np.float32] | None = None) -> TrainingData:
+    """Return the tensors of a training run: record, truth, folds and the stations' rasters, on the CPU."""
     config, step = recipe.config, np.timedelta64(recipe.step_seconds, "s")
     times = observations.times
     if config.task == "analysis":
@@ -136,6 +139,7 @@ def prepare_data(observations: Observations, recipe: Recipe) -> TrainingData:
         validation=_validation_folds(len(folds), config),
         train_starts=torch.as_tensor(train_starts),
         validation_starts=torch.as_tensor(validation_starts),
+        relief=None if relief is None else torch.as_tensor(relief),
     )
 
 
@@ -234,7 +238,10 @@ def hidden_estimates(
     day, slot = rest // n_target, rest % n_target
     neighbours = _drop_neighbours(fold.neighbours[slot], config.k, generator)
     geometry = network.knn.geometry(data.unit[fold.targets[slot]], data.unit[neighbours])
-    weights, rows = network.cell_side(side, which * config.target_days + day, neighbours, geometry)
+    relief = None
+    if data.relief is not None:
+        relief = relief_between(data.relief[fold.targets[slot]], data.relief[neighbours])
+    weights, rows = network.cell_side(side, which * config.target_days + day, neighbours, geometry, relief)
     steps = data.targets(starts, config.target_steps)
     table = _fold_table(side, fold, steps, recipe)
     estimate, parts = apply_weights(weights, rows, table, recipe.scaler.offset)

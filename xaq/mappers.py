@@ -71,14 +71,14 @@ class Estimate:
     scale : (n_target, n_time) float32, or None where the mapper has no distribution
     standard_quantile : callable
         Quantile of (observation - value) / scale at a probability, non-decreasing: one number, or one for each time.
-    offset : float, optional
+    offset : float or (n_target, n_time), optional
         Where given, scale and quantiles are those of ``log(1 + observation / offset)``.
     """
 
     value: NDArray
     scale: NDArray | None = None
     standard_quantile: Callable[[float], ArrayLike] = norm.ppf
-    offset: float | None = None
+    offset: float | NDArray | None = None
 
     def quantile(self, probability: float) -> NDArray[np.float32]:
         """Return the quantile of the distribution at a probability, ``(n_target, n_time)``; made when asked for."""
@@ -87,7 +87,8 @@ class Estimate:
         departure = np.asarray(self.standard_quantile(probability), np.float32) * self.scale
         if self.offset is None:
             return self.value + departure
-        return np.float32(self.offset) * np.expm1(np.log1p(self.value / np.float32(self.offset)) + departure)
+        offset = np.asarray(self.offset, np.float32)
+        return offset * np.expm1(np.log1p(self.value / offset) + departure)
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from dask.base import tokenize
 from einops import rearrange
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
@@ -23,11 +24,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from . import kriging, sphere, windows
+from .covariates import Gridded, Relief
 from .errors import ModelError
 from .features import Scaler, climatology_design, cyclic_encoding, low_pass
 from .kriging import Covariance
 from .mappers import Estimate, Explanation, Observations
-from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, attribute, station_table
+from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, attribute, relief_between, station_table
 from .nn.neural_knn import Weights
 from .nn.record import Record
 
@@ -76,6 +78,8 @@ class Recipe:
     interval: Interval | None = None
     covariates: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    background: dict[str, Any] | None = None
+    rasters: tuple[dict[str, Any], ...] = ()
     seed: int = 0
     period: tuple[str, str] = ("", "")
     visible: tuple[str, ...] = ()
@@ -106,8 +110,8 @@ class Recipe:
             rows = tuple(tuple(row) for row in interval["quantiles"])
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
         data["usual"] = tuple(tuple(row) for row in data["usual"])
-        for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden"):
-            data[name] = tuple(data[name])
+        for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden", "rasters"):
+            data[name] = tuple(data.get(name, ()))
         return cls(**data)
 
 
@@ -134,9 +138,10 @@ class Model:
 
     name = "AQ-Net"
 
-    def __init__(self, network: AQNet, recipe: Recipe) -> None:
+    def __init__(self, network: AQNet, recipe: Recipe, relief: Relief | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
         self.recipe = recipe
+        self.relief = relief
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -161,6 +166,15 @@ class Model:
         return self.recipe.interval is not None
 
     @property
+    def fields(self) -> tuple[Gridded, ...]:
+        """The rasters that estimates are made of beside the stations, once the model has been given them."""
+        return () if self.relief is None else self.relief.rasters
+
+    def with_relief(self, relief: Relief) -> Model:
+        """Return the model with the rasters it was trained on at hand."""
+        return Model(self.network, self.recipe, relief)
+
+    @property
     def margin_days(self) -> tuple[int, int]:
         """Days of record read before and after the days estimated."""
         return self.recipe.config.days_before, self.recipe.config.days_after
@@ -172,7 +186,9 @@ class Model:
 
     def to(self, device: str | torch.device) -> Model:
         """Return the model with its weights on another device."""
-        return Model(_rebuild(self.recipe, self.network.state_dict()).to(pick_device(str(device))), self.recipe)
+        return Model(
+            _rebuild(self.recipe, self.network.state_dict()).to(pick_device(str(device))), self.recipe, self.relief
+        )
 
     @cached_property
     def hash(self) -> str:
@@ -201,6 +217,12 @@ class Model:
             lines.append(f"  covariates: {', '.join(r.covariates)}")
         if r.known:
             lines.append(f"  known over the horizon: {', '.join(r.known)}")
+        if r.rasters:
+            lines.append(f"  rasters: {', '.join(raster['name'] for raster in r.rasters)}")
+        if r.background:
+            lines.append(
+                f"  background: {r.background['name']} [{r.background['units']}], share {r.background['share']:g}"
+            )
         lines += [
             f"  {row['method']:<10} MAE {row['mae']:.3g}  RMSE {row['rmse']:.3g}  ({row['stations']})"
             for row in r.certificate
@@ -236,10 +258,10 @@ class Model:
         return path
 
     def __reduce__(self) -> tuple:
-        return _revive, (self.hash, self._serialised)
+        return _revive_over, (self.hash, self._serialised, self.relief)
 
-    def __dask_tokenize__(self) -> tuple[str, str]:
-        return "xaq.Model", self.hash
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return "xaq.Model", self.hash, tokenize(self.relief)
 
     # -- the mapper ----------------------------------------------------------------------------------------------
 
@@ -400,9 +422,16 @@ class Model:
             for p in ((lon, lat), (prepared.lon, prepared.lat))
         )
         geometry = self.network.knn.geometry(places, stations[near])
+        relief = None
+        if self.relief is not None:
+            here, there = (
+                torch.as_tensor(v, device=device)
+                for v in (self.relief.at(lon, lat), self.relief.at_stations(prepared.lon, prepared.lat))
+            )
+            relief = relief_between(here, there[near])
         for j, flat in enumerate(need):
             at = torch.full((len(lon),), int(flat), device=device)
-            yield j, *self.network.cell_side(prepared.side, at, near, geometry)
+            yield j, *self.network.cell_side(prepared.side, at, near, geometry, relief)
 
 
 @contextmanager
@@ -555,6 +584,11 @@ def _revive(_hash: str, data: bytes) -> Model:
     length = int.from_bytes(data[:8], "little")
     recipe = json.loads(data[8 : 8 + length])["__metadata__"][_METADATA_KEY]
     return _from_bytes(data, recipe)
+
+
+def _revive_over(identifier: str, data: bytes, relief: Relief | None) -> Model:
+    model = _revive(identifier, data)
+    return model if relief is None else model.with_relief(relief)
 
 
 def pick_device(device: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from . import sphere, windows
 from . import stations as border
+from .background import BACKGROUND, Background, BackgroundAlone, OverBackground, settle_field
+from .covariates import Gridded, Relief, rasters_by_name
 from .errors import GridError, ModelError, SchemaError, XaqWarning
 from .grid import Grid
 from .mappers import CLASSICAL, Mapper, classical
@@ -52,6 +55,8 @@ def make_plan(
     init: Any = None,
     level: float = 0.9,
     max_distance: float | None = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> Plan:
     """Settle what is to be estimated, or raise. Metadata only, except for fitting a method given by name."""
     ds = border.conform(ds)
@@ -63,10 +68,19 @@ def make_plan(
     source = ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))})
     if not source.sizes[STATION]:
         raise SchemaError("every station is hidden; mend: ds.aq.hide(fraction=0.15)")
-    settled = _settle_mapper(mapper, source, target)
+    field = _settle_background(background, source, target)
+    settled = _settle_mapper(mapper, source, target, field)
     if recipe is not None:
         check_model(settled, ds, target)
     times, last = _settle_times(settled, ds, time, init)
+    given = rasters_by_name(rasters)
+    if recipe is None and given:
+        raise ModelError(f"rasters are read by a trained model, not by {settled.name!r}; mend: rasters=None")
+    if recipe is not None and (relief := Relief.of_model(given, recipe.rasters, source)) is not None:
+        settled = settled.with_relief(relief)  # type: ignore[attr-defined]
+    if recipe is not None and (over := Background.of_model(field, recipe.background)) is not None:
+        settled = OverBackground(settled, over)
+    _check_periods(settled, ds, times)
     if source[target].chunks is None:
         silent = silent_stations(
             source[target].transpose(STATION, TIME).values[:, readable_steps(settled, source, last)]
@@ -93,6 +107,10 @@ def make_plan(
         "seed": None if recipe is None else recipe.seed,
         "certificate": [] if recipe is None else recipe.certificate,
     }
+    if isinstance(settled, OverBackground):
+        provenance["background"] = settled.background.describe()
+    if recipe is not None and recipe.rasters:
+        provenance["rasters"] = list(recipe.rasters)
     probabilities = interval_probabilities(level) if settled.has_interval else ()
     return Plan(settled, source, target, covariates, known, times, last, probabilities, limit, provenance)
 
@@ -102,16 +120,54 @@ def interval_probabilities(level: float) -> tuple[float, float]:
     return (1.0 - level) / 2.0, (1.0 + level) / 2.0
 
 
-def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str) -> Mapper:
-    if isinstance(mapper, str):
-        if mapper not in CLASSICAL:
+def _settle_background(background: xr.DataArray | xr.Dataset | None, source: xr.Dataset, target: str) -> Gridded | None:
+    if background is None:
+        return None
+    field = settle_field(background, target, str(source[target].attrs["units"]))
+    field.check_covers(source[LON].values, source[LAT].values, "stations", subject=BACKGROUND)
+    field.check_step(windows.regular_step(source[TIME].values), subject=BACKGROUND)
+    return field
+
+
+def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str, field: Gridded | None) -> Mapper:
+    """Return the mapper meant; one given by name is fitted, over the background where there is one."""
+    if not isinstance(mapper, str):
+        if not isinstance(mapper, Mapper):
+            raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
+        if field is not None and not hasattr(mapper, "recipe"):
             raise ModelError(
-                f"no method {mapper!r}; expected a trained model or one of {', '.join(CLASSICAL)}; a model file: xaq.load_model(...)"
+                f"{mapper.name} was fitted without a background; mend: pass it by name, or background=None"
             )
-        return classical(mapper, border.observations(source, target))
-    if not isinstance(mapper, Mapper):
-        raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
-    return mapper
+        return mapper
+    if mapper == BACKGROUND and field is not None:
+        return BackgroundAlone(field)
+    if mapper not in CLASSICAL:
+        raise ModelError(
+            f"no method {mapper!r}; expected a trained model or one of {', '.join(CLASSICAL)}; a model file: xaq.load_model(...)"
+        )
+    observations = border.observations(source, target)
+    if field is None:
+        return classical(mapper, observations)
+    field.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
+    over = Background.fit(field, observations)
+    return OverBackground(classical(mapper, over.remove(observations)), over)
+
+
+def _check_periods(mapper: Mapper, ds: xr.Dataset, times: NDArray[np.datetime64]) -> None:
+    """Refuse fields that do not cover what is read: the times, and the days of the record around them."""
+    record = ds[TIME].values.astype("datetime64[s]")
+    before, after = mapper.margin_days
+    first = floor_day(times[0], record) - days_as_time(before, record)
+    last = floor_day(times[-1], record) + days_as_time(after + 1, record)
+    read = record[(record >= first) & (record < last)]
+    for field in fields_of(mapper):
+        field.check_period(*read[[0, -1]])
+
+
+def fields_of(mapper: Mapper) -> tuple[Gridded, ...]:
+    """Return the fields and rasters that a mapper's estimates are made of beside the stations."""
+    fields: tuple[Gridded, ...] = getattr(mapper, "fields", ())
+    return fields
 
 
 def check_model(model: Any, ds: xr.Dataset, target: str) -> None:
@@ -189,7 +245,7 @@ def _default_reach(source: xr.Dataset) -> float:
 
 
 def check_reach(grid: Grid, plan: Plan) -> None:
-    """Refuse a grid on which no cell is near any station."""
+    """Refuse a grid on which no cell is near any station, or that a field does not cover."""
     lon, lat = plan.source[LON].values, plan.source[LAT].values
     # Longitudes may be counted from 0 or from -180: compare each station at its image nearest to the grid.
     centre = 0.5 * (grid.lon[0] + grid.lon[-1])
@@ -203,10 +259,13 @@ def check_reach(grid: Grid, plan: Plan) -> None:
             f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
             f"{plan.max_distance:.0f} km; mend: another grid, or max_distance="
         )
+    for field in fields_of(plan.mapper):
+        x, y = np.meshgrid(grid.lon, grid.lat)
+        field.check_covers(x.ravel(), y.ravel(), "cells of the grid")
 
 
 def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:
-    """Refuse points none of which is near any station."""
+    """Refuse points none of which is near any station, or that a field does not cover."""
     stations = plan.source[LON].values, plan.source[LAT].values
     closest = float(sphere.nearest(*stations, lon, lat, 1)[1].min())
     if closest > plan.max_distance:
@@ -214,6 +273,8 @@ def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:
             f"the nearest of {len(lon)} points is {closest:.0f} km from any station, farther than max_distance={plan.max_distance:.0f} km; "
             "mend: other points (are lon and lat swapped?), or max_distance="
         )
+    for field in fields_of(plan.mapper):
+        field.check_covers(lon, lat, "points")
 
 
 def readable_steps(mapper: Mapper, source: xr.Dataset, init: np.datetime64 | None) -> slice:

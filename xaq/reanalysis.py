@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from .plan import (
     check_points,
     check_reach,
     days_as_time,
+    fields_of,
     floor_day,
     make_plan,
     readable_steps,
@@ -59,6 +60,8 @@ def reanalyze(
     store: StoreLike | None = None,
     level: float = 0.9,
     max_distance: float | None = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
     chunks: dict[str, int] | None = None,
     overwrite: bool = False,
     update: bool = False,
@@ -93,6 +96,11 @@ def reanalyze(
     max_distance : float, optional
         km; cells farther from every station are marked unsupported. Default: three times the 95th percentile of the
         distance between neighbouring stations.
+    background : xarray.DataArray or Dataset, optional
+        A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The estimate is this background, bias-corrected at
+        the visible stations, and an increment. A model takes the one it was trained on, over any period.
+    rasters : mapping of str to xarray.DataArray, optional
+        Those that the model was trained on. In cells without data the estimate does without their term, and is marked unsupported.
     chunks : dict, optional
         Block size by dimension, such as ``{"time": 240, "lat": 200, "lon": 200}``; -1 for all. Does not change values
         beyond the rounding of float32.
@@ -135,7 +143,17 @@ def reanalyze(
     >>> dict(cube.pm25.sizes)
     {'time': 48, 'lat': 6, 'lon': 8}
     """
-    plan = make_plan(ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance)
+    plan = make_plan(
+        ds,
+        mapper,
+        target=target,
+        time=time,
+        init=init,
+        level=level,
+        max_distance=max_distance,
+        background=background,
+        rasters=rasters,
+    )
     # Round hidden stations too: a map that leaves them out could not show what they say.
     everywhere = border.conform(ds)
     grid = Grid.of(grid, everywhere[LON].values, everywhere[LAT].values)
@@ -154,13 +172,15 @@ def reanalyze(
         "init_time",
         "interval_level",
         "max_distance_km",
+        "background",
+        "rasters",
     )
     identity = {
-        **{name: plan.provenance[name] for name in lasting},
+        **{name: plan.provenance[name] for name in lasting if name in plan.provenance},
         "grid": tokenize(grid.lon, grid.lat, grid.spacing),
     }
     return cube_store.write_cube(
-        cube, store, identity=identity, block=sizes, inputs=_fingerprints(plan, sizes[0]),
+        cube, store, identity=identity, block=sizes, inputs=_fingerprints(plan, sizes[0], grid),
         options=cube_store.StoreOptions(precision, zarr_format, consolidated),
         overwrite=overwrite, update=update, progress=progress,
     )  # fmt: skip
@@ -177,12 +197,14 @@ def estimate(
     init: str | np.datetime64 | pd.Timestamp | None = None,
     level: float = 0.9,
     max_distance: float | None = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.Dataset:
     """Estimate the target at points: addresses, cohorts, another instrument.
 
     Parameters
     ----------
-    ds, mapper, target, time, init, level, max_distance
+    ds, mapper, target, time, init, level, max_distance, background, rasters
         As for :func:`reanalyze`.
     lon, lat : array_like, (n_point,) degrees
         A DataArray's own dimension and coordinate are kept; otherwise the dimension is ``point``.
@@ -203,7 +225,17 @@ def estimate(
     >>> ds.aq.estimate("idw", lon=[10.0, 10.2], lat=[50.0, 50.1]).pm25.shape
     (48, 2)
     """
-    plan = make_plan(ds, mapper, target=target, time=time, init=init, level=level, max_distance=max_distance)
+    plan = make_plan(
+        ds,
+        mapper,
+        target=target,
+        time=time,
+        init=init,
+        level=level,
+        max_distance=max_distance,
+        background=background,
+        rasters=rasters,
+    )
     dim, coords = _point_coords(lon, lat)
     x, y = coords[LON].values, coords[LAT].values
     if not len(x):
@@ -216,7 +248,10 @@ def estimate(
     fields = _point_fields(plan, x, y, _BLOCK_VALUES // len(x))
     node = _delayed(_nearest_points)(_silent_node(plan), plan.source[LON].values, plan.source[LAT].values, x, y)
     near = xr.Variable((dim,), da.from_delayed(node, (len(x),), np.float32))
-    return _dress(plan, fields, (TIME, dim), {**coords, TIME: _time_variable(plan)}, near)
+    missing = None
+    if fields_of(plan.mapper):
+        missing = da.from_delayed(_delayed(_missing_points)(plan.mapper, plan.times, x, y), (len(x),), bool)
+    return _dress(plan, fields, (TIME, dim), {**coords, TIME: _time_variable(plan)}, near, missing)
 
 
 def estimate_quantiles(
@@ -228,6 +263,8 @@ def estimate_quantiles(
     lat: xr.DataArray,
     target: str,
     time: border.Period = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.Dataset:
     """Estimate the target and the quantiles of its distribution at points: what scores are made from.
 
@@ -237,7 +274,9 @@ def estimate_quantiles(
         ``<target>(time, point)`` and, where the mapper has a distribution, ``<target>_quantile(quantile, time, point)``
         in the order of ``probabilities``. Lazy, in blocks of bounded size however many quantiles there are.
     """
-    plan = make_plan(ds, mapper, target=target, time=time)
+    plan = make_plan(ds, mapper, target=target, time=time, background=background, rasters=rasters)
+    for field in fields_of(plan.mapper):
+        field.check_covers(lon.values, lat.values, "hidden stations")
     if plan.probabilities:
         plan = replace(plan, probabilities=tuple(probabilities))
     dim, coords = _point_coords(lon, lat)
@@ -321,16 +360,20 @@ def _station_nodes(plan: Plan, mapper: Any, n_time: int) -> list[tuple[NDArray[n
     ]
 
 
-def _fingerprints(plan: Plan, n_time: int) -> list[int]:
+def _fingerprints(plan: Plan, n_time: int, grid: Grid) -> list[int]:
     """Return for each period a hash of all that its estimates read, never 0. Computes it, one period at a time."""
     (silent,) = dask.compute(_silent_node(plan))
     stations = plan.source.isel({STATION: np.flatnonzero(~silent)})
-    places = [stations[name].values for name in (LON, LAT)]
+    lon, lat = stations[LON].values, stations[LAT].values
     found = []
     for period in _periods(plan, n_time):
         digest = hashlib.blake2b(digest_size=8)
-        for array in (*places, period.times, period.record, *period.arrays):
+        for array in (lon, lat, period.times, period.record, *period.arrays):
             digest.update(np.ascontiguousarray(array).tobytes())
+        for field in fields_of(plan.mapper):
+            x, y = np.meshgrid(grid.lon, grid.lat)
+            digest.update(field.digest(lon, lat, period.record))
+            digest.update(field.digest(x.ravel(), y.ravel(), period.times))
         found.append(int.from_bytes(digest.digest(), "big") or 1)
     return found
 
@@ -404,6 +447,16 @@ def _nearest_tile(
     return distance.reshape(x.shape).astype(np.float32)
 
 
+def _missing_tile(mapper: Mapper, times: NDArray, grid_lon: NDArray, grid_lat: NDArray) -> NDArray[np.bool_]:
+    x, y = np.meshgrid(grid_lon, grid_lat)
+    return _missing_points(mapper, times, x.ravel(), y.ravel()).reshape(x.shape)
+
+
+def _missing_points(mapper: Mapper, times: NDArray, x: NDArray, y: NDArray) -> NDArray[np.bool_]:
+    """Return where a field or a raster that the mapper reads has no value at one of the times."""
+    return np.any([field.missing(x, y, times) for field in fields_of(mapper)], axis=0)
+
+
 def _nearest_points(silent: NDArray, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
     return sphere.nearest(lon[~silent], lat[~silent], x, y, 1)[1][:, 0].astype(np.float32)
 
@@ -452,18 +505,19 @@ def _lazy_cube(plan: Plan, grid: Grid, sizes: tuple[int, int, int]) -> xr.Datase
                 blocks[-1][-1].append(da.from_delayed(node, shape, np.float32))
     # da.block nests the last dimensions innermost; time, lat, lon are axes -3, -2, -1.
     fields = da.block(blocks)
-    near = da.block([
-        [
-            da.from_delayed(
-                _delayed(_nearest_tile)(silent, lon, lat, grid.lon[c], grid.lat[r]),
-                (r.stop - r.start, c.stop - c.start), np.float32,
-            )
-            for c in columns
-        ]
-        for r in rows
-    ])  # fmt: skip
+
+    def tiles(function: Callable, *arguments: Any, dtype: type) -> da.Array:
+        """Return ``(lat, lon)`` from what a function says of each tile."""
+        nodes = [[_delayed(function)(*arguments, grid.lon[c], grid.lat[r]) for c in columns] for r in rows]
+        shape = [[(r.stop - r.start, c.stop - c.start) for c in columns] for r in rows]
+        return da.block([
+            [da.from_delayed(n, s, dtype) for n, s in zip(*pair, strict=True)] for pair in zip(nodes, shape, strict=True)
+        ])  # fmt: skip
+
+    near = tiles(_nearest_tile, silent, lon, lat, dtype=np.float32)
+    missing = tiles(_missing_tile, mapper, plan.times, dtype=bool) if fields_of(plan.mapper) else None
     coords = {TIME: _time_variable(plan), **grid.coords()}
-    cube = _dress(plan, fields, (TIME, LAT, LON), coords, xr.Variable((LAT, LON), near))
+    cube = _dress(plan, fields, (TIME, LAT, LON), coords, xr.Variable((LAT, LON), near), missing)
     cube = cube.assign_coords(grid.bounds()).rio.write_crs("EPSG:4326")
     for name in cube.data_vars:
         if {LAT, LON} <= set(cube[name].dims):
@@ -495,10 +549,22 @@ def _point_coords(lon: ArrayLike, lat: ArrayLike) -> tuple[str, dict[str, xr.Var
     return dim, coords
 
 
+def _field_names(plan: Plan) -> str:
+    return " and ".join(repr(field.name) for field in fields_of(plan.mapper))
+
+
 def _dress(
-    plan: Plan, fields: da.Array, dims: tuple[str, ...], coords: dict[str, xr.Variable], near: xr.Variable
+    plan: Plan,
+    fields: da.Array,
+    dims: tuple[str, ...],
+    coords: dict[str, xr.Variable],
+    near: xr.Variable,
+    missing: da.Array | None,
 ) -> xr.Dataset:
-    """Return the dataset with CF names, units, bounds, provenance and the accuracy certificate."""
+    """Return the dataset with CF names, units, bounds, provenance and the accuracy certificate.
+
+    ``missing`` says where a field or a raster that the mapper reads has no value; None where it reads none.
+    """
     target, units = plan.target, str(plan.source[plan.target].attrs["units"])
     percent = f"{100 * plan.provenance['interval_level']:g} %"
     space = dims[1:]
@@ -515,11 +581,17 @@ def _dress(
         near.data,
         {"units": "km", "long_name": "great-circle distance to the nearest visible station"},
     )
+    supported, meaning = (
+        near.data <= np.float32(plan.max_distance),
+        f"a visible station lies within {plan.max_distance:.6g} km",
+    )
+    if missing is not None:
+        supported, meaning = supported & ~missing, f"{meaning}, and {_field_names(plan)} are there at every step"
     data["supported"] = (
         space,
-        near.data <= np.float32(plan.max_distance),
+        supported,
         {
-            "long_name": f"a visible station lies within {plan.max_distance:.6g} km",
+            "long_name": meaning,
             "flag_values": np.array([0, 1], "i1"),
             "flag_meanings": "unsupported supported",
         },

@@ -7,7 +7,7 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from . import features, kriging, sphere, windows
 from . import stations as border
+from .background import BACKGROUND, Background, settle_field
+from .covariates import Relief, rasters_by_name
 from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler, low_pass
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
@@ -45,6 +47,8 @@ def train(
     time: border.Period = None,
     covariates: Sequence[str] = (),
     known: Sequence[str] = (),
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
     config: AQNetConfig | None = None,
     max_epochs: int = 20,
     patience: int = 5,
@@ -72,6 +76,14 @@ def train(
         Covariates whose values over a forecast's horizon may be read too, such as the weather of a reanalysis. They
         need not be repeated in ``covariates``. An analysis reads both sides of the hour anyway: there they are
         covariates like any other.
+    background : xarray.DataArray or Dataset, optional
+        A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The network then learns the ratio of observation to
+        background, and whoever uses the model passes the field again. An analysis only.
+    rasters : mapping of str to xarray.DataArray, optional
+        Static rasters by name, in any CRS: elevation, population, the share of a land use. The level of an estimate is
+        corrected, within bounds, by how the place differs from its neighbours in them, where this helps at stations not learned from. A
+        station at which a raster has no data takes its own coordinate of that name, if it has one. Whoever uses the
+        model passes them again. An analysis only.
     config : AQNetConfig, optional
         Hyper-parameters; ``AQNetConfig.default(task, steps_per_day)`` unless given.
     max_epochs, patience : int
@@ -124,22 +136,31 @@ def train(
     covariates, known = _settle_covariates(ds, target, task, covariates, known)
     visible = border.without_silent(ds.isel({STATION: np.flatnonzero(~border.hidden_mask(ds))}), target)
     observations = border.observations(visible, target, covariates=covariates, known=known)
+    over = _fit_background(background, observations, target, str(ds[target].attrs["units"]), task, seed)
+    if over is not None:
+        observations, some = _remove_background(over, observations)
+        visible = visible.isel({STATION: some})
     _check_places(observations, target)
     step = windows.regular_step(observations.times)
     config = _settle_config(
         config, task, windows.steps_per_day(step), len(covariates), len(known), len(observations.lon)
     )
+    relief = _fit_relief(rasters, visible, task)
+    config = replace(config, n_rasters=0 if relief is None else len(relief.rasters))
     recipe = replace(
         _classical_recipe(observations, config, target, str(ds[target].attrs["units"]), step, seed),
         covariates=covariates,
         known=known,
+        background=None if over is None else over.describe(),
+        rasters=() if relief is None else relief.describe(),
         visible=tuple(str(s) for s in visible[STATION].values),
         hidden=tuple(str(s) for s in ds[STATION].values[border.hidden_mask(ds)]),
         stations_hash=border.stations_hash(visible),
         period=(str(ds[TIME].values[0].astype("datetime64[s]")), str(ds[TIME].values[-1].astype("datetime64[s]"))),
     )
     recipe = replace(recipe, usual=_usual(observations, recipe))
-    data = prepare_data(observations, recipe).to(torch_device)
+    at_stations = None if relief is None else relief.at_stations(observations.lon, observations.lat)
+    data = prepare_data(observations, recipe, at_stations).to(torch_device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = untrained_network(recipe)
@@ -152,8 +173,19 @@ def train(
         fit_share(network, data)
         members = [network]
     recipe = replace(recipe, interval=calibrate(members, data, recipe), training=summary)
-    certificate = certify(ds, Model(network, recipe), target, None) if task == "analysis" else []
+    certificate = []
+    if task == "analysis":
+        certificate = certify(ds, Model(network, recipe), target, None, background=background, rasters=rasters)
     return Model(network, replace(recipe, certificate=certificate))
+
+
+def _fit_relief(rasters: Mapping[str, xr.DataArray] | None, visible: xr.Dataset, task: str) -> Relief | None:
+    given = rasters_by_name(rasters)
+    if not given:
+        return None
+    if task != "analysis":
+        raise ModelError("a forecast reads no rasters; mend: rasters=None")
+    return Relief.fit(given, visible)
 
 
 def _settle_covariates(
@@ -173,6 +205,33 @@ def _settle_covariates(
     if task == "analysis":
         return tuple(dict.fromkeys((*covariates, *known))), ()
     return tuple(c for c in dict.fromkeys(covariates) if c not in known), tuple(dict.fromkeys(known))
+
+
+def _fit_background(
+    field: xr.DataArray | xr.Dataset | None, observations: Observations, target: str, units: str, task: str, seed: int
+) -> Background | None:
+    """Return the bias-corrected background, fitted at the visible stations in the training period."""
+    if field is None:
+        return None
+    if task != "analysis":
+        raise ModelError(
+            "a forecast has no background; mend: ds.aq.sample(field, name='cams'), then known=['cams'] where it is known ahead"
+        )
+    gridded = settle_field(field, target, units)
+    gridded.check_covers(observations.lon, observations.lat, "visible stations", subject=BACKGROUND)
+    gridded.check_step(windows.regular_step(observations.times), subject=BACKGROUND)
+    gridded.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
+    return Background.fit(gridded, observations, seed=seed)
+
+
+def _remove_background(background: Background, observations: Observations) -> tuple[Observations, NDArray[np.intp]]:
+    """Return observations over the background, and the stations at which there is any; the others are left out."""
+    ratio = background.remove(observations)
+    some = np.flatnonzero(np.isfinite(ratio.values).any(axis=1))
+    covariates, known = (c[:, some] if len(c) else c for c in (ratio.covariates, ratio.known))
+    return replace(
+        ratio, values=ratio.values[some], lon=ratio.lon[some], lat=ratio.lat[some], covariates=covariates, known=known
+    ), some
 
 
 def _check_places(observations: Observations, target: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import stations as border
 from . import windows
+from .background import BACKGROUND
 from .errors import ModelError, SchemaError, XaqWarning
 from .forecasters import Climatology, Forecaster, Persistence
 from .mappers import Mapper, Observations, OrdinaryKriging
@@ -38,6 +39,8 @@ def verify(
     baselines: Sequence[str | Forecaster] | None = None,
     level: float = 0.9,
     by: str | None = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> pd.DataFrame:
     """Score a model at the hidden stations, beside classical methods.
 
@@ -61,6 +64,11 @@ def verify(
         Of the interval whose coverage and width are reported.
     by : {"station"}, optional
         One row per method and station instead of pooled rows (analysis only).
+    background : xarray.DataArray or Dataset, optional
+        As for :func:`reanalyze`, of the model and of every baseline (analysis only); ``"background"``, the field as it
+        is, is then one of them.
+    rasters : mapping of str to xarray.DataArray, optional
+        As for :func:`reanalyze`, of the model alone.
 
     Returns
     -------
@@ -95,9 +103,11 @@ def verify(
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
     if getattr(model, "task", "analysis") == "forecast":
+        if background is not None or rasters is not None:
+            raise ModelError("a forecast reads no background and no rasters; mend: background=None, rasters=None")
         return _verify_forecast(ds, model, target, time, level, baselines)
     if baselines is None:
-        baselines = _ANALYSIS_BASELINES
+        baselines = _ANALYSIS_BASELINES if background is None else (BACKGROUND, *_ANALYSIS_BASELINES)
     truth = _truth(ds, model, target, time)
     frames: dict[str, Any] = {}
     own = model if isinstance(model, str) else model.name
@@ -105,8 +115,9 @@ def verify(
         raise ModelError(f"baselines of an analysis are names, such as {_ANALYSIS_BASELINES}; got {others[0]!r}")
     for method in [model, *(str(b) for b in baselines if b != own)]:
         fields = estimate_quantiles(
-            ds, method, _probabilities(level), lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time
-        )
+            ds, method, _probabilities(level), lon=truth[LON], lat=truth[LAT], target=str(truth.name), time=time,
+            background=background, rasters=rasters if method is model else None,
+        )  # fmt: skip
         # Block by block, so that of the quantiles only the scores are kept.
         made = _against_truth(fields, truth).compute()
         name = method if isinstance(method, str) else method.name
@@ -360,12 +371,20 @@ def _horizon_rows(
     ]
 
 
-def certify(ds: xr.Dataset, model: Mapper, target: str, time: border.Period) -> list[dict[str, Any]]:
+def certify(
+    ds: xr.Dataset,
+    model: Mapper,
+    target: str,
+    time: border.Period,
+    *,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+) -> list[dict[str, Any]]:
     """Return the accuracy certificate: the hidden-station table as JSON-ready rows; empty when nothing is hidden."""
     if not border.hidden_mask(ds).any():
         return []
     try:
-        table = verify(ds, model, target=target, time=time)
+        table = verify(ds, model, target=target, time=time, background=background, rasters=rasters)
     except SchemaError:
         return []
     rows = table.reset_index().to_dict("records")

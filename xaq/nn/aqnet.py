@@ -59,6 +59,8 @@ class AQNetConfig:
         Bound of the level correction, on the log of the estimate.
     n_covariates, n_known : int
         Channels beside the target; how many of them, the last ones, are known over the horizon too (forecast only).
+    n_rasters : int
+        Static rasters that move the level.
     smoothing : float
         Width, in days, of the low-pass that splits station series into a slow and a fast part: what lasts hours and what
         does not have spatial covariances of their own.
@@ -82,6 +84,7 @@ class AQNetConfig:
     max_correction: float = 0.3
     n_covariates: int = 0
     n_known: int = 0
+    n_rasters: int = 0
     smoothing: float = 0.125
     dropout: float = 0.0
     cyclic: bool = True
@@ -245,7 +248,7 @@ class AQNet(nn.Module):
         n_state = _N_STATE + config.n_covariates
         self.knn = NeuralKNN(
             n_evidence=config.n_features + _N_SUMMARY + n_state, n_state=n_state, range_km=range_km, nugget=nugget,
-            gate=gate, centre=centre, max_correction=config.max_correction,
+            gate=gate, centre=centre, max_correction=config.max_correction, n_rasters=config.n_rasters,
         )  # fmt: skip
 
     def station_side(self, window: Window, start: Tensor | None = None) -> StationSide:
@@ -339,7 +342,7 @@ class AQNet(nn.Module):
         return mean.expand(-1, config.target_days, -1)
 
     def cell_side(
-        self, side: StationSide, flat: Tensor, neighbours: Tensor, geometry: Geometry
+        self, side: StationSide, flat: Tensor, neighbours: Tensor, geometry: Geometry, relief: Tensor | None = None
     ) -> tuple[Weights, Tensor]:
         """Return the neighbours' weights for a batch of (target, window-day), and the neighbours' rows.
 
@@ -352,10 +355,20 @@ class AQNet(nn.Module):
             Station index of each neighbour.
         geometry : Geometry
             From ``knn.geometry``.
+        relief : (batch, k, n_rasters), optional
+            From :func:`relief_between`.
         """
         rows = flat[:, None] * side.evidence.shape[2] + neighbours
         evidence, noise = side.evidence.flatten(0, 2), side.noise.flatten(0, 2)
-        return self.knn(geometry, noise, rows, evidence, side.state.flatten(0, 1)[flat]), rows
+        return self.knn(geometry, noise, rows, evidence, side.state.flatten(0, 1)[flat], relief), rows
+
+
+def relief_between(targets: Tensor, neighbours: Tensor) -> Tensor:
+    """Return standardised rasters of targets ``(batch, raster)`` less those of their neighbours ``(batch, k, raster)``.
+
+    0 where either is NaN: what is not known moves nothing.
+    """
+    return torch.nan_to_num(targets[:, None] - neighbours)
 
 
 def with_mask(values: Tensor) -> Tensor:

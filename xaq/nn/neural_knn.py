@@ -70,7 +70,11 @@ class NeuralKNN(nn.Module):
         Of the network: the anisotropy is that of its tangent plane.
     max_correction : float
         Bound of the level correction: 0.3 lets it scale an estimate by up to exp(+-0.3).
+    n_rasters : int
+        Static rasters whose difference between target and neighbours moves the level.
     """
+
+    slope: nn.Parameter | None
 
     range_km: Tensor
     nugget: Tensor
@@ -87,6 +91,7 @@ class NeuralKNN(nn.Module):
         gate: float,
         centre: tuple[float, float],
         max_correction: float,
+        n_rasters: int = 0,
         hidden: int = 16,
     ) -> None:
         super().__init__()
@@ -105,6 +110,8 @@ class NeuralKNN(nn.Module):
         self.unrest = nn.Parameter(torch.zeros(N_SCALES))
         self.level = nn.Parameter(torch.zeros(()))
         self.gate = nn.Parameter(torch.zeros(()))
+        # Of the log level per standard deviation of each raster.
+        self.register_parameter("slope", nn.Parameter(torch.zeros(n_rasters)) if n_rasters else None)
         # What departs from it by day and by station.
         self.range_head = _zero(nn.Linear(n_state, N_SCALES, bias=False))
         self.noise_head = _zero_head(n_evidence, N_SCALES, hidden)
@@ -113,7 +120,8 @@ class NeuralKNN(nn.Module):
 
     def covariance_parameters(self) -> list[nn.Parameter]:
         """Return the few parameters of the network-wide covariance, scale mixture and level."""
-        return [self.log_range, self.log_noise, self.exponent, self.stretch, self.unrest, self.level, self.gate]
+        few = [self.log_range, self.log_noise, self.exponent, self.stretch, self.unrest, self.level, self.gate]
+        return few if self.slope is None else [*few, self.slope]
 
     def geometry(self, target: Tensor, neighbours: Tensor) -> Geometry:
         """Return distances between each target and its neighbours, and among these.
@@ -161,7 +169,15 @@ class NeuralKNN(nn.Module):
     def _nugget(self, departure: Tensor) -> Tensor:
         return self.nugget * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.log_noise + departure))
 
-    def forward(self, geometry: Geometry, noise: Tensor, rows: Tensor, evidence: Tensor, state: Tensor) -> Weights:
+    def forward(
+        self,
+        geometry: Geometry,
+        noise: Tensor,
+        rows: Tensor,
+        evidence: Tensor,
+        state: Tensor,
+        relief: Tensor | None = None,
+    ) -> Weights:
         """Solve the learned kriging systems.
 
         Parameters
@@ -173,12 +189,16 @@ class NeuralKNN(nn.Module):
             Row of each neighbour on the day of the target.
         evidence : (row, n_evidence)
         state : (batch, n_state)
+        relief : (batch, k, n_rasters), optional
+            Standardised rasters of the target less those of each neighbour; 0 where either is unknown.
         """
         # Covariances and their solves need float32 even where the rest of the network runs in half precision.
         with torch.autocast(state.device.type, enabled=False):
-            return self._weights(Geometry(*geometry), noise.float(), rows, evidence.float(), state.float())
+            return self._weights(Geometry(*geometry), noise.float(), rows, evidence.float(), state.float(), relief)
 
-    def _weights(self, geometry: Geometry, noise: Tensor, rows: Tensor, evidence: Tensor, state: Tensor) -> Weights:
+    def _weights(
+        self, geometry: Geometry, noise: Tensor, rows: Tensor, evidence: Tensor, state: Tensor, relief: Tensor | None
+    ) -> Weights:
         reach = self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.log_range + self.range_head(state)))
         # The stable covariance exp(-(d / r) ** p), valid for 0 < p <= 2 (Chiles and Delfiner 2012, section 2.5).
         rate = -reach.pow(-self._exponent()).T
@@ -191,6 +211,9 @@ class NeuralKNN(nn.Module):
         near = (geometry.nearest / reach[:, 0]).log1p()
         bag = torch.cat([seen, variance.log()[:, None], near[:, None]], dim=-1)
         correction, gate = self.residual_head(bag).unbind(dim=-1)
+        if relief is not None and self.slope is not None:
+            # Weights sum to one: this is the target's value less the weighted value of its neighbours.
+            correction = correction + torch.einsum("bk,bkr,r->b", slow, relief, self.slope)
         return Weights(
             slow,
             fast,
