@@ -7,7 +7,11 @@ import pytest
 import xarray as xr
 
 import xaq
-from xaq.accessor import AqAccessor, PlotAccessor
+from xaq.accessor import AqAccessor
+from xaq.plot_accessor import PlotAccessor
+
+#: Figures of a table of scores, and the lines of a map.
+OF_NO_DATASET = {"table", "skill", "draw_basemap"}
 
 
 def parameters(function):
@@ -21,7 +25,7 @@ def test_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(AqAccessor, name)) == parameters(getattr(xaq, name))
 
 
-@pytest.mark.parametrize("name", ["map", "errors", "series", "explanation"])
+@pytest.mark.parametrize("name", sorted({*xaq.plot.__all__} - OF_NO_DATASET))
 def test_plot_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(PlotAccessor, name)) == parameters(getattr(xaq.plot, name))
 

@@ -22,8 +22,9 @@ def test_examples_in_docstrings(name):
 
 def test_the_readme_shows_existing_verbs_and_commands():
     import xaq
-    from xaq.accessor import AqAccessor, PlotAccessor
+    from xaq.accessor import AqAccessor
     from xaq.cli import main
+    from xaq.plot_accessor import PlotAccessor
 
     readme = (ROOT / "README.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)

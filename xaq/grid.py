@@ -9,12 +9,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import GridError
+from .tables import html_table
 from .vocabulary import LAT, LON, ROLE_CF
 
 _MAX_CELLS = 200_000_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grid:
     """A regular grid of cell centres.
 
@@ -52,6 +53,23 @@ class Grid:
             raise GridError(
                 f"the grid has {len(self.lon) * len(self.lat):,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?"
             )
+
+    def __repr__(self) -> str:
+        return f"<xaq.Grid> {'; '.join(f'{head} {text}' for head, text in self._facts())}"
+
+    def _repr_html_(self) -> str:
+        return html_table("grid", self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        (n_lat, n_lon), half = self.shape, self.spacing / 2
+        return [
+            ("cells", f"{n_lat} x {n_lon} (lat x lon)"),
+            ("spacing", f"{self.spacing:g} degrees"),
+            (
+                "bounds",
+                f"{self.lon[0] - half:g} .. {self.lon[-1] + half:g} E, {self.lat[0] - half:g} .. {self.lat[-1] + half:g} N",
+            ),
+        ]
 
     @classmethod
     def regular(cls, spacing: float, *, bounds: tuple[float, float, float, float]) -> Grid:

@@ -1,0 +1,16 @@
+"""How values show themselves in a notebook: a title and a table of names and texts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+
+def html_table(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Return HTML of a title and a table; texts of several lines keep them."""
+    cell = '<td style="text-align:left; vertical-align:top">{}</td>'
+    body = "".join(
+        f"<tr>{cell.format(f'<b>{html.escape(head)}</b>')}{cell.format(html.escape(text).replace(chr(10), '<br>'))}</tr>"
+        for head, text in rows
+    )
+    return f"<p><b>xaq</b> {html.escape(title)}</p><table>{body}</table>"
