@@ -15,7 +15,7 @@ from .vocabulary import LAT, LON, ROLE_CF
 _MAX_CELLS = 200_000_000
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """A regular grid of cell centres.
 
@@ -53,23 +53,6 @@ class Grid:
             raise GridError(
                 f"the grid has {len(self.lon) * len(self.lat):,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?"
             )
-
-    def __repr__(self) -> str:
-        return f"<xaq.Grid> {'; '.join(f'{head} {text}' for head, text in self._facts())}"
-
-    def _repr_html_(self) -> str:
-        return html_table("grid", self._facts())
-
-    def _facts(self) -> list[tuple[str, str]]:
-        (n_lat, n_lon), half = self.shape, self.spacing / 2
-        return [
-            ("cells", f"{n_lat} x {n_lon} (lat x lon)"),
-            ("spacing", f"{self.spacing:g} degrees"),
-            (
-                "bounds",
-                f"{self.lon[0] - half:g} .. {self.lon[-1] + half:g} E, {self.lat[0] - half:g} .. {self.lat[-1] + half:g} N",
-            ),
-        ]
 
     @classmethod
     def regular(cls, spacing: float, *, bounds: tuple[float, float, float, float]) -> Grid:
@@ -155,6 +138,18 @@ class Grid:
             f"{name}_bnds": xr.Variable((name, "bnds"), _edges(getattr(self, name), self.spacing, limit[name]))
             for name in (LAT, LON)
         }
+
+    def _repr_html_(self) -> str:
+        n_lat, n_lon = self.shape
+        half = self.spacing / 2
+        return html_table(
+            "grid",
+            [
+                ("cells", f"{n_lat} x {n_lon} (lat x lon), {self.spacing:g} degrees apart"),
+                ("longitude", f"{self.lon[0] - half:g} .. {self.lon[-1] + half:g} degrees east, edges"),
+                ("latitude", f"{self.lat[0] - half:g} .. {self.lat[-1] + half:g} degrees north, edges"),
+            ],
+        )
 
     def __repr__(self) -> str:
         n_lat, n_lon = self.shape

@@ -216,10 +216,11 @@ class Model:
             facts.append(("covariates", ", ".join(r.covariates)))
         if r.known:
             facts.append(("known over the horizon", ", ".join(r.known)))
-        scored = [row for row in r.certificate if "mae" in row]
-        if scored:
-            rows = (f"{row['method']}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}" for row in scored)
-            facts.append((f"scores at {scored[0]['stations']} stations [{r.units}]", "\n    ".join(rows)))
+        facts += [
+            (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
+            for row in r.certificate
+            if "mae" in row
+        ]
         return facts
 
     # -- the file ------------------------------------------------------------------------------------------------

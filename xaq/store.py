@@ -222,10 +222,11 @@ class CubeInfo:
                 f"{p.get('method')} {str(p.get('model_hash'))[:12]}, {p.get('visible_stations')} stations, xaq {p.get('xaq_version')}",
             ),
         ]
-        scored = [row for row in p.get("certificate", []) if "mae" in row]
-        if scored:
-            rows = (f"{row['method']}: MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g}" for row in scored)
-            facts.append((f"scores at {scored[0]['stations']} stations [{p.get('units')}]", "\n    ".join(rows)))
+        facts += [
+            (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
+            for row in p.get("certificate", [])
+            if "mae" in row
+        ]
         if self.damaged is not None:
             shown = ", ".join(map(str, self.damaged[:5])) + (", ..." if len(self.damaged) > 5 else "")
             intact = f"all {self.written} written blocks are as written"
