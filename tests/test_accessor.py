@@ -11,7 +11,7 @@ from xaq.accessor import AqAccessor
 from xaq.plot_accessor import PlotAccessor
 
 #: Figures of a table of scores, and the lines of a map.
-OF_NO_DATASET = {"table", "skill", "draw_basemap"}
+OF_NO_DATASET = {"table", "skill", "draw_basemap", "Explorer"}
 
 
 def parameters(function):

@@ -35,8 +35,8 @@ from .subject import axis_label, cube_target, method_text, period_text, select_t
 
 #: Steps beyond which a film or a page is refused: minutes of drawing, and megabytes for a browser.
 _MOST_STEPS = 400
-#: Colours of a picture of a page: no fewer that an eye could tell, a third of the bytes.
-_PALETTE = 128
+#: Colours of a picture of a page, of the field and of lines and text: a byte for each point, a third of the file.
+_FIELD_SHADES, _GREYS = 208, 48
 
 
 def animation(
@@ -226,12 +226,23 @@ class _Film:
 
     def pictures(self, dpi: float) -> Iterator[bytes]:
         """Yield the steps as PNG files of one size."""
+        palette = _palette(self.mesh.cmap)
         for i in range(len(self.words)):
             self.draw(i)
             whole, small = io.BytesIO(), io.BytesIO()
             self.axes.figure.savefig(whole, format="png", dpi=dpi)
-            Image.open(whole).convert("RGB").quantize(_PALETTE).save(small, format="png", optimize=True)
+            picture = Image.open(whole).convert("RGB")
+            picture.quantize(palette=palette, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
             yield small.getvalue()
+
+
+def _palette(cmap: Colormap) -> Image.Image:
+    """Return the colours of a page's pictures, the same in all: a palette fitted to each would bend the colour bar."""
+    field = cmap(np.linspace(0.0, 1.0, _FIELD_SHADES))[:, :3]
+    greys = np.repeat(np.linspace(0.0, 1.0, _GREYS)[:, None], 3, axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((255 * np.concatenate([field, greys])).round().astype(np.uint8).ravel().tolist())
+    return palette
 
 
 def _film(
