@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = ["audit", "datasets", "explain", "grid", "readers.dispatch", "reanalysis", "repair", "stations", "training"]
-MODULES += ["units", "verify"]
+MODULES += ["plot.maps", "plot.places", "units", "verify"]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -18,6 +18,24 @@ def test_examples_in_docstrings(name):
     result = doctest.testmod(import_module(f"xaq.{name}"), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_gallery_shows_existing_calls_beside_their_pictures():
+    import xaq
+    from xaq.plot_accessor import PlotAccessor
+
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    drawn = set()
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith(".plot"):
+                holder = xaq.plot if ast.unparse(node.value) == "xaq.plot" else PlotAccessor
+                assert hasattr(holder, node.attr), ast.unparse(node)
+                drawn.add(node.attr)
+    assert {"map", "stations", "hours", "attention", "errors", "table"} <= drawn
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert len(pictures) >= 6
+    assert all((ROOT / "docs" / p).stat().st_size < 200_000 for p in pictures)
 
 
 def test_the_readme_shows_existing_verbs_and_commands():

@@ -40,7 +40,6 @@ def _closed():
     plt.close("all")
 
 
-
 def test_every_step_is_drawn_with_its_own_values(ds, cube):
     film = plot.animation(ds, cube, lines=[])
     ax = film._fig.axes[0]

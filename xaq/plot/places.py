@@ -91,7 +91,7 @@ def stations(
     --------
     >>> import xaq
     >>> xaq.datasets.load("germany").aq.plot.stations(time="2005-02-08").get_title("left")
-    'PM10 at 69 stations, 2005-02-08'
+    'PM10 at 66 stations, 2005-02-08'
     """
     ds = border.conform(ds)
     target = mapper_target(ds, None, target)
