@@ -4,7 +4,6 @@ Usage: ``python docs/make_gallery.py`` (some minutes: it trains two small models
 """
 
 import ast
-import io
 import re
 import warnings
 from pathlib import Path
@@ -14,7 +13,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
-from PIL import Image
 
 import xaq
 
@@ -43,15 +41,13 @@ def run(code: str, names: dict[str, Any]) -> Any:
 
 
 def save(made: Any, path: Path) -> None:
-    """Save a figure, or an animation, in few colours: a page of pictures is read over slow lines too."""
+    """Save a figure, or an animation, small: a page of pictures is read over slow lines too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(made, FuncAnimation):
-        made.save(path, writer="pillow", dpi=50)
+        made.save(path, writer="pillow", dpi=44)
         return
     figure: Figure = np.asarray(made, object).flat[0].figure
-    whole = io.BytesIO()
-    figure.savefig(whole, dpi=90, bbox_inches="tight")
-    Image.open(whole).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    figure.savefig(path, dpi=72, bbox_inches="tight", pil_kwargs={"optimize": True})
 
 
 if __name__ == "__main__":

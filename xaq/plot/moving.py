@@ -36,7 +36,7 @@ from .subject import axis_label, cube_target, method_text, period_text, select_t
 #: Steps beyond which a film or a page is refused: minutes of drawing, and megabytes for a browser.
 _MOST_STEPS = 400
 #: Colours of a picture of a page, of the field and of lines and text: a byte for each point, a third of the file.
-_FIELD_SHADES, _GREYS = 208, 48
+_FIELD_SHADES, _GREYS = 232, 24
 
 
 def animation(
