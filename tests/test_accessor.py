@@ -7,7 +7,11 @@ import pytest
 import xarray as xr
 
 import xaq
-from xaq.accessor import AqAccessor, PlotAccessor
+from xaq.accessor import AqAccessor
+from xaq.plot_accessor import PlotAccessor
+
+#: Figures of a table of scores, and the lines of a map.
+OF_NO_DATASET = {"table", "skill", "draw_basemap", "Explorer"}
 
 
 def parameters(function):
@@ -22,7 +26,7 @@ def test_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(AqAccessor, name)) == parameters(getattr(xaq, name))
 
 
-@pytest.mark.parametrize("name", ["map", "errors", "series", "explanation"])
+@pytest.mark.parametrize("name", sorted({*xaq.plot.__all__} - OF_NO_DATASET))
 def test_plot_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(PlotAccessor, name)) == parameters(getattr(xaq.plot, name))
 
@@ -79,3 +83,26 @@ def test_visible_and_hidden_are_a_partition():
     ds = xaq.datasets.synthetic(n_stations=10, days=2).aq.hide(fraction=0.3)
     assert {*ds.aq.visible.station.values, *ds.aq.hidden.station.values} == {*ds.station.values}
     assert not {*ds.aq.visible.station.values} & {*ds.aq.hidden.station.values}
+
+
+def test_what_users_hold_shows_itself_in_a_notebook(tmp_path):
+    ds = xaq.datasets.synthetic(n_stations=8, days=2)
+    xaq.reanalyze(ds, "idw", grid=0.5, store=tmp_path / "<b>.zarr", progress=False)
+    shown = {
+        "16 x 30": xaq.Grid.regular(0.1, bounds=(9, 49, 12, 50.6)), "idw": xaq.cube_info(tmp_path / "<b>.zarr"),
+        "PM2.5, ug m-3": ds.aq,
+    }  # fmt: skip
+    for part, thing in shown.items():
+        page = thing._repr_html_()
+        assert part in page
+        assert "<table>" in page
+        assert "<b>.zarr" not in page
+
+
+def test_a_model_shows_the_same_in_a_notebook_and_a_terminal():
+    ds = xaq.datasets.synthetic(n_stations=12, days=8).aq.hide(fraction=0.25)
+    with pytest.warns(xaq.errors.XaqWarning, match="k lowered"):
+        model = ds.aq.train("pm25", max_epochs=0, progress=False)
+    for text in (repr(model), model._repr_html_()):
+        for part in (model.hash[:12], "9 stations", "kriging", "MAE", "ug m-3"):
+            assert part in text

@@ -21,7 +21,7 @@ MODULES = [
     "stations",
     "training",
 ]
-MODULES += ["units", "verify"]
+MODULES += ["plot.maps", "plot.places", "units", "verify"]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -31,10 +31,29 @@ def test_examples_in_docstrings(name):
     assert result.failed == 0
 
 
+def test_the_gallery_shows_existing_calls_beside_their_pictures():
+    import xaq
+    from xaq.plot_accessor import PlotAccessor
+
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    drawn = set()
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith(".plot"):
+                holder = xaq.plot if ast.unparse(node.value) == "xaq.plot" else PlotAccessor
+                assert hasattr(holder, node.attr), ast.unparse(node)
+                drawn.add(node.attr)
+    assert {"map", "stations", "hours", "attention", "errors", "table"} <= drawn
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert len(pictures) >= 6
+    assert all((ROOT / "docs" / p).stat().st_size < 200_000 for p in pictures)
+
+
 def test_the_readme_shows_existing_verbs_and_commands():
     import xaq
-    from xaq.accessor import AqAccessor, PlotAccessor
+    from xaq.accessor import AqAccessor
     from xaq.cli import main
+    from xaq.plot_accessor import PlotAccessor
 
     readme = (ROOT / "README.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)

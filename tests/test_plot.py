@@ -17,7 +17,7 @@ from shapely.geometry import LineString, Point, box
 
 from xaq import datasets, plot, stations
 from xaq.errors import GridError, ModelError, SchemaError
-from xaq.plot import basemap, maps
+from xaq.plot import basemap, style, subject
 from xaq.reanalysis import estimate, reanalyze
 
 
@@ -206,7 +206,7 @@ def test_size_legend_is_drawn_to_the_scale_of_the_bubbles(ds):
     ("largest", "values"), [(10.9, [2.5, 5, 7.5]), (3.0, [1, 2, 3]), (0.07, [0.02, 0.04, 0.06]), (700, [200, 400, 600])]
 )
 def test_round_values(largest, values):
-    assert maps.round_values(largest) == values
+    assert style.round_values(largest) == values
 
 
 def test_errors_needs_hidden_stations_and_an_honest_analysis_model(ds):
@@ -419,4 +419,4 @@ def test_nothing_is_downloaded(ds, cube, monkeypatch):
     [("ug m-3", "µg m⁻³"), ("ug/m3", "µg m⁻³"), ("1e-9", "ppb"), ("mg m-3", "mg m⁻³"), ("K", "K"), ("m s-1", "m s⁻¹")],
 )
 def test_units_for_people(units, text):
-    assert maps.units_text(units) == text
+    assert subject.units_text(units) == text

@@ -19,18 +19,15 @@ from .errors import SchemaError
 from .forecasters import Forecaster
 from .grid import Grid
 from .mappers import Explainer, Mapper
+from .plot_accessor import PlotAccessor
 from .repair import Places
 from .store import StoreLike
+from .tables import html_table
 from .units import PRESSURE, TEMPERATURE, convert_units
 
 if TYPE_CHECKING:
-    from cartopy.mpl.geoaxes import GeoAxes
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
-
     from .model import Model
     from .nn.aqnet import AQNetConfig, Task
-    from .plot.basemap import Lines
 
 _NEXT = "hide(fraction=0.15) -> train({!r}) -> verify(model) -> reanalyze(model, grid=0.1, store='cube.zarr') -> plot.map(cube)"
 
@@ -259,7 +256,7 @@ class AqAccessor:
 
     @property
     def plot(self) -> PlotAccessor:
-        """Maps and series: ``plot.map(cube)``, ``plot.errors(model)``, ``plot.series(model, station)`` and more."""
+        """Figures: ``plot.map(cube)``, ``plot.stations()``, ``plot.errors(model)``, ``plot.explore(cube)`` and more."""
         return PlotAccessor(self._ds)
 
     # -- what it shows -------------------------------------------------------------------------------------------
@@ -282,87 +279,4 @@ class AqAccessor:
             lines = border.summary_lines(self._ds)
         except SchemaError as error:
             return f"<p><b>xaq</b>: not a station dataset yet</p><pre>{html.escape(str(error))}</pre>"
-        cell = '<td style="text-align:left"><b>{}</b></td><td style="text-align:left">{}</td>'
-        rows = [cell.format(html.escape(head), html.escape(text)) for head, text in lines]
-        rows.append(cell.format("next", f"<code>{html.escape(self._next())}</code>"))
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<p><b>xaq</b> station dataset</p><table>{body}</table>"
-
-
-class PlotAccessor:
-    """Figures of a station dataset; each method returns the axes it drew on and never shows them."""
-
-    def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
-
-    def map(
-        self,
-        cube: xr.Dataset,
-        *,
-        time: border.Period = None,
-        target: str | None = None,
-        ax: GeoAxes | None = None,
-        vmin: float | None = None,
-        vmax: float | None = None,
-        cmap: str | Colormap | None = None,
-        stations: bool = True,
-        lines: Lines = None,
-    ) -> GeoAxes:
-        """Draw the field with visible circles and hidden triangles on its colours. See :func:`xaq.plot.map`."""
-        from . import plot
-
-        return plot.map(
-            self._ds,
-            cube,
-            time=time,
-            target=target,
-            ax=ax,
-            vmin=vmin,
-            vmax=vmax,
-            cmap=cmap,
-            stations=stations,
-            lines=lines,
-        )
-
-    def errors(
-        self,
-        mapper: Mapper | str,
-        *,
-        target: str | None = None,
-        time: border.Period = None,
-        ax: GeoAxes | None = None,
-        lines: Lines = None,
-    ) -> GeoAxes:
-        """Draw hidden-station errors as bubbles. See :func:`xaq.plot.errors`."""
-        from . import plot
-
-        return plot.errors(self._ds, mapper, target=target, time=time, ax=ax, lines=lines)
-
-    def series(
-        self,
-        mapper_or_cube: Mapper | str | xr.Dataset,
-        station: str,
-        *,
-        target: str | None = None,
-        time: border.Period = None,
-        ax: Axes | None = None,
-    ) -> Axes:
-        """Draw a station's observations against the reanalysis there. See :func:`xaq.plot.series`."""
-        from . import plot
-
-        return plot.series(self._ds, mapper_or_cube, station, target=target, time=time, ax=ax)
-
-    def explanation(
-        self,
-        explained: xr.Dataset,
-        *,
-        ax: GeoAxes | None = None,
-        vmin: float | None = None,
-        vmax: float | None = None,
-        cmap: str | Colormap | None = None,
-        lines: Lines = None,
-    ) -> GeoAxes:
-        """Draw an explained estimate: the place, its neighbours and their weights. See :func:`xaq.plot.explanation`."""
-        from . import plot
-
-        return plot.explanation(self._ds, explained, ax=ax, vmin=vmin, vmax=vmax, cmap=cmap, lines=lines)
+        return html_table("station dataset", [*lines, ("next", self._next())])

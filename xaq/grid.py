@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import GridError
+from .tables import html_table
 from .vocabulary import LAT, LON, ROLE_CF
 
 _MAX_CELLS = 200_000_000
@@ -137,6 +138,18 @@ class Grid:
             f"{name}_bnds": xr.Variable((name, "bnds"), _edges(getattr(self, name), self.spacing, limit[name]))
             for name in (LAT, LON)
         }
+
+    def _repr_html_(self) -> str:
+        n_lat, n_lon = self.shape
+        half = self.spacing / 2
+        return html_table(
+            "grid",
+            [
+                ("cells", f"{n_lat} x {n_lon} (lat x lon), {self.spacing:g} degrees apart"),
+                ("longitude", f"{self.lon[0] - half:g} .. {self.lon[-1] + half:g} degrees east, edges"),
+                ("latitude", f"{self.lat[0] - half:g} .. {self.lat[-1] + half:g} degrees north, edges"),
+            ],
+        )
 
     def __repr__(self) -> str:
         n_lat, n_lon = self.shape

@@ -32,6 +32,7 @@ from .mappers import Estimate, Explanation, Observations
 from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, attribute, relief_between, station_table
 from .nn.neural_knn import Weights
 from .nn.record import Record
+from .tables import html_table
 
 _FORMAT = 2
 _METADATA_KEY = "xaq"
@@ -196,14 +197,28 @@ class Model:
         return hashlib.sha256(self._serialised).hexdigest()
 
     def __repr__(self) -> str:
+        body = "\n".join(f"  {head}: {text}" for head, text in self._facts())
+        return f"<xaq.Model {self.hash[:12]}>  {self._kind()}\n{body}"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"model {self.hash[:12]}: {self._kind()}", self._facts())
+
+    def _kind(self) -> str:
+        r = self.recipe
+        return f"{self.name}, {r.config.task} of {r.target} [{r.units}], step {windows.step_name(self.step)}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Return what a model says of itself, as names and texts."""
         r = self.recipe
         size = sum(p.numel() for p in self.network.parameters())
-        lines = [
-            f"<xaq.Model {self.hash[:12]}>  AQ-Net, {r.config.task} of {r.target} [{r.units}], "
-            f"step {windows.step_name(self.step)}, {size:,} parameters on {self.device}",
-            f"  trained on {len(r.visible)} stations, {r.period[0]} .. {r.period[1]}, seed {r.seed}",
-            f"  covariance: range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill; of what passes "
-            f"within hours: {r.fast.range_km:.3g} km, {r.fast.nugget:.2g}",
+        facts = [
+            ("trained on", f"{len(r.visible)} stations, {r.period[0]} .. {r.period[1]}, seed {r.seed}"),
+            ("network", f"{size:,} parameters on {self.device}"),
+            (
+                "covariance",
+                f"range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill; of what passes "
+                f"within hours: {r.fast.range_km:.3g} km, {r.fast.nugget:.2g}",
+            ),
         ]
         score = r.training.get("score")
         if score is not None:
@@ -212,23 +227,23 @@ class Model:
                 if score < 1
                 else "no gain: kept its classical start"
             )
-            lines.append(f"  training: {gain}, at validation stations")
+            facts.append(("training", f"{gain}, at validation stations"))
         if r.covariates:
-            lines.append(f"  covariates: {', '.join(r.covariates)}")
+            facts.append(("covariates", ", ".join(r.covariates)))
         if r.known:
-            lines.append(f"  known over the horizon: {', '.join(r.known)}")
+            facts.append(("known over the horizon", ", ".join(r.known)))
         if r.rasters:
-            lines.append(f"  rasters: {', '.join(raster['name'] for raster in r.rasters)}")
+            facts.append(("rasters", ", ".join(raster["name"] for raster in r.rasters)))
         if r.background:
-            lines.append(
-                f"  background: {r.background['name']} [{r.background['units']}], share {r.background['share']:g}"
+            facts.append(
+                ("background", f"{r.background['name']} [{r.background['units']}], share {r.background['share']:g}")
             )
-        lines += [
-            f"  {row['method']:<10} MAE {row['mae']:.3g}  RMSE {row['rmse']:.3g}  ({row['stations']})"
+        facts += [
+            (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
             for row in r.certificate
             if "mae" in row
         ]
-        return "\n".join(lines)
+        return facts
 
     # -- the file ------------------------------------------------------------------------------------------------
 

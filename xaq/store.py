@@ -34,6 +34,7 @@ from zarr.codecs import BloscCodec
 from zarr.errors import GroupNotFoundError
 
 from .errors import StoreError
+from .tables import html_table
 
 _STATE, _STATUS = "_xaq", "xaq_status"
 _CREATING, _COMPLETE = "creating", "complete"
@@ -205,26 +206,37 @@ class CubeInfo:
     damaged: list[tuple[int, ...]] | None = None
 
     def __str__(self) -> str:
-        done = "complete" if self.written == self.blocks else f"unfinished, {self.written} of {self.blocks} blocks"
+        body = "\n".join(f"  {head}: {text}" for head, text in self._facts())
+        return f"{self.name}: {self.title}\n{body}"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"cube {self.name}: {self.title}", self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Return what is known of the cube, as names and texts."""
         p = self.provenance
-        lines = [
-            f"{self.name}: {self.title}",
-            f"  {done}; "
-            + ", ".join(f"{k} {v}" for k, v in self.sizes.items())
-            + f"; {self.period[0]} .. {self.period[1]}",
-            f"  {p.get('method')} {str(p.get('model_hash'))[:12]}, {p.get('visible_stations')} stations, xaq {p.get('xaq_version')}",
+        facts = [
+            (
+                "state",
+                "complete" if self.written == self.blocks else f"unfinished, {self.written} of {self.blocks} blocks",
+            ),
+            ("size", ", ".join(f"{k} {v}" for k, v in self.sizes.items())),
+            ("period", f"{self.period[0]} .. {self.period[1]}"),
+            (
+                "made by",
+                f"{p.get('method')} {str(p.get('model_hash'))[:12]}, {p.get('visible_stations')} stations, xaq {p.get('xaq_version')}",
+            ),
         ]
-        lines += [
-            f"  {row['method']:<10} MAE {row['mae']:.3g}  RMSE {row['rmse']:.3g}  ({row['stations']})"
+        facts += [
+            (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
             for row in p.get("certificate", [])
             if "mae" in row
         ]
         if self.damaged is not None:
             shown = ", ".join(map(str, self.damaged[:5])) + (", ..." if len(self.damaged) > 5 else "")
-            lines.append(
-                f"  damaged blocks: {shown}" if self.damaged else f"  all {self.written} written blocks are as written"
-            )
-        return "\n".join(lines)
+            intact = f"all {self.written} written blocks are as written"
+            facts.append(("damaged blocks", shown) if self.damaged else ("checked", intact))
+        return facts
 
 
 def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -> CubeInfo:

@@ -37,6 +37,8 @@ _STYLE: dict[str, tuple[str, float]] = {
     "coastline": ("0.10", 0.8),
     "lines": ("0.10", 0.7),
 }
+#: Multiples of a power of ten that labelled meridians and parallels are apart.
+_STEPS = [1, 2, 5, 10]
 #: Longest piece of a line, degrees: a border along a parallel is one segment in the file, but a curve on a cone.
 _PIECE = 0.25
 #: Degrees of longitude or latitude beyond which a regional projection distorts more than it helps.
@@ -194,10 +196,10 @@ def projection(bounds: Bounds) -> ccrs.Projection:
     return ccrs.PlateCarree(central_longitude=lon)
 
 
-def frame(ax: GeoAxes | None, bounds: Bounds, lines: Lines) -> GeoAxes:
+def frame(ax: GeoAxes | None, bounds: Bounds, lines: Lines, *, left: bool = True, below: bool = True) -> GeoAxes:
     """Return map axes that show bounds, with lines and labelled meridians; a new figure when ``ax`` is None.
 
-    An extent that the user has set on ``ax`` is kept.
+    An extent that the user has set on ``ax`` is kept. ``left`` and ``below`` say which sides are labelled.
     """
     if ax is None:
         figure = plt.figure(figsize=_figure_size(bounds), layout="constrained")
@@ -208,24 +210,30 @@ def frame(ax: GeoAxes | None, bounds: Bounds, lines: Lines) -> GeoAxes:
             "mend: plt.subplots(subplot_kw={'projection': cartopy.crs.PlateCarree()})",
             subject="map",
         )
-    if ax.get_autoscale_on():
-        x, y = _outline(ax.projection, bounds)
-        ax.set_xlim(np.nanmin(x), np.nanmax(x))
-        ax.set_ylim(np.nanmin(y), np.nanmax(y))
-    view = _view(ax, 0.5 * (bounds[0] + bounds[2]))
-    draw(ax, view, lines=lines)
-    grid = ax.gridlines(
-        draw_labels={"left": "y", "bottom": "x"}, x_inline=False, y_inline=False, linewidth=0.3, color="0.5", alpha=0.5
-    )
-    if view[0] < -180 or view[2] > 180:  # cartopy looks for meridians on one side of the date line only
-        ticks = np.asarray(MaxNLocator(7, steps=[1, 1.5, 2, 3, 5, 6, 10]).tick_values(view[0], view[2]))
-        grid.xlocator = FixedLocator(np.unique((ticks + 180.0) % 360.0 - 180.0).tolist())
+    view = show(ax, bounds, lines)
+    sides = {side: axis for side, axis, shown in (("left", "y", left), ("bottom", "x", below)) if shown}
+    grid = ax.gridlines(draw_labels=sides, x_inline=False, y_inline=False, linewidth=0.3, color="0.5", alpha=0.5)
+    # Cartopy's own steps of 1.5 and 3 make labels such as 40.05 on a map of a city.
+    meridians = np.asarray(MaxNLocator(7, steps=_STEPS).tick_values(view[0], view[2]))
+    grid.xlocator = FixedLocator(np.unique((meridians + 180.0) % 360.0 - 180.0).tolist())
+    grid.ylocator = MaxNLocator(7, steps=_STEPS)
     grid.rotate_labels = False
     grid.xlabel_style = grid.ylabel_style = {"size": 8}
     return ax
 
 
-def _outline(crs: ccrs.Projection, bounds: Bounds) -> tuple[NDArray, NDArray]:
+def show(ax: GeoAxes, bounds: Bounds, lines: Lines) -> Bounds:
+    """Show bounds, with lines, unless an extent has been set; return the bounds of what is shown."""
+    if ax.get_autoscale_on():
+        x, y = outline(ax.projection, bounds)
+        ax.set_xlim(np.nanmin(x), np.nanmax(x))
+        ax.set_ylim(np.nanmin(y), np.nanmax(y))
+    view = _view(ax, 0.5 * (bounds[0] + bounds[2]))
+    draw(ax, view, lines=lines)
+    return view
+
+
+def outline(crs: ccrs.Projection, bounds: Bounds) -> tuple[NDArray, NDArray]:
     """Return the edge of bounds in a projection, ``(n,)`` each; non-finite points are NaN."""
     west, south, east, north = bounds
     if east - west >= 360:  # both edges are one meridian, and would project to one side
@@ -240,10 +248,15 @@ def _outline(crs: ccrs.Projection, bounds: Bounds) -> tuple[NDArray, NDArray]:
 
 def _figure_size(bounds: Bounds) -> tuple[float, float]:
     """Return inches: a map area of about 24 square inches in the shape of the bounds, plus labels and bar."""
-    x, y = _outline(projection(bounds), bounds)
-    shape_ = np.clip(float(np.nanmax(y) - np.nanmin(y)) / float(np.nanmax(x) - np.nanmin(x)), 0.4, 1.8)
+    shape_ = aspect(bounds)
     width = float(np.sqrt(24.0 / shape_))
-    return width + 1.6, width * float(shape_) + 1.1
+    return width + 1.6, width * shape_ + 1.1
+
+
+def aspect(bounds: Bounds) -> float:
+    """Return the height of a map of bounds over its width; of a strip, that of the frame given to it."""
+    x, y = outline(projection(bounds), bounds)
+    return float(np.clip(float(np.nanmax(y) - np.nanmin(y)) / float(np.nanmax(x) - np.nanmin(x)), 0.4, 1.8))
 
 
 def _view(ax: GeoAxes, centre: float) -> Bounds:

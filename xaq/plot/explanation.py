@@ -8,9 +8,8 @@ import pandas as pd
 import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
 from .. import stations as border
@@ -20,7 +19,8 @@ from ..explain import PLACE_LAT, PLACE_LON
 from ..vocabulary import LAT, LON, STATION, TIME, label
 from . import basemap
 from .basemap import Lines
-from .maps import FIELD_COLOURS, axis_label, colour_bar, handle, legend_below, provenance, shared_units, stamp_text
+from .style import CASING, FIELD_COLOURS, SMALL, colour_bar, handle, legend_below, limits, title
+from .subject import axis_label, provenance, shared_units, stamp_text
 
 #: Width of the line of the heaviest neighbour and of the lightest, points.
 _WIDEST, _THINNEST = 6.0, 0.5
@@ -31,7 +31,6 @@ _NEIGHBOUR, _PLACE, _DOT, _OTHER, _RADIUS = 50.0, 85.0, 8.0, 7.0, 6.0
 #: Size of a label, points: height, and width of a character.
 _HEIGHT, _CHARACTER = 8.0, 4.8
 _MINUS = "\N{MINUS SIGN}"
-_CASING = [Stroke(linewidth=2.2, foreground="white"), Normal()]
 
 
 def explanation(
@@ -90,13 +89,14 @@ def explanation(
     )  # fmt: skip
     values, estimate = explained["value"].values, float(explained["estimate"])
     both = np.append(values, estimate)
-    norm, colours = _norm(both, vmin, vmax), cmap or FIELD_COLOURS
+    norm, extend = limits(both, vmin=vmin, vmax=vmax, share=0.0, silent="the explanation holds no value")
+    colours = cmap or FIELD_COLOURS
     xy = ax.projection.transform_points(plate, np.append(lon, place[0]), np.append(lat, place[1]))[:, :2]
     ax.add_collection(_lines_to_place(xy, weight), autolim=False)
     observed = explained["observed"].values.astype(bool)
     ax.scatter(
         lon, lat, s=_NEIGHBOUR, c=values, norm=norm, cmap=colours, edgecolors="black", linewidths=1.0, transform=plate,
-        zorder=4, label="_neighbours", path_effects=_CASING,
+        zorder=4, label="_neighbours", path_effects=CASING,
     )  # fmt: skip
     ax.scatter(
         lon[~observed], lat[~observed], s=_DOT, color="white", edgecolors="black", linewidths=0.5, transform=plate,
@@ -104,16 +104,14 @@ def explanation(
     )  # fmt: skip
     cross = ax.scatter(
         *place, s=_PLACE, c=[estimate], marker="X", norm=norm, cmap=colours, edgecolors="black", linewidths=1.0,
-        transform=plate, zorder=5, label="_place", path_effects=_CASING,
+        transform=plate, zorder=5, label="_place", path_effects=CASING,
     )  # fmt: skip
     _write_weights(ax, xy, weight)
-    beyond = bool(both.min() < norm.vmin), bool(both.max() > norm.vmax)
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-    colour_bar(ax, cross, axis_label(target, units), extend[beyond])
+    colour_bar(ax, cross, axis_label(target, units), extend)
     _legend(ax, observed, weight, others=bool(others.sizes[STATION]))
     step = pd.Timedelta(windows.regular_step(ds[TIME].values))
     when = stamp_text(explained[[TIME]].expand_dims(TIME)[TIME].to_index()[0], step)
-    ax.set_title(f"{label(target)}, {when}\n{_sum_text(explained, units)}", loc="left", fontsize=10)
+    title(ax, f"{label(target)}, {when}", _sum_text(explained, units))
     return ax
 
 
@@ -134,17 +132,6 @@ def _bounds(lon: NDArray, lat: NDArray) -> basemap.Bounds:
         float(lon.min()) - wide, max(float(lat.min()) - margin, -90.0),
         float(lon.max()) + wide, min(float(lat.max()) + margin, 90.0),
     )  # fmt: skip
-
-
-def _norm(values: NDArray, vmin: float | None, vmax: float | None) -> Normalize:
-    low = float(values.min()) if vmin is None else float(vmin)
-    high = float(values.max()) if vmax is None else float(vmax)
-    if vmin is not None and vmax is not None and not low < high:
-        raise SchemaError(f"vmin={vmin:g} is not below vmax={vmax:g}", subject="map")
-    if not low < high:
-        pad = 0.05 * abs(low) or 0.5
-        low, high = (low if vmin is not None else high - pad), (high if vmax is not None else low + pad)
-    return Normalize(low, high)
 
 
 def _line_width(weight: NDArray, largest: float) -> NDArray:
@@ -190,7 +177,7 @@ def _write_weights(ax: GeoAxes, xy: NDArray, weight: NDArray) -> None:
         assert best is not None
         taken.append(best[2])
         ax.annotate(
-            text, xy[i], xytext=tuple(best[1]), textcoords="offset points", ha="center", va="center", fontsize=8,
+            text, xy[i], xytext=tuple(best[1]), textcoords="offset points", ha="center", va="center", fontsize=SMALL,
             zorder=6, bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.8},
         )  # fmt: skip
 

@@ -1,39 +1,57 @@
-"""Maps: the field with its stations, and the errors at hidden stations."""
+"""Maps of a cube: the field with its stations, several times or two cubes side by side, the width of the interval."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import cartopy.crs as ccrs
+import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
+import shapely
 import xarray as xr
+from cartopy.mpl.feature_artist import FeatureArtist
 from cartopy.mpl.geoaxes import GeoAxes
-from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PathCollection
+from matplotlib.artist import Artist
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, Normalize
-from matplotlib.legend import Legend
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import Normal, Stroke
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from .. import reanalysis
 from .. import stations as border
-from ..errors import ModelError, SchemaError
-from ..mappers import Mapper
-from ..vocabulary import LAT, LON, STATION, TIME, canonical_units, label
+from ..errors import SchemaError
+from ..vocabulary import LAT, LON, STATION, TIME, label
 from . import basemap
 from .basemap import Lines
+from .places import draw_stations, station_handles
+from .style import (
+    DIFFERENCE_COLOURS,
+    ERROR_COLOURS,
+    FIELD_COLOURS,
+    SMALL,
+    TITLE,
+    colour_bar,
+    label_bar,
+    legend_below,
+    limits,
+    title,
+)
+from .subject import (
+    axis_label,
+    cell_edges,
+    cube_target,
+    mean_field,
+    mean_observed,
+    method_text,
+    provenance,
+    select_times,
+    shared_units,
+)
 
-#: Perceptually uniform, safe for the colour-blind, and dark enough at both ends to stand out from blank cells.
-FIELD_COLOURS, _ERROR_COLOURS = "viridis", "viridis_r"
-#: Area of the largest bubble, square points.
-_BUBBLE = 450.0
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+#: How cells that no station supports are shown.
+Unsupported = Literal["hatched", "blank"]
 
 
 def map(  # noqa: A001 - read as xaq.plot.map
@@ -47,6 +65,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     vmax: float | None = None,
     cmap: str | Colormap | None = None,
     stations: bool = True,
+    unsupported: Unsupported = "hatched",
     lines: Lines = None,
 ) -> GeoAxes:
     """Draw the field, and the stations' observations on the same colours.
@@ -71,6 +90,8 @@ def map(  # noqa: A001 - read as xaq.plot.map
     stations : bool
         Draw visible stations as circles and hidden ones as triangles, coloured by the mean of what they observed over
         the same steps; small, hollow and grey where they observed nothing.
+    unsupported : {"hatched", "blank"}
+        How cells too far from every station are shown; they never have a colour.
     lines : sequence of shapely geometries, or path of a GeoJSON file, optional
         Instead of the bundled coast, borders and provinces.
 
@@ -85,404 +106,314 @@ def map(  # noqa: A001 - read as xaq.plot.map
 
     Notes
     -----
-    Computes the chosen steps of the cube. Unsupported cells are blank.
+    Computes the chosen steps of the cube.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> ds.aq.plot.map(cube, time="2020-01-01").get_title("left").splitlines()
+    ['PM2.5, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
     ds = border.conform(ds)
     target = cube_target(cube, target)
     picked, when = select_times(cube, time)
     units = shared_units(ds, cube, target)
-    field = _mean_field(picked, target)
+    field = mean_field(picked, target)
     observed = np.full(ds.sizes[STATION], np.nan)
     if stations:
-        observed = _mean_observed(ds, target, picked[TIME].values)
-    norm, extend = _limits(
-        field, observed, vmin, vmax, f"{target!r} has no value in the cube or at the stations, {when}"
-    )
-    lon_edges, lat_edges = cell_edges(cube, LON), cell_edges(cube, LAT)
-    ax = basemap.frame(ax, (lon_edges[0], lat_edges[0], lon_edges[-1], lat_edges[-1]), lines)
-    mesh = ax.pcolormesh(
-        lon_edges, lat_edges, np.ma.masked_invalid(field), norm=norm, cmap=cmap or FIELD_COLOURS,
-        transform=ccrs.PlateCarree(), rasterized=True, zorder=1,
-    )  # fmt: skip
+        observed = mean_observed(ds, target, picked[TIME].values)
+    norm, extend = limits(field, observed, vmin=vmin, vmax=vmax, silent=_silent(target, when))
+    ax = basemap.frame(ax, cube_bounds(cube), lines)
+    mesh, *_ = draw_field(ax, picked, field, norm, cmap or FIELD_COLOURS, unsupported)
+    handles: list[Line2D] = []
     if stations:
-        _draw_stations(ax, ds, observed, mesh)
+        draw_stations(ax, ds, observed, mesh)
+        handles += station_handles(ds, observed)
+    legend_below(ax, [*handles, *field_handles(picked, unsupported)])
     colour_bar(ax, mesh, axis_label(target, units), extend)
-    ax.set_title("\n".join(filter(None, [f"{label(target)}, {when}", method_text(cube)])), loc="left", fontsize=10)
+    title(ax, f"{label(target)}, {when}", method_text(cube))
     return ax
 
 
-def errors(
+def panels(
     ds: xr.Dataset,
-    mapper: Mapper | str,
+    cube: xr.Dataset,
+    times: Sequence[border.Period],
     *,
     target: str | None = None,
-    time: border.Period = None,
-    ax: GeoAxes | None = None,
+    columns: int = 3,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    cmap: str | Colormap | None = None,
+    stations: bool = True,
+    unsupported: Unsupported = "hatched",
     lines: Lines = None,
-) -> GeoAxes:
-    """Draw the error at each hidden station as a bubble whose area is proportional to its RMSE.
+) -> NDArray[np.object_]:
+    """Draw the field at several times side by side, on the same colours.
 
     Parameters
     ----------
-    ds : xarray.Dataset, dims (station, time)
-        A station dataset with hidden stations.
-    mapper : Model or {"kriging", "idw", "nearest"}
-        An analysis model, or the name of a classical method.
-    target : str, optional
-        Variable; the model's, or the only pollutant.
-    time : slice, (start, end) or one time, optional
-        Period scored; all of the record by default.
-    ax : cartopy.mpl.geoaxes.GeoAxes, optional
-        Draw here. Default: a new figure.
-    lines : sequence of shapely geometries, or path of a GeoJSON file, optional
-        Instead of the bundled coast, borders and provinces.
+    ds, cube, target, vmin, vmax, cmap, stations, unsupported, lines
+        As for :func:`map`; the limits are shared by all panels.
+    times : sequence of times or periods
+        One panel each, as ``time`` of :func:`map`.
+    columns : int
+        Panels in a row.
 
     Returns
     -------
-    cartopy.mpl.geoaxes.GeoAxes
-        The title gives RMSE and MAE pooled over all pairs, in the target's units. Visible stations are grey dots.
+    numpy.ndarray of cartopy.mpl.geoaxes.GeoAxes, (panel,)
+        On a new figure, one colour bar at its right.
 
     Raises
     ------
     SchemaError
-        No station is hidden, or no hidden station has an observation in the period.
-    ModelError
-        The model is a forecast, or was trained on stations that are hidden now.
-
-    Notes
-    -----
-    Computes estimates at the hidden stations.
+        As :func:`map`; or no time is given.
     """
-    ds = border.conform(ds)
-    refuse_forecast(mapper, "errors", "mend: ds.aq.verify(model)")
-    hidden = border.hidden_mask(ds)
-    if not hidden.any():
-        raise SchemaError("no station is hidden; mend: ds.aq.hide(fraction=0.15)")
-    target = mapper_target(ds, mapper, target)
-    places = ds.isel({STATION: np.flatnonzero(hidden)})
-    trained = sorted(trained_on(mapper) & {str(s) for s in places[STATION].values})
-    if trained:
-        raise ModelError(
-            f"the model was trained on {len(trained)} of the stations that are hidden now: {', '.join(trained[:5])}; "
-            "errors there would flatter it; mend: hide before training, or ds.aq.hide(model.recipe.hidden)"
-        )
-    estimated = reanalysis.estimate(ds, mapper, lon=places[LON], lat=places[LAT], target=target, time=time).compute()
-    seen = places[target].sel({TIME: estimated[TIME].values}).transpose(STATION, TIME).values
-    miss = np.asarray(estimated[target].transpose(STATION, TIME).values, float) - seen
-    if not np.isfinite(miss).any():
+    ds, target = border.conform(ds), cube_target(cube, target)
+    if not len(times):
+        raise SchemaError("no times, expected one for each panel, such as ['2017-01-01', '2017-01-02']", subject="map")
+    units = shared_units(ds, cube, target)
+    chosen = [select_times(cube, time) for time in times]
+    fields = [mean_field(picked, target) for picked, _ in chosen]
+    observed = [mean_observed(ds, target, picked[TIME].values) for picked, _ in chosen] if stations else []
+    silent = _silent(target, f"at any of {len(times)} times")
+    norm, extend = limits(np.stack(fields), np.array(observed), vmin=vmin, vmax=vmax, silent=silent)
+    axes = _grid_of_maps(cube_bounds(cube), len(chosen), columns, lines)
+    for i, (ax, (picked, when), field) in enumerate(zip(axes, chosen, fields, strict=True)):
+        mesh, *_ = draw_field(ax, picked, field, norm, cmap or FIELD_COLOURS, unsupported)
+        if stations:
+            draw_stations(ax, ds, observed[i], mesh)
+        title(ax, when)
+    handles = station_handles(ds, np.mean(observed, axis=0)) if stations else []
+    bar = axes[0].figure.colorbar(mesh, ax=list(axes), extend=extend, fraction=0.04, pad=0.02, aspect=30)
+    label_bar(bar, axis_label(target, units))
+    _head_and_legend(
+        axes, ", ".join(filter(None, [label(target), method_text(cube)])), [*handles, *field_handles(cube, unsupported)]
+    )
+    return axes
+
+
+def compare(
+    ds: xr.Dataset,
+    cube: xr.Dataset,
+    other: xr.Dataset,
+    *,
+    time: border.Period = None,
+    target: str | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    cmap: str | Colormap | None = None,
+    stations: bool = True,
+    unsupported: Unsupported = "hatched",
+    lines: Lines = None,
+) -> NDArray[np.object_]:
+    """Draw two cubes side by side on the same colours, and their difference: AQ-Net and its kriging twin, say.
+
+    Parameters
+    ----------
+    ds, cube, time, target, vmin, vmax, cmap, stations, unsupported, lines
+        As for :func:`map`; the limits are shared by the two cubes.
+    other : xarray.Dataset, dims (time, lat, lon)
+        On the same cells, in the same units.
+
+    Returns
+    -------
+    numpy.ndarray of cartopy.mpl.geoaxes.GeoAxes, (3,)
+        The cube, the other, and the cube less the other, on a new figure. Differences are red where the cube is
+        higher, blue where it is lower; their colours reach the 98th percentile of their size.
+
+    Raises
+    ------
+    SchemaError
+        As :func:`map`; or the cubes differ in cells or units.
+    """
+    ds, target = border.conform(ds), cube_target(cube, target)
+    cube_target(other, target)
+    units = shared_units(ds, cube, target)
+    shared_units(ds, other, target)
+    if any(not np.array_equal(cube[name].values, other[name].values) for name in (LAT, LON)):
         raise SchemaError(
-            f"no hidden station has both {target!r} and an estimate in time={time!r}; mend: another period"
+            "the cubes have different cells; mend: ds.aq.reanalyze(..., grid=cube) for both", subject="map"
         )
-    rmse = np.array([_rms(row) for row in miss])
-    units = units_text(str(ds[target].attrs["units"]))
-    ax = basemap.frame(ax, _around(ds), lines)
-    bubbles = _draw_bubbles(ax, ds, places, rmse)
-    colour_bar(ax, bubbles, f"RMSE of {axis_label(target, units)}", "neither")
-    _size_legend(ax, bubbles, rmse, units, silent=bool(np.isnan(rmse).any()))
-    pooled = f"RMSE {_rms(miss):.3g}, MAE {np.nanmean(np.abs(miss)):.3g} {units}"
-    n = int(np.isfinite(rmse).sum())
-    head = f"{label(target)} at {n} hidden station{'s' * (n != 1)}, {getattr(mapper, 'name', mapper)}: {pooled}"
-    ax.set_title(f"{head}\n{period_text(estimated, mean=False)}", loc="left", fontsize=10)
+    chosen = [select_times(c, time) for c in (cube, other)]
+    if not np.array_equal(chosen[0][0][TIME].values, chosen[1][0][TIME].values):
+        raise SchemaError(
+            f"the cubes have different times, {chosen[0][1]} and {chosen[1][1]}; mend: time=...", subject="map"
+        )
+    when = chosen[0][1]
+    fields = [mean_field(picked, target) for picked, _ in chosen]
+    observed = mean_observed(ds, target, chosen[0][0][TIME].values) if stations else np.array([])
+    norm, extend = limits(*fields, observed, vmin=vmin, vmax=vmax, silent=_silent(target, when))
+    difference = fields[0] - fields[1]
+    silent = f"{target!r} has no cell where both cubes have a value, {when}"
+    reach, beyond = limits(np.abs(difference), vmin=0.0, vmax=None, silent=silent)
+    size = float(reach.vmax or 1.0)
+    spread = Normalize(-size, size)
+    axes = _grid_of_maps(cube_bounds(cube), 3, 3, lines)
+    for ax, (picked, _), field, source in zip(axes, chosen, fields, (cube, other), strict=False):
+        mesh, *_ = draw_field(ax, picked, field, norm, cmap or FIELD_COLOURS, unsupported)
+        if stations:
+            draw_stations(ax, ds, observed, mesh)
+        title(ax, method_text(source) or "cube")
+    apart, *_ = draw_field(axes[2], chosen[0][0], difference, spread, DIFFERENCE_COLOURS, unsupported)
+    names = [str(provenance(c).get("method", "cube")) for c in (cube, other)]
+    title(axes[2], f"{names[0]} \N{MINUS SIGN} {names[1]}")
+    handles = station_handles(ds, observed) if stations else []
+    figure = axes[0].figure
+    label_bar(
+        figure.colorbar(mesh, ax=list(axes[:2]), extend=extend, fraction=0.04, pad=0.02), axis_label(target, units)
+    )
+    beyond = "neither" if beyond == "neither" else "both"
+    label_bar(figure.colorbar(apart, ax=axes[2], extend=beyond, fraction=0.08, pad=0.04), f"difference [{units}]")
+    _head_and_legend(axes, f"{label(target)}, {when}", [*handles, *field_handles(cube, unsupported)])
+    return axes
+
+
+def width(
+    ds: xr.Dataset,
+    cube: xr.Dataset,
+    *,
+    time: border.Period = None,
+    target: str | None = None,
+    ax: GeoAxes | None = None,
+    vmax: float | None = None,
+    cmap: str | Colormap | None = None,
+    unsupported: Unsupported = "hatched",
+    lines: Lines = None,
+) -> GeoAxes:
+    """Draw how wide the cube's interval is: where its estimates can be trusted, and where they cannot.
+
+    Parameters
+    ----------
+    ds, cube, time, target, ax, unsupported, lines
+        As for :func:`map`; of a period the mean width of its steps is drawn.
+    vmax : float, optional
+        Upper colour limit, in the target's units; the lower one is 0. Default: 98th percentile.
+    cmap : str or Colormap, optional
+        Default: viridis reversed, dark where the interval is wide.
+
+    Returns
+    -------
+    cartopy.mpl.geoaxes.GeoAxes
+        Visible stations are white dots: the interval is narrow near them.
+
+    Raises
+    ------
+    SchemaError
+        As :func:`map`; or the cube has no interval.
+    """
+    ds, target = border.conform(ds), cube_target(cube, target)
+    units = shared_units(ds, cube, target)
+    lower, upper = f"{target}_lower", f"{target}_upper"
+    if not {lower, upper} <= set(cube):
+        raise SchemaError(
+            f"no {lower} and {upper}: the cube was made without an interval; mend: ds.aq.reanalyze with a calibrated model or 'kriging'",
+            subject="cube",
+        )
+    picked, when = select_times(cube, time)
+    field = mean_field(picked.assign({target: picked[upper] - picked[lower]}), target)
+    norm, extend = limits(field, vmin=0.0, vmax=vmax, silent=_silent(target, when))
+    ax = basemap.frame(ax, cube_bounds(cube), lines)
+    mesh, *_ = draw_field(ax, picked, field, norm, cmap or ERROR_COLOURS, unsupported)
+    visible = ~border.hidden_mask(ds)
+    ax.scatter(
+        ds[LON].values[visible], ds[LAT].values[visible], s=9.0, color="white", edgecolors="black", linewidths=0.5,
+        transform=ccrs.PlateCarree(), zorder=3, label="_visible",
+    )  # fmt: skip
+    dot = Line2D(
+        [], [], linestyle="none", marker="o", markersize=3.0, markerfacecolor="white", markeredgecolor="black",
+        markeredgewidth=0.5, label="visible station",
+    )  # fmt: skip
+    legend_below(ax, [dot, *field_handles(picked, unsupported)])
+    level = provenance(cube).get("interval_level")
+    percent = "" if level is None else f"{100 * level:g} % "
+    colour_bar(ax, mesh, f"width of the {percent}interval of {axis_label(target, units)}", extend)
+    title(ax, f"{label(target)}, {percent}interval, {when}", method_text(cube))
     return ax
 
 
-# -- what is drawn -------------------------------------------------------------------------------------------------
+# -- parts that figures share --------------------------------------------------------------------------------------
 
 
-def refuse_forecast(mapper: Any, verb: str, mend: str) -> None:
-    """Raise for a forecast model, whose estimates lie after the record."""
-    if getattr(mapper, "task", "analysis") == "forecast":
-        raise ModelError(f"plot.{verb} is for analysis models, and this one is a forecast; {mend}")
+def cube_bounds(cube: xr.Dataset) -> basemap.Bounds:
+    """Return the outer edges of a cube's cells."""
+    x, y = cell_edges(cube, LON), cell_edges(cube, LAT)
+    return float(x[0]), float(y[0]), float(x[-1]), float(y[-1])
 
 
-def mapper_target(ds: xr.Dataset, mapper: Any, target: str | None) -> str:
-    """Return the target asked for, or the model's, or the dataset's only pollutant; with units, on (station, time)."""
-    recipe = getattr(mapper, "recipe", None)
-    target = recipe.target if recipe is not None and target is None else border.pick_target(ds, target)
-    border.conform(ds, target)
-    return target
-
-
-def trained_on(mapper: Any) -> set[str]:
-    """Return the identifiers of the stations that a model saw in training; none for a classical method."""
-    recipe = getattr(mapper, "recipe", None)
-    return {str(s) for s in getattr(recipe, "visible", ())}
-
-
-def cube_target(cube: xr.Dataset, target: str | None) -> str:
-    """Return the variable of a cube: the one asked for, or the only one on the grid that is not a bound."""
-    if not isinstance(cube, xr.Dataset) or not {LAT, LON} <= set(cube.dims) or TIME not in cube.coords:
-        raise SchemaError(
-            "expected a Dataset with time, lat and lon; mend: cube = ds.aq.reanalyze(...)", subject="cube"
-        )
-    fields = [
-        str(n) for n in cube.data_vars if {LAT, LON} <= set(cube[n].dims) and n not in ("supported", "nearest_station")
-    ]
-    known = [n for n in fields if not n.endswith(("_lower", "_upper"))]
-    if target is None and len(known) == 1:
-        return known[0]
-    if target is None or target not in fields:
-        asked = "which variable?" if target is None else f"no variable {target!r};"
-        raise SchemaError(f"{asked} the cube has {', '.join(known) or 'none'}; mend: target=...", subject="cube")
-    return target
-
-
-def select_times(cube: xr.Dataset, time: border.Period) -> tuple[xr.Dataset, str]:
-    """Return the chosen steps of a cube, and words for them; never the nearest time."""
-    if TIME not in cube.dims:
-        cube = cube.expand_dims(TIME)
-    try:
-        picked = border.select_period(cube, time)
-    except SchemaError as error:
-        first, last = cube[TIME].values[[0, -1]].astype("datetime64[s]")
-        raise SchemaError(
-            f"time={time!r} holds no step of the cube, which covers {first} to {last}", subject="cube"
-        ) from error
-    return picked, period_text(picked)
-
-
-def period_text(ds: xr.Dataset, *, mean: bool = True) -> str:
-    """Return words for the times of a dataset: one step, a daily mean, or (the mean of) a period."""
-    times = ds[TIME].to_index()
-    step = _step(ds)
-    if len(times) == 1:
-        return stamp_text(times[0], step)
-    style, zone = _stamp_style(step)
-    if (
-        mean
-        and step is not None
-        and len(times) * step == pd.Timedelta("1D")
-        and times[0].normalize() == times[-1].normalize()
-    ):
-        return f"daily mean {times[0]:%Y-%m-%d} (UTC)"
-    words = "days" if step == pd.Timedelta("1D") else "hours" if step == pd.Timedelta("1h") else "steps"
-    return f"{'mean of ' * mean}{len(times)} {words}, {times[0]:{style}} to {times[-1]:{style}}{zone}"
-
-
-def stamp_text(time: pd.Timestamp, step: pd.Timedelta | None) -> str:
-    """Return words for one step: a date where a step is a day or longer."""
-    style, zone = _stamp_style(step)
-    return f"{time:{style}}{zone}"
-
-
-def _stamp_style(step: pd.Timedelta | None) -> tuple[str, str]:
-    daily = step is not None and step >= pd.Timedelta("1D")
-    return ("%Y-%m-%d", "") if daily else ("%Y-%m-%d %H:%M", " UTC")
-
-
-def _step(ds: xr.Dataset) -> pd.Timedelta | None:
-    if "time_bnds" in ds.variables and ds["time_bnds"].ndim == 2:
-        edges = ds["time_bnds"].values[0]
-        return pd.Timedelta(edges[1] - edges[0])
-    times = ds[TIME].to_index()
-    return pd.Timedelta(times[1] - times[0]) if len(times) > 1 else None
-
-
-def method_text(cube: xr.Dataset) -> str:
-    """Return the method and the number of stations from a cube's provenance; empty without one."""
-    known = provenance(cube)
-    return (
-        f"{known['method']}, {known['visible_stations']} stations"
-        if {"method", "visible_stations"} <= set(known)
-        else ""
-    )
-
-
-def provenance(cube: xr.Dataset) -> dict[str, Any]:
-    """Return what a cube says of its origin; empty for one that xaq has not made."""
-    try:
-        known = json.loads(cube.attrs.get("xaq_provenance", "{}"))
-    except (TypeError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def units_text(units: str) -> str:
-    """Return units for people: ``"ug m-3"`` -> ``"µg m⁻³"``, ``"1e-9"`` -> ``"ppb"``."""
-    units = canonical_units(units)
-    if units in ("1e-9", "1e-6"):
-        return "ppb" if units == "1e-9" else "ppm"
-    text = re.sub(r"(?<=[A-Za-z])-?\d+", lambda found: found.group().translate(_SUPERSCRIPT), units)
-    return re.sub(r"^u(?=[A-Za-z])", "µ", text)
-
-
-def axis_label(target: str, units: str) -> str:
-    """Return a label with units: ``"PM10 [µg m⁻³]"``; ``units`` as :func:`units_text` gives them."""
-    return f"{label(target)} [{units}]"
-
-
-def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
-    """Return the units of both, for people; on different units one colour would mean two things."""
-    border.conform(ds, target)
-    ours, theirs = (canonical_units(str(d[target].attrs.get("units", ""))) for d in (ds, cube))
-    if ours != theirs:
-        raise SchemaError(f"{target!r} is in {ours!r}, in the cube in {theirs!r}; mend: convert one of them")
-    return units_text(ours)
-
-
-def _mean_field(picked: xr.Dataset, target: str) -> NDArray[np.float64]:
-    """Return the mean over the chosen steps, ``(lat, lon)``, NaN where unsupported. Computes."""
-    mean = picked[target].mean(TIME)
-    if "supported" in picked:
-        supported = picked["supported"]
-        mean = mean.where((supported.isel({TIME: 0}) if TIME in supported.dims else supported).astype(bool))
-    return np.asarray(mean.transpose(LAT, LON).values, float)
-
-
-def _mean_observed(ds: xr.Dataset, target: str, times: NDArray) -> NDArray[np.float64]:
-    """Return each station's mean over the given times, ``(station,)``, NaN where it observed nothing. Computes."""
-    steps = np.flatnonzero(np.isin(ds[TIME].values.astype("datetime64[s]"), times.astype("datetime64[s]")))
-    values = ds[target].isel({TIME: steps}).astype(float)
-    return np.asarray(values.where(np.isfinite(values)).mean(TIME).values, float)
-
-
-def cell_edges(cube: xr.Dataset, name: str) -> NDArray[np.float64]:
-    """Return cell edges, ``(n + 1,)`` degrees: the cube's bounds, or half-way between centres."""
-    bounds = f"{name}_bnds"
-    if bounds in cube.variables and cube[bounds].shape == (cube.sizes[name], 2):
-        pairs = np.asarray(cube[bounds].values, float)
-        return np.append(pairs[:, 0], pairs[-1, 1])
-    centres = np.asarray(cube[name].values, float)
-    half = np.diff(centres) / 2 if len(centres) > 1 else np.array([0.05])
-    return np.concatenate(
-        [centres[:1] - half[:1], centres[:-1] + half if len(centres) > 1 else [], centres[-1:] + half[-1:]]
-    )
-
-
-def _limits(
-    field: NDArray, observed: NDArray, vmin: float | None, vmax: float | None, silent: str
-) -> tuple[Normalize, str]:
-    """Return the norm shared by field and stations, and which ends of the colour bar are open."""
-    pools = [p for p in (field[np.isfinite(field)], observed[np.isfinite(observed)]) if len(p)]
-    if not pools:
-        raise SchemaError(silent, subject="map")
-    low = min(float(np.percentile(p, 2)) for p in pools) if vmin is None else float(vmin)
-    high = max(float(np.percentile(p, 98)) for p in pools) if vmax is None else float(vmax)
-    if vmin is not None and vmax is not None and not low < high:
-        raise SchemaError(f"vmin={vmin:g} is not below vmax={vmax:g}", subject="map")
-    if not low < high:  # a constant field
-        pad = 0.05 * abs(low) or 0.5
-        low, high = (low if vmin is not None else high - pad), (high if vmax is not None else low + pad)
-    below, above = min(p.min() for p in pools) < low, max(p.max() for p in pools) > high
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
-    return Normalize(low, high), extend[bool(below), bool(above)]
-
-
-# -- artists -------------------------------------------------------------------------------------------------------
-
-
-def _draw_stations(ax: GeoAxes, ds: xr.Dataset, observed: NDArray, mesh: ScalarMappable) -> None:
-    hidden = border.hidden_mask(ds)
-    size = float(np.clip(4000.0 / len(observed), 10.0, 40.0))
-    silent = np.isnan(observed)
-    handles = []
-    for name, mask, marker, area in (("visible", ~hidden, "o", size), ("hidden", hidden, "^", 1.5 * size)):
-        kept = mask & ~silent
-        ax.scatter(
-            ds[LON].values[kept], ds[LAT].values[kept], s=area, c=observed[kept], marker=marker, norm=mesh.norm,
-            cmap=mesh.cmap, edgecolors="black", linewidths=0.8, transform=ccrs.PlateCarree(), zorder=4,
-            label=f"_{name}", path_effects=[Stroke(linewidth=2.2, foreground="white"), Normal()],
-        )  # fmt: skip
-        gone = mask & silent
-        _hollow(ax, ds[LON].values[gone], ds[LAT].values[gone], marker, f"_{name} without observation")
-        if kept.any():
-            handles.append(handle(marker, area, f"{name} station", markerfacecolor="0.8", markeredgecolor="black"))
-    if silent.any():
-        handles.append(handle("o", 12.0, "no observation", markerfacecolor="none", markeredgecolor="0.45"))
-    legend_below(ax, handles)
-
-
-def _hollow(ax: GeoAxes, lon: NDArray, lat: NDArray, marker: str, name: str) -> None:
-    if len(lon):
-        ax.scatter(
-            lon, lat, s=12.0, marker=marker, facecolors="none", edgecolors="0.45", linewidths=0.8,
-            transform=ccrs.PlateCarree(), zorder=3, label=name,
-            path_effects=[Stroke(linewidth=2.0, foreground="white", alpha=0.8), Normal()],
-        )  # fmt: skip
-
-
-def _draw_bubbles(ax: GeoAxes, ds: xr.Dataset, places: xr.Dataset, rmse: NDArray) -> PathCollection:
-    visible = ~border.hidden_mask(ds)
-    ax.scatter(
-        ds[LON].values[visible], ds[LAT].values[visible], s=7.0, color="0.55", linewidths=0,
-        transform=ccrs.PlateCarree(), zorder=3, label="_visible",
+def draw_field(
+    ax: GeoAxes, cube: xr.Dataset, field: NDArray, norm: Normalize, cmap: str | Colormap, unsupported: Unsupported
+) -> tuple[QuadMesh] | tuple[QuadMesh, FeatureArtist]:
+    """Draw a field ``(lat, lon)`` in a cube's cells, and hatch what is not supported; return what was drawn."""
+    if unsupported not in ("hatched", "blank"):
+        raise SchemaError(f"unsupported={unsupported!r}, expected 'hatched' or 'blank'", subject="map")
+    lon, lat = cell_edges(cube, LON), cell_edges(cube, LAT)
+    mesh = ax.pcolormesh(
+        lon, lat, np.ma.masked_invalid(field), norm=norm, cmap=cmap, transform=ccrs.PlateCarree(), rasterized=True,
+        zorder=1,
     )  # fmt: skip
-    known = np.isfinite(rmse)
-    lon, lat = places[LON].values, places[LAT].values
-    _hollow(ax, lon[~known], lat[~known], "o", "_hidden without observation")
-    order = np.flatnonzero(known)[np.argsort(-rmse[known])]  # small ones on top
-    largest = float(np.nanmax(rmse)) or 1.0
-    return ax.scatter(
-        lon[order], lat[order], s=_BUBBLE * rmse[order] / largest, c=rmse[order], norm=Normalize(0.0, largest),
-        cmap=_ERROR_COLOURS, edgecolors="black", linewidths=0.6, alpha=0.9, transform=ccrs.PlateCarree(), zorder=4,
-        label="_hidden",
-    )  # fmt: skip
-
-
-def _size_legend(ax: GeoAxes, bubbles: PathCollection, rmse: NDArray, units: str, *, silent: bool) -> None:
-    largest = float(np.nanmax(rmse)) or 1.0
-    handles = [handle("o", 7.0, "visible station", markerfacecolor="0.55", markeredgecolor="none")]
-    if silent:
-        handles.append(handle("o", 12.0, "no observation", markerfacecolor="none", markeredgecolor="0.45"))
-    for value in round_values(largest):
-        colour = bubbles.to_rgba(value)  # type: ignore[arg-type]
-        area = _BUBBLE * value / largest
-        handles.append(handle("o", area, f"{value:g} {units}", markerfacecolor=colour, markeredgecolor="black"))
-    legend_below(ax, handles)
-
-
-def round_values(largest: float) -> list[float]:
-    """Return three round values, evenly spaced, up to the largest one or a little below."""
-    power = 10.0 ** np.floor(np.log10(largest / 3))
-    step = max(m * power for m in (1.0, 2.0, 2.5, 5.0) if m * power <= largest / 3 * (1 + 1e-9))
-    return [float(f"{n * step:.6g}") for n in (1, 2, 3)]
-
-
-def handle(marker: str, area: float, text: str, **style: Any) -> Line2D:
-    """Return a legend handle of the same size on paper as a scatter marker of this area, square points."""
-    return Line2D([], [], linestyle="none", marker=marker, markersize=float(np.sqrt(area)), label=text, **style)
-
-
-def legend_below(
-    ax: GeoAxes, handles: Sequence[Line2D | tuple[Line2D, ...]], *, rows: int = 1, length: float | None = None
-) -> Legend:
-    """Put the legend under the longitude labels, where it covers no data; ``length`` of its keys in font sizes."""
-    below = ax.transAxes + ScaledTranslation(0.0, -20.0 / 72.0, ax.figure.dpi_scale_trans)
-    first = [h[0] if isinstance(h, tuple) else h for h in handles]
-    widest = max((float(h.get_markersize()) for h in first), default=8.0)
-    return ax.legend(
-        handles=list(handles), labels=[str(h.get_label()) for h in first], loc="upper left", bbox_to_anchor=(0.0, 0.0),
-        bbox_transform=below, borderaxespad=0.0, ncols=max(1, -(-len(handles) // rows)), frameon=False, fontsize=8,
-        handletextpad=0.5, columnspacing=1.5, handlelength=widest / 8 if length is None else length,
-    )  # fmt: skip
-
-
-def colour_bar(ax: GeoAxes, mappable: ScalarMappable, text: str, extend: str) -> None:
-    """Put a colour bar beside the axes, exactly as high as the map whatever its aspect."""
-    beside = ax.inset_axes((1.03, 0.0, 0.035, 1.0))
-    bar = ax.figure.colorbar(mappable, cax=beside, extend=extend)
-    bar.set_label(text, fontsize=9)
-    bar.ax.tick_params(labelsize=8)
-
-
-# -- numbers -------------------------------------------------------------------------------------------------------
-
-
-def _rms(values: NDArray) -> float:
-    """Return the root mean square of what is finite, or NaN."""
-    kept = values[np.isfinite(values)]
-    return float(np.sqrt(np.mean(kept**2))) if len(kept) else float("nan")
-
-
-def _around(ds: xr.Dataset) -> basemap.Bounds:
-    """Return bounds around all stations with a margin of 8 % of their extent; across the date line where shorter."""
-    lon, lat = np.asarray(ds[LON].values, float), np.asarray(ds[LAT].values, float)
-    if np.ptp(lon % 360.0) < np.ptp(lon):
-        lon = lon % 360.0
-    margin = max(0.08 * max(float(np.ptp(lon)), float(np.ptp(lat))), 0.02)
-    return (
-        float(lon.min()) - margin,
-        max(float(lat.min()) - margin, -90.0),
-        float(lon.max()) + margin,
-        min(float(lat.max()) + margin, 90.0),
+    area = _unsupported_area(cube) if unsupported == "hatched" else None
+    if area is None:
+        return (mesh,)
+    hatch = ax.add_geometries(
+        [area], crs=ccrs.PlateCarree(), facecolor="none", edgecolor="0.75", hatch="////", linewidth=0.0, zorder=0.9
     )
+    return mesh, hatch
+
+
+def field_handles(cube: xr.Dataset, unsupported: Unsupported) -> list[Patch]:
+    """Return the legend's keys of the field: what the hatching means, where there is some."""
+    supported = _supported(cube)
+    if unsupported == "blank" or supported is None or supported.all():
+        return []
+    return [Patch(facecolor="none", edgecolor="0.6", hatch="//////", linewidth=0.0, label="no station near")]
+
+
+def _supported(cube: xr.Dataset) -> NDArray[np.bool_] | None:
+    if "supported" not in cube:
+        return None
+    supported = cube["supported"]
+    supported = supported.isel({TIME: 0}) if TIME in supported.dims else supported
+    return np.asarray(supported.transpose(LAT, LON).values, bool)
+
+
+def _unsupported_area(cube: xr.Dataset) -> shapely.Geometry | None:
+    """Return the cells that no station supports as one geometry, or None where all are supported."""
+    supported = _supported(cube)
+    if supported is None or supported.all():
+        return None
+    lon, lat = cell_edges(cube, LON), cell_edges(cube, LAT)
+    # A box for each run of cells in a row: thousands of boxes fewer to unite.
+    padded = np.pad(~supported, ((0, 0), (1, 1)))
+    turns = np.diff(padded.astype(np.int8), axis=1)
+    row, first = np.nonzero(turns == 1)
+    stop = np.nonzero(turns == -1)[1]
+    return shapely.union_all(shapely.box(lon[first], lat[row], lon[stop], lat[row + 1]))
+
+
+def _silent(target: str, when: str) -> str:
+    return f"{target!r} has no value in the cube or at the stations, {when}"
+
+
+def _grid_of_maps(bounds: basemap.Bounds, n: int, columns: int, lines: Lines) -> NDArray[np.object_]:
+    """Return n framed maps of the same bounds on a new figure; parallels are labelled at its left, meridians below."""
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    shape = basemap.aspect(bounds)
+    wide = min(4.0, 3.0 / np.sqrt(shape))
+    figure = plt.figure(figsize=(columns * wide + 1.4, rows * (wide * shape + 0.3) + 0.8), layout="compressed")
+    axes = np.empty(n, object)
+    for i in range(n):
+        ax = figure.add_subplot(rows, columns, i + 1, projection=basemap.projection(bounds))
+        axes[i] = basemap.frame(ax, bounds, lines, left=i % columns == 0, below=i + columns >= n)
+    return axes
+
+
+def _head_and_legend(axes: NDArray[np.object_], head: str, handles: list[Artist]) -> None:
+    figure: Figure = axes[0].figure
+    figure.suptitle(head, fontsize=TITLE, x=0.01, ha="left")
+    if handles:
+        figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=SMALL)

@@ -1,22 +1,26 @@
-"""One station's series: observed against reanalysed, with the interval."""
+"""One station's series: observed against reanalysed with the interval, at all hours or at hours of the day."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
 
 from .. import reanalysis, windows
 from .. import stations as border
 from ..errors import GridError, SchemaError
 from ..mappers import Mapper
 from ..vocabulary import LAT, LON, STATION, TIME, label
-from .maps import (
+from .style import BLUE, LABEL, as_array, legend_below, plain, title
+from .subject import (
     axis_label,
     cell_edges,
     cube_target,
@@ -29,7 +33,6 @@ from .maps import (
     units_text,
 )
 
-_BLUE = "#0072B2"  # of the palette of Okabe and Ito, distinct from black for every eye
 #: Points beyond which dots give way to a line.
 _CROWDED = 400
 
@@ -81,6 +84,86 @@ def series(
     as a neighbour has still seen it in training, and the title says so; only a method given by name is fitted anew.
     """
     ds = border.conform(ds)
+    subject = _at_station(ds, mapper_or_cube, station, target, time)
+    if ax is None:
+        ax = plt.figure(figsize=(8.0, 3.4), layout="constrained").add_subplot()
+    _draw(ax, subject.observed, subject.estimated, subject.target)
+    ax.set_ylabel(axis_label(subject.target, subject.units), fontsize=LABEL)
+    zone = "times in UTC" if windows.steps_per_day(windows.regular_step(ds[TIME].values)) > 1 else None
+    title(ax, ", ".join(filter(None, [subject.head, zone])), subject.note)
+    return ax
+
+
+def hours(
+    ds: xr.Dataset,
+    mapper_or_cube: Mapper | str | xr.Dataset,
+    station: str,
+    *,
+    slots: Sequence[tuple[int, int]] = ((9, 12), (16, 19)),
+    tz: str = "UTC",
+    target: str | None = None,
+    time: border.Period = None,
+    axes: Sequence[Axes] | None = None,
+) -> NDArray[np.object_]:
+    """Draw observed against reanalysed for given hours of the day, over a week, say.
+
+    Parameters
+    ----------
+    ds, mapper_or_cube, station, target
+        As for :func:`series`.
+    slots : sequence of (first, last)
+        Hours of the day, both included, of each panel; hourly or finer data.
+    tz : str
+        Time zone in which hours and days are counted, such as ``"Asia/Shanghai"``.
+    time : slice, (start, end) or one time, optional
+        Period in UTC; all of the record, or of the cube, by default.
+    axes : sequence of matplotlib.axes.Axes, optional
+        One for each slot. Default: a new figure, one panel below the other.
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes, (slot,)
+        The hours of each day side by side, days set off from each other; MAE of each slot in its title.
+
+    Raises
+    ------
+    SchemaError, ModelError, GridError
+        As :func:`series`; or a slot holds no step of the data.
+    """
+    ds = border.conform(ds)
+    subject = _at_station(ds, mapper_or_cube, station, target, time)
+    local = pd.DatetimeIndex(subject.estimated[TIME].values).tz_localize("UTC").tz_convert(tz)
+    chosen = [_in_slot(local, *slot) for slot in slots]
+    if axes is None:
+        figure = plt.figure(figsize=(8.0, 0.6 + 2.3 * len(slots)), layout="constrained")
+        axes = [figure.add_subplot(len(slots), 1, i + 1) for i in range(len(slots))]
+    if len(axes) != len(slots):
+        raise SchemaError(f"{len(axes)} axes for {len(slots)} slots, expected one for each", subject="hours")
+    for ax, (first, last), steps in zip(axes, slots, chosen, strict=True):
+        observed, estimated = subject.observed.isel({TIME: steps}), subject.estimated.isel({TIME: steps})
+        _draw_slot(ax, observed, estimated, subject.target, local[steps])
+        ax.set_ylabel(axis_label(subject.target, subject.units), fontsize=LABEL)
+        miss = np.abs(estimated[subject.target].values - observed.values)
+        mae = f", MAE {np.nanmean(miss):.3g} {subject.units}" if np.isfinite(miss).any() else ""
+        head = (subject.head, subject.note) if ax is axes[0] else ()
+        title(ax, *head, f"{first:02d}:00\N{EN DASH}{last:02d}:59 {tz}{mae}")
+    legend_below(axes[-1], axes[-1].get_legend_handles_labels()[0], length=2.0)
+    return as_array(axes)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is observed and estimated at a station, computed, and words for it."""
+
+    observed: xr.DataArray
+    estimated: xr.Dataset
+    target: str
+    units: str
+    head: str
+    note: str
+
+
+def _at_station(ds: xr.Dataset, mapper_or_cube: Any, station: str, target: str | None, time: border.Period) -> _Subject:
     position = _find(ds, station)
     if isinstance(mapper_or_cube, xr.Dataset):
         estimated, target, note = _from_cube(ds, mapper_or_cube, position, target, time)
@@ -89,15 +172,8 @@ def series(
         estimated, target, note = _left_out(ds, mapper_or_cube, position, target, time)
         units = units_text(str(ds[target].attrs["units"]))
     observed = ds[target].isel({STATION: position}).reindex({TIME: estimated[TIME].values}).compute()
-    if ax is None:
-        ax = plt.figure(figsize=(8.0, 3.4), layout="constrained").add_subplot()
-    _draw(ax, observed, estimated, target)
-    ax.set_ylabel(axis_label(target, units))
     head = [f"{label(target)} at station {ds[STATION].values[position]}", provenance(estimated).get("method")]
-    if windows.steps_per_day(windows.regular_step(ds[TIME].values)) > 1:
-        head.append("times in UTC")
-    ax.set_title(f"{', '.join(filter(None, head))}\n{note}", loc="left", fontsize=10)
-    return ax
+    return _Subject(observed, estimated, target, units, ", ".join(filter(None, head)), note)
 
 
 def _find(ds: xr.Dataset, station: Any) -> int:
@@ -159,12 +235,16 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
     times = estimated[TIME].values
     lower, upper = f"{target}_lower", f"{target}_upper"
     if lower in estimated and upper in estimated:
-        level = provenance(estimated).get("interval_level")
-        text = "interval" if level is None else f"{100 * level:g} % interval"
         ax.fill_between(
-            times, estimated[lower].values, estimated[upper].values, color=_BLUE, alpha=0.2, linewidth=0, label=text
+            times,
+            estimated[lower].values,
+            estimated[upper].values,
+            color=BLUE,
+            alpha=0.2,
+            linewidth=0,
+            label=_interval_text(estimated),
         )
-    ax.plot(times, estimated[target].values, color=_BLUE, linewidth=1.2, label="reanalysed")
+    ax.plot(times, estimated[target].values, color=BLUE, linewidth=1.2, label="reanalysed")
     crowded = len(times) > _CROWDED
     ax.plot(
         times, observed.values, color="black", linewidth=0.6 if crowded else 0.0, marker="." if crowded else "o",
@@ -175,10 +255,48 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     ax.xaxis.get_offset_text().set_fontsize(8)
     ax.margins(x=0.01)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=8)
-    below = ax.transAxes + ScaledTranslation(0.0, -24.0 / 72.0, ax.figure.dpi_scale_trans)
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0.0, 0.0), bbox_transform=below, borderaxespad=0.0, ncols=3, frameon=False,
-        fontsize=8,
-    )  # fmt: skip
+    plain(ax)
+    legend_below(ax, ax.get_legend_handles_labels()[0], length=2.0)
+
+
+def _interval_text(estimated: xr.Dataset) -> str:
+    level = provenance(estimated).get("interval_level")
+    return "interval" if level is None else f"{100 * level:g} % interval"
+
+
+def _in_slot(local: pd.DatetimeIndex, first: int, last: int) -> NDArray[np.intp]:
+    steps = np.flatnonzero((local.hour >= first) & (local.hour <= last))
+    if not len(steps):
+        raise SchemaError(
+            f"no step between {first} and {last} o'clock; expected hours 0 to 23 of hourly data, first <= last",
+            subject="hours",
+        )
+    return steps
+
+
+def _draw_slot(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str, local: pd.DatetimeIndex) -> None:
+    """Draw the steps of a slot side by side, a gap after each day; marks are labelled by day."""
+    day = np.asarray(local.normalize().tz_localize(None))
+    turn = np.flatnonzero(np.diff(day).astype(bool)) + 1
+    x = np.arange(len(local)) + np.searchsorted(turn, np.arange(len(local)), side="right")
+
+    # A NaN between days breaks the lines there.
+    def broken(values: NDArray) -> NDArray:
+        return np.insert(np.asarray(values, float), turn, np.nan)
+
+    at = np.insert(x.astype(float), turn, np.nan)
+    lower, upper = f"{target}_lower", f"{target}_upper"
+    if lower in estimated and upper in estimated:
+        ax.fill_between(
+            at, broken(estimated[lower].values), broken(estimated[upper].values), color=BLUE, alpha=0.2, linewidth=0,
+            label=_interval_text(estimated),
+        )  # fmt: skip
+    ax.plot(
+        at, broken(estimated[target].values), color=BLUE, linewidth=1.2, marker="s", markersize=2.5, label="reanalysed"
+    )
+    ax.plot(at, broken(observed.values), color="black", linewidth=0.8, marker="o", markersize=3.2, label="observed")
+    first = np.concatenate([[0], turn])
+    shown = first[:: -(-len(first) // 10)]
+    ax.set_xticks(x[shown], [f"{local[i]:%d %b}" for i in shown], ha="left")
+    ax.set_ylim(bottom=0.0)
+    plain(ax)

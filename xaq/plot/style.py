@@ -1,0 +1,117 @@
+"""One visual language for all figures: colours, sizes, colour limits, legends and colour bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Normalize
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+
+#: Perceptually uniform, safe for the colour-blind, and dark enough at both ends to stand out from blank cells: levels
+#: from dark to light, and what should be small (errors, widths of intervals) from light to dark.
+FIELD_COLOURS, ERROR_COLOURS = "viridis", "viridis_r"
+#: Differences, white at zero.
+DIFFERENCE_COLOURS = "RdBu_r"
+#: Lines of one method each, of the palette of Okabe and Ito, distinct for every eye; the first is the model's.
+BLUE = "#0072B2"
+METHOD_COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black")
+METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+#: Sizes of text, points.
+TITLE, LABEL, SMALL = 10.0, 9.0, 8.0
+#: A pale rim that sets a dark marker or line off from a dark field.
+CASING = [Stroke(linewidth=2.2, foreground="white"), Normal()]
+
+
+def title(ax: Axes, *lines: str | None) -> None:
+    """Write the lines that are there above the axes, from its left edge."""
+    ax.set_title("\n".join(line for line in lines if line), loc="left", fontsize=TITLE)
+
+
+def plain(ax: Axes) -> None:
+    """Give axes of numbers the look of all: no box, small ticks."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=SMALL)
+
+
+def as_array(axes: Sequence[Axes]) -> NDArray[np.object_]:
+    """Return axes as an array, ``(n,)``."""
+    array = np.empty(len(axes), object)
+    array[:] = axes
+    return array
+
+
+def limits(
+    *pools: NDArray, vmin: float | None, vmax: float | None, silent: str, share: float = 0.02
+) -> tuple[Normalize, str]:
+    """Return the norm shared by pools of values, and which ends of the colour bar are open.
+
+    ``share`` of the values of a pool may lie beyond either end; ``silent`` is the error where there is no value.
+    """
+    pools = tuple(p[np.isfinite(p)] for p in pools)
+    pools = tuple(p for p in pools if len(p))
+    if not pools:
+        raise SchemaError(silent, subject="map")
+    low = min(float(np.quantile(p, share)) for p in pools) if vmin is None else float(vmin)
+    high = max(float(np.quantile(p, 1 - share)) for p in pools) if vmax is None else float(vmax)
+    if vmin is not None and vmax is not None and not low < high:
+        raise SchemaError(f"vmin={vmin:g} is not below vmax={vmax:g}", subject="map")
+    if not low < high:  # a constant field
+        pad = 0.05 * abs(low) or 0.5
+        low, high = (low if vmin is not None else high - pad), (high if vmax is not None else low + pad)
+    below, above = min(p.min() for p in pools) < low, max(p.max() for p in pools) > high
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
+    return Normalize(low, high), extend[bool(below), bool(above)]
+
+
+def round_values(largest: float) -> list[float]:
+    """Return three round values, evenly spaced, up to the largest one or a little below."""
+    power = 10.0 ** np.floor(np.log10(largest / 3))
+    step = max(m * power for m in (1.0, 2.0, 2.5, 5.0) if m * power <= largest / 3 * (1 + 1e-9))
+    return [float(f"{n * step:.6g}") for n in (1, 2, 3)]
+
+
+def handle(marker: str, area: float, text: str, **style: Any) -> Line2D:
+    """Return a legend handle of the same size on paper as a scatter marker of this area, square points."""
+    return Line2D([], [], linestyle="none", marker=marker, markersize=float(np.sqrt(area)), label=text, **style)
+
+
+def legend_below(
+    ax: Axes, handles: Sequence[Artist | tuple[Line2D, ...]], *, rows: int = 1, length: float | None = None
+) -> Legend | None:
+    """Put the legend under the longitude labels, where it covers no data; ``length`` of its keys in font sizes."""
+    if not handles:
+        return None
+    below = ax.transAxes + ScaledTranslation(0.0, -20.0 / 72.0, ax.figure.dpi_scale_trans)
+    first = [h[0] if isinstance(h, tuple) else h for h in handles]
+    widest = max((float(h.get_markersize()) for h in first if isinstance(h, Line2D)), default=8.0)
+    return ax.legend(
+        handles=list(handles), labels=[str(h.get_label()) for h in first], loc="upper left", bbox_to_anchor=(0.0, 0.0),
+        bbox_transform=below, borderaxespad=0.0, ncols=max(1, -(-len(handles) // rows)), frameon=False, fontsize=SMALL,
+        handletextpad=0.5, columnspacing=1.5, handlelength=widest / 8 if length is None else length,
+    )  # fmt: skip
+
+
+def colour_bar(ax: Axes, mappable: ScalarMappable, text: str, extend: str) -> Colorbar:
+    """Put a colour bar beside the axes, exactly as high as the map whatever its aspect."""
+    beside = ax.inset_axes((1.03, 0.0, 0.035, 1.0))
+    bar = ax.figure.colorbar(mappable, cax=beside, extend=extend)
+    label_bar(bar, text)
+    return bar
+
+
+def label_bar(bar: Colorbar, text: str) -> None:
+    """Write what a colour bar measures, with its unit."""
+    bar.set_label(text, fontsize=LABEL)
+    bar.ax.tick_params(labelsize=SMALL)

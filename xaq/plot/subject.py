@@ -1,0 +1,186 @@
+"""What a figure is about: its target, steps and units, and the words for them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from .. import stations as border
+from ..errors import ModelError, SchemaError
+from ..vocabulary import LAT, LON, TIME, canonical_units, label
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def refuse_forecast(mapper: Any, verb: str, mend: str) -> None:
+    """Raise for a forecast model, whose estimates lie after the record."""
+    if getattr(mapper, "task", "analysis") == "forecast":
+        raise ModelError(f"plot.{verb} is for analysis models, and this one is a forecast; {mend}")
+
+
+def mapper_target(ds: xr.Dataset, mapper: Any, target: str | None) -> str:
+    """Return the target asked for, or the model's, or the dataset's only pollutant; with units, on (station, time)."""
+    recipe = getattr(mapper, "recipe", None)
+    target = recipe.target if recipe is not None and target is None else border.pick_target(ds, target)
+    border.conform(ds, target)
+    return target
+
+
+def trained_on(mapper: Any) -> set[str]:
+    """Return the identifiers of the stations that a model saw in training; none for a classical method."""
+    recipe = getattr(mapper, "recipe", None)
+    return {str(s) for s in getattr(recipe, "visible", ())}
+
+
+def cube_target(cube: xr.Dataset, target: str | None) -> str:
+    """Return the variable of a cube: the one asked for, or the only one on the grid that is not a bound."""
+    if not isinstance(cube, xr.Dataset) or not {LAT, LON} <= set(cube.dims) or TIME not in cube.coords:
+        raise SchemaError(
+            "expected a Dataset with time, lat and lon; mend: cube = ds.aq.reanalyze(...)", subject="cube"
+        )
+    fields = [
+        str(n) for n in cube.data_vars if {LAT, LON} <= set(cube[n].dims) and n not in ("supported", "nearest_station")
+    ]
+    known = [n for n in fields if not n.endswith(("_lower", "_upper"))]
+    if target is None and len(known) == 1:
+        return known[0]
+    if target is None or target not in fields:
+        asked = "which variable?" if target is None else f"no variable {target!r};"
+        raise SchemaError(f"{asked} the cube has {', '.join(known) or 'none'}; mend: target=...", subject="cube")
+    return target
+
+
+def select_times(cube: xr.Dataset, time: border.Period) -> tuple[xr.Dataset, str]:
+    """Return the chosen steps of a cube, and words for them; never the nearest time."""
+    if TIME not in cube.dims:
+        cube = cube.expand_dims(TIME)
+    try:
+        picked = border.select_period(cube, time)
+    except SchemaError as error:
+        first, last = cube[TIME].values[[0, -1]].astype("datetime64[s]")
+        raise SchemaError(
+            f"time={time!r} holds no step of the cube, which covers {first} to {last}", subject="cube"
+        ) from error
+    return picked, period_text(picked)
+
+
+def period_text(ds: xr.Dataset, *, mean: bool = True, of: xr.Dataset | None = None) -> str:
+    """Return words for the times of a dataset: one step, a daily mean, or (the mean of) a period ``of`` a record."""
+    times = ds[TIME].to_index()
+    step = _step(ds if of is None else of)
+    if len(times) == 1:
+        return stamp_text(times[0], step)
+    style, zone = _stamp_style(step)
+    if (
+        mean
+        and step is not None
+        and len(times) * step == pd.Timedelta("1D")
+        and times[0].normalize() == times[-1].normalize()
+    ):
+        return f"daily mean {times[0]:%Y-%m-%d} (UTC)"
+    words = "days" if step == pd.Timedelta("1D") else "hours" if step == pd.Timedelta("1h") else "steps"
+    return f"{'mean of ' * mean}{len(times)} {words}, {times[0]:{style}} to {times[-1]:{style}}{zone}"
+
+
+def stamp_text(time: pd.Timestamp, step: pd.Timedelta | None) -> str:
+    """Return words for one step: a date where a step is a day or longer."""
+    style, zone = _stamp_style(step)
+    return f"{time:{style}}{zone}"
+
+
+def _stamp_style(step: pd.Timedelta | None) -> tuple[str, str]:
+    daily = step is not None and step >= pd.Timedelta("1D")
+    return ("%Y-%m-%d", "") if daily else ("%Y-%m-%d %H:%M", " UTC")
+
+
+def _step(ds: xr.Dataset) -> pd.Timedelta | None:
+    if "time_bnds" in ds.variables and ds["time_bnds"].ndim == 2:
+        edges = ds["time_bnds"].values[0]
+        return pd.Timedelta(edges[1] - edges[0])
+    times = ds[TIME].to_index()
+    return pd.Timedelta(times[1] - times[0]) if len(times) > 1 else None
+
+
+def method_text(cube: xr.Dataset) -> str:
+    """Return the method and the number of stations from a cube's provenance; empty without one."""
+    known = provenance(cube)
+    return (
+        f"{known['method']}, {known['visible_stations']} stations"
+        if {"method", "visible_stations"} <= set(known)
+        else ""
+    )
+
+
+def provenance(cube: xr.Dataset) -> dict[str, Any]:
+    """Return what a cube says of its origin; empty for one that xaq has not made."""
+    try:
+        known = json.loads(cube.attrs.get("xaq_provenance", "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def units_text(units: str) -> str:
+    """Return units for people: ``"ug m-3"`` -> ``"µg m⁻³"``, ``"1e-9"`` -> ``"ppb"``."""
+    units = canonical_units(units)
+    if units in ("1e-9", "1e-6"):
+        return "ppb" if units == "1e-9" else "ppm"
+    text = re.sub(r"(?<=[A-Za-z])-?\d+", lambda found: found.group().translate(_SUPERSCRIPT), units)
+    return re.sub(r"^u(?=[A-Za-z])", "µ", text)
+
+
+def axis_label(target: str, units: str) -> str:
+    """Return a label with units: ``"PM10 [µg m⁻³]"``; ``units`` as :func:`units_text` gives them."""
+    return f"{label(target)} [{units}]"
+
+
+def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
+    """Return the units of both, for people; on different units one colour would mean two things."""
+    border.conform(ds, target)
+    ours, theirs = (canonical_units(str(d[target].attrs.get("units", ""))) for d in (ds, cube))
+    if ours != theirs:
+        raise SchemaError(f"{target!r} is in {ours!r}, in the cube in {theirs!r}; mend: convert one of them")
+    return units_text(ours)
+
+
+# -- arrays -------------------------------------------------------------------------------------------------------------
+
+
+def supported_cells(cube: xr.Dataset, field: xr.DataArray) -> xr.DataArray:
+    """Return a field of a cube, NaN in cells that no station supports."""
+    if "supported" not in cube:
+        return field
+    supported = cube["supported"]
+    return field.where((supported.isel({TIME: 0}) if TIME in supported.dims else supported).astype(bool))
+
+
+def mean_field(picked: xr.Dataset, target: str) -> NDArray[np.float64]:
+    """Return the mean over the chosen steps, ``(lat, lon)``, NaN where unsupported. Computes."""
+    mean = supported_cells(picked, picked[target].mean(TIME))
+    return np.asarray(mean.transpose(LAT, LON).values, float)
+
+
+def mean_observed(ds: xr.Dataset, target: str, times: NDArray) -> NDArray[np.float64]:
+    """Return each station's mean over the given times, ``(station,)``, NaN where it observed nothing. Computes."""
+    steps = np.flatnonzero(np.isin(ds[TIME].values.astype("datetime64[s]"), times.astype("datetime64[s]")))
+    values = ds[target].isel({TIME: steps}).astype(float)
+    return np.asarray(values.where(np.isfinite(values)).mean(TIME).values, float)
+
+
+def cell_edges(cube: xr.Dataset, name: str) -> NDArray[np.float64]:
+    """Return cell edges, ``(n + 1,)`` degrees: the cube's bounds, or half-way between centres."""
+    bounds = f"{name}_bnds"
+    if bounds in cube.variables and cube[bounds].shape == (cube.sizes[name], 2):
+        pairs = np.asarray(cube[bounds].values, float)
+        return np.append(pairs[:, 0], pairs[-1, 1])
+    centres = np.asarray(cube[name].values, float)
+    half = np.diff(centres) / 2 if len(centres) > 1 else np.array([0.05])
+    return np.concatenate(
+        [centres[:1] - half[:1], centres[:-1] + half if len(centres) > 1 else [], centres[-1:] + half[-1:]]
+    )
