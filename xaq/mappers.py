@@ -86,7 +86,9 @@ class Estimate:
             raise ModelError("a point estimate has no quantiles; expected one of a mapper with has_interval")
         departure = np.asarray(self.standard_quantile(probability), np.float32) * self.scale
         if self.offset is None:
-            return self.value + departure
+            # In place: a new array of this size costs more than the sum.
+            departure += self.value
+            return departure
         offset = np.asarray(self.offset, np.float32)
         return offset * np.expm1(np.log1p(self.value / offset) + departure)
 

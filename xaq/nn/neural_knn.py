@@ -202,7 +202,7 @@ class NeuralKNN(nn.Module):
         reach = self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.log_range + self.range_head(state)))
         # The stable covariance exp(-(d / r) ** p), valid for 0 < p <= 2 (Chiles and Delfiner 2012, section 2.5).
         rate = -reach.pow(-self._exponent()).T
-        among, right = torch.exp(geometry.neighbours * rate), torch.exp(geometry.target * rate)
+        among, right = (geometry.neighbours * rate).exp_(), (geometry.target * rate).exp_()
         weights, variance = _krige(among, noise[rows].permute(1, 2, 0), right)
         slow, fast = weights
         # Nearly all of the variance is slow; the fast part would add its nugget, not its share.
