@@ -9,7 +9,7 @@ import xskillscore as xs
 from scipy.stats import norm
 
 import xaq
-from xaq.errors import ModelError, SchemaError
+from xaq.errors import ModelError, SchemaError, XaqWarning
 from xaq.mappers import Nearest
 from xaq.nn.aqnet import AQNetConfig
 from xaq.reanalysis import estimate_quantiles
@@ -161,3 +161,9 @@ def test_nothing_hidden_is_an_error(network):
         network.drop_vars("hidden").aq.verify("idw")
     with pytest.raises(SchemaError, match="by='hour'"):
         network.aq.verify("idw", by="hour")
+
+
+def test_hidden_stations_that_cannot_be_scored_leave_no_certificate_and_a_warning(network):
+    silent = network.assign(pm25=network.pm25.where(~network.hidden))
+    with pytest.warns(XaqWarning, match="no accuracy certificate"):
+        assert certify(silent, Nearest(), "pm25", None) == []

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--hide", help="station ids, comma-separated, or a fraction such as 0.15")
     train.add_argument("--time", help=f"training period: {_TIME_HELP}")
     train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--max-epochs", type=int, default=30)
+    train.add_argument("--max-epochs", type=int, default=20)
     train.add_argument("--device", default="auto")
     train.add_argument("--checkpoint", help="folder that makes the run resumable")
     train.add_argument("-o", "--output", required=True, help="model file to write")

@@ -380,12 +380,16 @@ def certify(
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the accuracy certificate: the hidden-station table as JSON-ready rows; empty when nothing is hidden."""
+    """Return the accuracy certificate: the hidden-station table as JSON-ready rows.
+
+    Empty when nothing is hidden, and, with a warning, when the hidden stations cannot be scored.
+    """
     if not border.hidden_mask(ds).any():
         return []
     try:
         table = verify(ds, model, target=target, time=time, background=background, rasters=rasters)
-    except SchemaError:
+    except SchemaError as error:
+        warnings.warn(f"no accuracy certificate: {error}", XaqWarning, stacklevel=3)
         return []
     rows = table.reset_index().to_dict("records")
     n = len(table.attrs["hidden_stations"])
