@@ -189,7 +189,9 @@ def scaling(options: argparse.Namespace, folder: Path) -> pd.DataFrame:
         "threads": (1, 2),
     }.items():
         for value in values:
-            chosen = argparse.Namespace(**{**vars(options), **base, key: value})
+            # Threads share blocks of 32 days: there must be several.
+            more = {"days": 128} if key == "threads" else {}
+            chosen = argparse.Namespace(**{**vars(options), **base, **more, key: value})
             measured = measure("xaq", chosen, folder)
             cells = int(np.prod(_grid(chosen.spacing).shape))
             rows.append(
@@ -221,6 +223,8 @@ def plot_scaling(table: pd.DataFrame, path: Path) -> None:
         ax.loglog(x, y, "o-", color="#0072B2", label="xaq")
         ax.loglog(x, y[1] * x / x[1], "--", color="0.6", label="slope 1")
         ax.set_xlabel(label)
+        ax.set_xticks(x, [f"{v:,.0f}" for v in x], fontsize=8)
+        ax.minorticks_off()
     axes[0].set_ylabel("seconds to a finished store")
     axes[0].legend(frameon=False)
     figure.savefig(path, dpi=150)
