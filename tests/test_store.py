@@ -402,6 +402,28 @@ def test_an_update_that_is_cut_off_is_completed(network, model, tmp_path, monkey
     assert {k: v for k, v in tree(cut).items() if "/c/" in k} == {k: v for k, v in tree(whole).items() if "/c/" in k}
 
 
+@pytest.mark.parametrize("where", ["labels", "stamps"])
+def test_an_update_cut_off_while_it_makes_room_is_completed(network, tmp_path, monkeypatch, where):
+    # A method without margin: whole blocks before the new ones give no other reason to look again.
+    cut, whole = tmp_path / "cut.zarr", tmp_path / "whole.zarr"
+    write(network.isel(time=slice(0, 48)), "idw", cut)
+    resize = zarr.Array.resize
+
+    def killed(*args, **options):
+        raise KeyboardInterrupt
+
+    if where == "labels":
+        monkeypatch.setattr(store, "_write_small", killed)
+    else:
+        monkeypatch.setattr(zarr.Array, "resize", lambda a, n: killed() if a.basename == "stamps" else resize(a, n))
+    with pytest.raises(KeyboardInterrupt):
+        write(network, "idw", cut, update=True)
+    monkeypatch.undo()
+    write(network, "idw", cut, update=True)
+    write(network, "idw", whole)
+    assert {k: v for k, v in tree(cut).items() if "/c/" in k} == {k: v for k, v in tree(whole).items() if "/c/" in k}
+
+
 # -- damage --------------------------------------------------------------------------------------------------------
 
 

@@ -143,8 +143,9 @@ def write_cube(
                     _delete(place)
                 if _status(place) in (None, _CREATING):
                     _create(cube, place, layout, whole, options)
-                _check_identity(place, whole)
-                _extend(cube, place, inputs, update)
+                else:
+                    _check_identity(place, whole)
+                    _extend(cube, place, inputs, update)
             _fill(cube, target, layout, inputs, options, progress)
             with _transaction(target, "complete") as place:
                 _finish(cube, place, options)
@@ -554,8 +555,9 @@ def _extend(cube: xr.Dataset, target: Target, inputs: Sequence[int], update: boo
         raise StoreError(
             f"{_name(target)} holds another cube ({what}); mend: update=True to bring it up to date, another path, or overwrite=True"
         )
-    if here == there and not changed:
+    if here == there and not changed and _status(target) == _COMPLETE:
         return
+    # Once more where an earlier call was cut off in here: each step may be repeated.
     _set_status(target, _UNFINISHED)
     for name, variable in cube.variables.items():
         if variable.dims[:1] == ("time",):

@@ -137,7 +137,7 @@ class NeuralKNN(nn.Module):
         distance = _arc_km(neighbours - target[:, None])
         among = _arc_km(neighbours[:, :, None] - neighbours[:, None])
         exponent = self._exponent()[:, None]
-        # exp(p log d): a third of the time of a power.
+        # exp(p log d): faster than a power, and the logarithm serves both scales.
         powers = (torch.exp(exponent * d.clamp(min=1e-3).log()[..., None, :]) for d in (distance, among))
         return Geometry(distance[0], *powers)
 
