@@ -222,6 +222,20 @@ def test_errors_needs_hidden_stations_and_an_honest_analysis_model(ds):
 # -- explanation ---------------------------------------------------------------------------------------------------
 
 
+def test_errors_of_a_cube_are_those_of_the_cells_that_hold_the_stations(ds, cube):
+    ax = plot.errors(ds, cube, time="2020-01-02", lines=[])
+    hidden = ds.isel(station=np.flatnonzero(ds.hidden))
+    cells = cube.pm25.sel(lon=hidden.lon, lat=hidden.lat, method="nearest").sel(time="2020-01-02")
+    rmse = np.sqrt(((cells - hidden.pm25) ** 2).mean("time"))
+    np.testing.assert_allclose(layer(ax, "_hidden").get_array(), np.sort(rmse)[::-1], rtol=1e-5)
+    assert "hidden stations, kriging: RMSE" in ax.get_title("left")
+    seen = cube.assign_attrs(xaq_provenance=json.dumps({"hidden_stations": []}))
+    with pytest.raises(ModelError, match=r"made from \d of the stations that are hidden now"):
+        plot.errors(ds, seen)
+    with pytest.raises(GridError, match="outside the cube"):
+        plot.errors(ds, cube.isel(lon=slice(0, 2), lat=slice(0, 1)))
+
+
 def explained_by_hand(ds):
     """What xaq.explain returns, for four neighbours of a place among them."""
     near = ds.isel(station=np.flatnonzero(~ds.hidden.values)[:4])

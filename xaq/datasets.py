@@ -181,7 +181,11 @@ def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: in
     shape = (len(direction), *grid.shape)
     return xr.Dataset(
         {
-            name: ((TIME, LAT, LON), np.broadcast_to(series[:, None, None], shape), {"standard_name": cf, "units": units})
+            name: (
+                (TIME, LAT, LON),
+                np.broadcast_to(series[:, None, None], shape),
+                {"standard_name": cf, "units": units},
+            )
             for name, (series, cf, units) in named.items()
         },
         coords={TIME: np.asarray(times), LAT: grid.lat, LON: grid.lon},

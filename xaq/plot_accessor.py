@@ -167,7 +167,7 @@ class PlotAccessor:
 
     def errors(
         self,
-        mapper: Mapper | str,
+        mapper_or_cube: Mapper | str | xr.Dataset,
         *,
         target: str | None = None,
         time: border.Period = None,
@@ -177,7 +177,7 @@ class PlotAccessor:
         """Draw hidden-station errors as bubbles. See :func:`xaq.plot.errors`."""
         from . import plot
 
-        return plot.errors(self._ds, mapper, target=target, time=time, ax=ax, lines=lines)
+        return plot.errors(self._ds, mapper_or_cube, target=target, time=time, ax=ax, lines=lines)
 
     def series(
         self,

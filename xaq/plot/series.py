@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from .. import reanalysis, windows
 from .. import stations as border
-from ..errors import GridError, SchemaError
+from ..errors import SchemaError
 from ..mappers import Mapper
 from ..vocabulary import LAT, LON, STATION, TIME, label
 from .style import BLUE, LABEL, as_array, legend_below, plain, title
 from .subject import (
     axis_label,
-    cell_edges,
+    cells_at,
     cube_target,
     mapper_target,
     provenance,
@@ -190,14 +190,8 @@ def _from_cube(
     """Return the cell that holds the station, computed, the target, and what the cube knows of the station."""
     target = cube_target(cube, target)
     picked, _ = select_times(cube, time)
-    x, y = cell_edges(cube, LON), cell_edges(cube, LAT)
-    lon, lat = float(ds[LON].values[position]), float(ds[LAT].values[position])
-    lon += 360.0 * np.round((0.5 * (x[0] + x[-1]) - lon) / 360.0)
-    if not (x[0] <= lon <= x[-1] and y[0] <= lat <= y[-1]):
-        raise GridError(
-            f"the station ({lon:g} E, {lat:g} N) lies outside the cube ({x[0]:g}..{x[-1]:g} E, {y[0]:g}..{y[-1]:g} N)"
-        )
-    cell = picked.sel({LON: lon, LAT: lat}, method="nearest")
+    place = ds.isel({STATION: [position]})
+    cell = cells_at(picked, place[LON].values, place[LAT].values, STATION).isel({STATION: 0})
     names = [n for n in (target, f"{target}_lower", f"{target}_upper") if n in cell]
     hidden = bool(border.hidden_mask(ds)[position])
     if not hidden:
