@@ -7,7 +7,7 @@ from typing import Any
 HERE = Path(__file__).parent
 
 project = "xaq"
-author = "The xaq developers"
+author = copyright = "The xaq developers"  # noqa: A001 - the name Sphinx reads
 release = version = _version("xaq")
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc", "myst_nb"]
 exclude_patterns = ["_build"]
@@ -22,7 +22,7 @@ numpydoc_show_class_members = False
 nitpicky = True
 nitpick_ignore_regex = [("py:(class|obj|exc|data|attr)", ".*"), ("py:.*", r"(?!xaq\.).*")]
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True

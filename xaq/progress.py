@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
+with warnings.catch_warnings():
+    # In a kernel without ipywidgets tqdm warns when it is first imported, and shows a plain bar, which is no fault.
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    from tqdm.auto import tqdm as progress_bar
 
-def progress_bar(**options: Any) -> Any:
-    """Return tqdm's bar for where the code runs, a plain one in a notebook without widgets."""
-    with warnings.catch_warnings():
-        # tqdm warns when it is imported by a kernel without ipywidgets, which is no fault and shows a plain bar.
-        warnings.filterwarnings("ignore", message="IProgress not found")
-        from tqdm.auto import tqdm
-    return tqdm(**options)
+__all__ = ["progress_bar"]
