@@ -25,6 +25,7 @@ nitpick_ignore_regex = [("py:(class|obj|exc|data|attr)", ".*"), ("py:.*", r"(?!x
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
+nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_merge_streams = True

@@ -238,7 +238,7 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
             linewidth=0,
             label=_interval_text(estimated),
         )
-    ax.plot(times, estimated[target].values, color=BLUE, linewidth=1.2, label="reanalysed")
+    ax.plot(times, estimated[target].values, color=BLUE, linewidth=1.2, label=_estimate_text(estimated))
     crowded = len(times) > _CROWDED
     ax.plot(
         times, observed.values, color="black", linewidth=0.6 if crowded else 0.0, marker="." if crowded else "o",
@@ -251,6 +251,10 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
     ax.margins(x=0.01)
     plain(ax)
     legend_below(ax, ax.get_legend_handles_labels()[0], length=2.0)
+
+
+def _estimate_text(estimated: xr.Dataset) -> str:
+    return "forecast" if provenance(estimated).get("init_time") else "reanalysed"
 
 
 def _interval_text(estimated: xr.Dataset) -> str:
@@ -286,7 +290,13 @@ def _draw_slot(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: 
             label=_interval_text(estimated),
         )  # fmt: skip
     ax.plot(
-        at, broken(estimated[target].values), color=BLUE, linewidth=1.2, marker="s", markersize=2.5, label="reanalysed"
+        at,
+        broken(estimated[target].values),
+        color=BLUE,
+        linewidth=1.2,
+        marker="s",
+        markersize=2.5,
+        label=_estimate_text(estimated),
     )
     ax.plot(at, broken(observed.values), color="black", linewidth=0.8, marker="o", markersize=3.2, label="observed")
     first = np.concatenate([[0], turn])
