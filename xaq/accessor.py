@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .nn.aqnet import AQNetConfig, Task
     from .plot_accessor import PlotAccessor
 
-_NEXT = "hide(fraction=0.15) -> train({!r}) -> verify(model) -> reanalyze(model, grid=0.1, store='cube.zarr') -> plot.map(cube)"
+_NEXT = "train({!r}) -> verify(model) -> reanalyze(model, grid=0.1, store='cube.zarr') -> plot.map(cube)"
 
 
 @xr.register_dataset_accessor("aq")
@@ -363,11 +363,13 @@ class AqAccessor:
 
     def _next(self) -> str:
         names = border.pollutants(self._ds) or [str(n) for n in self._ds.data_vars] or ["pm25"]
-        return _NEXT.format("pm25" if "pm25" in names else names[0])
+        hide = "" if border.hidden_mask(self._ds).any() else "hide(fraction=0.15) -> "
+        return hide + _NEXT.format("pm25" if "pm25" in names else names[0])
 
     def _repr_html_(self) -> str:
         try:
             lines = border.summary_lines(self._ds)
         except SchemaError as error:
-            return f"<p><b>xaq</b>: not a station dataset yet</p><pre>{html.escape(str(error))}</pre>"
+            problems = f'<pre style="white-space:pre-wrap">{html.escape(str(error))}</pre>'
+            return f"<p><b>xaq</b>: not a station dataset yet</p>{problems}"
         return html_table("station dataset", [*lines, ("next", self._next())])

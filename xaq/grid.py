@@ -261,13 +261,14 @@ class Grid:
 
     def _repr_html_(self) -> str:
         n_lat, n_lon = self.shape
-        half = self.spacing / 2
+        lat, lon = (edges.values for edges in self.bounds().values())
+        size = (f"{np.median(np.diff(edges)):g}" for edges in (lat, lon))
         return html_table(
             "grid",
             [
-                ("cells", f"{n_lat} x {n_lon} (lat x lon), {self.spacing:g} degrees apart"),
-                ("longitude", f"{self.lon[0] - half:g} .. {self.lon[-1] + half:g} degrees east, edges"),
-                ("latitude", f"{self.lat[0] - half:g} .. {self.lat[-1] + half:g} degrees north, edges"),
+                ("cells", f"{n_lat} x {n_lon} (lat x lon), of {' x '.join(size)} degrees"),
+                ("longitude", f"{lon[0, 0]:g} .. {lon[-1, 1]:g} degrees east, edges"),
+                ("latitude", f"{lat[0, 0]:g} .. {lat[-1, 1]:g} degrees north, edges"),
             ],
         )
 

@@ -306,3 +306,7 @@ class PlotAccessor:
             unsupported=unsupported,
             lines=lines,
         )
+
+    def __repr__(self) -> str:
+        figures = ", ".join(name for name in dir(self) if not name.startswith("_"))
+        return f"<xaq> figures of a station dataset: {figures}\n  of a table of scores: xaq.plot.table, xaq.plot.skill"

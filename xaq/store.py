@@ -199,7 +199,7 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     return xr.Dataset({name: cube[name].variable for name in order}, cube.coords, cube.attrs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CubeInfo:
     """What a stored cube is: how much of it is done, by which model, how accurate; its text is for people.
 
@@ -239,7 +239,7 @@ class CubeInfo:
     provenance: dict[str, Any]
     damaged: list[tuple[int, ...]] | None = None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         body = "\n".join(f"  {head}: {text}" for head, text in self._facts())
         return f"{self.name}: {self.title}\n{body}"
 
