@@ -49,6 +49,15 @@ def test_repr_says_what_was_understood_and_what_comes_next():
     assert "hide(fraction=0.15)" in repr(xaq.datasets.load("germany").aq)
 
 
+@pytest.mark.parametrize(
+    ("west", "east", "spacing"), [(5, 15, "0.1"), (116, 117.5, "0.02"), (19.8, 20.1, "0.005"), (1, 1, "0.1")]
+)
+def test_the_next_step_has_a_grid_that_suits_the_network(west, east, spacing):
+    ds = xaq.datasets.synthetic(n_stations=2, days=2)
+    ds = ds.assign_coords(lon=("station", [west, east]), lat=("station", [50.0, 50.0]))
+    assert f"grid={spacing}," in repr(ds.aq)
+
+
 def test_assumed_units_are_said():
     assert "assumed" in repr(xaq.open_stations(_table(), stations=_places(), tz="UTC").aq)
 

@@ -26,13 +26,14 @@ from .store import StoreLike
 from .tables import html_table
 from .units import PRESSURE, TEMPERATURE, convert_units
 from .verify import verify
+from .vocabulary import LAT, LON
 
 if TYPE_CHECKING:
     from .model import Model
     from .nn.aqnet import AQNetConfig, Task
     from .plot_accessor import PlotAccessor
 
-_NEXT = "train({!r}) -> verify(model) -> reanalyze(model, grid=0.1, store='cube.zarr') -> plot.map(cube)"
+_NEXT = "train({!r}) -> verify(model) -> reanalyze(model, grid={:g}, store='cube.zarr') -> plot.map(cube)"
 
 
 @xr.register_dataset_accessor("aq")
@@ -364,7 +365,7 @@ class AqAccessor:
     def _next(self) -> str:
         names = border.pollutants(self._ds) or [str(n) for n in self._ds.data_vars] or ["pm25"]
         hide = "" if border.hidden_mask(self._ds).any() else "hide(fraction=0.15) -> "
-        return hide + _NEXT.format("pm25" if "pm25" in names else names[0])
+        return hide + _NEXT.format("pm25" if "pm25" in names else names[0], _spacing(border.conform(self._ds)))
 
     def _repr_html_(self) -> str:
         try:
@@ -373,3 +374,10 @@ class AqAccessor:
             problems = f'<pre style="white-space:pre-wrap">{html.escape(str(error))}</pre>'
             return f"<p><b>xaq</b>: not a station dataset yet</p>{problems}"
         return html_table("station dataset", [*lines, ("next", self._next())])
+
+
+def _spacing(ds: xr.Dataset) -> float:
+    """Return a grid spacing that shows a network, degrees: 0.1, or so little that a city has some 50 cells across."""
+    wanted = max(float(np.ptp(ds[name].values)) for name in (LON, LAT)) / 50
+    finer = [m * 10.0**-n for n in (2, 3, 4) for m in (5, 2, 1)]
+    return next((s for s in (0.1, *finer) if s <= wanted), 0.1)
