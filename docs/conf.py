@@ -9,5 +9,6 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathja
 myst_enable_extensions = ["dollarmath"]
 html_theme = "furo"
 autosummary_generate = True
+templates_path = ["_templates"]
 numpydoc_show_class_members = False
 exclude_patterns = ["_build"]
