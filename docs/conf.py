@@ -15,6 +15,7 @@ html_theme = "furo"
 html_title = f"xaq {release}"
 
 autosummary_generate = True
+templates_path = ["_templates"]
 numpydoc_show_class_members = False
 
 # Functions and methods of xaq's that a text names must be there. Types in signatures have no page, those of other packages

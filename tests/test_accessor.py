@@ -1,6 +1,7 @@
 """``ds.aq``: the signatures of what it calls, and a repr that teaches."""
 
 import inspect
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -31,18 +32,30 @@ def test_plot_methods_have_the_signature_of_what_they_call(name):
     assert parameters(getattr(PlotAccessor, name)) == parameters(getattr(xaq.plot, name))
 
 
-def test_every_public_name_is_there_and_documented():
-    for name in xaq.__all__:
-        assert inspect.getdoc(getattr(xaq, name)), name
-    public = [n for n, f in inspect.getmembers(AqAccessor) if not n.startswith("_")]
-    assert all(inspect.getdoc(getattr(AqAccessor, n)) for n in public)
+def test_completion_shows_verbs_and_figures_and_nothing_else():
+    ds = xaq.datasets.synthetic(n_stations=5, days=2)
+    assert "aq" in dir(ds)
+    verbs = {name for name in xaq.__all__ if hasattr(AqAccessor, name)}
+    assert {n for n in dir(ds.aq) if not n.startswith("_")} == verbs | {"visible", "hidden", "plot"}
+    assert {n for n in dir(ds.aq.plot) if not n.startswith("_")} == {*xaq.plot.__all__} - OF_NO_DATASET
 
 
 def test_repr_says_what_was_understood_and_what_comes_next():
     ds = xaq.datasets.load("germany").aq.hide(fraction=0.15, seed=7)
     for text in (repr(ds.aq), ds.aq._repr_html_()):
-        for part in ("69 (59 visible, 10 hidden)", "step 1D", "PM10, ug m-3", "train(", "reanalyze"):
+        for part in ("69 (59 visible, 10 hidden)", "step 1D", "PM10, ug m-3", "train('pm10')", "reanalyze"):
             assert part in text.replace("&#x27;", "'")
+        assert "hide(" not in text
+    assert "hide(fraction=0.15)" in repr(xaq.datasets.load("germany").aq)
+
+
+@pytest.mark.parametrize(
+    ("west", "east", "spacing"), [(5, 15, "0.1"), (116, 117.5, "0.02"), (19.8, 20.1, "0.005"), (1, 1, "0.1")]
+)
+def test_the_next_step_has_a_grid_that_suits_the_network(west, east, spacing):
+    ds = xaq.datasets.synthetic(n_stations=2, days=2)
+    ds = ds.assign_coords(lon=("station", [west, east]), lat=("station", [50.0, 50.0]))
+    assert f"grid={spacing}," in repr(ds.aq)
 
 
 def test_assumed_units_are_said():
@@ -90,13 +103,33 @@ def test_what_users_hold_shows_itself_in_a_notebook(tmp_path):
     xaq.reanalyze(ds, "idw", grid=0.5, store=tmp_path / "<b>.zarr", progress=False)
     shown = {
         "16 x 30": xaq.Grid.regular(0.1, bounds=(9, 49, 12, 50.6)), "idw": xaq.cube_info(tmp_path / "<b>.zarr"),
-        "PM2.5, ug m-3": ds.aq,
+        "PM2.5, ug m-3": ds.aq, "looked for CF attributes": xr.Dataset({"<b>": ("x", [1.0])}).aq,
     }  # fmt: skip
     for part, thing in shown.items():
-        page = thing._repr_html_()
-        assert part in page
-        assert "<table>" in page
-        assert "<b>.zarr" not in page
+        # Parsed as XML, which a stray < or an open tag is not.
+        page = ElementTree.fromstring(f"<div>{thing._repr_html_()}</div>")
+        assert part in "".join(page.itertext())
+        assert page.find(".//table") is not None or page.find("pre") is not None
+
+
+def test_a_grid_shows_the_cells_that_it_has():
+    grid = xaq.Grid.like(xr.Dataset(coords={"lat": [50.0, 50.5], "lon": [5.0, 5.25, 5.5]}))
+    for part in ("0.5 x 0.25 degrees", "4.875 .. 5.625", "49.75 .. 50.75"):
+        assert part in grid._repr_html_()
+
+
+def test_a_cube_shows_the_same_in_a_notebook_and_a_terminal(tmp_path):
+    ds = xaq.datasets.synthetic(n_stations=8, days=2)
+    xaq.reanalyze(ds, "idw", grid=0.5, store=tmp_path / "c.zarr", progress=False)
+    info = xaq.cube_info(tmp_path / "c.zarr", verify=True)
+    for text in (repr(info), str(info), info._repr_html_()):
+        for part in ("PM2.5 analysis", "complete", "time 48", "idw", "as written"):
+            assert part in text
+
+
+def test_figures_show_what_there_is():
+    text = repr(xaq.datasets.synthetic(n_stations=5, days=2).aq.plot)
+    assert all(name in text for name in ("map", "stations", "errors", "xaq.plot.table"))
 
 
 def test_a_model_shows_the_same_in_a_notebook_and_a_terminal():

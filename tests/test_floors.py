@@ -13,7 +13,7 @@ ARRAYS = {"sphere", "windows", "features", "kriging", "spacetime", "mappers", "f
 ARRAYS |= {"defects", "land", "tables"}
 LABELS = {"stations", "readers", "datasets", "grid", "store", "verify", "reanalysis", "plan", "covariates", "explain"}
 LABELS |= {"progress", "background", "units", "stamps", "evidence", "compare", "audit", "repair"}
-FACES = {"accessor", "plot", "plot_accessor", "cli", "__init__", "__main__"}
+FACES = {"accessor", "docstrings", "plot", "plot_accessor", "cli", "__init__", "__main__"}
 
 HEAVY = {"torch", "lightning", "pytorch_lightning", "safetensors"}
 PLOTTING = {"matplotlib", "cartopy"}

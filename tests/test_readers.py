@@ -1,3 +1,4 @@
+import re
 import warnings
 
 import numpy as np
@@ -344,3 +345,47 @@ def test_mends_speak_of_the_columns_of_the_user():
         open_stations(table, stations=places, columns=columns)
     with pytest.raises(SchemaError, match=r"columns=\{'lon': 'x', 'lat': 'y'\}"):
         open_stations(table, stations=places, columns={"lon": "y", "lat": "x"})
+
+
+def test_a_role_may_have_another_name_in_the_station_list():
+    table = pd.DataFrame({"sensor": ["a", "a"], "when": ["2020-01-01", "2020-01-02"], "pm25": [1.0, 2.0]})
+    places = pd.DataFrame({"number": ["a"], "lon": [100.0], "lat": [2.0]})
+    ds = open_stations(table, stations=places, columns={"station": ["sensor", "number"], "time": "when"})
+    assert ds.pm25.values.tolist() == [[1.0, 2.0]]
+    with pytest.raises(
+        SchemaError, match=r"it has number, lon, lat; mend: columns=\{'station': \['column of the table'"
+    ):
+        open_stations(table, stations=places, columns={"station": "sensor", "time": "when"})
+    with pytest.raises(SchemaError, match=r"columns= names 'nummer' \(for station\)"):
+        open_stations(table, stations=places, columns={"station": ["sensor", "nummer"], "time": "when"})
+
+
+def test_problems_show_columns_as_the_user_wrote_them():
+    with pytest.raises(SchemaError, match=r"it has Data i godzina, PM2,5 \[µg/m³\];"):
+        open_stations(pd.DataFrame({"Data i godzina": ["2020-01-01"], "PM2,5 [µg/m³]": [1.0]}), format="long")
+
+
+def test_words_among_decimal_commas_are_told_from_numbers(tmp_path):
+    path, places = tmp_path / "obs.csv", pd.DataFrame({"station": ["a"], "lon": [1.0], "lat": [2.0]})
+    path.write_text("station;time;PM2,5 [µg/m³]\na;2020-01-01;10,5\na;2020-01-02;b.d.\n", encoding="utf-8")
+    with pytest.raises(SchemaError, match=r"has 1 entries that are no numbers, such as 'b.d.'") as raised:
+        open_stations(path, stations=places)
+    assert f"table = pd.read_csv({str(path)!r}, sep=';', decimal=',')" in str(raised.value)
+    table = pd.read_csv(path, sep=";", decimal=",")
+    with pytest.raises(SchemaError, match=re.escape("pd.read_csv(..., decimal=',', na_values=['b.d.'])")):
+        open_stations(table, stations=places)
+    table = pd.read_csv(path, sep=";", decimal=",", na_values=["b.d."])
+    ds = open_stations(table, stations=places)
+    assert ds.pm25.values[0, 0] == 10.5
+    assert np.isnan(ds.pm25.values[0, 1])
+    assert ds.pm25.units == "ug m-3"
+
+
+def test_a_mend_of_a_table_says_how_the_file_becomes_one(tmp_path):
+    path = tmp_path / "obs.csv"
+    path.write_text("station;time;pm25;lon;lat\na;2020-01-01;10,5;1;2\na;2020-01-01;10,5;1;2\na;2020-01-02;9,5;1;2\n")
+    with pytest.raises(SchemaError) as raised:
+        open_stations(path)
+    call = re.search(r"table = (pd\.read_csv\(.*?\));", str(raised.value))[1]
+    table = eval(call)
+    assert open_stations(table.drop_duplicates(["station", "time"])).pm25.values.tolist() == [[10.5, 9.5]]

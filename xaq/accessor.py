@@ -12,31 +12,55 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from . import audit, covariates, explain, reanalysis, repair, verify
+from . import audit, covariates, reanalysis
 from . import stations as border
 from .covariates import Method
+from .docstrings import documented_by
 from .errors import SchemaError
+from .explain import explain
 from .forecasters import Forecaster
 from .grid import Grid
 from .mappers import Explainer, Mapper
-from .plot_accessor import PlotAccessor
-from .repair import Places
+from .repair import Places, repair
 from .store import StoreLike
 from .tables import html_table
 from .units import PRESSURE, TEMPERATURE, convert_units
+from .verify import verify
+from .vocabulary import LAT, LON
 
 if TYPE_CHECKING:
     from .model import Model
     from .nn.aqnet import AQNetConfig, Task
+    from .plot_accessor import PlotAccessor
 
-_NEXT = "hide(fraction=0.15) -> train({!r}) -> verify(model) -> reanalyze(model, grid=0.1, store='cube.zarr') -> plot.map(cube)"
+_NEXT = "train({!r}) -> verify(model) -> reanalyze(model, grid={:g}, store='cube.zarr') -> plot.map(cube)"
 
 
 @xr.register_dataset_accessor("aq")
 class AqAccessor:
     """Air-quality verbs on a station dataset.
 
-    ``ds.aq`` shows what xaq understood of the dataset; each method is documented where it is implemented.
+    ``ds.aq`` shows what xaq understood of the dataset, and what comes next. A method is the function of its name with
+    the dataset as first argument: ``ds.aq.hide(...)`` is ``xaq.hide(ds, ...)``.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset, dims (station, time)
+        A station dataset: CF roles or the usual names of coordinates, one variable per pollutant with ``units``, stamps
+        in UTC on a regular step. Any Dataset has the accessor; its repr says what is missing.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=10, days=2).aq.hide(fraction=0.2)
+    >>> ds.aq.visible.sizes["station"], ds.aq.hidden.sizes["station"]
+    (8, 2)
+    >>> ds.aq  # doctest: +ELLIPSIS
+    <xaq> station dataset
+      stations  10 (8 visible, 2 hidden)
+      ...
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> ax = ds.aq.plot.map(cube, time="2020-01-01T08")
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
@@ -44,10 +68,11 @@ class AqAccessor:
 
     # -- stations ------------------------------------------------------------------------------------------------
 
+    @documented_by(audit.check)
     def check(self, other: xr.Dataset | None = None) -> pd.DataFrame:
-        """Report what is wrong, or worth a look, as a table; with another network, its clock too. See :func:`xaq.check`."""
         return audit.check(self._ds, other)
 
+    @documented_by(repair)
     def repair(
         self,
         *,
@@ -69,14 +94,14 @@ class AqAccessor:
         colocated: Literal["merge"] | None = None,
         silent: Literal["drop"] | None = None,
     ) -> xr.Dataset:
-        """Mend what is asked, by the names of ``check``; each change is recorded in ``history``. See :func:`xaq.repair`."""
-        return repair.repair(
+        return repair(
             self._ds, off_step=off_step, duplicate_times=duplicate_times, irregular=irregular, shift_hours=shift_hours,
             duplicate_stations=duplicate_stations, swapped=swapped, unplaced=unplaced, far=far, sea=sea, units=units,
             impossible=impossible, negative=negative, stuck=stuck, spikes=spikes, identical=identical,
             colocated=colocated, silent=silent,
         )  # fmt: skip
 
+    @documented_by(convert_units)
     def convert_units(
         self,
         units: str | Mapping[str, str],
@@ -84,15 +109,15 @@ class AqAccessor:
         temperature: float | xr.DataArray = TEMPERATURE,
         pressure: float | xr.DataArray = PRESSURE,
     ) -> xr.Dataset:
-        """Convert concentrations to other units, by name. See :func:`xaq.convert_units`."""
         return convert_units(self._ds, units, temperature=temperature, pressure=pressure)
 
+    @documented_by(covariates.sample)
     def sample(
         self, field: xr.DataArray | xr.Dataset, *, name: str | None = None, method: Method = "bilinear"
     ) -> xr.Dataset:
-        """Add a gridded field or a raster as a variable at the stations. See :func:`xaq.sample`."""
         return covariates.sample(self._ds, field, name=name, method=method)
 
+    @documented_by(border.hide)
     def hide(
         self,
         stations: Sequence[str] | None = None,
@@ -101,18 +126,17 @@ class AqAccessor:
         blocks: int | None = None,
         seed: int = 0,
     ) -> xr.Dataset:
-        """Hide stations for verification: a list, a random fraction, or blocks. See :func:`xaq.hide`."""
         return border.hide(self._ds, stations, fraction=fraction, blocks=blocks, seed=seed)
 
     @property
     def visible(self) -> xr.Dataset:
-        """The visible stations (lazy)."""
+        """The stations that take part: all but the hidden ones, ``xarray.Dataset`` in xaq's form. Lazy."""
         ds = border.conform(self._ds)
         return ds.isel(station=np.flatnonzero(~border.hidden_mask(ds)))
 
     @property
     def hidden(self) -> xr.Dataset:
-        """The hidden stations (lazy)."""
+        """The stations kept for verification, ``xarray.Dataset`` in xaq's form; none before :meth:`hide`. Lazy."""
         ds = border.conform(self._ds)
         return ds.isel(station=np.flatnonzero(border.hidden_mask(ds)))
 
@@ -137,7 +161,73 @@ class AqAccessor:
         checkpoint: str | Path | None = None,
         progress: bool = True,
     ) -> Model:
-        """Train AQ-Net on the visible stations. See :func:`xaq.train`."""
+        """Train AQ-Net on the visible stations.
+
+        Parameters
+        ----------
+        target : str, optional
+            Variable to estimate; may be left out when there is one pollutant.
+        task : {"analysis", "forecast"}
+            An analysis sees observations before, at and after the hour; a forecast those up to its init time.
+        time : slice or (start, end), optional
+            Training period; everything by default.
+        covariates : sequence of str
+            Other station variables that the network reads.
+        known : sequence of str
+            Covariates whose values over a forecast's horizon may be read too, such as the weather of a reanalysis. They
+            need not be repeated in ``covariates``. An analysis reads both sides of the hour anyway: there they are
+            covariates like any other.
+        background : xarray.DataArray or Dataset, optional
+            A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The network then learns the ratio of observation to
+            background, and whoever uses the model passes the field again. An analysis only.
+        rasters : mapping of str to xarray.DataArray, optional
+            Static rasters by name, in any CRS: elevation, population, the share of a land use. The level of an estimate is
+            corrected, within bounds, by how the place differs from its neighbours in them, where this helps at stations not learned from. A
+            station at which a raster has no data takes its own coordinate of that name, if it has one. Whoever uses the
+            model passes them again. An analysis only.
+        config : AQNetConfig, optional
+            Hyper-parameters; ``AQNetConfig.default(task, steps_per_day)`` unless given.
+        max_epochs, patience : int
+            An epoch is 20 batches. Training stops after ``patience`` epochs without gain at stations not learned from;
+            ``max_epochs=0`` returns the untrained network, which is the classical baseline.
+        seed : int
+            Of everything random; saved with the model.
+        device : str
+            ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        precision : str
+            ``"auto"`` (bfloat16 on a GPU, float32 elsewhere) or any of Lightning's, such as ``"32-true"``.
+        checkpoint : path, optional
+            A folder: the run is saved there after each epoch, and resumed when called again with the same arguments.
+        progress : bool
+            Show a progress bar on stderr.
+
+        Returns
+        -------
+        Model
+            The mean of five members, each trained without a fifth of the stations, at the epoch - and with the share of what
+            they learned - that is best at the stations each of them never learned from; the untrained network when that is
+            better by less than 0.2 percent.
+
+        Raises
+        ------
+        SchemaError
+            The dataset, target, period or covariates are not usable, or there are too few visible stations.
+        ModelError
+            ``config`` does not fit the task or the step, or the checkpoint belongs to another run.
+
+        Notes
+        -----
+        Computes the target and covariates of the visible stations. Kheder et al., SCIA 2025, arXiv 2502.11941, and
+        ``docs/method.md`` for what differs here.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=20, days=8).aq.hide(fraction=0.2)
+        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> model.target, model.task
+        ('pm25', 'analysis')
+        """
         from .training import train
 
         return train(
@@ -145,6 +235,7 @@ class AqAccessor:
             max_epochs=max_epochs, patience=patience, seed=seed, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
 
+    @documented_by(verify)
     def verify(
         self,
         model: Mapper | str,
@@ -157,8 +248,7 @@ class AqAccessor:
         background: xr.DataArray | xr.Dataset | None = None,
         rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> pd.DataFrame:
-        """Score a model at the hidden stations, beside classical methods. See :func:`xaq.verify`."""
-        return verify.verify(
+        return verify(
             self._ds,
             model,
             target=target,
@@ -172,6 +262,7 @@ class AqAccessor:
 
     # -- estimates -----------------------------------------------------------------------------------------------
 
+    @documented_by(reanalysis.reanalyze)
     def reanalyze(
         self,
         mapper: Mapper | str,
@@ -193,13 +284,13 @@ class AqAccessor:
         consolidated: bool = True,
         progress: bool = True,
     ) -> xr.Dataset:
-        """Estimate the target everywhere on a grid: a lazy cube, or a Zarr store. See :func:`xaq.reanalyze`."""
         return reanalysis.reanalyze(
             self._ds, mapper, target=target, grid=grid, time=time, init=init, store=store, level=level,
             max_distance=max_distance, background=background, rasters=rasters, chunks=chunks, overwrite=overwrite, update=update, precision=precision,
             zarr_format=zarr_format, consolidated=consolidated, progress=progress,
         )  # fmt: skip
 
+    @documented_by(reanalysis.estimate)
     def estimate(
         self,
         mapper: Mapper | str,
@@ -214,7 +305,6 @@ class AqAccessor:
         background: xr.DataArray | xr.Dataset | None = None,
         rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> xr.Dataset:
-        """Estimate the target at points. See :func:`xaq.estimate`."""
         return reanalysis.estimate(
             self._ds,
             mapper,
@@ -229,6 +319,7 @@ class AqAccessor:
             rasters=rasters,
         )
 
+    @documented_by(explain)
     def explain(
         self,
         model: Explainer,
@@ -241,8 +332,7 @@ class AqAccessor:
         background: xr.DataArray | xr.Dataset | None = None,
         rasters: Mapping[str, xr.DataArray] | None = None,
     ) -> xr.Dataset:
-        """Say why an estimate is what it is: neighbours, weights, kriging and what was learned. See :func:`xaq.explain`."""
-        return explain.explain(
+        return explain(
             self._ds,
             model,
             lon=lon,
@@ -257,6 +347,8 @@ class AqAccessor:
     @property
     def plot(self) -> PlotAccessor:
         """Figures: ``plot.map(cube)``, ``plot.stations()``, ``plot.errors(model)``, ``plot.explore(cube)`` and more."""
+        from .plot_accessor import PlotAccessor
+
         return PlotAccessor(self._ds)
 
     # -- what it shows -------------------------------------------------------------------------------------------
@@ -272,11 +364,20 @@ class AqAccessor:
 
     def _next(self) -> str:
         names = border.pollutants(self._ds) or [str(n) for n in self._ds.data_vars] or ["pm25"]
-        return _NEXT.format("pm25" if "pm25" in names else names[0])
+        hide = "" if border.hidden_mask(self._ds).any() else "hide(fraction=0.15) -> "
+        return hide + _NEXT.format("pm25" if "pm25" in names else names[0], _spacing(border.conform(self._ds)))
 
     def _repr_html_(self) -> str:
         try:
             lines = border.summary_lines(self._ds)
         except SchemaError as error:
-            return f"<p><b>xaq</b>: not a station dataset yet</p><pre>{html.escape(str(error))}</pre>"
+            problems = f'<pre style="white-space:pre-wrap">{html.escape(str(error))}</pre>'
+            return f"<p><b>xaq</b>: not a station dataset yet</p>{problems}"
         return html_table("station dataset", [*lines, ("next", self._next())])
+
+
+def _spacing(ds: xr.Dataset) -> float:
+    """Return a grid spacing that shows a network, degrees: 0.1, or so little that a city has some 50 cells across."""
+    wanted = max(float(np.ptp(ds[name].values)) for name in (LON, LAT)) / 50
+    finer = [m * 10.0**-n for n in (2, 3, 4) for m in (5, 2, 1)]
+    return next((s for s in (0.1, *finer) if s <= wanted), 0.1)

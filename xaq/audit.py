@@ -117,7 +117,7 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
 
     See Also
     --------
-    repair : mends what is asked, by the names used here.
+    repair : Mends what is asked, by the names used here.
 
     Notes
     -----

@@ -147,7 +147,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stations", help="station list with id, lon, lat")
     group.add_argument("--format", choices=tuple(FORMATS), help="what the observations are, where this is not found")
     group.add_argument("--stamps", choices=("start", "end"), help="which end of its interval a stamp labels")
-    group.add_argument("--columns", help="ROLE=COLUMN, comma-separated, such as time=stamp,pm25=fine")
+    group.add_argument(
+        "--columns",
+        help="ROLE=COLUMN, comma-separated, such as time=stamp,pm25=fine; a role twice for table and list",
+    )
     group.add_argument("--tz", help="time zone of naive stamps, such as Asia/Shanghai")
     group.add_argument(
         "--units", help="NAME=UNITS, comma-separated, such as no2=ppb,o3=ppb; or UNITS of the only pollutant"
@@ -160,7 +163,10 @@ def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
         ds = datasets.load(arguments.table)
     else:
         units = _units(arguments.units) if arguments.units else None
-        columns = dict(pair.split("=", 1) for pair in arguments.columns.split(",")) if arguments.columns else None
+        columns: dict[str, list[str]] = {}
+        for pair in arguments.columns.split(",") if arguments.columns else []:
+            role, name = pair.split("=", 1)
+            columns.setdefault(role, []).append(name)
         ds = open_stations(
             arguments.table, stations=arguments.stations, format=arguments.format, tz=arguments.tz, stamps=arguments.stamps,
             units=units, columns=columns,

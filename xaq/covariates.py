@@ -552,6 +552,7 @@ def sample_points(
         Gridded, ``(time, lat, lon)`` in any order, or a static raster that rioxarray can read, in any CRS. A latitude may
         descend, longitudes may be counted from 0 or from -180. Missing cells are NaN, or the raster's nodata value.
     lon, lat : array_like, (n_point,) degrees
+        Of the points.
     time : array_like, (n_time,) datetime64, UTC, optional
         Of a field in time; its own times unless given. Between two of them values are interpolated linearly.
     method : {"bilinear", "nearest"}

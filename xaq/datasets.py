@@ -15,6 +15,8 @@ from .grid import Grid
 from .readers import open_stations
 from .vocabulary import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
 
+__all__ = ["load", "synthetic", "synthetic_truth"]
+
 _BUNDLED = {"germany": "germany-2005", "germany-2005": "germany-2005", "germany-1998-2009": "germany-1998-2009"}
 #: Of the synthetic network's weather: m s-1, and m of a day of usual mixing.
 _WIND_SPEED, _BOUNDARY_LAYER = 5.0, 800.0
@@ -86,6 +88,11 @@ def synthetic(
     xarray.Dataset
         ``pm25(station, time)`` in ug m-3 with NaN where missing. In memory. The truth is :func:`synthetic_truth`.
 
+    Raises
+    ------
+    ValueError
+        ``step`` is no step that pandas knows.
+
     Examples
     --------
     >>> import xaq
@@ -130,14 +137,25 @@ def synthetic_truth(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int 
     Parameters
     ----------
     grid : Grid
-    times : (n_time,) datetime64
+        Where.
+    times : (n_time,) datetime64, UTC
+        When.
     seed : int
         As given to :func:`synthetic`.
 
     Returns
     -------
     xarray.DataArray
-        ``(time, lat, lon)`` in ug m-3.
+        ``pm25(time, lat, lon)`` in ug m-3. In memory.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> error = cube.pm25 - xaq.datasets.synthetic_truth(xaq.Grid.like(cube), cube.time.values)
+    >>> error.dims
+    ('time', 'lat', 'lon')
     """
     lon, lat = np.meshgrid(grid.lon, grid.lat)
     field = _plume_field(lon.ravel(), lat.ravel(), np.asarray(times), seed)

@@ -7,11 +7,40 @@ __all__ = ["GridError", "ModelError", "SchemaError", "StoreError", "XaqError", "
 
 
 class XaqError(Exception):
-    """Root of every error that xaq raises on purpose."""
+    """Root of every error that xaq raises on purpose.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=5, days=2)
+    >>> try:
+    ...     ds.aq.reanalyze("kriging", grid=-1)
+    ... except xaq.errors.XaqError as error:
+    ...     print(error)
+    spacing is -1.0, expected degrees above 0
+    """
 
 
 class SchemaError(XaqError, ValueError):
-    """A station dataset or table is not what xaq needs; lists all problems at once."""
+    """A station dataset or table is not what xaq needs; lists all problems at once. Also a ``ValueError``.
+
+    Parameters
+    ----------
+    problems : str or list of str
+        What is wrong and what mends it; also an attribute, always a list.
+    subject : str
+        What the problems are those of.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=5, days=2)
+    >>> try:
+    ...     ds.aq.hide(["s003", "s9"])
+    ... except xaq.errors.SchemaError as error:
+    ...     print(error.problems[0])
+    unknown station(s) s9; known are s000, s001, s002, s003, s004
+    """
 
     def __init__(self, problems: list[str] | str, *, subject: str = "station dataset") -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)
@@ -24,16 +53,61 @@ class SchemaError(XaqError, ValueError):
 
 
 class GridError(XaqError, ValueError):
-    """A grid, a point or a period lies where no estimate can be made."""
+    """A grid or a point is none, or lies where no estimate can be made. Also a ``ValueError``.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> try:
+    ...     xaq.Grid.regular(0.1, bounds=(10, 50, 9, 51))
+    ... except xaq.errors.GridError as error:
+    ...     print(error)
+    bounds are (10, 50, 9, 51), expected (west, south, east, north) with west < east and south < north
+    """
 
 
 class ModelError(XaqError, ValueError):
-    """A model does not fit the data it is used on, or its file cannot be read."""
+    """A model does not fit the data it is used on, or its file cannot be read. Also a ``ValueError``.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=5, days=2)
+    >>> try:
+    ...     ds.aq.reanalyze("krigging")
+    ... except xaq.errors.ModelError as error:
+    ...     print(str(error).split(";")[0])
+    no method 'krigging'
+    """
 
 
 class StoreError(XaqError, OSError):
-    """A cube store cannot be written, resumed or opened."""
+    """A cube store cannot be written, resumed or opened. Also an ``OSError``.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> try:
+    ...     xaq.open_cube("nothing-here.zarr")
+    ... except xaq.errors.StoreError as error:
+    ...     print(type(error).__name__)
+    StoreError
+    """
 
 
 class XaqWarning(UserWarning):
-    """Something xaq did that a careful user wants to know."""
+    """Something xaq did that a careful user wants to know.
+
+    Examples
+    --------
+    Where nobody reads warnings, they can be made errors:
+
+    >>> import warnings, xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=5, days=2)
+    >>> ds.pm25[3] = float("nan")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", xaq.errors.XaqWarning)
+    ...     ds.aq.reanalyze("idw")
+    Traceback (most recent call last):
+    xaq.errors.XaqWarning: 1 station(s) never report 'pm25' in the period and are left out: s003
+    """

@@ -46,7 +46,7 @@ def explain(
         One place.
     time : time
         One step of the record (UTC); a date alone is its midnight. The nearest step is never taken.
-    level, max_distance, background, rasters
+    level, max_distance, background, rasters : optional
         As for :func:`xaq.reanalyze`.
 
     Returns
@@ -61,7 +61,12 @@ def explain(
 
     Raises
     ------
-    SchemaError, ModelError, GridError
+    SchemaError
+        The dataset or the time is not usable.
+    ModelError
+        ``model`` is no trained analysis model, or not of this dataset.
+    GridError
+        The place is none, or lies farther than ``max_distance`` from every station.
 
     Notes
     -----
@@ -71,7 +76,7 @@ def explain(
     Examples
     --------
     >>> import xaq
-    >>> ds = xaq.datasets.synthetic(n_stations=12, days=8)
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
     >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
     >>> why = ds.aq.explain(model, lon=10.0, lat=50.0, time="2020-01-04T08")
     >>> float(why.weight.sum().round(3)), float(why.learned.round(3))

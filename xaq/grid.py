@@ -19,6 +19,8 @@ _MAX_CELLS = 200_000_000
 class Grid:
     """A regular grid of cell centres.
 
+    Usually made by :meth:`regular`, :meth:`around` or :meth:`like`; ``grid=0.1`` of :func:`xaq.reanalyze` does the second.
+
     Attributes
     ----------
     lon, lat : (n,) float64 degrees
@@ -26,11 +28,17 @@ class Grid:
     spacing : float
         Degrees; the width of a cell where an axis has only one.
 
+    Raises
+    ------
+    GridError
+        An axis is empty, not ascending, not finite or beyond the poles, or there are more than 200 million cells.
+
     Examples
     --------
-    >>> from xaq import Grid
-    >>> Grid.regular(0.5, bounds=(5, 47, 7, 48)).shape
-    (2, 4)
+    >>> import xaq
+    >>> grid = xaq.Grid([5.25, 5.75, 6.25], [47.25, 47.75])
+    >>> grid.shape
+    (2, 3)
     """
 
     lon: NDArray[np.float64]
@@ -64,6 +72,22 @@ class Grid:
             Degrees.
         bounds : (west, south, east, north)
             Degrees; edges of the outermost cells, the eastern and northern one to the nearest whole cell.
+
+        Returns
+        -------
+        Grid
+            Centres lie half a spacing inside the western and the southern edge.
+
+        Raises
+        ------
+        GridError
+            Bounds that are none, a spacing that is not above 0, or more than 200 million cells.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> xaq.Grid.regular(0.5, bounds=(5, 47, 7, 48)).lon
+        array([5.25, 5.75, 6.25, 6.75])
         """
         if len(bounds) != 4:
             raise GridError(f"bounds are {bounds}, expected (west, south, east, north)")
@@ -83,7 +107,32 @@ class Grid:
 
     @classmethod
     def around(cls, lon: ArrayLike, lat: ArrayLike, spacing: float) -> Grid:
-        """Return the grid of a spacing that covers the stations with a margin of 5 % of their extent, on whole multiples."""
+        """Return the grid of a spacing that covers the stations with a margin of 5 % of their extent, on whole multiples.
+
+        Parameters
+        ----------
+        lon, lat : array_like, (n_station,) degrees
+            Of the stations; a network may lie on both sides of the date line.
+        spacing : float
+            Degrees.
+
+        Returns
+        -------
+        Grid
+            Edges are whole multiples of the spacing, so that grids of two networks fit together.
+
+        Raises
+        ------
+        GridError
+            A spacing that is not above 0, or more than 200 million cells.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.load("germany")
+        >>> xaq.Grid.around(ds.lon, ds.lat, 0.1)
+        Grid(81 lat x 95 lon, spacing 0.1, 5.85 .. 15.25 E, 47.35 .. 55.35 N)
+        """
         lon, lat = np.asarray(lon, float), np.asarray(lat, float)
         if not spacing > 0:
             raise GridError(f"spacing is {spacing}, expected degrees above 0")
@@ -96,7 +145,30 @@ class Grid:
 
     @classmethod
     def like(cls, ds: xr.Dataset | xr.DataArray) -> Grid:
-        """Return the grid of another dataset's 1-D ``lon`` and ``lat`` (or ``longitude``/``latitude``, ``x``/``y``) coordinates."""
+        """Return the grid of another dataset's coordinates: a cube, a model's output, a raster in degrees.
+
+        Parameters
+        ----------
+        ds : xarray.Dataset or DataArray
+            With 1-D ``lon`` and ``lat``, ``longitude`` and ``latitude``, or ``x`` and ``y``, degrees, in any order.
+
+        Returns
+        -------
+        Grid
+            Its cell centres, ascending. Loads coordinates.
+
+        Raises
+        ------
+        GridError
+            There are no such coordinates, or they are not 1-D or no degrees.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> cube = xaq.datasets.synthetic(n_stations=8, days=2).aq.reanalyze("idw", grid=0.5)
+        >>> xaq.Grid.like(cube).shape == (cube.sizes["lat"], cube.sizes["lon"])
+        True
+        """
         for lon, lat in ((LON, LAT), ("longitude", "latitude"), ("x", "y")):
             if lon in ds.coords and lat in ds.coords:
                 x, y = (ds[name].values.astype(float) for name in (lon, lat))
@@ -105,7 +177,31 @@ class Grid:
 
     @classmethod
     def of(cls, grid: Grid | float | xr.Dataset | xr.DataArray, lon: ArrayLike, lat: ArrayLike) -> Grid:
-        """Return the grid a user means: a Grid, a spacing around the stations, or another dataset's coordinates."""
+        """Return the grid a user means: a Grid, a spacing around the stations, or another dataset's coordinates.
+
+        Parameters
+        ----------
+        grid : float, Grid, xarray.Dataset or DataArray
+            As ``grid`` of :func:`xaq.reanalyze`.
+        lon, lat : array_like, (n_station,) degrees
+            Of the stations, for a spacing.
+
+        Returns
+        -------
+        Grid
+            Of :meth:`around` or :meth:`like`, or the grid itself.
+
+        Raises
+        ------
+        GridError
+            It is none of these, or what they raise.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> xaq.Grid.of(0.5, lon=[9.0, 11.0], lat=[49.0, 51.0]).shape
+        (6, 6)
+        """
         if isinstance(grid, Grid):
             return grid
         if isinstance(grid, (xr.Dataset, xr.DataArray)):
@@ -122,7 +218,19 @@ class Grid:
         return len(self.lat), len(self.lon)
 
     def coords(self) -> dict[str, xr.Variable]:
-        """Return coordinate variables with CF attributes, without bounds."""
+        """Return coordinate variables with CF attributes, without bounds.
+
+        Returns
+        -------
+        dict of str to xarray.Variable
+            ``lat (lat,)`` and ``lon (lon,)``, degrees.
+
+        Examples
+        --------
+        >>> import xarray as xr, xaq
+        >>> xr.Dataset(coords=xaq.Grid.regular(0.5, bounds=(5, 47, 7, 48)).coords()).lon.units
+        'degrees_east'
+        """
         axis = {LON: "X", LAT: "Y"}
         return {
             name: xr.Variable(
@@ -132,7 +240,19 @@ class Grid:
         }
 
     def bounds(self) -> dict[str, xr.Variable]:
-        """Return cell bounds ``lat_bnds (lat, bnds)`` and ``lon_bnds (lon, bnds)``; half-way between centres."""
+        """Return cell bounds, half-way between centres.
+
+        Returns
+        -------
+        dict of str to xarray.Variable
+            ``lat_bnds (lat, bnds)`` and ``lon_bnds (lon, bnds)``, degrees.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> xaq.Grid.regular(0.5, bounds=(5, 47, 7, 48)).bounds()["lat_bnds"].values.tolist()
+        [[47.0, 47.5], [47.5, 48.0]]
+        """
         limit = {LAT: 90.0, LON: np.inf}
         return {
             f"{name}_bnds": xr.Variable((name, "bnds"), _edges(getattr(self, name), self.spacing, limit[name]))
@@ -141,13 +261,14 @@ class Grid:
 
     def _repr_html_(self) -> str:
         n_lat, n_lon = self.shape
-        half = self.spacing / 2
+        lat, lon = (edges.values for edges in self.bounds().values())
+        size = (f"{np.median(np.diff(edges)):g}" for edges in (lat, lon))
         return html_table(
             "grid",
             [
-                ("cells", f"{n_lat} x {n_lon} (lat x lon), {self.spacing:g} degrees apart"),
-                ("longitude", f"{self.lon[0] - half:g} .. {self.lon[-1] + half:g} degrees east, edges"),
-                ("latitude", f"{self.lat[0] - half:g} .. {self.lat[-1] + half:g} degrees north, edges"),
+                ("cells", f"{n_lat} x {n_lon} (lat x lon), of {' x '.join(size)} degrees"),
+                ("longitude", f"{lon[0, 0]:g} .. {lon[-1, 1]:g} degrees east, edges"),
+                ("latitude", f"{lat[0, 0]:g} .. {lat[-1, 1]:g} degrees north, edges"),
             ],
         )
 

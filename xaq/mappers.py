@@ -26,16 +26,29 @@ from .spacetime import SpaceTimeCovariance
 
 @dataclass(frozen=True)
 class Observations:
-    """Visible stations over a period.
+    """Visible stations over a period: what a mapper reads.
 
     Attributes
     ----------
-    values : (n_station, n_time) float32, the target's units, NaN where missing
+    values : (n_station, n_time) float32, the target's units
+        NaN where missing.
     lon, lat : (n_station,) degrees
-    times : (n_time,) datetime64, regular, UTC
-    covariates : (n_covariate, n_station, n_time) float32, NaN where missing
+        Of the stations.
+    times : (n_time,) datetime64, UTC
+        On a regular step.
+    covariates : (n_covariate, n_station, n_time) float32
+        NaN where missing.
     known : (n_known, n_station, n_time + n_ahead) float32, NaN where missing
         Covariates whose values after the last time may be read too, on the same steps: weather over a forecast's horizon.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xaq.mappers import Observations
+    >>> times = np.arange("2020-01-01T00", "2020-01-01T03", dtype="datetime64[h]").astype("datetime64[s]")
+    >>> seen = Observations(np.array([[10.0, 12.0, np.nan]], "f4"), np.array([10.0]), np.array([50.0]), times)
+    >>> seen.at(times[1:2])
+    array([[12.]], dtype=float32)
     """
 
     values: NDArray
@@ -46,14 +59,56 @@ class Observations:
     known: NDArray = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
 
     def until(self, stop: int, ahead: int) -> Observations:
-        """Return what a forecast may see: observations before step ``stop``, and what is known ``ahead`` steps further."""
+        """Return what a forecast may see.
+
+        Parameters
+        ----------
+        stop : int
+            The first step that it may not.
+        ahead : int
+            Steps beyond, of what is known over the horizon.
+
+        Returns
+        -------
+        Observations
+            Views of the same arrays.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xaq.mappers import Observations
+        >>> times = np.arange("2020-01-01T00", "2020-01-01T03", dtype="datetime64[h]").astype("datetime64[s]")
+        >>> seen = Observations(np.array([[10.0, 12.0, 11.0]], "f4"), np.array([10.0]), np.array([50.0]), times)
+        >>> seen.until(2, ahead=0).values
+        array([[10., 12.]], dtype=float32)
+        """
         return Observations(
             self.values[:, :stop], self.lon, self.lat, self.times[:stop],
             self.covariates[..., :stop], self.known[..., : stop + ahead],
         )  # fmt: skip
 
     def at(self, times: NDArray[np.datetime64]) -> NDArray:
-        """Return values at the given times, ``(n_station, len(times))``; NaN outside the record."""
+        """Return values at the given times.
+
+        Parameters
+        ----------
+        times : (n,) datetime64, UTC
+            Any.
+
+        Returns
+        -------
+        numpy.ndarray, (n_station, n) float32
+            NaN where a time is not in the record.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xaq.mappers import Observations
+        >>> times = np.arange("2020-01-01T00", "2020-01-01T03", dtype="datetime64[h]").astype("datetime64[s]")
+        >>> seen = Observations(np.array([[10.0, 12.0, 11.0]], "f4"), np.array([10.0]), np.array([50.0]), times)
+        >>> seen.at(np.array(["2020-01-01T02", "2020-01-01T03"], "datetime64[s]"))
+        array([[11., nan]], dtype=float32)
+        """
         position = np.searchsorted(self.times, times)
         inside = position < len(self.times)
         position = np.where(inside, position, 0)
@@ -67,12 +122,22 @@ class Estimate:
 
     Attributes
     ----------
-    value : (n_target, n_time) float32
-    scale : (n_target, n_time) float32, or None where the mapper has no distribution
+    value : (n_target, n_time) float32, the target's units
+        The estimate.
+    scale : (n_target, n_time) float32, optional
+        Of the distribution; None where the mapper has none.
     standard_quantile : callable
         Quantile of (observation - value) / scale at a probability, non-decreasing: one number, or one for each time.
     offset : float or (n_target, n_time), optional
         Where given, scale and quantiles are those of ``log(1 + observation / offset)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xaq.mappers import Estimate
+    >>> made = Estimate(np.array([[20.0]], "f4"), scale=np.array([[4.0]], "f4"))
+    >>> made.quantile(0.95).round(1)
+    array([[26.6]], dtype=float32)
     """
 
     value: NDArray
@@ -81,7 +146,30 @@ class Estimate:
     offset: float | NDArray | None = None
 
     def quantile(self, probability: float) -> NDArray[np.float32]:
-        """Return the quantile of the distribution at a probability, ``(n_target, n_time)``; made when asked for."""
+        """Return the quantile of the distribution at a probability; made when asked for.
+
+        Parameters
+        ----------
+        probability : float
+            Above 0 and below 1.
+
+        Returns
+        -------
+        numpy.ndarray, (n_target, n_time) float32
+            In the target's units.
+
+        Raises
+        ------
+        ModelError
+            The mapper has no distribution.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xaq.mappers import Estimate
+        >>> Estimate(np.array([[20.0]], "f4"), scale=np.array([[4.0]], "f4")).quantile(0.5)
+        array([[20.]], dtype=float32)
+        """
         if self.scale is None:
             raise ModelError("a point estimate has no quantiles; expected one of a mapper with has_interval")
         departure = np.asarray(self.standard_quantile(probability), np.float32) * self.scale
@@ -95,7 +183,28 @@ class Estimate:
 
 @runtime_checkable
 class Mapper(Protocol):
-    """The contract: three facts and two steps."""
+    """The contract: three facts and two steps.
+
+    What honours it can be given to :func:`xaq.reanalyze`, :func:`xaq.estimate` and :func:`xaq.verify` as a model is.
+
+    Examples
+    --------
+    The median of all stations, everywhere:
+
+    >>> import numpy as np, xaq
+    >>> from xaq.mappers import Estimate
+    >>> class Median:
+    ...     name, has_interval, margin_days = "median", False, (0, 0)
+    ...
+    ...     def prepare(self, observations, times):
+    ...         return np.nanmedian(observations.at(times), axis=0)
+    ...
+    ...     def estimate(self, prepared, lon, lat):
+    ...         return Estimate(np.tile(prepared, (len(lon), 1)).astype("float32"))
+    >>> ds = xaq.datasets.synthetic(n_stations=20, days=3).aq.hide(fraction=0.2)
+    >>> ds.aq.verify(Median(), target="pm25", baselines=["idw"]).index.tolist()
+    ['median', 'idw']
+    """
 
     @property
     def name(self) -> str:
@@ -110,10 +219,37 @@ class Mapper(Protocol):
         """Days of record read before and after the days estimated."""
 
     def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> Any:
-        """Do the station side for the given times."""
+        """Do the station side, once per period; it may be heavy.
+
+        Parameters
+        ----------
+        observations : Observations
+            Visible stations over the days of ``times`` and ``margin_days`` around them; of a forecast those up to its
+            init time, and what is known after it.
+        times : (n_time,) datetime64, UTC
+            Times to estimate.
+
+        Returns
+        -------
+        object
+            Whatever :meth:`estimate` reads; it travels between the workers of a cluster.
+        """
 
     def estimate(self, prepared: Any, lon: NDArray, lat: NDArray) -> Estimate:
-        """Estimate the prepared times at targets."""
+        """Do the cell side: estimate the prepared times at targets, any number of them; it must be light.
+
+        Parameters
+        ----------
+        prepared : object
+            As :meth:`prepare` returned it.
+        lon, lat : (n_target,) degrees
+            Of the targets; what a target is given does not depend on the others.
+
+        Returns
+        -------
+        Estimate
+            ``(n_target, n_time)``, in the units of the observations; NaN at steps at which no station reports.
+        """
 
 
 @dataclass(frozen=True)
@@ -125,6 +261,7 @@ class Explanation:
     index : (k,) int
         Of the neighbour among the stations of the observations.
     distance : (k,) km
+        Of the neighbour from the place.
     slow_weight, fast_weight : (k,)
         Of the slow and the fast part of the neighbours' series; each sums to one.
     value : (k,)
@@ -139,6 +276,17 @@ class Explanation:
         Of the log scale.
     variance : float
         Kriging variance of a new observation, relative to the sill.
+
+    Examples
+    --------
+    :func:`xaq.explain` puts labels on one:
+
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+    >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+    >>> why = ds.aq.explain(model, lon=10.0, lat=50.0, time="2020-01-04T08")
+    >>> sorted(why.data_vars)[:4]
+    ['contribution', 'correction', 'distance', 'estimate']
     """
 
     index: NDArray[np.intp]
@@ -155,10 +303,31 @@ class Explanation:
 
 @runtime_checkable
 class Explainer(Mapper, Protocol):
-    """A mapper that can say what an estimate was made of."""
+    """A mapper that can say what an estimate was made of, for :func:`xaq.explain`.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> from xaq.mappers import Explainer
+    >>> isinstance(xaq.Nearest(), Explainer)
+    False
+    """
 
     def explain(self, prepared: Any, lon: float, lat: float) -> Explanation:
-        """Explain the estimate at a place at the one prepared time."""
+        """Explain the estimate at a place at the one prepared time.
+
+        Parameters
+        ----------
+        prepared : object
+            As :meth:`prepare` returned it for one time.
+        lon, lat : float, degrees
+            The place.
+
+        Returns
+        -------
+        Explanation
+            Of the k neighbours, the nearest first.
+        """
 
 
 @dataclass(frozen=True)
@@ -180,7 +349,22 @@ class _Classical:
 
 @dataclass(frozen=True)
 class Nearest(_Classical):
-    """The value of the nearest station that reports at that step."""
+    """The value of the nearest station that reports at that step: ``"nearest"`` by name.
+
+    Attributes
+    ----------
+    name : str
+        What tables and cubes call it.
+    has_interval : bool
+        False: there is no distribution.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> ds.aq.estimate(xaq.Nearest(), lon=[10.0], lat=[50.0], target="pm25").pm25.shape
+    (48, 1)
+    """
 
     name: str = "nearest"
     has_interval: bool = False
@@ -200,7 +384,26 @@ class Nearest(_Classical):
 
 @dataclass(frozen=True)
 class InverseDistance(_Classical):
-    """Inverse distance weighting over the k nearest stations, renormalised over those that report."""
+    """Inverse distance weighting over the k nearest stations, renormalised over those that report: ``"idw"`` by name.
+
+    Attributes
+    ----------
+    power : float
+        Of the distance.
+    k : int
+        Neighbours; where all of them are silent, every station is one.
+    name : str
+        What tables and cubes call it.
+    has_interval : bool
+        False: there is no distribution.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> ds.aq.estimate(xaq.InverseDistance(power=3.0), lon=[10.0], lat=[50.0], target="pm25").pm25.shape
+    (48, 1)
+    """
 
     power: float = 2.0
     k: int = 8
@@ -230,10 +433,33 @@ class InverseDistance(_Classical):
 
 @dataclass(frozen=True)
 class OrdinaryKriging(_Classical):
-    """Local ordinary kriging with exact handling of missing neighbours; its distribution is Gaussian, of the kriging variance.
+    """Local ordinary kriging with exact handling of missing neighbours: ``"kriging"`` and ``"kriging-log"`` by name.
 
-    With a ``scaler`` it works on the log scale, to which the covariance then belongs; estimate and quantiles
-    are those there, so they are transformed back as they are, the estimate being a median.
+    Its distribution is Gaussian, of the kriging variance. With a ``scaler`` it works on the log scale, to which the
+    covariance then belongs; estimate and quantiles are those there, so they are transformed back as they are, the
+    estimate being a median.
+
+    Attributes
+    ----------
+    covariance : xaq.kriging.Covariance
+        Range in km, nugget and sill; :meth:`fit` finds them.
+    k : int
+        Neighbours.
+    name : str
+        What tables and cubes call it.
+    has_interval : bool
+        True: the kriging variance is that of its distribution.
+    scaler : xaq.features.Scaler, optional
+        Of the log scale.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> from xaq.kriging import Covariance
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> mapper = xaq.OrdinaryKriging(Covariance(range_km=50.0, nugget=0.1, sill=100.0))
+    >>> sorted(ds.aq.estimate(mapper, lon=[10.0], lat=[50.0], target="pm25").data_vars)[:3]
+    ['nearest_station', 'pm25', 'pm25_lower']
     """
 
     covariance: Covariance
@@ -244,13 +470,69 @@ class OrdinaryKriging(_Classical):
 
     @classmethod
     def fit(cls, observations: Observations, *, k: int = 16, seed: int = 0) -> OrdinaryKriging:
-        """Fit range, nugget and sill by leave-one-station-out on the observations given."""
+        """Fit range, nugget and sill by leave-one-station-out on the observations given.
+
+        Parameters
+        ----------
+        observations : Observations
+            Visible stations.
+        k : int
+            Neighbours.
+        seed : int
+            Of the draw of station-steps that are left out.
+
+        Returns
+        -------
+        OrdinaryKriging
+            On the linear scale.
+
+        Raises
+        ------
+        SchemaError
+            There is no observation.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> from xaq import stations
+        >>> observations = stations.observations(xaq.datasets.synthetic(n_stations=12, days=2), "pm25")
+        >>> xaq.OrdinaryKriging.fit(observations).name
+        'kriging'
+        """
         covariance = kriging.fit_covariance(observations.values, observations.lon, observations.lat, k=k, seed=seed)
         return cls(covariance, k)
 
     @classmethod
     def fit_log(cls, observations: Observations, *, k: int = 16, seed: int = 0) -> OrdinaryKriging:
-        """Fit kriging on the log scale, :class:`xaq.features.Scaler`, by the same search."""
+        """Fit kriging on the log scale, :class:`xaq.features.Scaler`, by the same search.
+
+        Parameters
+        ----------
+        observations : Observations
+            Visible stations.
+        k : int
+            Neighbours.
+        seed : int
+            Of the draw of station-steps that are left out.
+
+        Returns
+        -------
+        OrdinaryKriging
+            On the log scale: its estimates are medians.
+
+        Raises
+        ------
+        SchemaError
+            There is no observation.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> from xaq import stations
+        >>> observations = stations.observations(xaq.datasets.synthetic(n_stations=12, days=2), "pm25")
+        >>> xaq.OrdinaryKriging.fit_log(observations).name
+        'kriging-log'
+        """
         scaler = Scaler.fit(observations.values)
         on_logs = cls.fit(replace(observations, values=scaler.log(observations.values)), k=k, seed=seed)
         return replace(on_logs, name="kriging-log", scaler=scaler)
@@ -291,10 +573,32 @@ class _PreparedSeries:
 
 @dataclass(frozen=True)
 class SpaceTimeKriging:
-    """Ordinary kriging from the k nearest stations at the step and at lags around it, with a separable covariance.
+    """Ordinary kriging from the k nearest stations at the step and at lags around it, ``"kriging-spacetime"`` by name.
 
-    Missing entries are handled exactly. ``scaler`` as for :class:`OrdinaryKriging`. A step at which no station of the
-    network reports stays NaN, as with every mapper, though its neighbours in time could fill it.
+    Missing entries are handled exactly. A step at which no station of the network reports stays NaN, as with every
+    mapper, though its neighbours in time could fill it.
+
+    Attributes
+    ----------
+    covariance : xaq.spacetime.SpaceTimeCovariance
+        Separable; :meth:`fit` finds it.
+    lags_hours : tuple of float
+        Hours from the step, 0 among them.
+    k : int
+        Neighbours in space, at each lag.
+    scaler : xaq.features.Scaler, optional
+        As for :class:`OrdinaryKriging`.
+    name : str
+        What tables and cubes call it.
+    has_interval : bool
+        True: the kriging variance is that of its distribution.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2).aq.hide(fraction=0.2)
+    >>> ds.aq.verify("kriging-spacetime", baselines=["kriging"]).index.tolist()
+    ['kriging-spacetime', 'kriging']
     """
 
     covariance: SpaceTimeCovariance
@@ -309,6 +613,35 @@ class SpaceTimeKriging:
         """Fit on the linear and on the log scale, and keep the one that leave-one-station-out prefers.
 
         MAE and RMSE, in the target's units, count alike.
+
+        Parameters
+        ----------
+        observations : Observations
+            Visible stations.
+        k : int
+            Neighbours.
+        n_pairs : int
+            Station-steps that are left out.
+        seed : int
+            Of their draw.
+
+        Returns
+        -------
+        SpaceTimeKriging
+            With the lags that suit the step.
+
+        Raises
+        ------
+        SchemaError
+            There is no observation.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> from xaq import stations
+        >>> observations = stations.observations(xaq.datasets.synthetic(n_stations=12, days=2), "pm25")
+        >>> xaq.SpaceTimeKriging.fit(observations, n_pairs=200).margin_days
+        (1, 1)
         """
         observed = np.argwhere(np.isfinite(observations.values))
         if not len(observed):

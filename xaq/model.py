@@ -135,6 +135,27 @@ class Model:
     """A trained AQ-Net: a mapper like any other, and a file.
 
     Models come from ``ds.aq.train(...)`` or :func:`load_model`. They are values: nothing done with a model changes it.
+
+    Parameters
+    ----------
+    network : xaq.nn.aqnet.AQNet
+        The weights.
+    recipe : xaq.model.Recipe
+        What it was trained on, how, and what it scored at hidden stations.
+    relief : xaq.covariates.Relief, optional
+        The rasters that it reads, where it reads any.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+    >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+    >>> model.name, model.task, model.target, model.step
+    ('AQ-Net', 'analysis', 'pm25', np.timedelta64(3600,'s'))
+    >>> model.has_interval, model.margin_days, model.fields, str(model.device)
+    (True, (3, 3), (), 'cpu')
+    >>> len(model.hash)
+    64
     """
 
     name = "AQ-Net"
@@ -158,7 +179,7 @@ class Model:
 
     @property
     def step(self) -> np.timedelta64:
-        """The step of the data the model was trained on."""
+        """The step of the data the model was trained on, ``numpy.timedelta64``."""
         return np.timedelta64(self.recipe.step_seconds, "s")
 
     @property
@@ -172,7 +193,26 @@ class Model:
         return () if self.relief is None else self.relief.rasters
 
     def with_relief(self, relief: Relief) -> Model:
-        """Return the model with the rasters it was trained on at hand."""
+        """Return the model with the rasters it was trained on at hand; verbs do so with ``rasters=``.
+
+        Parameters
+        ----------
+        relief : xaq.covariates.Relief
+            The rasters, standardised as in training.
+
+        Returns
+        -------
+        Model
+            With the same weights.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> model.with_relief(xaq.covariates.Relief((), (), None, None)).hash == model.hash
+        True
+        """
         return Model(self.network, self.recipe, relief)
 
     @property
@@ -186,14 +226,38 @@ class Model:
         return self.network.knn.range_km.device
 
     def to(self, device: str | torch.device) -> Model:
-        """Return the model with its weights on another device."""
+        """Return the model with its weights on another device.
+
+        Parameters
+        ----------
+        device : str or torch.device
+            ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+
+        Returns
+        -------
+        Model
+            A copy.
+
+        Raises
+        ------
+        ModelError
+            The device cannot be used here.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> model.to("cpu").hash == model.hash
+        True
+        """
         return Model(
             _rebuild(self.recipe, self.network.state_dict()).to(pick_device(str(device))), self.recipe, self.relief
         )
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the model's file."""
+        """SHA-256 of the model's file, which cubes name as that of their model."""
         return hashlib.sha256(self._serialised).hexdigest()
 
     def __repr__(self) -> str:
@@ -263,6 +327,20 @@ class Model:
         Returns
         -------
         pathlib.Path
+            Where it was written.
+
+        Raises
+        ------
+        ModelError
+            There is no such folder.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> model.save("pm25.xaq").name
+        'pm25.xaq'
         """
         path = Path(path)
         if not path.parent.is_dir():
@@ -290,6 +368,11 @@ class Model:
             to the init time, which is their last, and what is known after it.
         times : (n_time,) datetime64
             Times to estimate; for a forecast, within the horizon after the init time.
+
+        Returns
+        -------
+        Prepared
+            For :meth:`estimate`, :meth:`explain` and :meth:`station_series`.
         """
         config, step = self.recipe.config, self.step
         times = times.astype("datetime64[s]")
@@ -306,7 +389,29 @@ class Model:
         return Prepared(side, table, select, observations.lon, observations.lat)
 
     def attention(self, observations: Observations, start: np.datetime64) -> NDArray[np.float32]:
-        """Return attention ``(station, target day, history day)`` of the window that starts at ``start``; rows sum to one."""
+        """Return the attention that target days pay to the days of a window.
+
+        Parameters
+        ----------
+        observations : Observations
+            Visible stations over the window.
+        start : datetime64, UTC
+            The first target step.
+
+        Returns
+        -------
+        numpy.ndarray, (station, target day, history day) float32
+            Rows sum to one.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> observations = xaq.stations.observations(ds, "pm25")
+        >>> model.attention(observations, ds.time.values[72]).shape
+        (16, 1, 7)
+        """
         with torch.inference_mode():
             side, _, _ = self._station_side(observations, np.array([start]).astype("datetime64[s]"))
         attention = side.attention[0]
@@ -379,7 +484,29 @@ class Model:
         return Estimate(value, spread, partial(interval.quantile, prepared.select // steps % days))
 
     def forecast(self, past: Observations, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
-        """Return the forecast at the stations themselves, ``(station, time)``; forecast models only."""
+        """Return the forecast at the stations themselves; forecast models only.
+
+        Parameters
+        ----------
+        past : Observations
+            Up to the init time, which is their last.
+        times : (n_time,) datetime64, UTC
+            Within the horizon.
+
+        Returns
+        -------
+        numpy.ndarray, (n_station, n_time) float32
+            In the target's units.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=16, days=60, step="6h")
+        >>> model = ds.aq.train("pm25", task="forecast", max_epochs=0, progress=False)
+        >>> past = xaq.stations.observations(ds.isel(time=slice(0, 80)), "pm25")
+        >>> model.forecast(past, ds.time.values[80:84]).shape
+        (16, 4)
+        """
         return self.station_series(self.prepare(past, times))
 
     def explain(self, prepared: Prepared, lon: float, lat: float) -> Explanation:
@@ -408,7 +535,27 @@ class Model:
         return float(start.estimate(replace(prepared, side=side), lon, lat).value[0, 0])
 
     def station_series(self, prepared: Prepared) -> NDArray[np.float32]:
-        """Return the station side's own series at the prepared times, ``(station, time)``: the forecast at stations."""
+        """Return the station side's own series at the prepared times: of a forecast, the forecast at stations.
+
+        Parameters
+        ----------
+        prepared : Prepared
+            As :meth:`prepare` returned it.
+
+        Returns
+        -------
+        numpy.ndarray, (n_station, n_time) float32
+            In the target's units; gaps are filled.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> prepared = model.prepare(xaq.stations.observations(ds, "pm25"), ds.time.values[72:96])
+        >>> model.station_series(prepared).shape
+        (16, 24)
+        """
         steps = self.recipe.config.steps_per_day
         # The columns of a table: the fast part comes first, the slow part third.
         fast, slow = prepared.table[:, :steps], prepared.table[:, 2 * steps : 3 * steps]
@@ -558,17 +705,27 @@ def load_model(path: str | os.PathLike, *, device: str = "auto") -> Model:
     Parameters
     ----------
     path : path
+        Of the file.
     device : str
         ``"auto"`` takes a CUDA device where there is one.
 
     Returns
     -------
     Model
+        With the weights, scores and history that it was saved with.
 
     Raises
     ------
     ModelError
-        The file is missing, damaged, not a model, or of a later format.
+        The file is missing, damaged, not a model, or of a later format; the device cannot be used here.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+    >>> path = ds.aq.train("pm25", max_epochs=0, progress=False).save("pm25.xaq")
+    >>> xaq.load_model(path).target
+    'pm25'
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""``ds.aq.plot``: every method is one call into :mod:`xaq.plot`, which is imported when a figure is asked for."""
+"""``ds.aq.plot``: every method is one call into :mod:`xaq.plot`. Imported when ``plot`` is asked for, with matplotlib."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from . import plot
 from . import stations as border
+from .docstrings import documented_by
 from .mappers import Mapper
 
 if TYPE_CHECKING:
@@ -28,12 +30,26 @@ if TYPE_CHECKING:
 class PlotAccessor:
     """Figures of a station dataset; each method returns what it drew on and never shows it.
 
-    Tables of scores have theirs in ``xaq.plot``: ``plot.table(scores)`` and ``plot.skill(scores)``.
+    A method is the function of its name in ``xaq.plot`` with the dataset as first argument. Tables of scores have theirs
+    there: ``xaq.plot.table(scores)`` and ``xaq.plot.skill(scores)``.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset, dims (station, time)
+        A station dataset.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> ds.aq.plot.stations(time="2020-01-01").get_title("left")
+    'PM2.5 at 12 stations, daily mean 2020-01-01 (UTC)'
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
 
+    @documented_by(plot.map)
     def map(
         self,
         cube: xr.Dataset,
@@ -48,9 +64,6 @@ class PlotAccessor:
         unsupported: Unsupported = "hatched",
         lines: Lines = None,
     ) -> GeoAxes:
-        """Draw the field with visible circles and hidden triangles on its colours. See :func:`xaq.plot.map`."""
-        from . import plot
-
         return plot.map(
             self._ds,
             cube,
@@ -65,6 +78,7 @@ class PlotAccessor:
             lines=lines,
         )
 
+    @documented_by(plot.panels)
     def panels(
         self,
         cube: xr.Dataset,
@@ -79,9 +93,6 @@ class PlotAccessor:
         unsupported: Unsupported = "hatched",
         lines: Lines = None,
     ) -> NDArray[np.object_]:
-        """Draw the field at several times side by side, on the same colours. See :func:`xaq.plot.panels`."""
-        from . import plot
-
         return plot.panels(
             self._ds,
             cube,
@@ -96,6 +107,7 @@ class PlotAccessor:
             lines=lines,
         )
 
+    @documented_by(plot.compare)
     def compare(
         self,
         cube: xr.Dataset,
@@ -110,9 +122,6 @@ class PlotAccessor:
         unsupported: Unsupported = "hatched",
         lines: Lines = None,
     ) -> NDArray[np.object_]:
-        """Draw two cubes side by side, and their difference. See :func:`xaq.plot.compare`."""
-        from . import plot
-
         return plot.compare(
             self._ds,
             cube,
@@ -127,6 +136,7 @@ class PlotAccessor:
             lines=lines,
         )
 
+    @documented_by(plot.width)
     def width(
         self,
         cube: xr.Dataset,
@@ -139,13 +149,11 @@ class PlotAccessor:
         unsupported: Unsupported = "hatched",
         lines: Lines = None,
     ) -> GeoAxes:
-        """Draw how wide the cube's interval is. See :func:`xaq.plot.width`."""
-        from . import plot
-
         return plot.width(
             self._ds, cube, time=time, target=target, ax=ax, vmax=vmax, cmap=cmap, unsupported=unsupported, lines=lines
         )
 
+    @documented_by(plot.stations)
     def stations(
         self,
         *,
@@ -158,13 +166,11 @@ class PlotAccessor:
         cmap: str | Colormap | None = None,
         lines: Lines = None,
     ) -> GeoAxes:
-        """Draw the stations, colour and size by level, with a zoom on a dense city. See :func:`xaq.plot.stations`."""
-        from . import plot
-
         return plot.stations(
             self._ds, target=target, time=time, zoom=zoom, ax=ax, vmin=vmin, vmax=vmax, cmap=cmap, lines=lines
         )
 
+    @documented_by(plot.errors)
     def errors(
         self,
         mapper_or_cube: Mapper | str | xr.Dataset,
@@ -174,11 +180,9 @@ class PlotAccessor:
         ax: GeoAxes | None = None,
         lines: Lines = None,
     ) -> GeoAxes:
-        """Draw hidden-station errors as bubbles. See :func:`xaq.plot.errors`."""
-        from . import plot
-
         return plot.errors(self._ds, mapper_or_cube, target=target, time=time, ax=ax, lines=lines)
 
+    @documented_by(plot.series)
     def series(
         self,
         mapper_or_cube: Mapper | str | xr.Dataset,
@@ -188,11 +192,9 @@ class PlotAccessor:
         time: border.Period = None,
         ax: Axes | None = None,
     ) -> Axes:
-        """Draw a station's observations against the reanalysis there. See :func:`xaq.plot.series`."""
-        from . import plot
-
         return plot.series(self._ds, mapper_or_cube, station, target=target, time=time, ax=ax)
 
+    @documented_by(plot.hours)
     def hours(
         self,
         mapper_or_cube: Mapper | str | xr.Dataset,
@@ -204,11 +206,9 @@ class PlotAccessor:
         time: border.Period = None,
         axes: Sequence[Axes] | None = None,
     ) -> NDArray[np.object_]:
-        """Draw observed against reanalysed for given hours of the day. See :func:`xaq.plot.hours`."""
-        from . import plot
-
         return plot.hours(self._ds, mapper_or_cube, station, slots=slots, tz=tz, target=target, time=time, axes=axes)
 
+    @documented_by(plot.attention)
     def attention(
         self,
         model: Model,
@@ -219,11 +219,9 @@ class PlotAccessor:
         vmax: float | None = None,
         cmap: str | Colormap | None = None,
     ) -> Axes:
-        """Draw the attention of a model, target day against history day. See :func:`xaq.plot.attention`."""
-        from . import plot
-
         return plot.attention(self._ds, model, time=time, station=station, ax=ax, vmax=vmax, cmap=cmap)
 
+    @documented_by(plot.reliability)
     def reliability(
         self,
         mapper: Mapper | str,
@@ -234,11 +232,9 @@ class PlotAccessor:
         time: border.Period = None,
         ax: Axes | None = None,
     ) -> Axes:
-        """Draw how often intervals of each level hold what they promise, at hidden stations. See :func:`xaq.plot.reliability`."""
-        from . import plot
-
         return plot.reliability(self._ds, mapper, baselines=baselines, levels=levels, target=target, time=time, ax=ax)
 
+    @documented_by(plot.explanation)
     def explanation(
         self,
         explained: xr.Dataset,
@@ -249,11 +245,9 @@ class PlotAccessor:
         cmap: str | Colormap | None = None,
         lines: Lines = None,
     ) -> GeoAxes:
-        """Draw an explained estimate: the place, its neighbours and their weights. See :func:`xaq.plot.explanation`."""
-        from . import plot
-
         return plot.explanation(self._ds, explained, ax=ax, vmin=vmin, vmax=vmax, cmap=cmap, lines=lines)
 
+    @documented_by(plot.animation)
     def animation(
         self,
         cube: xr.Dataset,
@@ -269,9 +263,6 @@ class PlotAccessor:
         unsupported: Unsupported = "hatched",
         lines: Lines = None,
     ) -> FuncAnimation:
-        """Return an animation of a cube's steps, to be saved as a GIF or a film. See :func:`xaq.plot.animation`."""
-        from . import plot
-
         return plot.animation(
             self._ds,
             cube,
@@ -287,6 +278,7 @@ class PlotAccessor:
             lines=lines,
         )
 
+    @documented_by(plot.explore)
     def explore(
         self,
         cube: xr.Dataset,
@@ -301,9 +293,6 @@ class PlotAccessor:
         unsupported: Unsupported = "hatched",
         lines: Lines = None,
     ) -> Explorer:
-        """Return a small map with a time slider, for a notebook or as a page of its own. See :func:`xaq.plot.explore`."""
-        from . import plot
-
         return plot.explore(
             self._ds,
             cube,
@@ -317,3 +306,7 @@ class PlotAccessor:
             unsupported=unsupported,
             lines=lines,
         )
+
+    def __repr__(self) -> str:
+        figures = ", ".join(name for name in dir(self) if not name.startswith("_"))
+        return f"<xaq> figures of a station dataset: {figures}\n  of a table of scores: xaq.plot.table, xaq.plot.skill"

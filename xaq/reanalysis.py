@@ -93,8 +93,8 @@ def reanalyze(
         ``dask.distributed`` client; their number does not change a byte.
     level : float
         Coverage of the interval.
-    max_distance : float, optional
-        km; cells farther from every station are marked unsupported. Default: three times the 95th percentile of the
+    max_distance : float, optional, km
+        Cells farther from every station are marked unsupported. Default: three times the 95th percentile of the
         distance between neighbouring stations.
     background : xarray.DataArray or Dataset, optional
         A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The estimate is this background, bias-corrected at
@@ -129,7 +129,14 @@ def reanalyze(
 
     Raises
     ------
-    SchemaError, ModelError, GridError, StoreError
+    SchemaError
+        The dataset, target, period, chunks, background or rasters are not usable.
+    ModelError
+        There is no such method, or the model does not fit: another target, step, units, background or rasters.
+    GridError
+        The grid is none, or all of it lies farther than ``max_distance`` from every station.
+    StoreError
+        The store holds another cube, is being written by another process, or cannot be written.
 
     Notes
     -----
@@ -204,10 +211,14 @@ def estimate(
 
     Parameters
     ----------
-    ds, mapper, target, time, init, level, max_distance, background, rasters
+    ds : xarray.Dataset
+        A station dataset; hidden stations are not used.
+    mapper : Model or name of a classical method
         As for :func:`reanalyze`.
     lon, lat : array_like, (n_point,) degrees
         A DataArray's own dimension and coordinate are kept; otherwise the dimension is ``point``.
+    target, time, init, level, max_distance, background, rasters : optional
+        As for :func:`reanalyze`.
 
     Returns
     -------
@@ -216,7 +227,10 @@ def estimate(
 
     Raises
     ------
-    SchemaError, ModelError, GridError
+    SchemaError, ModelError
+        As for :func:`reanalyze`.
+    GridError
+        There are no points, they have no coordinates, or all lie farther than ``max_distance`` from every station.
 
     Examples
     --------

@@ -72,10 +72,12 @@ def repair(
         ``{"co": "mg m-3"}`` says what the units of a variable are: only the attribute changes.
         ``{"co": {"s07": "ug m-3"}}`` says it of a station: its values are converted to the units of the variable, with
         a gas at 20 degC and 1013.25 hPa. Values are converted as a whole by :func:`convert_units`.
-    impossible, stuck, spikes : {"missing"}, optional
-        Make such values of pollutants missing.
+    impossible : {"missing"}, optional
+        Make impossible values of pollutants missing.
     negative : {"missing", "zero"}, optional
         Make negative values of pollutants missing, or zero.
+    stuck, spikes : {"missing"}, optional
+        Make such values of pollutants missing.
     identical : {"missing"}, optional
         Make the series of a station missing that is a copy of another's, in the variable in which it is; the first in
         the dataset is kept.
@@ -96,14 +98,14 @@ def repair(
         Words other than those above, stations or variables that are not there, roles that cannot be found, or values
         to be mended on stamps that are not regular.
 
+    See Also
+    --------
+    check : Reports what there is to mend.
+
     Notes
     -----
     Repairs of stamps, places and whole units compute nothing. Repairs of values, ``identical`` and ``silent`` compute
     the variables to find what they mend, once each; the variables returned stay lazy.
-
-    See Also
-    --------
-    check : reports what there is to mend.
 
     Examples
     --------

@@ -164,6 +164,7 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     Parameters
     ----------
     store : path, URL or zarr.abc.store.Store
+        As it was given to :func:`xaq.reanalyze`.
 
     Returns
     -------
@@ -174,6 +175,14 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     ------
     StoreError
         There is no cube at the path, or it is not finished.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("idw", grid=0.5, store="idw.zarr", progress=False, overwrite=True)
+    >>> dict(xaq.open_cube("idw.zarr").pm25.sizes)
+    {'time': 48, 'lat': 6, 'lon': 8}
     """
     target = _resolve(store)
     _check_ours(target)
@@ -190,11 +199,35 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     return xr.Dataset({name: cube[name].variable for name in order}, cube.coords, cube.attrs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CubeInfo:
     """What a stored cube is: how much of it is done, by which model, how accurate; its text is for people.
 
-    ``damaged`` lists blocks whose values are not those that were written; None where they were not looked at.
+    Attributes
+    ----------
+    name : str
+        Path or URL of the store.
+    title : str
+        Of the cube.
+    written, blocks : int
+        Blocks that are done, and all there are.
+    sizes : dict of str to int
+        Steps and cells: ``time``, ``lat``, ``lon``.
+    period : (first, last)
+        Times, as text.
+    provenance : dict
+        Model, stations, settings and hidden-station scores, as in the cube's attribute ``xaq_provenance``.
+    damaged : list of (time, lat, lon), optional
+        Indices of blocks whose values are not those that were written; None where they were not looked at.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("idw", grid=0.5, store="idw.zarr", progress=False, overwrite=True)
+    >>> info = xaq.cube_info("idw.zarr")
+    >>> info.written == info.blocks, info.provenance["method"]
+    (True, 'idw')
     """
 
     name: str
@@ -206,7 +239,7 @@ class CubeInfo:
     provenance: dict[str, Any]
     damaged: list[tuple[int, ...]] | None = None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         body = "\n".join(f"  {head}: {text}" for head, text in self._facts())
         return f"{self.name}: {self.title}\n{body}"
 
@@ -246,7 +279,7 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     Parameters
     ----------
     store : path, URL or zarr.abc.store.Store
-        Finished or not.
+        Of a cube, finished or not.
     verify : bool
         Read every written block and compare its checksum.
     forget : bool
@@ -255,11 +288,20 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     Returns
     -------
     CubeInfo
+        Printed, or shown by Jupyter, as a table. Reads metadata, and with ``verify`` every block.
 
     Raises
     ------
     StoreError
         There is no cube.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("idw", grid=0.5, store="idw.zarr", progress=False, overwrite=True)
+    >>> xaq.cube_info("idw.zarr", verify=True).damaged
+    []
     """
     target = _resolve(store)
     _check_ours(target)

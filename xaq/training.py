@@ -122,7 +122,7 @@ def train(
     Examples
     --------
     >>> import xaq
-    >>> ds = xaq.datasets.synthetic(n_stations=16, days=8).aq.hide(fraction=0.2)
+    >>> ds = xaq.datasets.synthetic(n_stations=20, days=8).aq.hide(fraction=0.2)
     >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
     >>> model.target, model.task
     ('pm25', 'analysis')

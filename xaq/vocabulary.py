@@ -90,7 +90,8 @@ _UNIT_SPELLINGS: dict[str, str] = {
 def canonical_name(name: str) -> str:
     """Return xaq's name of a pollutant column: ``"PM2.5"`` -> ``"pm25"``; other names in lower case."""
     key = name.strip().lower().replace(" ", "_")
-    return ALIASES.get(key, key)
+    # Where decimals have a comma, so has the name: "PM2,5".
+    return ALIASES.get(key.replace(",", "."), key)
 
 
 def split_header(header: str) -> tuple[str, str | None]:

@@ -40,7 +40,8 @@ class AQNetConfig:
 
     Attributes
     ----------
-    task : "analysis" or "forecast"
+    task : {"analysis", "forecast"}
+        What is estimated: times inside the record, or after it.
     steps_per_day : int
         Steps that share one set of weights: 24 for hourly data, 1 for daily.
     days_before, days_after : int
@@ -68,6 +69,18 @@ class AQNetConfig:
         Share of the temporal module's embedded patches dropped in training.
     cyclic : bool
         Use the cyclic time encoding; False is an ablation.
+
+    Raises
+    ------
+    ValueError
+        Sizes that do not fit each other, or the task.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> config = xaq.AQNetConfig(task="forecast", days_before=14, days_after=0, target_days=7)
+    >>> config.input_steps, config.target_steps, config.input_offset
+    (336, 168, -336)
     """
 
     task: Task = "analysis"
@@ -118,7 +131,27 @@ class AQNetConfig:
 
     @classmethod
     def default(cls, task: Task, steps_per_day: int) -> AQNetConfig:
-        """Return the configuration xaq trains unless told otherwise."""
+        """Return the configuration xaq trains unless told otherwise.
+
+        Parameters
+        ----------
+        task : {"analysis", "forecast"}
+            As for :func:`xaq.train`.
+        steps_per_day : int
+            24 for hourly data, 1 for daily.
+
+        Returns
+        -------
+        AQNetConfig
+            To be changed by :func:`dataclasses.replace`, and passed as ``config`` of :func:`xaq.train`.
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> import xaq
+        >>> replace(xaq.AQNetConfig.default("analysis", 24), k=8).k
+        8
+        """
         # 3 h, or one and a half days of daily data.
         smoothing = 0.125 if steps_per_day > 1 else 1.5
         if task == "forecast":
@@ -139,6 +172,22 @@ class AQNetConfig:
 
         Window, horizon, step and neighbours are those of arXiv 2502.11941 and its released code; width (128), depth
         (2) and heads (4) are what secondary descriptions of it report.
+
+        Parameters
+        ----------
+        steps_per_day : int
+            24 for the hourly data of the paper.
+
+        Returns
+        -------
+        AQNetConfig
+            Of a forecast.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> xaq.AQNetConfig.published().input_steps
+        336
         """
         return cls(
             task="forecast", steps_per_day=steps_per_day, days_before=14, days_after=0, target_days=7,

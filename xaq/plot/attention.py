@@ -69,7 +69,15 @@ def attention(
     Notes
     -----
     Computes the record's target and covariates. Attention says where the network looks, not what it concludes: the
-    weights of :meth:`Dataset.aq.explain` are what an estimate is made of.
+    weights of :func:`xaq.explain` are what an estimate is made of.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+    >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+    >>> ds.aq.plot.attention(model).get_ylabel()
+    'target day'
     """
     ds = border.conform(ds)
     if not hasattr(model, "attention"):

@@ -72,6 +72,14 @@ def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollec
     -----
     Lines are clipped before they are projected: projecting the coasts of the world takes cartopy a minute. The bundled
     lines are Natural Earth 10m (public domain), simplified to 0.02 degrees; disputed borders are drawn as there.
+
+    Examples
+    --------
+    >>> import cartopy.crs as ccrs, matplotlib.pyplot as plt, xaq
+    >>> ax = plt.figure().add_subplot(projection=ccrs.PlateCarree())
+    >>> ax.set_extent((5, 16, 47, 55))
+    >>> [layer.get_label() for layer in xaq.plot.draw_basemap(ax, (5, 47, 16, 55))]
+    ['_provinces', '_borders', '_coastline']
     """
     layers = load() if lines is None else read_lines(lines)
     drawn = []

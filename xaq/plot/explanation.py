@@ -71,6 +71,15 @@ def explanation(
     ------
     SchemaError
         ``explained`` is no explanation; it and ds differ in units; ``ax`` is no map.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+    >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+    >>> why = ds.aq.explain(model, lon=10.0, lat=50.0, time="2020-01-04T08")
+    >>> ds.aq.plot.explanation(why).get_title("left").splitlines()[0]
+    'PM2.5, 2020-01-04 08:00 UTC'
     """
     ds = border.conform(ds)
     target = _target(explained)

@@ -100,6 +100,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     Returns
     -------
     cartopy.mpl.geoaxes.GeoAxes
+        One colour bar with the target's units; the title names time, method and stations.
 
     Raises
     ------
@@ -157,12 +158,16 @@ def panels(
 
     Parameters
     ----------
-    ds, cube, target, vmin, vmax, cmap, stations, unsupported, lines
-        As for :func:`map`; the limits are shared by all panels.
+    ds, cube : xarray.Dataset
+        As for :func:`map`.
     times : sequence of times or periods
         One panel each, as ``time`` of :func:`map`.
+    target : str, optional
+        Variable; the cube's by default.
     columns : int
         Panels in a row.
+    vmin, vmax, cmap, stations, unsupported, lines : optional
+        As for :func:`map`; the limits are shared by all panels.
 
     Returns
     -------
@@ -173,6 +178,18 @@ def panels(
     ------
     SchemaError
         As :func:`map`; or no time is given.
+
+    Notes
+    -----
+    Computes the chosen steps of the cube.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> [ax.get_title("left") for ax in ds.aq.plot.panels(cube, ["2020-01-01", "2020-01-02"])]
+    ['daily mean 2020-01-01 (UTC)', 'daily mean 2020-01-02 (UTC)']
     """
     ds, target = border.conform(ds), cube_target(cube, target)
     if not len(times):
@@ -216,10 +233,12 @@ def compare(
 
     Parameters
     ----------
-    ds, cube, time, target, vmin, vmax, cmap, stations, unsupported, lines
-        As for :func:`map`; the limits are shared by the two cubes.
+    ds, cube : xarray.Dataset
+        As for :func:`map`.
     other : xarray.Dataset, dims (time, lat, lon)
         On the same cells, in the same units.
+    time, target, vmin, vmax, cmap, stations, unsupported, lines : optional
+        As for :func:`map`; the limits are shared by the two cubes.
 
     Returns
     -------
@@ -230,7 +249,20 @@ def compare(
     Raises
     ------
     SchemaError
-        As :func:`map`; or the cubes differ in cells or units.
+        As :func:`map`; or the cubes differ in cells, times or units.
+
+    Notes
+    -----
+    Computes the chosen steps of both cubes.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> twin = ds.aq.reanalyze("idw", grid=cube)
+    >>> [ax.get_title("left") for ax in ds.aq.plot.compare(cube, twin, time="2020-01-01")]
+    ['kriging, 12 stations', 'idw, 12 stations', 'kriging − idw']
     """
     ds, target = border.conform(ds), cube_target(cube, target)
     cube_target(other, target)
@@ -290,12 +322,16 @@ def width(
 
     Parameters
     ----------
-    ds, cube, time, target, ax, unsupported, lines
+    ds, cube : xarray.Dataset
+        As for :func:`map`.
+    time, target, ax : optional
         As for :func:`map`; of a period the mean width of its steps is drawn.
     vmax : float, optional
         Upper colour limit, in the target's units; the lower one is 0. Default: 98th percentile.
     cmap : str or Colormap, optional
         Default: viridis reversed, dark where the interval is wide.
+    unsupported, lines : optional
+        As for :func:`map`.
 
     Returns
     -------
@@ -306,6 +342,18 @@ def width(
     ------
     SchemaError
         As :func:`map`; or the cube has no interval.
+
+    Notes
+    -----
+    Computes the bounds of the interval at the chosen steps of the cube.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> ds.aq.plot.width(cube, time="2020-01-01").get_title("left").splitlines()
+    ['PM2.5, 90 % interval, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
     ds, target = border.conform(ds), cube_target(cube, target)
     units = shared_units(ds, cube, target)

@@ -58,12 +58,16 @@ def animation(
 
     Parameters
     ----------
-    ds, cube, target, ax, vmin, vmax, cmap, stations, unsupported, lines
-        As for :func:`map`; the default limits are those of all steps.
+    ds, cube : xarray.Dataset
+        As for :func:`map`.
     time : slice, (start, end) or one time, optional
         Steps to show; all of the cube by default, 400 at most.
+    target : str, optional
+        Variable; the cube's by default.
     interval : float
         Milliseconds between steps.
+    ax, vmin, vmax, cmap, stations, unsupported, lines : optional
+        As for :func:`map`; the default limits are those of all steps.
 
     Returns
     -------
@@ -78,6 +82,14 @@ def animation(
     Notes
     -----
     Computes the chosen steps of the cube, all at once.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> film = ds.aq.plot.animation(cube, time=("2020-01-01T06", "2020-01-01T07"))
+    >>> film.save("hours.gif", writer="pillow")
     """
     film = _film(ds, cube, time, target, vmin, vmax, cmap, stations, unsupported)
     figure = film.frame(ax, lines).figure
@@ -103,12 +115,16 @@ def explore(
 
     Parameters
     ----------
-    ds, cube, target, vmin, vmax, cmap, stations, unsupported, lines
-        As for :func:`map`; the default limits are those of all steps.
+    ds, cube : xarray.Dataset
+        As for :func:`map`.
     time : slice, (start, end) or one time, optional
         Steps to show; all of the cube by default, 400 at most.
+    target : str, optional
+        Variable; the cube's by default.
     dpi : float
         Of the pictures.
+    vmin, vmax, cmap, stations, unsupported, lines : optional
+        As for :func:`map`; the default limits are those of all steps.
 
     Returns
     -------
@@ -123,6 +139,15 @@ def explore(
     Notes
     -----
     Computes the chosen steps of the cube, and draws each: a tenth of a second or so, and some 30 kB of the page.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> page = ds.aq.plot.explore(cube, time=("2020-01-01T06", "2020-01-01T08"))
+    >>> page.save("hours.html").name
+    'hours.html'
     """
     film = _film(ds, cube, time, target, vmin, vmax, cmap, stations, unsupported)
     film.frame(None, lines)
@@ -142,6 +167,17 @@ class Explorer:
         Of each step, what its picture shows.
     pictures : tuple of bytes
         PNG.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> explorer = ds.aq.plot.explore(cube, time="2020-01-01T06")
+    >>> explorer.words
+    ('2020-01-01 06:00 UTC',)
+    >>> explorer.page.splitlines()[0]
+    '<!DOCTYPE html>'
     """
 
     title: str
@@ -165,7 +201,31 @@ class Explorer:
         return template.replace("{{title}}", html.escape(self.title)).replace("{{steps}}", data)
 
     def save(self, path: str | Path) -> Path:
-        """Write the page and return where it is."""
+        """Write the page.
+
+        Parameters
+        ----------
+        path : path
+            Of the HTML file; one that is there is replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            Where the page is: one file that needs neither Python nor a network.
+
+        Raises
+        ------
+        OSError
+            The folder is not there, or cannot be written.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+        >>> cube = ds.aq.reanalyze("idw", grid=0.2)
+        >>> ds.aq.plot.explore(cube, time="2020-01-01T06").save("hour.html").name
+        'hour.html'
+        """
         path = Path(path)
         path.write_text(self.page, encoding="utf-8")
         return path

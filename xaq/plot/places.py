@@ -174,6 +174,13 @@ def errors(
     Notes
     -----
     Computes estimates at the hidden stations.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=4).aq.hide(fraction=0.2)
+    >>> ax = ds.aq.plot.errors("kriging")
+    >>> ax.figure.savefig("errors.png")
     """
     ds = border.conform(ds)
     if isinstance(mapper_or_cube, xr.Dataset):

@@ -52,11 +52,19 @@ def table(
     Returns
     -------
     matplotlib.axes.Axes
+        Units stand in the heads of columns.
 
     Raises
     ------
     SchemaError
         ``scores`` is no such table, or has no such columns or stations.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=4).aq.hide(fraction=0.2)
+    >>> ax = xaq.plot.table(ds.aq.verify("kriging"), metrics=["mae", "rmse", "r2"])
+    >>> ax.figure.savefig("scores.png")
     """
     wide = _by_method(scores, metrics, stations)
     shown = wide.columns.get_level_values(-1)
@@ -129,6 +137,14 @@ def skill(
     ------
     SchemaError
         ``scores`` is not that of a forecast, or has no such method, column or stations.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=20, days=80, step="6h").aq.hide(fraction=0.2)
+    >>> model = ds.aq.train("pm25", task="forecast", time=slice(None, "2020-03-05"), max_epochs=0, progress=False)
+    >>> scores = ds.aq.verify(model, time="2020-03-06")
+    >>> ax = xaq.plot.skill(scores, reference="climatology")
     """
     wide = _by_method(scores, [metric], stations)
     if wide.columns.nlevels < 2:
@@ -200,6 +216,14 @@ def reliability(
     Notes
     -----
     Computes estimates at the hidden stations once for each method.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=4).aq.hide(fraction=0.2)
+    >>> ax = ds.aq.plot.reliability("kriging", baselines=[])
+    >>> ax.get_xlabel()
+    'level of the interval'
     """
     ds = border.conform(ds)
     refuse_forecast(mapper, "reliability", "mend: ds.aq.verify(model, level=...)")

@@ -82,6 +82,13 @@ def series(
     -----
     Computes the station's observations and the estimates there. A trained model that is left without a visible station
     as a neighbour has still seen it in training, and the title says so; only a method given by name is fitted anew.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=4).aq.hide(["s003"])
+    >>> ax = ds.aq.plot.series("kriging", "s003", time=("2020-01-02", "2020-01-03"))
+    >>> ax.figure.savefig("series.png")
     """
     ds = border.conform(ds)
     subject = _at_station(ds, mapper_or_cube, station, target, time)
@@ -109,12 +116,18 @@ def hours(
 
     Parameters
     ----------
-    ds, mapper_or_cube, station, target
+    ds : xarray.Dataset, dims (station, time)
+        A station dataset.
+    mapper_or_cube : Model, {"kriging", "idw", "nearest"}, or xarray.Dataset with dims (time, lat, lon)
         As for :func:`series`.
+    station : str
+        Its identifier.
     slots : sequence of (first, last)
         Hours of the day, both included, of each panel; hourly or finer data.
     tz : str
         Time zone in which hours and days are counted, such as ``"Asia/Shanghai"``.
+    target : str, optional
+        Variable; the model's or cube's, or the only pollutant.
     time : slice, (start, end) or one time, optional
         Period in UTC; all of the record, or of the cube, by default.
     axes : sequence of matplotlib.axes.Axes, optional
@@ -129,6 +142,18 @@ def hours(
     ------
     SchemaError, ModelError, GridError
         As :func:`series`; or a slot holds no step of the data.
+
+    Notes
+    -----
+    Computes the station's observations and the estimates there.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=4).aq.hide(["s003"])
+    >>> morning, evening = ds.aq.plot.hours("kriging", "s003", slots=[(6, 8), (18, 20)], tz="Europe/Berlin")
+    >>> morning.get_ylabel()
+    'PM2.5 [µg m⁻³]'
     """
     ds = border.conform(ds)
     subject = _at_station(ds, mapper_or_cube, station, target, time)

@@ -7,7 +7,7 @@ A reader hands on :class:`Rows`: station, time and either one column per variabl
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,6 +53,11 @@ class Rows:
         """Whether there is a row per variable, too."""
         return {PARAMETER, VALUE} <= set(self.frame.columns)
 
+    @property
+    def header(self) -> list[str]:
+        """What the user calls the columns."""
+        return [self.called(str(c)) for c in self.frame.columns]
+
     def called(self, role: str) -> str:
         """Return what the user calls a column."""
         return self.names.get(role, role)
@@ -87,25 +92,28 @@ def name_columns(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject
     return Rows(renamed, {new: str(old) for old, new in names.items()}, units)
 
 
-def check_columns(columns: Mapping[str, str] | None, known: Collection[Any]) -> None:
+def check_columns(said: Sequence[tuple[str, str]], known: Collection[Any]) -> None:
     """Raise where ``columns=`` names a column that is nowhere."""
-    absent = [f"{column!r} (for {role})" for role, column in (columns or {}).items() if column not in known]
+    absent = [f"{column!r} (for {role})" for role, column in said if column not in known]
     if absent:
         raise SchemaError(
             f"columns= names {', '.join(absent)}, which is nowhere; there are {', '.join(map(str, known))}"
         )
 
 
-def no_column(role: str, subject: str, frame: pd.DataFrame) -> str:
+def no_column(role: str, subject: str, header: Sequence[Any]) -> str:
     """Return the problem of a role without a column, and the call that mends it."""
-    hint = ""
+    hint, column = "", "'your column'"
+    if role == STATION and subject == "station list":
+        # Its ids may have another name in the table.
+        column = "['column of the table', 'column of the list']"
     if role in (LON, LAT) and subject == "table":
         hint = " or stations='list.csv'"
     elif role == STATION and subject == "table":
         hint = " or, where each column is a station, format='wide'"
     return (
         f"the {subject} has no column for {role} (looked for {', '.join(ROLE_NAMES[role][:5])}, ...); "
-        f"it has {', '.join(map(str, frame.columns[:12]))}; mend: columns={{{role!r}: 'your column'}}{hint}"
+        f"it has {', '.join(map(str, header[:12]))}; mend: columns={{{role!r}: {column}}}{hint}"
     )
 
 
@@ -301,9 +309,9 @@ def assemble(rows: Rows, places: Rows | None, *, tz: str | None, whole_network: 
     SchemaError
         Columns, coordinates or times missing; duplicate rows; irregular stamps.
     """
-    problems = [no_column(role, "table", rows.frame) for role in (STATION, TIME) if role not in rows.frame]
+    problems = [no_column(role, "table", rows.header) for role in (STATION, TIME) if role not in rows.frame]
     where, subject = (rows, "table") if places is None else (places, "station list")
-    problems += [no_column(role, subject, where.frame) for role in (STATION, LON, LAT) if role not in where.frame]
+    problems += [no_column(role, subject, where.header) for role in (STATION, LON, LAT) if role not in where.frame]
     if problems:
         raise SchemaError(list(dict.fromkeys(problems)))
     if rows.frame.empty:
@@ -347,7 +355,7 @@ def _on_station_and_time(rows: Rows, places: pd.DataFrame) -> xr.Dataset:
             grid[i, j] = numbers
             variables[name] = ((STATION, TIME), grid, {"units": units[name]} if name in units else {})
     if not variables:
-        raise SchemaError(f"no column of numbers beside the roles; the table has {', '.join(map(str, frame.columns))}")
+        raise SchemaError(f"no column of numbers beside the roles; the table has {', '.join(rows.header)}")
     return station_dataset(variables, ids, times, places)
 
 
@@ -413,9 +421,20 @@ def numeric(column: pd.Series, name: str) -> NDArray | None:
                 )
             return None if lost.any() or pd.api.types.is_bool_dtype(column) else _finite(numbers)
         if lost.any():
-            raise SchemaError(f"column {name!r} has {int(lost.sum())} entries that are no numbers, such as {examples}")
+            raise SchemaError(
+                f"column {name!r} has {int(lost.sum())} entries that are no numbers, such as {examples}; "
+                f"mend: table = pd.read_csv(..., {_as_numbers(column[lost])})"
+            )
         column = numbers
     return _finite(column)
+
+
+def _as_numbers(entries: pd.Series) -> str:
+    """Return the options of ``pd.read_csv`` that make numbers of entries that are none."""
+    texts = pd.Series(entries.map(str).unique())
+    commas = texts.str.fullmatch(r"[+-]?\d+,\d+")
+    words = texts[~commas].tolist()[:5]
+    return ", ".join(["decimal=','"] * bool(commas.any()) + [f"na_values={words}"] * bool(words))
 
 
 def _finite(column: pd.Series) -> NDArray[np.float32]:

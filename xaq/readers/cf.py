@@ -35,8 +35,9 @@ def _read(source: Source, said: Request) -> xr.Dataset:
     if source.frame is not None:
         raise SchemaError("format='cf' needs an xarray.Dataset, netCDF or Zarr, got a frame; mend: format='long'")
     ds = source.dataset if source.dataset is not None else _open(source.paths)
-    check_columns(said.columns, [*ds.variables, *ds.dims])
-    ds = _text_identifiers(_rename(ds, said.columns))
+    known = [*ds.variables, *ds.dims]
+    check_columns(said.column_names, known)
+    ds = _text_identifiers(_rename(ds, said.columns_in(known)))
     ragged = _station_of_sample(ds)
     if ragged is not None:
         ds = _orthogonal(ds, *ragged)
@@ -56,8 +57,8 @@ def _open(paths: tuple[Path, ...]) -> xr.Dataset:
         ) from error
 
 
-def _rename(ds: xr.Dataset, columns: Mapping[str, str] | None) -> xr.Dataset:
-    names = {v: k for k, v in (columns or {}).items()}
+def _rename(ds: xr.Dataset, columns: Mapping[str, str]) -> xr.Dataset:
+    names = {v: k for k, v in columns.items()}
     known = {str(n): canonical_name(str(n)) for n in ds.data_vars if canonical_name(str(n)) in POLLUTANTS}
     renames = {a: b for a, b in {**known, **names}.items() if a != b}
     clash = [b for b in renames.values() if b in ds.variables or list(renames.values()).count(b) > 1]

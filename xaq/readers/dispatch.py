@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ def open_stations(
     tz: str | None = None,
     stamps: Literal["start", "end"] | None = None,
     units: str | Mapping[str, str] | None = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
     pollutant: str | None = None,
     encoding: str | None = None,
 ) -> xr.Dataset:
@@ -60,6 +61,7 @@ def open_stations(
         the repr says so; gases need units, unless the format fixes them.
     columns : mapping, optional
         Column of a role or variable where the usual names do not find it: ``{"station": "code", "pm25": "PM (fine)"}``.
+        Where the table and the station list call it differently, both: ``{"station": ["code", "site code"]}``.
     pollutant : str, optional
         What a wide table holds whose columns are named by station only.
     encoding : str, optional
@@ -110,7 +112,7 @@ def open_stations(
         ds = label_starts(border.conform(ds), stamps or chosen.stamps)
     except SchemaError as error:
         # The reader knows the fault, this is where the name of the source is known.
-        raise _named(error, given) from error
+        raise _named(error, given, said) from error
     return border.describe_as_cf(with_units(ds, units))
 
 
@@ -202,7 +204,14 @@ def _in_folder(source: Source, form: Format) -> Source:
     return replace(source, paths=tuple(found))
 
 
-def _named(error: SchemaError, source: Source) -> SchemaError:
+def _named(error: SchemaError, source: Source, said: Request) -> SchemaError:
     if not str(error).startswith("station dataset: "):
         return error
-    return SchemaError(error.problems, subject=source.name)
+    return SchemaError([_with_table(problem, source, said) for problem in error.problems], subject=source.name)
+
+
+def _with_table(problem: str, source: Source, said: Request) -> str:
+    """Return a problem that is mended in a frame with the call that makes one of the file."""
+    if len(source.paths) != 1 or not re.search(r"mend.*: .*\b(table[.[]|table =)", problem):
+        return problem
+    return f"{problem}; the file is read by table = {files.reading(source.paths[0], said.encoding)}; then open_stations(table, ...)"

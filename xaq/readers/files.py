@@ -177,6 +177,18 @@ def header(path: Path, encoding: str | None = None) -> tuple[str, ...]:
         raise _unreadable(path, error) from error
 
 
+def reading(path: Path, encoding: str | None = None) -> str:
+    """Return the call of pandas that reads a file as :func:`read_frame` does."""
+    if kind(path) in _PARQUET:
+        return f"pd.read_parquet({str(path)!r})"
+    if kind(path) in _EXCEL:
+        return f"pd.read_excel({str(path)!r})"
+    dialect = sniff(path, encoding)
+    given = {"sep": dialect.separator, "decimal": dialect.decimal, "encoding": dialect.encoding}
+    usual = {"sep": ",", "decimal": ".", "encoding": "utf-8"}
+    return ", ".join([f"pd.read_csv({str(path)!r}", *(f"{k}={v!r}" for k, v in given.items() if v != usual[k])]) + ")"
+
+
 def _sample(lines: IO[str]) -> list[str]:
     """Return the first lines that are not blank; fewer of them where they are long."""
     sample: list[str] = []
@@ -256,11 +268,16 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
     kept = [i for i, name in enumerate(header) if name]
     text = {header[i]: "str" for i in kept if header[i].lower() in identifiers}
     with _open(path, dialect.encoding) as lines:
-        return pd.read_csv(
+        frame = pd.read_csv(
             lines, sep=dialect.separator, decimal=dialect.decimal, header=None if names else 0,
             names=[name or f"\x00{i}" for i, name in enumerate(header)], usecols=[header[i] for i in kept],
             dtype=text, low_memory=False, skipinitialspace=True, index_col=False,
         )  # fmt: skip
+    if dialect.decimal == ",":
+        # A column with a word among its numbers is text, of which pandas leaves the decimal commas.
+        for name in frame.columns[~frame.dtypes.map(pd.api.types.is_numeric_dtype)].difference([*text]):
+            frame[name] = frame[name].str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
+    return frame
 
 
 def _read_excel(path: Path, identifiers: Collection[str]) -> pd.DataFrame:

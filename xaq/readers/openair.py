@@ -43,7 +43,7 @@ def _rows(frame: pd.DataFrame, said: Request) -> Rows:
         raise SchemaError(
             f"openair files have the columns date, site or code, and pollutants; it has {', '.join(map(str, frame.columns[:9]))}"
         )
-    columns = {STATION: station, TIME: lower["date"], **(said.columns or {})}
+    columns = {STATION: station, TIME: lower["date"], **said.columns_in(frame.columns)}
     drop = [lower[c] for c in ("code", "site") if c in lower and lower[c] != columns[STATION]]
     return long_rows(frame.drop(columns=drop), columns)
 

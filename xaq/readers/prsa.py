@@ -64,7 +64,9 @@ def _rows(frame: pd.DataFrame, said: Request) -> Rows:
     clock = frame[list(_CLOCK)].apply(pd.to_numeric, errors="coerce")
     times = pd.to_datetime(clock, errors="coerce")
     drop = [*_CLOCK, "No", *(c for c in frame.columns if c.lower() in _COORDINATES)]
-    named = name_columns(frame.drop(columns=drop, errors="ignore").assign(**{TIME: times}), said.columns, "table")
+    named = name_columns(
+        frame.drop(columns=drop, errors="ignore").assign(**{TIME: times}), said.columns_in(frame.columns), "table"
+    )
     units = {name: unit for name, unit in _UNITS.items() if name in named.frame}
     return Rows(named.frame, named.names, {**units, **named.units})
 

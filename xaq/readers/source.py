@@ -54,7 +54,11 @@ class Source:
         """Yield the tables one by one. ``identifiers`` are columns, in lower case, to read as text."""
         if self.frame is not None:
             yield self.frame
-        text = {*identifiers, *ROLE_NAMES[STATION], str((said.columns or {}).get(STATION, "")).lower()} - {""}
+        text = {
+            *identifiers,
+            *ROLE_NAMES[STATION],
+            *(name.lower() for role, name in said.column_names if role == STATION),
+        }
         for path in self.paths:
             yield files.read_frame(path, identifiers=text, encoding=said.encoding, **options)
 
@@ -69,9 +73,19 @@ class Request:
 
     stations: Table | None = None
     tz: str | None = None
-    columns: Mapping[str, str] | None = None
+    columns: Mapping[str, str | Sequence[str]] | None = None
     pollutant: str | None = None
     encoding: str | None = None
+
+    @property
+    def column_names(self) -> list[tuple[str, str]]:
+        """The names said of columns, (role, column) each; a role may have one in the table and another in the list."""
+        said = (self.columns or {}).items()
+        return [(role, name) for role, names in said for name in ([names] if isinstance(names, str) else names)]
+
+    def columns_in(self, header: Collection[Any]) -> dict[str, str]:
+        """Return by role the columns of a table that the caller named."""
+        return {role: name for role, name in reversed(self.column_names) if name in header}
 
     def places(self, *, identifiers: Sequence[str] = (), names: Sequence[str] | None = None) -> Rows | None:
         """Return the station list; ``identifiers`` are its column of ids where the network has a name for it."""
@@ -81,7 +95,7 @@ class Request:
         if frame is None:
             source = Source.of(self.stations)
             frame = next(source.frames(self, identifiers=identifiers, names=names))
-        columns = {r: c for r, c in (self.columns or {}).items() if c in frame}
+        columns = self.columns_in(frame.columns)
         by_name = {str(c).strip().lower(): c for c in frame.columns}
         if (
             STATION not in columns
@@ -93,7 +107,7 @@ class Request:
 
     def check_columns(self, rows: Rows, places: Rows | None) -> None:
         """Raise where ``columns=`` names what neither the table nor the station list has."""
-        check_columns(self.columns, {*rows.names.values(), *([] if places is None else places.names.values())})
+        check_columns(self.column_names, {*rows.names.values(), *([] if places is None else places.names.values())})
 
 
 @dataclass(frozen=True)

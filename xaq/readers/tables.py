@@ -98,12 +98,12 @@ def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
     by_name = {str(c[0] if isinstance(c, tuple) else c).strip().lower(): c for c in frame.columns}
     found = next((by_name[n] for n in ROLE_NAMES[TIME] if n in by_name), None)
     if found is None:
-        raise SchemaError(no_column(TIME, "table", frame))
+        raise SchemaError(no_column(TIME, "table", list(frame.columns)))
     return found
 
 
 def _read_long(source: Source, said: Request) -> xr.Dataset:
-    rows = gather([long_rows(frame, said.columns) for frame in source.frames(said)])
+    rows = gather([long_rows(frame, said.columns_in(frame.columns)) for frame in source.frames(said)])
     places = said.places()
     said.check_columns(rows, places)
     return assemble(rows, places, tz=said.tz)
@@ -111,7 +111,9 @@ def _read_long(source: Source, said: Request) -> xr.Dataset:
 
 def _read_wide(source: Source, said: Request) -> xr.Dataset:
     places = said.places()
-    rows = gather([wide_rows(frame, said.columns, places, said.pollutant) for frame in source.frames(said)])
+    rows = gather(
+        [wide_rows(frame, said.columns_in(frame.columns), places, said.pollutant) for frame in source.frames(said)]
+    )
     said.check_columns(rows, places)
     return assemble(rows, places, tz=said.tz)
 

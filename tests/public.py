@@ -1,0 +1,69 @@
+"""The public names of xaq: what its documentation owes a page, an example and a complete docstring."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import xaq
+from xaq import covariates, mappers
+from xaq.plot_accessor import PlotAccessor
+
+#: What a mapper consists of: documented in full in xaq.mappers, in a line where it is implemented.
+CONTRACT = {"prepare", "estimate", "explain", "name", "has_interval", "margin_days", "fields"}
+MAPPERS = {"InverseDistance", "Model", "Nearest", "OrdinaryKriging", "SpaceTimeKriging"}
+#: Public beside what xaq exports: the contract of mappers, and ``ds.aq.plot``.
+BESIDE = {
+    "xaq.covariates.sample_points": covariates.sample_points,
+    "xaq.mappers.Estimate": mappers.Estimate,
+    "xaq.mappers.Explainer": mappers.Explainer,
+    "xaq.mappers.Explanation": mappers.Explanation,
+    "xaq.mappers.Mapper": mappers.Mapper,
+    "xaq.mappers.Observations": mappers.Observations,
+    "xaq.plot_accessor.PlotAccessor": PlotAccessor,
+}
+
+
+def exported() -> dict[str, Any]:
+    """Return what xaq and its public modules export, by full name."""
+    found = {}
+    for name in xaq.__all__:
+        thing = getattr(xaq, name)
+        if inspect.ismodule(thing):
+            found |= {f"xaq.{name}.{inner}": getattr(thing, inner) for inner in thing.__all__}
+        else:
+            found[f"xaq.{name}"] = thing
+    return found
+
+
+def members(owner: type) -> Iterator[tuple[str, Any]]:
+    """Yield the public methods and properties of a class, and of private classes that it is made of; no fields."""
+    for part in owner.__mro__:
+        if part is owner or part.__name__.startswith("_"):
+            for name in vars(part).keys() - vars(part).get("__annotations__", {}).keys():
+                member = inspect.getattr_static(owner, name)
+                if not name.startswith("_") and (is_property(member) or inspect.isroutine(member)):
+                    yield name, member if is_property(member) else getattr(owner, name)
+
+
+def is_property(thing: Any) -> bool:
+    """Whether a member is a property, cached or not."""
+    return inspect.isdatadescriptor(thing) or type(thing).__name__ == "cached_property"
+
+
+def implements_contract(name: str) -> bool:
+    """Whether a name is a mapper's own part of the contract."""
+    owner, _, member = name.rpartition(".")
+    return member in CONTRACT and owner in {f"xaq.{c}" for c in MAPPERS}
+
+
+#: Every public function, class, method and property by its full name.
+PUBLIC = exported() | BESIDE
+PUBLIC |= {f"{name}.{i}": m for name, thing in PUBLIC.items() if inspect.isclass(thing) for i, m in members(thing)}
+
+#: Of these the verbs and figures of a dataset, each with the function that it calls and is documented by.
+VERBS = {
+    f"{owner}.{name}": getattr(home, name)
+    for owner, home in (("xaq.AqAccessor", xaq), ("xaq.plot_accessor.PlotAccessor", xaq.plot))
+    for name in home.__all__
+    if inspect.isfunction(PUBLIC.get(f"{owner}.{name}"))
+}

@@ -1,0 +1,59 @@
+"""Docstrings of public names are complete, by numpydoc's own rules."""
+
+import dataclasses
+import inspect
+
+import pytest
+from numpydoc.docscrape import get_doc_object
+from numpydoc.validate import validate
+from public import PUBLIC, VERBS, implements_contract, is_property
+
+from xaq.docstrings import without_dataset
+
+#: Never asked: a longer summary (ES01) and See Also (SA01), where there is nothing to add.
+NOT_ASKED = {"ES01", "SA01"}
+#: Of a dataclass: its fields are described as attributes.
+PARAMETERS = {"PR01", "PR02", "PR03"}
+#: Of a property and of a method without a body: the example of the class shows them.
+EXAMPLE = {"EX01"}
+
+
+@pytest.mark.parametrize("name", sorted(n for n in PUBLIC if not implements_contract(n)))
+def test_docstring_is_complete(name):
+    thing, owner = PUBLIC[name], PUBLIC.get(name.rpartition(".")[0])
+    excused = set(NOT_ASKED)
+    if is_property(thing) or getattr(owner, "_is_protocol", False):
+        excused |= EXAMPLE
+    if dataclasses.is_dataclass(thing) or getattr(thing, "_is_protocol", False):
+        excused |= PARAMETERS
+    assert [error for error in validate(get_doc_object(PUBLIC[name]))["errors"] if error[0] not in excused] == []
+
+
+@pytest.mark.parametrize("name", sorted(n for n in PUBLIC if implements_contract(n)))
+def test_what_implements_the_contract_of_mappers_has_a_summary(name):
+    assert [
+        error for error in validate(get_doc_object(PUBLIC[name]))["errors"] if error[0].startswith(("GL", "SS"))
+    ] == []
+
+
+@pytest.mark.parametrize("name", sorted(n for n, thing in PUBLIC.items() if dataclasses.is_dataclass(thing)))
+def test_attributes_are_the_fields(name):
+    described = [part for names, *_ in get_doc_object(PUBLIC[name])["Attributes"] for part in names.split(", ")]
+    assert described == [field.name for field in dataclasses.fields(PUBLIC[name])]
+
+
+@pytest.mark.parametrize("name", sorted(n for n, thing in PUBLIC.items() if is_property(thing)))
+def test_properties_are_in_the_example_of_their_class(name):
+    owner, _, attribute = name.rpartition(".")
+    assert attribute in "\n".join(get_doc_object(PUBLIC[owner])["Examples"]) or implements_contract(name)
+
+
+@pytest.mark.parametrize("name", sorted(VERBS))
+def test_verbs_are_documented_by_the_functions_they_call(name):
+    assert inspect.getdoc(PUBLIC[name]) == without_dataset(inspect.getdoc(VERBS[name]))
+
+
+def test_a_dataset_is_no_parameter_of_its_own_verbs():
+    text = "Do.\n\nParameters\n----------\nds : xarray.Dataset\n    Stations\n\n    and more.\nk : int\n    Of them.\n"
+    assert without_dataset(text) == "Do.\n\nParameters\n----------\nk : int\n    Of them.\n"
+    assert without_dataset("ds, cube : xarray.Dataset\n    Two.\n") == "cube : xarray.Dataset\n    Two.\n"
