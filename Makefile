@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo test check docs bench bench-accuracy bench-forecast bench-speed clean
+.PHONY: demo test check docs notebooks bench bench-accuracy bench-forecast bench-speed clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ check: $(STAMP)
 
 docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+notebooks: $(DOCS_STAMP)
+	$(BIN)/python docs/run_notebooks.py
 
 bench: bench-accuracy bench-forecast bench-speed
 

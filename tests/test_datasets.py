@@ -70,3 +70,16 @@ def test_synthetic_conforms(step, n):
     ds = datasets.synthetic(5, days=3, step=step)
     assert ds.sizes["time"] == n
     xr.testing.assert_identical(conform(ds, "pm25"), ds)
+
+
+def test_the_weather_is_that_of_the_field():
+    """Plumes are thinner in well-mixed air, and the wind has one speed; both are the same for any grid."""
+    times = pd.date_range("2020-01-01", periods=240, freq="h")
+    grid = Grid.regular(0.5, bounds=(8.5, 49, 11.5, 51))
+    weather = datasets.synthetic_weather(grid, times, seed=1)
+    assert weather.blh.dims == ("time", "lat", "lon")
+    np.testing.assert_allclose(np.hypot(weather.u10, weather.v10), 5.0)
+    truth = datasets.synthetic_truth(grid, times, seed=1).mean(("lat", "lon"))
+    assert float(np.corrcoef(truth, 1 / weather.blh[:, 0, 0])[0, 1]) > 0.9
+    other = datasets.synthetic_weather(Grid([10.0], [50.0]), times, seed=1)
+    np.testing.assert_array_equal(other.u10[:, 0, 0], weather.u10[:, 1, 1])

@@ -66,3 +66,32 @@ def test_the_readme_shows_existing_verbs_and_commands():
         assert stop.value.code == 0
     for target in re.findall(r"`make (\w+)`", readme):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_on_a_page_is_python_and_calls_what_exists(page):
+    import xaq
+    from xaq.accessor import AqAccessor
+    from xaq.plot_accessor import PlotAccessor
+
+    holders = {"ds.aq": AqAccessor, "ds.aq.plot": PlotAccessor, "xaq": xaq, "xaq.plot": xaq.plot}
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for node in ast.walk(ast.parse(code)):
+            holder = holders.get(ast.unparse(node.value)) if isinstance(node, ast.Attribute) else None
+            assert holder is None or hasattr(holder, node.attr), ast.unparse(node)
+
+
+def test_every_page_is_in_the_index_and_every_link_leads_somewhere():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = {
+        line.strip() for toc in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL) for line in toc.splitlines()
+    }
+    assert {page.stem for page in PAGES} - {"index"} <= listed
+    for page in [*PAGES, ROOT / "README.md"]:
+        links = re.findall(r"\]\(([^)#:]+?)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8"))
+        # Notebooks are copied into docs/ when it is built.
+        paths = [page.parent / re.sub(r"^tutorials/", "../notebooks/", link) for link in links]
+        assert not [path for path in paths if not path.exists()], page.name

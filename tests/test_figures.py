@@ -209,6 +209,17 @@ def test_attention_is_drawn_by_target_and_history_day(forecast):
     np.testing.assert_allclose(one.images[0].get_array(), expected[2], rtol=1e-5)
 
 
+def test_a_forecast_is_called_one(forecast):
+    ds, model = forecast
+    cube = reanalyze(ds, model, init=ds.time.values[-240], grid=0.5)
+    name = str(ds.station.values[0])
+    labels = {
+        line.get_label() for ax in (plot.series(ds, cube, name), *plot.hours(ds, cube, name)) for line in ax.lines
+    }
+    assert {"forecast", "observed"} <= labels
+    assert "reanalysed" not in labels
+
+
 def test_attention_of_what_has_none_is_refused(forecast):
     ds, model = forecast
     with pytest.raises(ModelError, match="trained models"):

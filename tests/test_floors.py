@@ -12,7 +12,7 @@ FLOORS = ("arrays", "labels", "nn", "bridges", "faces")
 ARRAYS = {"sphere", "windows", "features", "kriging", "spacetime", "mappers", "forecasters", "vocabulary", "errors"}
 ARRAYS |= {"defects", "land", "tables"}
 LABELS = {"stations", "readers", "datasets", "grid", "store", "verify", "reanalysis", "plan", "covariates", "explain"}
-LABELS |= {"background", "units", "stamps", "evidence", "compare", "audit", "repair"}
+LABELS |= {"progress", "background", "units", "stamps", "evidence", "compare", "audit", "repair"}
 FACES = {"accessor", "docstrings", "plot", "plot_accessor", "cli", "__init__", "__main__"}
 
 HEAVY = {"torch", "lightning", "pytorch_lightning", "safetensors"}

@@ -203,7 +203,8 @@ def test_size_legend_is_drawn_to_the_scale_of_the_bubbles(ds):
 
 
 @pytest.mark.parametrize(
-    ("largest", "values"), [(10.9, [2.5, 5, 7.5]), (3.0, [1, 2, 3]), (0.07, [0.02, 0.04, 0.06]), (700, [200, 400, 600])]
+    ("largest", "values"),
+    [(10.9, [3, 6, 9]), (3.0, [1, 2, 3]), (0.07, [0.02, 0.04, 0.06]), (700, [200, 400, 600]), (57, [15, 30, 45])],
 )
 def test_round_values(largest, values):
     assert style.round_values(largest) == values
@@ -220,6 +221,20 @@ def test_errors_needs_hidden_stations_and_an_honest_analysis_model(ds):
 
 
 # -- explanation ---------------------------------------------------------------------------------------------------
+
+
+def test_errors_of_a_cube_are_those_of_the_cells_that_hold_the_stations(ds, cube):
+    ax = plot.errors(ds, cube, time="2020-01-02", lines=[])
+    hidden = ds.isel(station=np.flatnonzero(ds.hidden))
+    cells = cube.pm25.sel(lon=hidden.lon, lat=hidden.lat, method="nearest").sel(time="2020-01-02")
+    rmse = np.sqrt(((cells - hidden.pm25) ** 2).mean("time"))
+    np.testing.assert_allclose(layer(ax, "_hidden").get_array(), np.sort(rmse)[::-1], rtol=1e-5)
+    assert "hidden stations, kriging: RMSE" in ax.get_title("left")
+    seen = cube.assign_attrs(xaq_provenance=json.dumps({"hidden_stations": []}))
+    with pytest.raises(ModelError, match=r"made from \d of the stations that are hidden now"):
+        plot.errors(ds, seen)
+    with pytest.raises(GridError, match="outside the cube"):
+        plot.errors(ds, cube.isel(lon=slice(0, 2), lat=slice(0, 1)))
 
 
 def explained_by_hand(ds):

@@ -27,6 +27,8 @@ from .vocabulary import LAT, LON, POLLUTANTS, STATION, TIME, canonical_name, is_
 _SUN_DRIVEN = ("o3", "temp", "temperature", "air_temperature", "t2m")
 #: Days of record below which a daily cycle is weather.
 _LEAST_DAYS = 10
+#: Of a cell of the report in a notebook.
+_LEFT = 'style="text-align:left; vertical-align:top"'
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,33 @@ class Report(pd.DataFrame):
         widths = [max(len(getattr(f, column)) for f in found) for column in ("level", "problem", "variable")]
         for f in found:
             head = "  ".join(f"{t:<{w}}" for t, w in zip((f.level, f.problem, f.variable), widths, strict=True))
-            share = f" ({100 * f.share:.3g} %)" if np.isfinite(f.share) else ""
-            lines.append(f"  {head}  {f.finding}: {f.count}{share}" + (f"; {f.examples}" if f.examples else ""))
+            lines.append(f"  {head}  {_finding_text(f)}")
             if f.mend:
                 lines.append(f"  {'':<{sum(widths) + 4}}  mend: {f.mend}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th style="text-align:left">{column}</th>' for column in self.columns)
-        rows = (
-            "".join(f'<td style="text-align:left">{html.escape(_cell(value))}</td>' for value in row)
-            for row in self.itertuples(index=False)
-        )
-        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        if list(self.columns) != [f.name for f in fields(Finding)]:
+            return self.to_html()
+        if self.empty:
+            return "<p><b>xaq</b>: nothing found</p>"
+        rows = [_html_row(Finding(*row)) for row in self.itertuples(index=False, name=None)]
+        head = "".join(f"<th {_LEFT}>{name}</th>" for name in ("level", "problem", "variable", "finding"))
+        return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _finding_text(found: Finding) -> str:
+    """Return what was found, how often, its share and examples."""
+    share = f" ({100 * found.share:.3g} %)" if np.isfinite(found.share) else ""
+    return f"{found.finding}: {found.count}{share}" + (f"; {found.examples}" if found.examples else "")
+
+
+def _html_row(found: Finding) -> str:
+    text = html.escape(_finding_text(found))
+    if found.mend:
+        text += f"<br>mend: <code>{html.escape(found.mend)}</code>"
+    cells = (*(html.escape(t) for t in (found.level, found.problem, found.variable)), text)
+    return f"<tr>{''.join(f'<td {_LEFT}>{cell}</td>' for cell in cells)}</tr>"
 
 
 def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:

@@ -18,6 +18,8 @@ from .vocabulary import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
 __all__ = ["load", "synthetic", "synthetic_truth"]
 
 _BUNDLED = {"germany": "germany-2005", "germany-2005": "germany-2005", "germany-1998-2009": "germany-1998-2009"}
+#: Of the synthetic network's weather: m s-1, and m of a day of usual mixing.
+_WIND_SPEED, _BOUNDARY_LAYER = 5.0, 800.0
 _ACKNOWLEDGEMENT = "AirBase, European Environment Agency (EEA), through the R packages gstat and spacetime (GPL >= 2); see xaq/data/NOTICE.md"
 
 
@@ -163,16 +165,77 @@ def synthetic_truth(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int 
     )
 
 
+def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int = 0) -> xr.Dataset:
+    """Return the weather that drives :func:`synthetic`: what an atmospheric reanalysis would know of it.
+
+    Parameters
+    ----------
+    grid : Grid
+    times : (n_time,) datetime64
+    seed : int
+        As given to :func:`synthetic`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``u10`` and ``v10(time, lat, lon)`` in m s-1, a wind of 5 m s-1 whose direction turns, and ``blh(time, lat, lon)`` in m, the height
+        through which plumes are mixed; the same in all cells. In memory.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=5, days=2)
+    >>> grid = xaq.Grid.regular(1.0, bounds=(8.0, 48.5, 12.0, 51.5))
+    >>> weather = xaq.datasets.synthetic_weather(grid, ds.time.values)
+    >>> ds.aq.sample(weather, name="blh").blh.shape
+    (5, 48)
+    """
+    direction, mixing = _weather(_days(np.asarray(times)), *_draw(seed)[2:])
+    named = {
+        "u10": (_WIND_SPEED * np.cos(direction), "eastward_wind", "m s-1"),
+        "v10": (_WIND_SPEED * np.sin(direction), "northward_wind", "m s-1"),
+        "blh": (_BOUNDARY_LAYER / mixing, "atmosphere_boundary_layer_thickness", "m"),
+    }
+    shape = (len(direction), *grid.shape)
+    return xr.Dataset(
+        {
+            name: (
+                (TIME, LAT, LON),
+                np.broadcast_to(series[:, None, None], shape),
+                {"standard_name": cf, "units": units},
+            )
+            for name, (series, cf, units) in named.items()
+        },
+        coords={TIME: np.asarray(times), LAT: grid.lat, LON: grid.lon},
+        attrs={"title": "Weather of the synthetic plume network", "seed": seed},
+    )
+
+
+def _days(times: NDArray) -> NDArray[np.float64]:
+    """Return days since the beginning of the record."""
+    return (times.astype("datetime64[s]") - np.datetime64("2020-01-01", "s")).astype(float) / 86400.0
+
+
+def _weather(days: NDArray, phases: NDArray, rates: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where the wind blows to, radians from east, and how little the air is mixed, relative to its usual depth."""
+    wind = sum(np.sin(2 * np.pi * r * days + p) for r, p in zip(rates, phases, strict=True)) * np.pi / 2
+    mixing = 1.0 + 0.5 * np.cos(2 * np.pi * (days % 1.0)) + 0.3 * np.sin(2 * np.pi * days / 11.0 + phases[0])
+    return np.asarray(wind), mixing
+
+
+def _draw(seed: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Return places and strengths of the sources, phases and rates of the wind."""
+    rng = np.random.default_rng([seed, 0])
+    sources, strength = rng.uniform([9.0, 49.3], [11.0, 50.7], (6, 2)), rng.uniform(20.0, 60.0, 6)
+    return sources, strength, rng.uniform(0, 2 * np.pi, 4), rng.uniform(0.15, 0.6, 4)
+
+
 def _plume_field(lon: NDArray, lat: NDArray, times: NDArray, seed: int) -> NDArray[np.float64]:
     """Return plumes of turning wind from six sources over a background with a season and a day, ``(point, time)``."""
-    rng = np.random.default_rng([seed, 0])
-    sources = rng.uniform([9.0, 49.3], [11.0, 50.7], (6, 2))
-    strength = rng.uniform(20.0, 60.0, 6)
-    phases, rates = rng.uniform(0, 2 * np.pi, 4), rng.uniform(0.15, 0.6, 4)
-    days = (times.astype("datetime64[s]") - np.datetime64("2020-01-01", "s")).astype(float) / 86400.0
-    wind = sum(np.sin(2 * np.pi * r * days + p) for r, p in zip(rates, phases, strict=True)) * np.pi / 2
+    sources, strength, phases, rates = _draw(seed)
+    days = _days(times)
+    wind, mixing = _weather(days, phases, rates)
     east, north = np.cos(wind), np.sin(wind)
-    mixing = 1.0 + 0.5 * np.cos(2 * np.pi * (days % 1.0)) + 0.3 * np.sin(2 * np.pi * days / 11.0 + phases[0])
     field = 12.0 + 6.0 * mixing + 3.0 * np.sin(lon[:, None] * 2.0 + lat[:, None] + days * 0.7)
     for (source_lon, source_lat), q in zip(sources, strength, strict=True):
         x = (lon[:, None] - source_lon) * np.cos(np.radians(50.0))

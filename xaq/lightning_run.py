@@ -16,11 +16,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from .folds import Fold, TrainingData, daily_means, hidden_estimates
 from .model import Recipe, in_units
 from .nn.aqnet import AQNet
+from .progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ class _Progress(Callback):
         self.total = total
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.bar = tqdm(total=self.total, initial=trainer.current_epoch, desc="training AQ-Net", unit="epoch")
+        self.bar = progress_bar(total=self.total, initial=trainer.current_epoch, desc="training AQ-Net", unit="epoch")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         if not trainer.sanity_checking and hasattr(self, "bar"):

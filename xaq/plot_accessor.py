@@ -173,14 +173,14 @@ class PlotAccessor:
     @documented_by(plot.errors)
     def errors(
         self,
-        mapper: Mapper | str,
+        mapper_or_cube: Mapper | str | xr.Dataset,
         *,
         target: str | None = None,
         time: border.Period = None,
         ax: GeoAxes | None = None,
         lines: Lines = None,
     ) -> GeoAxes:
-        return plot.errors(self._ds, mapper, target=target, time=time, ax=ax, lines=lines)
+        return plot.errors(self._ds, mapper_or_cube, target=target, time=time, ax=ax, lines=lines)
 
     @documented_by(plot.series)
     def series(

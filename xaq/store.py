@@ -28,12 +28,12 @@ import zarr
 from dask.callbacks import Callback
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
 from zarr.errors import GroupNotFoundError
 
 from .errors import StoreError
+from .progress import progress_bar
 from .tables import html_table
 
 _STATE, _STATUS = "_xaq", "xaq_status"
@@ -639,7 +639,7 @@ def _fill(
         )  # fmt: skip
 
     bar = {"total": stamps.size, "initial": stamps.size - len(pending), "unit": "block", "disable": not progress}
-    with tqdm(desc=f"writing {_name(target).rsplit('/', 1)[-1]}", **bar) as shown:
+    with progress_bar(desc=f"writing {_name(target).rsplit('/', 1)[-1]}", **bar) as shown:
         for i in range(0, len(pending), per_commit):
             group = pending[i : i + per_commit]
             with _transaction(target, f"blocks {group[0].tolist()} .. {group[-1].tolist()}") as place:

@@ -204,10 +204,13 @@ def projection(bounds: Bounds) -> ccrs.Projection:
     return ccrs.PlateCarree(central_longitude=lon)
 
 
-def frame(ax: GeoAxes | None, bounds: Bounds, lines: Lines, *, left: bool = True, below: bool = True) -> GeoAxes:
+def frame(
+    ax: GeoAxes | None, bounds: Bounds, lines: Lines, *, left: bool = True, below: bool = True, marks: int = 7
+) -> GeoAxes:
     """Return map axes that show bounds, with lines and labelled meridians; a new figure when ``ax`` is None.
 
-    An extent that the user has set on ``ax`` is kept. ``left`` and ``below`` say which sides are labelled.
+    An extent that the user has set on ``ax`` is kept. ``left`` and ``below`` say which sides are labelled, ``marks`` how many
+    meridians and parallels there are at most.
     """
     if ax is None:
         figure = plt.figure(figsize=_figure_size(bounds), layout="constrained")
@@ -222,9 +225,9 @@ def frame(ax: GeoAxes | None, bounds: Bounds, lines: Lines, *, left: bool = True
     sides = {side: axis for side, axis, shown in (("left", "y", left), ("bottom", "x", below)) if shown}
     grid = ax.gridlines(draw_labels=sides, x_inline=False, y_inline=False, linewidth=0.3, color="0.5", alpha=0.5)
     # Cartopy's own steps of 1.5 and 3 make labels such as 40.05 on a map of a city.
-    meridians = np.asarray(MaxNLocator(7, steps=_STEPS).tick_values(view[0], view[2]))
+    meridians = np.asarray(MaxNLocator(marks, steps=_STEPS).tick_values(view[0], view[2]))
     grid.xlocator = FixedLocator(np.unique((meridians + 180.0) % 360.0 - 180.0).tolist())
-    grid.ylocator = MaxNLocator(7, steps=_STEPS)
+    grid.ylocator = MaxNLocator(marks, steps=_STEPS)
     grid.rotate_labels = False
     grid.xlabel_style = grid.ylabel_style = {"size": 8}
     return ax

@@ -52,6 +52,8 @@ from .subject import (
 
 #: How cells that no station supports are shown.
 Unsupported = Literal["hatched", "blank"]
+#: Meridians and parallels of each map of several, which is small.
+_PANEL_MARKS = 5
 
 
 def map(  # noqa: A001 - read as xaq.plot.map
@@ -456,7 +458,7 @@ def _grid_of_maps(bounds: basemap.Bounds, n: int, columns: int, lines: Lines) ->
     axes = np.empty(n, object)
     for i in range(n):
         ax = figure.add_subplot(rows, columns, i + 1, projection=basemap.projection(bounds))
-        axes[i] = basemap.frame(ax, bounds, lines, left=i % columns == 0, below=i + columns >= n)
+        axes[i] = basemap.frame(ax, bounds, lines, left=i % columns == 0, below=i + columns >= n, marks=_PANEL_MARKS)
     return axes
 
 

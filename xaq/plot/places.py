@@ -26,7 +26,20 @@ from ..vocabulary import LAT, LON, STATION, TIME, label
 from . import basemap
 from .basemap import Lines
 from .style import CASING, ERROR_COLOURS, FIELD_COLOURS, colour_bar, handle, legend_below, limits, round_values, title
-from .subject import axis_label, mapper_target, mean_observed, period_text, refuse_forecast, trained_on, units_text
+from .subject import (
+    axis_label,
+    cells_at,
+    cube_target,
+    mapper_target,
+    mean_observed,
+    period_text,
+    provenance,
+    refuse_forecast,
+    select_times,
+    shared_units,
+    trained_on,
+    units_text,
+)
 
 #: Area of the largest bubble, of the largest station of a map by level, and of a dot, square points.
 _BUBBLE, _LARGEST, _DOT = 450.0, 110.0, 7.0
@@ -120,7 +133,7 @@ def stations(
 
 def errors(
     ds: xr.Dataset,
-    mapper: Mapper | str,
+    mapper_or_cube: Mapper | str | xr.Dataset,
     *,
     target: str | None = None,
     time: border.Period = None,
@@ -133,8 +146,8 @@ def errors(
     ----------
     ds : xarray.Dataset, dims (station, time)
         A station dataset with hidden stations.
-    mapper : Model or {"kriging", "idw", "nearest"}
-        An analysis model, or the name of a classical method.
+    mapper_or_cube : Model, {"kriging", "idw", "nearest"} or xarray.Dataset
+        An analysis model, the name of a classical method, or a cube, whose cells at the stations are scored: that of a forecast, say.
     target : str, optional
         Variable; the model's, or the only pollutant.
     time : slice, (start, end) or one time, optional
@@ -154,7 +167,9 @@ def errors(
     SchemaError
         No station is hidden, or no hidden station has an observation in the period.
     ModelError
-        The model is a forecast, or was trained on stations that are hidden now.
+        The model is a forecast, or was trained on stations that are hidden now, or the cube was made from them.
+    GridError
+        A hidden station lies outside the cube.
 
     Notes
     -----
@@ -168,11 +183,20 @@ def errors(
     >>> ax.figure.savefig("errors.png")
     """
     ds = border.conform(ds)
-    refuse_forecast(mapper, "errors", "mend: ds.aq.verify(model)")
-    target = mapper_target(ds, mapper, target)
-    places = unseen(ds, mapper)
-    estimated = reanalysis.estimate(ds, mapper, lon=places[LON], lat=places[LAT], target=target, time=time).compute()
-    seen = places[target].sel({TIME: estimated[TIME].values}).transpose(STATION, TIME).values
+    if isinstance(mapper_or_cube, xr.Dataset):
+        places, estimated, target = _from_cube(ds, mapper_or_cube, target, time)
+        method = provenance(mapper_or_cube).get("method", "cube")
+    else:
+        refuse_forecast(
+            mapper_or_cube, "errors", "mend: ds.aq.verify(model), or draw its cube, ds.aq.reanalyze(model, init=...)"
+        )
+        target = mapper_target(ds, mapper_or_cube, target)
+        places = unseen(ds, mapper_or_cube)
+        estimated = reanalysis.estimate(
+            ds, mapper_or_cube, lon=places[LON], lat=places[LAT], target=target, time=time
+        ).compute()
+        method = getattr(mapper_or_cube, "name", mapper_or_cube)
+    seen = places[target].reindex({TIME: estimated[TIME].values}).transpose(STATION, TIME).values
     miss = np.asarray(estimated[target].transpose(STATION, TIME).values, float) - seen
     if not np.isfinite(miss).any():
         raise SchemaError(
@@ -192,9 +216,27 @@ def errors(
     )
     pooled = f"RMSE {_rms(miss):.3g}, MAE {np.nanmean(np.abs(miss)):.3g} {units}"
     n = int(np.isfinite(rmse).sum())
-    head = f"{label(target)} at {n} hidden station{'s' * (n != 1)}, {getattr(mapper, 'name', mapper)}: {pooled}"
+    head = f"{label(target)} at {n} hidden station{'s' * (n != 1)}, {method}: {pooled}"
     title(ax, head, period_text(estimated, mean=False))
     return ax
+
+
+def _from_cube(
+    ds: xr.Dataset, cube: xr.Dataset, target: str | None, time: border.Period
+) -> tuple[xr.Dataset, xr.Dataset, str]:
+    """Return the hidden stations, the cells of a cube that hold them, computed, and the target."""
+    target = cube_target(cube, target)
+    shared_units(ds, cube, target)
+    places = unseen(ds, None)
+    hidden = {str(s) for s in places[STATION].values}
+    if made_from := sorted(hidden - set(provenance(cube).get("hidden_stations", hidden))):
+        raise ModelError(
+            f"the cube was made from {len(made_from)} of the stations that are hidden now: {', '.join(made_from[:5])}; "
+            "errors there would flatter it; mend: hide before training and reanalyzing"
+        )
+    picked, _ = select_times(cube, time)
+    cells = cells_at(picked, places[LON].values, places[LAT].values, STATION)
+    return places, cells[[n for n in (target, "time_bnds") if n in cells]].compute(), target
 
 
 def unseen(ds: xr.Dataset, mapper: object) -> xr.Dataset:

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from .. import reanalysis, windows
 from .. import stations as border
-from ..errors import GridError, SchemaError
+from ..errors import SchemaError
 from ..mappers import Mapper
 from ..vocabulary import LAT, LON, STATION, TIME, label
 from .style import BLUE, LABEL, as_array, legend_below, plain, title
 from .subject import (
     axis_label,
-    cell_edges,
+    cells_at,
     cube_target,
     mapper_target,
     provenance,
@@ -215,14 +215,8 @@ def _from_cube(
     """Return the cell that holds the station, computed, the target, and what the cube knows of the station."""
     target = cube_target(cube, target)
     picked, _ = select_times(cube, time)
-    x, y = cell_edges(cube, LON), cell_edges(cube, LAT)
-    lon, lat = float(ds[LON].values[position]), float(ds[LAT].values[position])
-    lon += 360.0 * np.round((0.5 * (x[0] + x[-1]) - lon) / 360.0)
-    if not (x[0] <= lon <= x[-1] and y[0] <= lat <= y[-1]):
-        raise GridError(
-            f"the station ({lon:g} E, {lat:g} N) lies outside the cube ({x[0]:g}..{x[-1]:g} E, {y[0]:g}..{y[-1]:g} N)"
-        )
-    cell = picked.sel({LON: lon, LAT: lat}, method="nearest")
+    place = ds.isel({STATION: [position]})
+    cell = cells_at(picked, place[LON].values, place[LAT].values, STATION).isel({STATION: 0})
     names = [n for n in (target, f"{target}_lower", f"{target}_upper") if n in cell]
     hidden = bool(border.hidden_mask(ds)[position])
     if not hidden:
@@ -269,7 +263,7 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
             linewidth=0,
             label=_interval_text(estimated),
         )
-    ax.plot(times, estimated[target].values, color=BLUE, linewidth=1.2, label="reanalysed")
+    ax.plot(times, estimated[target].values, color=BLUE, linewidth=1.2, label=_estimate_text(estimated))
     crowded = len(times) > _CROWDED
     ax.plot(
         times, observed.values, color="black", linewidth=0.6 if crowded else 0.0, marker="." if crowded else "o",
@@ -282,6 +276,10 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
     ax.margins(x=0.01)
     plain(ax)
     legend_below(ax, ax.get_legend_handles_labels()[0], length=2.0)
+
+
+def _estimate_text(estimated: xr.Dataset) -> str:
+    return "forecast" if provenance(estimated).get("init_time") else "reanalysed"
 
 
 def _interval_text(estimated: xr.Dataset) -> str:
@@ -317,7 +315,13 @@ def _draw_slot(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: 
             label=_interval_text(estimated),
         )  # fmt: skip
     ax.plot(
-        at, broken(estimated[target].values), color=BLUE, linewidth=1.2, marker="s", markersize=2.5, label="reanalysed"
+        at,
+        broken(estimated[target].values),
+        color=BLUE,
+        linewidth=1.2,
+        marker="s",
+        markersize=2.5,
+        label=_estimate_text(estimated),
     )
     ax.plot(at, broken(observed.values), color="black", linewidth=0.8, marker="o", markersize=3.2, label="observed")
     first = np.concatenate([[0], turn])

@@ -78,7 +78,9 @@ def limits(
 def round_values(largest: float) -> list[float]:
     """Return three round values, evenly spaced, up to the largest one or a little below."""
     power = 10.0 ** np.floor(np.log10(largest / 3))
-    step = max(m * power for m in (1.0, 2.0, 2.5, 5.0) if m * power <= largest / 3 * (1 + 1e-9))
+    step = max(
+        m * power for m in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0) if m * power <= largest / 3 * (1 + 1e-9)
+    )
     return [float(f"{n * step:.6g}") for n in (1, 2, 3)]
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .. import stations as border
-from ..errors import ModelError, SchemaError
+from ..errors import GridError, ModelError, SchemaError
 from ..vocabulary import LAT, LON, TIME, canonical_units, label
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -150,6 +150,26 @@ def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
 
 
 # -- arrays -------------------------------------------------------------------------------------------------------------
+
+
+def cells_at(cube: xr.Dataset, lon: NDArray, lat: NDArray, dim: str) -> xr.Dataset:
+    """Return the cells of a cube that hold places, ``(dim,)``, which may count longitudes in another turn.
+
+    Raises
+    ------
+    GridError
+        A place lies outside the cube.
+    """
+    x, y = cell_edges(cube, LON), cell_edges(cube, LAT)
+    lon = lon + 360.0 * np.round((0.5 * (x[0] + x[-1]) - lon) / 360.0)
+    outside = np.flatnonzero((lon < x[0]) | (lon > x[-1]) | (lat < y[0]) | (lat > y[-1]))
+    if len(outside):
+        first = outside[0]
+        raise GridError(
+            f"{len(outside)} station(s) lie outside the cube ({x[0]:g}..{x[-1]:g} E, {y[0]:g}..{y[-1]:g} N), such as "
+            f"{lon[first]:g} E, {lat[first]:g} N; mend: ds.aq.reanalyze(..., grid=...) over all of the network"
+        )
+    return cube.sel({LON: xr.DataArray(lon, dims=dim), LAT: xr.DataArray(lat, dims=dim)}, method="nearest")
 
 
 def supported_cells(cube: xr.Dataset, field: xr.DataArray) -> xr.DataArray:
