@@ -370,6 +370,18 @@ def test_corrected_observations_remake_the_blocks_that_read_them(network, model,
     xr.testing.assert_allclose(made.pm25, corrected.aq.reanalyze(model, grid=GRID).pm25, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*never report:xaq.errors.XaqWarning")
+def test_a_station_that_reports_for_the_first_time_takes_part_everywhere(network, model, tmp_path):
+    late = network.copy(deep=True)
+    edge = int(network.lon.where(~network.hidden).argmax())
+    late.pm25[edge, :100] = np.nan
+    path = tmp_path / "c.zarr"
+    before = write(late.isel(time=slice(0, 100)), model, path).load()
+    made = write(late, model, path, update=True)
+    assert (made.nearest_station < before.nearest_station).any()
+    xr.testing.assert_identical(made.drop_attrs(), write(late, model, tmp_path / "whole.zarr").drop_attrs())
+
+
 def test_an_update_makes_a_cube_where_there_is_none_and_refuses_another(network, model, tmp_path):
     path = tmp_path / "c.zarr"
     write(network, model, path, update=True)

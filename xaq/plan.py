@@ -81,6 +81,9 @@ def make_plan(
     if recipe is not None and (over := Background.of_model(field, recipe.background)) is not None:
         settled = OverBackground(settled, over)
     _check_periods(settled, ds, times)
+    # Those that are silent belong to the network too: a cube stays the same one when they begin to report.
+    listed = border.stations_hash(source)
+    limit = _default_reach(source) if max_distance is None else float(max_distance)
     if source[target].chunks is None:
         silent = silent_stations(
             source[target].transpose(STATION, TIME).values[:, readable_steps(settled, source, last)]
@@ -89,14 +92,13 @@ def make_plan(
     covariates, known = (recipe.covariates, recipe.known) if recipe is not None else ((), ())
     if last is not None:
         check_horizon(recipe, ds, last)
-    limit = _default_reach(source) if max_distance is None else float(max_distance)
     provenance = {
         "xaq_version": version("xaq"),
         "method": settled.name,
         "model_hash": getattr(settled, "hash", None) or tokenize(settled),
         "target": target,
         "units": str(ds[target].attrs["units"]),
-        "stations_hash": border.stations_hash(source),
+        "stations_hash": listed,
         "visible_stations": int(source.sizes[STATION]),
         "hidden_stations": [str(s) for s in ds[STATION].values[border.hidden_mask(ds)]],
         "observation_period": [str(t) for t in ds[TIME].values[[0, -1]].astype("datetime64[s]")],
