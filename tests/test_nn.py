@@ -6,7 +6,6 @@ import torch
 
 from xaq import kriging, sphere
 from xaq.kriging import Covariance
-from xaq.model import distinct_sets
 from xaq.nn import neural_knn
 from xaq.nn.aqnet import AQNet, AQNetConfig, Scales, Window, apply_weights, station_table
 from xaq.nn.neural_knn import Geometry, NeuralKNN, Weights
@@ -129,7 +128,8 @@ def test_targets_that_share_neighbours_get_the_weights_of_each_by_itself(device)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter) / 2)
-    sets, which = (torch.as_tensor(a, device=device) for a in distinct_sets(sphere.nearest(lon, lat, x, y, 8)[0]))
+    index = np.sort(sphere.nearest(lon, lat, x, y, 8)[0], axis=1)
+    sets, _, which = (torch.as_tensor(a, device=device) for a in kriging.distinct_rows(index))
     assert len(sets) < len(which)
     near = sets[which]
     targets, stations = (

@@ -436,7 +436,7 @@ class Model:
         for first in range(0, len(lon), _SHARING_CELLS):
             part = slice(first, first + _SHARING_CELLS)
             index, _ = sphere.nearest(prepared.lon, prepared.lat, lon[part], lat[part], self.recipe.config.k)
-            sets, which = (torch.as_tensor(a, device=device) for a in distinct_sets(index))
+            sets, _, which = (torch.as_tensor(a, device=device) for a in kriging.distinct_rows(np.sort(index, axis=1)))
             near = sets[which]
             geometry = knn.shared_geometry(self._on_sphere(lon[part], lat[part]), stations[near], stations[sets], which)
             relief = None
@@ -456,20 +456,6 @@ class Model:
 
     def _on_sphere(self, lon: NDArray, lat: NDArray) -> Tensor:
         return torch.as_tensor(sphere.unit_vectors(lon, lat), dtype=torch.float32, device=self.device)
-
-
-def distinct_sets(index: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the distinct sets of neighbours of targets, each in ascending order, and which is each target's.
-
-    Parameters
-    ----------
-    index : (target, k) int
-    """
-    ordered = np.sort(index, axis=1)
-    # One key of bytes for each row: much faster to sort than rows.
-    keys = ordered.view(np.dtype((np.void, ordered.itemsize * ordered.shape[1]))).ravel()
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    return ordered[first], which
 
 
 @contextmanager
