@@ -41,7 +41,7 @@ _EXTREME = 4.0
 #: Cells whose weights are made at once: enough to hide the cost of a call, few enough for a cache.
 _CELLS = 2048
 #: Cells whose distinct sets of neighbours are looked for together: what is kept of them (4 kB a set) must not be much.
-_SHARING_CELLS = 8192
+_SHARING_CELLS = 16_384
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ _BLOCK_VALUES, _BLOCK_DAYS = 10_000_000, 32
 #: Cells beyond which a map is cut into tiles, and the edge of a tile: its hourly blocks still are 16 days long, so that
 #: the days around them, which the station side reads too, weigh little.
 _TILED_CELLS, _TILE = 40_000, 160
-#: Cells that a mapper estimates at once: what it makes of 16 days is some 10 MB an array, memory that the next ones use again.
-_PART = 8192
+#: Cells that a mapper estimates at once: what it makes of 16 days is 25 MB an array, memory that the next ones use again.
+_PART = 16_384
 
 
 def reanalyze(

@@ -28,7 +28,7 @@ _MAX_STRETCH = 0.5
 #: Least kriging variance, relative to the sill: rounding must not make it negative.
 _SMALL_VARIANCE = 1e-6
 #: Sets of neighbours inverted at once: enough to hide the cost of a call, few enough for a cache.
-_SETS = 1024
+_SETS = 2048
 
 
 class Weights(NamedTuple):
