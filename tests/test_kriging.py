@@ -164,3 +164,11 @@ def test_fill_missing_leaves_only_empty_steps_empty():
     assert variance[3, 3] > 0
     assert np.isfinite(filled[3, 3])
     assert filled.dtype == values.dtype
+
+
+def test_distinct_rows_rebuild_the_table():
+    table = np.random.default_rng(0).integers(0, 3, (200, 4))
+    rows, first, which = kriging.distinct_rows(table)
+    np.testing.assert_array_equal(rows[which], table)
+    np.testing.assert_array_equal(table[first], rows)
+    assert len(rows) == len(np.unique(table, axis=0)) < len(table)

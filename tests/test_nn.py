@@ -9,7 +9,7 @@ from xaq.kriging import Covariance
 from xaq.nn import neural_knn
 from xaq.nn.aqnet import AQNet, AQNetConfig, Scales, Window, apply_weights, station_table
 from xaq.nn.neural_knn import Geometry, NeuralKNN, Weights
-from xaq.nn.solve import solve
+from xaq.nn.solve import invert, solve
 
 CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 DEVICES = ["cpu", pytest.param("cuda", marks=CUDA)]
@@ -103,6 +103,51 @@ def test_batched_solve_and_its_gradients(k, device):
     got, by_torch = (torch.autograd.grad((x * weight).sum(), inputs) for x in (solve(*inputs), expected))
     for a, b in zip(got, by_torch, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_inverses_of_bordered_systems(k, device):
+    generator = torch.Generator().manual_seed(k)
+    half = torch.randn(5, k, 20, generator=generator, dtype=torch.float64).to(device)
+    bordered = torch.ones(5, k + 1, k + 1, dtype=torch.float64, device=device)
+    bordered[:, :k, :k] = half @ half.mT / 20
+    bordered[:, k, k] = 0.0
+    got = invert(bordered.permute(1, 2, 0).clone()).permute(2, 0, 1)
+    torch.testing.assert_close(got, torch.linalg.inv(bordered))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_targets_that_share_neighbours_get_the_weights_of_each_by_itself(device):
+    rng = np.random.default_rng(0)
+    lon, lat = rng.uniform(5, 8, 30), rng.uniform(47, 49, 30)
+    # Two stations of one place: the worst case of rounding.
+    lon[1], lat[1] = lon[0], lat[0]
+    x, y = rng.uniform(5, 8, 400), rng.uniform(47, 49, 400)
+    module = knn().to(device)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn_like(parameter) / 2)
+    index = np.sort(sphere.nearest(lon, lat, x, y, 8)[0], axis=1)
+    sets, _, which = (torch.as_tensor(a, device=device) for a in kriging.distinct_rows(index))
+    assert len(sets) < len(which)
+    near = sets[which]
+    targets, stations = (
+        torch.as_tensor(sphere.unit_vectors(*p), dtype=torch.float32, device=device) for p in ((x, y), (lon, lat))
+    )
+    evidence, state = (torch.randn(n, generator=torch.Generator().manual_seed(1)) for n in ((30, N_EVIDENCE), N_STATE))
+    evidence, state = evidence.to(device), state.to(device)
+    noise = module.station_side(evidence, evidence[..., 0])
+    each = module(module.geometry(targets, stations[near]), noise, near, evidence, state.expand(400, -1))
+    with torch.no_grad():
+        geometry = module.shared_geometry(targets, stations[near], stations[sets], which)
+        inverses = module.inverses(geometry, sets, noise, state)
+        parts = [
+            module.shared(geometry.part(c), inverses, near[c], evidence, state)
+            for c in (slice(0, 150), slice(150, 400))
+        ]
+    for got, expected in zip(zip(*parts, strict=True), each, strict=True):
+        torch.testing.assert_close(torch.cat(got), expected.detach(), atol=1e-4, rtol=1e-3)
 
 
 def test_any_parameters_keep_weights_summing_to_one_and_the_correction_bounded():

@@ -101,7 +101,7 @@ def explain(
     if not np.isfinite(observed).any():
         raise SchemaError(f"no visible station reports {plan.target!r} at {stamp}: there is no estimate to explain")
     settled = cast(Explainer, plan.mapper)
-    fields = estimate_fields(settled, prepared, x, y, plan.probabilities)[:, 0, 0]
+    fields = estimate_fields(settled, prepared, 1, x, y, plan.probabilities)[:, 0, 0]
     return _dress(plan, stations, observed, settled.explain(prepared, *place), fields, place)
 
 

@@ -125,10 +125,27 @@ def leave_one_out(
         station, time = pairs[part, 0], pairs[part, 1]
         near = values[index[station], time[:, None]].astype(np.float64)
         missing = ~(np.isfinite(near) & elsewhere[station])
-        weights, variance[part] = solve_ordinary(between[station], to_target[station], covariance.nugget, missing)
-        guess = (weights * np.where(missing, 0.0, near)).sum(axis=1)
+        # Gaps last: most pairs of a station miss the same neighbours, and share a system.
+        systems = np.column_stack([station, np.packbits(missing, axis=1)])
+        _, first, which = distinct_rows(systems)
+        found, relative = solve_ordinary(
+            between[station[first]], to_target[station[first]], covariance.nugget, missing[first]
+        )
+        variance[part] = relative[which]
+        guess = (found[which] * np.where(missing, 0.0, near)).sum(axis=1)
         estimate[part] = np.where(missing.all(axis=1), np.nan, guess)
     return estimate, variance
+
+
+def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp], NDArray[np.intp]]:
+    """Return the distinct rows of a table of integers, where each occurs first, and which of them each row is.
+
+    Each row is one key of bytes: many times faster than ``np.unique`` along an axis, in another order.
+    """
+    rows = np.ascontiguousarray(rows)
+    keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return rows[first], first, which
 
 
 def other_stations(lon: NDArray, lat: NDArray, k: int) -> tuple[NDArray[np.intp], NDArray, NDArray]:

@@ -38,9 +38,10 @@ _FORMAT = 2
 _METADATA_KEY = "xaq"
 #: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0
-#: Cells whose systems are solved at once: enough to hide the cost of a call, few enough for a cache (16 x 16 systems of
-#: two scales: 4 MB).
+#: Cells whose weights are made at once: enough to hide the cost of a call, few enough for a cache.
 _CELLS = 2048
+#: Cells whose distinct sets of neighbours are looked for together: what is kept of them (4 kB a set) must not be much.
+_SHARING_CELLS = 16_384
 
 
 @dataclass(frozen=True)
@@ -472,11 +473,9 @@ class Model:
         # Times first, as a cube wants them; the estimate is a view of it.
         out = np.full((2, len(need) * steps, len(lon)), np.nan, np.float32)
         with torch.inference_mode(), _one_thread():
-            for i in range(0, len(lon), _CELLS):
-                part = slice(i, i + _CELLS)
-                for j, block in self._blocks(prepared, lon[part], lat[part], need):
-                    for row, array in enumerate(block):
-                        out[row, j * steps : (j + 1) * steps, part] = array.T.cpu().numpy()
+            for j, cells, made in self._blocks(prepared, lon, lat, need):
+                for row, array in zip(out, made, strict=True):
+                    row[j * steps : (j + 1) * steps, cells] = array.T.cpu().numpy()
         value, spread = (out if len(slot) == out.shape[1] else out[:, slot]).swapaxes(1, 2)
         interval = self.recipe.interval
         if interval is None:
@@ -514,14 +513,16 @@ class Model:
         (select,), steps = prepared.select, self.recipe.config.steps_per_day
         place = np.array([lon]), np.array([lat])
         with torch.inference_mode():
-            ((_, weights, rows),) = self._weights(prepared, *place, prepared.select // steps)
-            made = attribute(weights, rows, prepared.table, self.recipe.scaler.offset)
+            ((_, _, weights, rows, table),) = self._weights(prepared, *place, prepared.select // steps)
+            made = attribute(weights, rows, table, self.recipe.scaler.offset)
             value, contribution = (a[0, :, select % steps].cpu().numpy() for a in made)
             slow, fast, variance, correction, log_share = (w[0].cpu().numpy() for w in weights)
-        index = rows[0].cpu().numpy() % len(prepared.lon)
+        index = rows[0].cpu().numpy()
         distance = sphere.distance_km(prepared.lon[index], prepared.lat[index], *place)
+        order = np.argsort(distance, kind="stable")
+        slow, fast, value, contribution = (a[order] for a in (slow, fast, value, contribution))
         return Explanation(
-            index, distance, slow, fast, value, contribution, self._kriging(prepared, *place), float(np.exp(correction)),
+            index[order], distance[order], slow, fast, value, contribution, self._kriging(prepared, *place), float(np.exp(correction)),
             float(log_share), float(variance),
         )  # fmt: skip
 
@@ -564,36 +565,44 @@ class Model:
 
     def _blocks(
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
-    ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
-        """Yield (position, (value, spread)) of each needed window-day for one batch of cells."""
-        for j, weights, rows in self._weights(prepared, lon, lat, need):
-            value, parts = apply_weights(weights, rows, prepared.table, self.recipe.scaler.offset)
-            interval = self.recipe.interval
-            scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
-            yield j, (value, scale[0] * parts[0] + scale[1] * parts[1] + scale[2] * parts[2])
+    ) -> Iterator[tuple[int, slice, tuple[Tensor, Tensor]]]:
+        """Yield (position, cells, (value, spread)) of each needed window-day and batch of cells."""
+        interval = self.recipe.interval
+        scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
+        for j, cells, weights, rows, table in self._weights(prepared, lon, lat, need):
+            value, parts = apply_weights(weights, rows, table, self.recipe.scaler.offset)
+            yield j, cells, (value, scale[0] * parts[0] + scale[1] * parts[1] + scale[2] * parts[2])
 
     def _weights(
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
-    ) -> Iterator[tuple[int, Weights, Tensor]]:
-        """Yield (position, weights, the neighbours' rows in the table) of each needed window-day."""
-        config, device = self.recipe.config, self.device
-        index, _ = sphere.nearest(prepared.lon, prepared.lat, lon, lat, config.k)
-        near = torch.as_tensor(index, device=device)
-        places, stations = (
-            torch.as_tensor(sphere.unit_vectors(*p), dtype=torch.float32, device=device)
-            for p in ((lon, lat), (prepared.lon, prepared.lat))
-        )
-        geometry = self.network.knn.geometry(places, stations[near])
-        relief = None
-        if self.relief is not None:
-            here, there = (
-                torch.as_tensor(v, device=device)
-                for v in (self.relief.at(lon, lat), self.relief.at_stations(prepared.lon, prepared.lat))
-            )
-            relief = relief_between(here, there[near])
-        for j, flat in enumerate(need):
-            at = torch.full((len(lon),), int(flat), device=device)
-            yield j, *self.network.cell_side(prepared.side, at, near, geometry, relief)
+    ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor]]:
+        """Yield (position, cells, weights, the neighbours' rows, their table) of each needed window-day and batch of cells."""
+        device, knn = self.device, self.network.knn
+        stations = self._on_sphere(prepared.lon, prepared.lat)
+        tables = prepared.table.unflatten(0, (-1, len(stations)))
+        for first in range(0, len(lon), _SHARING_CELLS):
+            part = slice(first, first + _SHARING_CELLS)
+            index, _ = sphere.nearest(prepared.lon, prepared.lat, lon[part], lat[part], self.recipe.config.k)
+            sets, _, which = (torch.as_tensor(a, device=device) for a in kriging.distinct_rows(np.sort(index, axis=1)))
+            near = sets[which]
+            geometry = knn.shared_geometry(self._on_sphere(lon[part], lat[part]), stations[near], stations[sets], which)
+            relief = None
+            if self.relief is not None:
+                here, there = (
+                    torch.as_tensor(v, device=device)
+                    for v in (
+                        self.relief.at(lon[part], lat[part]),
+                        self.relief.at_stations(prepared.lon, prepared.lat),
+                    )
+                )
+                relief = relief_between(here, there[near])
+            for j, flat in enumerate(need.tolist()):
+                made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, relief, _CELLS)
+                for cells, weights in made:
+                    yield j, slice(first + cells.start, first + cells.stop), weights, near[cells], tables[flat]
+
+    def _on_sphere(self, lon: NDArray, lat: NDArray) -> Tensor:
+        return torch.as_tensor(sphere.unit_vectors(lon, lat), dtype=torch.float32, device=self.device)
 
 
 @contextmanager

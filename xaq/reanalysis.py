@@ -47,6 +47,8 @@ _BLOCK_VALUES, _BLOCK_DAYS = 10_000_000, 32
 #: Cells beyond which a map is cut into tiles, and the edge of a tile: its hourly blocks still are 16 days long, so that
 #: the days around them, which the station side reads too, weigh little.
 _TILED_CELLS, _TILE = 40_000, 160
+#: Cells that a mapper estimates at once: what it makes of 16 days is 25 MB an array, memory that the next ones use again.
+_PART = 16_384
 
 
 def reanalyze(
@@ -319,7 +321,7 @@ def _point_fields(plan: Plan, lon: NDArray, lat: NDArray, n_time: int) -> da.Arr
     rows: list[da.Array] = []
     mapper = dask.delayed(plan.mapper, pure=True, traverse=False)
     for times, prepared in _station_nodes(plan, mapper, max(1, n_time)):
-        node = _delayed(estimate_fields)(mapper, prepared, lon, lat, plan.probabilities)
+        node = _delayed(estimate_fields)(mapper, prepared, len(times), lon, lat, plan.probabilities)
         rows.append(da.from_delayed(node, (_n_fields(plan), len(times), len(lon)), np.float32))
     return da.concatenate(rows, axis=1)
 
@@ -428,28 +430,28 @@ def _prepare(
 
 
 def estimate_fields(
-    mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+    mapper: Mapper, prepared: Any, n_time: int, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Return the value and its quantiles, ``(field, time, point)``.
+    """Return the value and its quantiles at the ``n_time`` prepared times, ``(field, time, point)``.
 
     Negative estimates are physics that the weights do not know, and become 0.
     """
-    made = mapper.estimate(prepared, lon, lat)
-    n_point, n_time = made.value.shape
-    fields = np.empty((1 + len(probabilities), n_time, n_point), np.float32)
-    # One quantile at a time: each lives only until it is in its place.
-    np.maximum(made.value.T, 0, out=fields[0])
-    for field, probability in zip(fields[1:], probabilities, strict=True):
-        np.maximum(made.quantile(probability).T, 0, out=field)
+    fields = np.empty((1 + len(probabilities), n_time, len(lon)), np.float32)
+    for part in _split(len(lon), _PART):
+        made = mapper.estimate(prepared, lon[part], lat[part])
+        # One quantile at a time: each lives only until it is in its place.
+        np.maximum(made.value.T, 0, out=fields[0, :, part])
+        for field, probability in zip(fields[1:], probabilities, strict=True):
+            np.maximum(made.quantile(probability).T, 0, out=field[:, part])
     return fields
 
 
 def _estimate_tile(
-    mapper: Mapper, prepared: Any, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+    mapper: Mapper, prepared: Any, n_time: int, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
 ) -> NDArray[np.float32]:
     """Return ``(field, time, lat, lon)`` of one tile."""
     x, y = np.meshgrid(lon, lat)
-    flat = estimate_fields(mapper, prepared, x.ravel(), y.ravel(), probabilities)
+    flat = estimate_fields(mapper, prepared, n_time, x.ravel(), y.ravel(), probabilities)
     return flat.reshape(*flat.shape[:2], len(lat), len(lon))
 
 
@@ -514,7 +516,7 @@ def _lazy_cube(plan: Plan, grid: Grid, sizes: tuple[int, int, int]) -> xr.Datase
             blocks[-1].append([])
             for column in columns:
                 x, y = grid.lon[column], grid.lat[row]
-                node = _delayed(_estimate_tile)(mapper, prepared, x, y, plan.probabilities)
+                node = _delayed(_estimate_tile)(mapper, prepared, len(times), x, y, plan.probabilities)
                 shape = (_n_fields(plan), len(times), row.stop - row.start, column.stop - column.start)
                 blocks[-1][-1].append(da.from_delayed(node, shape, np.float32))
     # da.block nests the last dimensions innermost; time, lat, lon are axes -3, -2, -1.

@@ -706,7 +706,8 @@ def _write_block(
         stamps[index] = 0
     rounded = [np.ascontiguousarray(_round(a, precision)) for a in arrays]
     for name, values in zip(names, rounded, strict=True):
-        root[name][region] = values
+        # Whether a chunk is empty is not asked: that would read every value twice, and hardly any is.
+        root[name].with_config({"write_empty_chunks": True})[region] = values
     stamps[index] = np.array([fingerprint, _checksum(rounded)], np.uint64)
 
 

@@ -275,7 +275,8 @@ def _verify_forecast(
         times = record[start : start + config.target_steps]
         past = visible.until(start, config.target_steps)
         prepared = model.prepare(past, times)
-        fields = estimate_fields(model, prepared, hidden.lon, hidden.lat, _probabilities(level)).swapaxes(1, 2)
+        asked = (len(times), hidden.lon, hidden.lat, _probabilities(level))
+        fields = estimate_fields(model, prepared, *asked).swapaxes(1, 2)
         at_hidden = _windows(fields[0], target).to_dataset(name=target)
         at_hidden[f"{target}_quantile"] = (QUANTILE, *at_hidden.dims), fields[1:]
         at_hidden = _against_truth(at_hidden, truths["hidden"].isel(window=i))

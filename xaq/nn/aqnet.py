@@ -6,6 +6,7 @@ small solve and a sparse product. Nothing here knows of labels, files or units.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
 from .forecaster import Forecaster
-from .neural_knn import Geometry, NeuralKNN, Weights
+from .neural_knn import Geometry, NeuralKNN, SharedGeometry, Weights
 from .start import ForecastStart
 from .temporal import N_CYCLIC, TemporalModule
 
@@ -410,6 +411,39 @@ class AQNet(nn.Module):
         rows = flat[:, None] * side.evidence.shape[2] + neighbours
         evidence, noise = side.evidence.flatten(0, 2), side.noise.flatten(0, 2)
         return self.knn(geometry, noise, rows, evidence, side.state.flatten(0, 1)[flat], relief), rows
+
+    def cells_of_day(
+        self,
+        side: StationSide,
+        flat: int,
+        sets: Tensor,
+        neighbours: Tensor,
+        geometry: SharedGeometry,
+        relief: Tensor | None,
+        batch: int,
+    ) -> Iterator[tuple[slice, Weights]]:
+        """Yield the neighbours' weights of the targets of one window-day, a batch at a time: :meth:`cell_side` for many.
+
+        Parameters
+        ----------
+        side : StationSide
+        flat : int
+            Window-day.
+        sets : (set, k) int
+            Stations of each distinct set of neighbours.
+        neighbours : (target, k) int
+            Those of each target, in the order of its set.
+        geometry : SharedGeometry
+        relief : (target, k, n_rasters), optional
+        batch : int
+            Targets at a time.
+        """
+        noise, evidence, state = (tensor.flatten(0, 1)[flat] for tensor in (side.noise, side.evidence, side.state))
+        inverses = self.knn.inverses(geometry, sets, noise, state)
+        for first in range(0, len(neighbours), batch):
+            cells = slice(first, first + batch)
+            around = None if relief is None else relief[cells]
+            yield cells, self.knn.shared(geometry.part(cells), inverses, neighbours[cells], evidence, state, around)
 
 
 def relief_between(targets: Tensor, neighbours: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
-from .solve import solve
+from .solve import invert, solve
 
 _EARTH_RADIUS_KM = 6371.0088
 #: Slow and fast.
@@ -25,6 +25,10 @@ _MAX_LOG_NOISE, _MAX_LOG_RANGE = math.log(20.0), math.log(5.0)
 _MAX_EXPONENT = 0.5
 #: Longest over shortest axis of the anisotropy is at most exp(2 * this) = 2.7.
 _MAX_STRETCH = 0.5
+#: Least kriging variance, relative to the sill: rounding must not make it negative.
+_SMALL_VARIANCE = 1e-6
+#: Sets of neighbours inverted at once: enough to hide the cost of a call, few enough for a cache.
+_SETS = 2048
 
 
 class Weights(NamedTuple):
@@ -51,6 +55,24 @@ class Geometry(NamedTuple):
     nearest: Tensor
     target: Tensor
     neighbours: Tensor
+
+
+class SharedGeometry(NamedTuple):
+    """As :class:`Geometry`, where many targets have the same neighbours: most cells of a fine grid.
+
+    ``nearest (batch,)`` in km; ``target (2, batch, k + 1)`` and ``neighbours (2, k, k, set)`` to the power of the exponent;
+    the last column of ``target`` is zero, its covariance one: it stands for the constraint that weights sum to one.
+    ``rows (batch, k + 1)``: where the inverse of a target's set lies among those of :meth:`NeuralKNN.inverses`.
+    """
+
+    nearest: Tensor
+    target: Tensor
+    neighbours: Tensor
+    rows: Tensor
+
+    def part(self, cells: slice) -> SharedGeometry:
+        """Return that of some of the targets."""
+        return self._replace(nearest=self.nearest[cells], target=self.target[:, cells], rows=self.rows[cells])
 
 
 class NeuralKNN(nn.Module):
@@ -133,13 +155,44 @@ class NeuralKNN(nn.Module):
         neighbours : (batch, k, 3)
             The nearest first.
         """
-        target, neighbours = self._stretched(target).T, self._stretched(neighbours).permute(2, 1, 0)
-        distance = _arc_km(neighbours - target[:, None])
-        among = _arc_km(neighbours[:, :, None] - neighbours[:, None])
-        exponent = self._exponent()[:, None]
+        distance, among = self._to_neighbours(target, neighbours), self._among(neighbours)
+        powers = (self._powers(d).movedim(0, -2) for d in (distance, among))
+        return Geometry(distance.amin(dim=0), *powers)
+
+    def shared_geometry(self, target: Tensor, neighbours: Tensor, sets: Tensor, which: Tensor) -> SharedGeometry:
+        """Return the distances of targets that share sets of neighbours.
+
+        Parameters
+        ----------
+        target : (batch, 3)
+            Unit vectors.
+        neighbours : (batch, k, 3)
+            In the order that they have in the set.
+        sets : (set, k, 3)
+        which : (batch,) int
+            The set of each target.
+        """
+        distance = self._to_neighbours(target, neighbours)
+        size = len(distance) + 1
+        bordered = distance.new_zeros(N_SCALES, len(target), size)
+        bordered[..., :-1] = self._powers(distance).mT
+        rows = which[:, None] * size + torch.arange(size, device=which.device)
+        return SharedGeometry(distance.amin(dim=0), bordered, self._powers(self._among(sets)), rows)
+
+    def _to_neighbours(self, target: Tensor, neighbours: Tensor) -> Tensor:
+        """Return distances after the stretch, ``(k, batch)``."""
+        return _arc_km(self._stretched(neighbours).permute(2, 1, 0) - self._stretched(target).T[:, None])
+
+    def _among(self, neighbours: Tensor) -> Tensor:
+        """Return distances after the stretch, ``(k, k, batch)``."""
+        points = self._stretched(neighbours).permute(2, 1, 0)
+        return _arc_km(points[:, :, None] - points[:, None])
+
+    def _powers(self, distance: Tensor) -> Tensor:
+        """Return distances to the power of the exponent of either scale, ``(2, ...)``."""
+        exponent = self._exponent().reshape(-1, *[1] * distance.ndim)
         # exp(p log d): faster than a power, and the logarithm serves both scales.
-        powers = (torch.exp(exponent * d.clamp(min=1e-3).log()[..., None, :]) for d in (distance, among))
-        return Geometry(distance[0], *powers)
+        return torch.exp(exponent * distance.clamp(min=1e-3).log())
 
     def _exponent(self) -> Tensor:
         return 1.0 + _MAX_EXPONENT * torch.tanh(self.exponent)
@@ -199,16 +252,101 @@ class NeuralKNN(nn.Module):
     def _weights(
         self, geometry: Geometry, noise: Tensor, rows: Tensor, evidence: Tensor, state: Tensor, relief: Tensor | None
     ) -> Weights:
-        reach = self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.log_range + self.range_head(state)))
-        # The stable covariance exp(-(d / r) ** p), valid for 0 < p <= 2 (Chiles and Delfiner 2012, section 2.5).
-        rate = -reach.pow(-self._exponent()).T
+        reach = self._reach(state)
+        rate = self._rate(reach).T
         among, right = (geometry.neighbours * rate).exp_(), (geometry.target * rate).exp_()
         weights, variance = _krige(among, noise[rows].permute(1, 2, 0), right)
         slow, fast = weights
+        return self._finished(slow, fast, variance[0], geometry.nearest / reach[:, 0], rows, evidence, relief)
+
+    def inverses(self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Invert the kriging system of every set of neighbours on a day, bordered by the constraint.
+
+        Parameters
+        ----------
+        geometry : SharedGeometry
+        sets : (set, k) int
+            Stations of each set.
+        noise : (station, 2)
+        state : (n_state,)
+
+        Returns
+        -------
+        slow, fast : (set * (k + 1), k + 1)
+            The inverses, one below the other.
+        """
+        k = sets.shape[1]
+        nugget = noise[sets].permute(2, 1, 0)
+        slow: list[Tensor] = []
+        fast: list[Tensor] = []
+        for first in range(0, len(sets), _SETS):
+            part = slice(first, first + _SETS)
+            for scale, (found, rate) in enumerate(zip((slow, fast), self._rate(self._reach(state)), strict=True)):
+                systems = noise.new_ones(k + 1, k + 1, len(sets[part]))
+                torch.mul(geometry.neighbours[scale, ..., part], rate, out=systems[:k, :k]).exp_()
+                systems[:k, :k].diagonal().add_(nugget[scale, :, part].T)
+                systems[k, k] = 0.0
+                found.append(invert(systems).flatten(0, 1).T.reshape(-1, k + 1))
+        return torch.cat(slow), torch.cat(fast)
+
+    def shared(
+        self,
+        geometry: SharedGeometry,
+        inverses: tuple[Tensor, Tensor],
+        rows: Tensor,
+        evidence: Tensor,
+        state: Tensor,
+        relief: Tensor | None = None,
+    ) -> Weights:
+        """Return the weights of :meth:`forward` for targets of one day, from the inverses of their sets of neighbours.
+
+        Parameters
+        ----------
+        geometry : SharedGeometry
+        inverses : slow and fast
+            From :meth:`inverses`.
+        rows : (batch, k) int
+            Row of each neighbour in ``evidence``.
+        evidence : (row, n_evidence)
+        state : (n_state,)
+        relief : (batch, k, n_rasters), optional
+        """
+        reach = self._reach(state)
+        right = torch.exp(geometry.target * self._rate(reach)[:, None, None])
+        # With [c, 1] on the right, the bordered inverse gives the weights and the Lagrange multiplier.
+        solved = [
+            embedding_bag(geometry.rows, inverse, per_sample_weights=r, mode="sum")
+            for inverse, r in zip(inverses, right, strict=True)
+        ]
+        variance = (1.0 - (solved[0] * right[0]).sum(dim=1)).clamp(min=_SMALL_VARIANCE)
+        slow, fast = (s[:, :-1].contiguous() for s in solved)
+        return self._finished(slow, fast, variance, geometry.nearest / reach[0], rows, evidence, relief)
+
+    def _reach(self, state: Tensor) -> Tensor:
+        return self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.log_range + self.range_head(state)))
+
+    def _rate(self, reach: Tensor) -> Tensor:
+        """Return what distances to the power p are multiplied by in the stable covariance exp(-(d / r) ** p).
+
+        It is valid for 0 < p <= 2 (Chiles and Delfiner 2012, section 2.5).
+        """
+        return -reach.pow(-self._exponent())
+
+    def _finished(
+        self,
+        slow: Tensor,
+        fast: Tensor,
+        variance: Tensor,
+        nearest: Tensor,
+        rows: Tensor,
+        evidence: Tensor,
+        relief: Tensor | None,
+    ) -> Weights:
+        """Return weights with what is said of them: variance, level correction and gate."""
         # Nearly all of the variance is slow; the fast part would add its nugget, not its share.
-        variance = variance[0] + self._nugget(torch.zeros_like(self.log_noise))[0]
+        variance = variance + self._nugget(torch.zeros_like(self.log_noise))[0]
         seen = embedding_bag(rows, evidence, per_sample_weights=slow, mode="sum")
-        near = (geometry.nearest / reach[:, 0]).log1p()
+        near = nearest.log1p()
         bag = torch.cat([seen, variance.log()[:, None], near[:, None]], dim=-1)
         correction, gate = self.residual_head(bag).unbind(dim=-1)
         if relief is not None and self.slope is not None:
@@ -243,7 +381,7 @@ def _krige(among: Tensor, nugget: Tensor, right: Tensor) -> tuple[Tensor, Tensor
     a, b = solve(among.flatten(2), nugget.flatten(1), both.flatten(2)).unflatten(-1, right.shape[1:]).unbind(dim=1)
     multiplier = (1.0 - a.sum(dim=0)) / b.sum(dim=0)
     weights = a + multiplier * b
-    variance = (1.0 - (weights * right).sum(dim=0) + multiplier).clamp(min=1e-6)
+    variance = (1.0 - (weights * right).sum(dim=0) + multiplier).clamp(min=_SMALL_VARIANCE)
     return weights.permute(1, 2, 0).contiguous(), variance
 
 

@@ -58,3 +58,26 @@ def _eliminate(covariance: Tensor, nugget: Tensor, right: Tensor) -> Tensor:
         solution[j] *= inverse[j]
         solution[:j].addcmul_(both[:j, j, None], solution[j, None], value=-1)
     return solution
+
+
+def invert(systems: Tensor) -> Tensor:
+    """Invert systems in place, and return them: for those that many right-hand sides share.
+
+    Gauss-Jordan elimination without pivoting (Golub and Van Loan 2013, 3.2): it needs leading minors that are not zero, as
+    those of positive definite systems are, and of such systems bordered by ones.
+
+    Parameters
+    ----------
+    systems : (k, k, batch)
+        The batch comes last, so that each step runs over all of it.
+    """
+    for j in range(len(systems)):
+        inverse = systems[j, j].reciprocal()
+        row = systems[j] * inverse
+        row[j] = inverse
+        factor = systems[:, j].clone()
+        factor[j] = 0.0
+        systems[:, j] = 0.0
+        systems.addcmul_(factor[:, None], row, value=-1)
+        systems[j] = row
+    return systems
