@@ -333,6 +333,16 @@ def _kill_when_begun(path, pid):
     raise SystemExit(1)
 
 
+def test_files_that_a_killed_writer_did_not_finish_are_swept_away(network, tmp_path):
+    whole, cut = tmp_path / "whole.zarr", tmp_path / "cut.zarr"
+    write(network, "idw", whole)
+    write(network, "idw", cut)
+    left = cut / "time_bnds" / "c" / "0" / f"{'0' * 32}.partial"
+    left.write_bytes(b"half")
+    write(network, "idw", cut)
+    assert tree(cut) == tree(whole)
+
+
 # -- growth --------------------------------------------------------------------------------------------------------
 
 

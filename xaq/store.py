@@ -147,6 +147,7 @@ def write_cube(
                     _check_identity(place, whole)
                     _extend(cube, place, inputs, update)
             _fill(cube, target, layout, inputs, options, progress)
+            _sweep(target)
             with _transaction(target, "complete") as place:
                 _finish(cube, place, options)
     except (OSError, MemoryError) as error:
@@ -401,6 +402,13 @@ def _only_writer(target: Target) -> Iterator[None]:
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def _sweep(target: Target) -> None:
+    """Delete what killed writers left: zarr writes a file under another name first, and then renames it."""
+    if isinstance(target, Path):
+        for left in target.rglob("*.partial"):
+            left.unlink(missing_ok=True)
 
 
 def _status(target: Target) -> str | None:
