@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -29,7 +29,16 @@ from .errors import ModelError
 from .features import Scaler, climatology_design, cyclic_encoding, low_pass
 from .kriging import Covariance
 from .mappers import Estimate, Explanation, Observations
-from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, attribute, relief_between, station_table
+from .nn.aqnet import (
+    AQNet,
+    AQNetConfig,
+    Scales,
+    StationSide,
+    attribute,
+    estimate_and_spread,
+    relief_between,
+    station_table,
+)
 from .nn.neural_knn import Weights
 from .nn.record import Record
 from .tables import html_table
@@ -482,6 +491,46 @@ class Model:
             return Estimate(value)
         return Estimate(value, spread, partial(interval.quantile, prepared.select // steps % days))
 
+    def fill(
+        self, fields: Sequence[NDArray], prepared: Prepared, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+    ) -> None:
+        """Write the value and its quantiles at the prepared times, none below 0, into arrays ``(time, target)``.
+
+        Parameters
+        ----------
+        fields : sequence of numpy.ndarray, (n_time, n_target) float32
+            To write to: the value, and a quantile for each probability.
+        prepared : Prepared
+            Of ascending times.
+        lon, lat : (n_target,) degrees
+            Of the targets.
+        probabilities : sequence of float
+            Above 0 and below 1.
+
+        Examples
+        --------
+        >>> import numpy as np, xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> prepared = model.prepare(xaq.stations.observations(ds, "pm25"), ds.time.values[72:96])
+        >>> fields = np.empty((2, 24, 1), "f4")
+        >>> model.fill(fields, prepared, np.array([10.0]), np.array([50.0]), [0.95])
+        >>> bool((fields[1] > fields[0]).all())
+        True
+        """
+        steps, leads = self.recipe.config.steps_per_day, self.recipe.config.target_days
+        need, first, count = np.unique(prepared.select // steps, return_index=True, return_counts=True)
+        interval = self.recipe.interval
+        quantiles = [interval.quantile(need % leads, p) for p in probabilities] if interval else []
+        with torch.inference_mode(), _one_thread():
+            out = [torch.from_numpy(field) for field in fields]
+            for j, cells, (value, spread) in self._blocks(prepared, lon, lat, need):
+                at = slice(first[j], first[j] + count[j])
+                made = [value, *(torch.add(value, spread, alpha=float(q[j])) for q in quantiles)]
+                for field, array in zip(out, made, strict=True):
+                    array = array.clamp_(min=0)
+                    field[at, cells] = (array if count[j] == steps else array[:, prepared.select[at] % steps]).T
+
     def forecast(self, past: Observations, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
         """Return the forecast at the stations themselves; forecast models only.
 
@@ -570,8 +619,7 @@ class Model:
         interval = self.recipe.interval
         scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
         for j, cells, weights, rows, table in self._weights(prepared, lon, lat, need):
-            value, parts = apply_weights(weights, rows, table, self.recipe.scaler.offset)
-            yield j, cells, (value, scale[0] * parts[0] + scale[1] * parts[1] + scale[2] * parts[2])
+            yield j, cells, estimate_and_spread(weights, rows, table, self.recipe.scaler.offset, scale)
 
     def _weights(
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]

@@ -530,17 +530,40 @@ def apply_weights(
         What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
         of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
     """
+    estimate, disagreement, root = _applied(weights, rows, table, offset)
+    return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
+
+
+def estimate_and_spread(
+    weights: Weights, rows: Tensor, table: Tensor, offset: float, coefficients: tuple[float, float, float]
+) -> tuple[Tensor, Tensor]:
+    """Return the estimate of :func:`apply_weights`, and the sum of its parts times their coefficients.
+
+    Parameters
+    ----------
+    weights, rows, table, offset
+        As for :func:`apply_weights`.
+    coefficients : tuple of float
+        Of the parts.
+    """
+    estimate, disagreement, root = _applied(weights, rows, table, offset)
+    # In place: this runs over every cell and step, and a new array of that size costs more than a product.
+    spread = estimate.clamp(min=0.0).mul_(coefficients[1]).add_(coefficients[0])
+    return estimate, spread.add_(disagreement, alpha=coefficients[2]).mul_(root)
+
+
+def _applied(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the estimate, the disagreement of the neighbours and the root of the kriging variance."""
     steps = table.shape[1] // 6
     fast = embedding_bag(rows, table[:, : 2 * steps], per_sample_weights=weights.fast, mode="sum")
     slow = embedding_bag(rows, table[:, 2 * steps :], per_sample_weights=weights.slow, mode="sum")
     linear, log = (slow[:, : 2 * steps] + fast).chunk(2, dim=1)
     square, filled = slow[:, 2 * steps :].chunk(2, dim=1)
-    from_log = offset * torch.expm1(log.clamp(max=20.0))
-    gate = weights.gate[:, None]
-    estimate = ((1.0 - gate) * linear + gate * from_log) * torch.exp(weights.correction)[:, None]
+    gate, level = weights.gate[:, None], torch.exp(weights.correction)[:, None]
+    from_log = torch.expm1(log.clamp(max=20.0))
+    estimate = (1.0 - gate) * level * linear + offset * gate * level * from_log
     disagreement = (square - linear.square()).clamp(min=0.0).sqrt()
-    root = (weights.variance[:, None] + filled.square()).sqrt()
-    return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
+    return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
 
 
 def attribute(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor]:
