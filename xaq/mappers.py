@@ -257,7 +257,12 @@ class Filling(Protocol):
     """A mapper that writes its estimates where a cube wants them: no array of their size is made beside."""
 
     def fill(
-        self, fields: Sequence[NDArray], prepared: Any, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+        self,
+        fields: Sequence[NDArray] | NDArray,
+        prepared: Any,
+        lon: NDArray,
+        lat: NDArray,
+        probabilities: Sequence[float],
     ) -> None:
         """Write what :meth:`Mapper.estimate` and :meth:`Estimate.quantile` would say, none of it below 0.
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -39,7 +39,7 @@ from .nn.aqnet import (
     relief_between,
     station_table,
 )
-from .nn.neural_knn import Weights
+from .nn.neural_knn import SharedGeometry, Weights
 from .nn.record import Record
 from .tables import html_table
 
@@ -51,6 +51,8 @@ _EXTREME = 4.0
 _CELLS = 2048
 #: Cells whose distinct sets of neighbours are looked for together: what is kept of them (4 kB a set) must not be much.
 _SHARING_CELLS = 16_384
+#: Such lots of cells whose neighbours are remembered, 15 to 40 MB each: those of a map that is not cut into tiles.
+_REMEMBERED = 4
 
 
 @dataclass(frozen=True)
@@ -492,7 +494,12 @@ class Model:
         return Estimate(value, spread, partial(interval.quantile, prepared.select // steps % days))
 
     def fill(
-        self, fields: Sequence[NDArray], prepared: Prepared, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+        self,
+        fields: Sequence[NDArray] | NDArray,
+        prepared: Prepared,
+        lon: NDArray,
+        lat: NDArray,
+        probabilities: Sequence[float],
     ) -> None:
         """Write the value and its quantiles at the prepared times, none below 0, into arrays ``(time, target)``.
 
@@ -625,15 +632,14 @@ class Model:
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
     ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor]]:
         """Yield (position, cells, weights, the neighbours' rows, their table) of each needed window-day and batch of cells."""
-        device, knn = self.device, self.network.knn
-        stations = self._on_sphere(prepared.lon, prepared.lat)
-        tables = prepared.table.unflatten(0, (-1, len(stations)))
+        device = self.device
+        tables = prepared.table.unflatten(0, (-1, len(prepared.lon)))
         for first in range(0, len(lon), _SHARING_CELLS):
             part = slice(first, first + _SHARING_CELLS)
-            index, _ = sphere.nearest(prepared.lon, prepared.lat, lon[part], lat[part], self.recipe.config.k)
-            sets, _, which = (torch.as_tensor(a, device=device) for a in kriging.distinct_rows(np.sort(index, axis=1)))
-            near = sets[which]
-            geometry = knn.shared_geometry(self._on_sphere(lon[part], lat[part]), stations[near], stations[sets], which)
+            places = (
+                np.ascontiguousarray(a, float).tobytes() for a in (prepared.lon, prepared.lat, lon[part], lat[part])
+            )
+            sets, near, geometry = self._neighbourhoods(*places)
             relief = None
             if self.relief is not None:
                 here, there = (
@@ -648,6 +654,21 @@ class Model:
                 made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, relief, _CELLS)
                 for cells, weights in made:
                     yield j, slice(first + cells.start, first + cells.stop), weights, near[cells], tables[flat]
+
+    @cached_property
+    def _neighbourhoods(self) -> Callable[..., tuple[Tensor, Tensor, SharedGeometry]]:
+        """:meth:`_find_neighbours`, remembered: the blocks of a tile, one after another in time, have the same."""
+        return lru_cache(maxsize=_REMEMBERED)(self._find_neighbours)
+
+    def _find_neighbours(self, *places: bytes) -> tuple[Tensor, Tensor, SharedGeometry]:
+        """Return the distinct sets of neighbours, those of each target, and the geometry, from the coordinates' bytes."""
+        station_lon, station_lat, lon, lat = (np.frombuffer(place) for place in places)
+        index, _ = sphere.nearest(station_lon, station_lat, lon, lat, self.recipe.config.k)
+        distinct = kriging.distinct_rows(np.sort(index, axis=1))
+        sets, _, which = (torch.as_tensor(a, device=self.device) for a in distinct)
+        near, stations = sets[which], self._on_sphere(station_lon, station_lat)
+        targets = self._on_sphere(lon, lat)
+        return sets, near, self.network.knn.shared_geometry(targets, stations[near], stations[sets], which)
 
     def _on_sphere(self, lon: NDArray, lat: NDArray) -> Tensor:
         return torch.as_tensor(sphere.unit_vectors(lon, lat), dtype=torch.float32, device=self.device)

@@ -442,7 +442,7 @@ def estimate_fields(
 
 
 def _fill(
-    fields: Sequence[NDArray[np.float32]],
+    fields: Sequence[NDArray[np.float32]] | NDArray[np.float32],
     mapper: Mapper,
     prepared: Any,
     lon: NDArray,

@@ -275,19 +275,20 @@ class NeuralKNN(nn.Module):
         slow, fast : (set * (k + 1), k + 1)
             The inverses, one below the other.
         """
-        k = sets.shape[1]
+        n, k = sets.shape
         nugget = noise[sets].permute(2, 1, 0)
-        slow: list[Tensor] = []
-        fast: list[Tensor] = []
-        for first in range(0, len(sets), _SETS):
+        inverses = noise.new_empty(N_SCALES, n, (k + 1) ** 2)
+        for first in range(0, n, _SETS):
             part = slice(first, first + _SETS)
-            for scale, (found, rate) in enumerate(zip((slow, fast), self._rate(self._reach(state)), strict=True)):
-                systems = noise.new_ones(k + 1, k + 1, len(sets[part]))
+            for scale, rate in enumerate(self._rate(self._reach(state))):
+                systems = noise.new_empty(k + 1, k + 1, len(sets[part]))
                 torch.mul(geometry.neighbours[scale, ..., part], rate, out=systems[:k, :k]).exp_()
                 systems[:k, :k].diagonal().add_(nugget[scale, :, part].T)
+                systems[k], systems[:, k] = 1.0, 1.0
                 systems[k, k] = 0.0
-                found.append(invert(systems).flatten(0, 1).T.reshape(-1, k + 1))
-        return torch.cat(slow), torch.cat(fast)
+                inverses[scale, part] = invert(systems).flatten(0, 1).T
+        slow, fast = inverses.view(N_SCALES, n * (k + 1), k + 1)
+        return slow, fast
 
     def shared(
         self,
