@@ -447,12 +447,29 @@ class Model:
         parts = []
         # A few windows at a time: a national network and a year of windows would not fit at once.
         per_batch = max(1, 20_000 // max(1, len(observations.lon)))
+        patches = None if residual is None else self._patches(record, residual, per_batch)
         for i in range(0, len(starts), per_batch):
             start = torch.as_tensor(first[i : i + per_batch], device=self.device)
-            parts.append(self.network.station_side(record.window(start, visible, residual, usual)))
+            read = None if patches is None else self._read_by(start, patches)
+            parts.append(self.network.station_side(record.window(start, visible, residual, usual), patches=read))
         z_hats = [p.z_hat for p in parts if p.z_hat is not None]
         joined = [torch.cat(tensors) for tensors in zip(*(p[:-1] for p in parts), strict=True)]
         return StationSide._make([*joined, torch.cat(z_hats) if z_hats else None]), series, times
+
+    def _patches(self, record: Record, residual: Tensor, days: int) -> Tensor:
+        """Return the patches of an analysis' record, ``(station, patch, hidden)``: each belongs to many windows."""
+        size = days * self.recipe.config.steps_per_day
+        series = (record.z, record.covariates, residual, record.cyclic[None])
+        lots = zip(*(tensor.split(size, dim=1) for tensor in series), strict=True)
+        return torch.cat([self.network.patches(*lot) for lot in lots], dim=1)
+
+    def _read_by(self, start: Tensor, patches: Tensor) -> Tensor:
+        """Return the patches of windows, ``(window, station, patch, hidden)``; windows begin with days, as the record does."""
+        config = self.recipe.config
+        begin = torch.div(start + config.input_offset, config.patch, rounding_mode="floor")
+        return patches[
+            :, begin[:, None] + torch.arange(config.input_steps // config.patch, device=start.device)
+        ].swapaxes(0, 1)
 
     def _usual(self, observations: Observations) -> NDArray[np.float32]:
         """Return each station's usual residual, by its place; a place unknown in training has that of the network."""

@@ -301,8 +301,17 @@ class AQNet(nn.Module):
             gate=gate, centre=centre, max_correction=config.max_correction, n_rasters=config.n_rasters,
         )  # fmt: skip
 
-    def station_side(self, window: Window, start: Tensor | None = None) -> StationSide:
-        """Run the temporal module over every station and window; a forecast's ``start`` may be given."""
+    def station_side(self, window: Window, start: Tensor | None = None, patches: Tensor | None = None) -> StationSide:
+        """Run the temporal module over every station and window.
+
+        Parameters
+        ----------
+        window : Window
+        start : (window, station, target_step), optional
+            Of a forecast, where it is at hand.
+        patches : (window, station, patch, hidden), optional
+            Of an analysis, from :meth:`patches`, where windows overlap.
+        """
         n_window, n_station = window.z.shape[:2]
         if not self.config.cyclic:
             names = ("cyclic", "cyclic_target", "cyclic_horizon")
@@ -310,12 +319,10 @@ class AQNet(nn.Module):
         else:
             blank = window
         cyclic_target = blank.cyclic_target
-        per_station = [with_mask(window.z[..., None]), with_mask(window.covariates)]
-        if self.config.task == "analysis":
-            per_station.append(torch.nan_to_num(window.residual)[..., None])
-        channels = rearrange(torch.cat(per_station, dim=-1), "w s t c -> (w s) t c")
-        calendar = [c.repeat_interleave(n_station, dim=0) for c in (blank.cyclic, cyclic_target)]
         if self.config.task == "forecast":
+            channels = torch.cat([with_mask(window.z[..., None]), with_mask(window.covariates)], dim=-1)
+            channels = rearrange(channels, "w s t c -> (w s) t c")
+            calendar = [c.repeat_interleave(n_station, dim=0) for c in (blank.cyclic, cyclic_target)]
             # The start is a fit of its own: it keeps its calendar when the network is denied one.
             start = self.start(window) if start is None else start
             horizon = rearrange(_horizon(blank, n_station), "w s t c -> (w s) t c")
@@ -325,7 +332,10 @@ class AQNet(nn.Module):
             share = torch.ones_like(self.share) if self.training else self.share
             z_hat = start + share * _MAX_DEPARTURE * torch.tanh((own - start) / _MAX_DEPARTURE)
         else:
-            learned, attention = self.temporal(channels, *calendar)
+            if patches is None:
+                patches = self.patches(window.z, window.covariates, window.residual, window.cyclic[:, None])
+            memory, _ = self.temporal.remember(patches.flatten(0, 1))
+            learned, attention = self.temporal.attend(memory, cyclic_target.repeat_interleave(n_station, dim=0))
             z_hat = None
         learned = rearrange(learned, "(w s) d h -> w s d h", w=n_window)
         target = window.z if z_hat is None else z_hat
@@ -340,6 +350,25 @@ class AQNet(nn.Module):
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
         evidence, noise = (rearrange(v, "w s d c -> w d s c").contiguous() for v in (evidence, noise))
         return StationSide(evidence, noise, state, attention, z_hat)
+
+    def patches(self, z: Tensor, covariates: Tensor, residual: Tensor, cyclic: Tensor) -> Tensor:
+        """Return what the temporal module of an analysis makes of each patch before it reads them in their order.
+
+        Parameters
+        ----------
+        z, residual : (..., step)
+            As in :class:`Window`; whole patches.
+        covariates : (..., step, channel)
+        cyclic : (..., step, 6)
+            Its leading dimensions are expanded to those of ``z``.
+
+        Returns
+        -------
+        Tensor, (..., patch, hidden)
+        """
+        channels = [with_mask(z[..., None]), with_mask(covariates), torch.nan_to_num(residual)[..., None]]
+        calendar = cyclic if self.config.cyclic else torch.zeros_like(cyclic)
+        return self.temporal.patches(torch.cat(channels, dim=-1), calendar.expand(*z.shape, -1))
 
     def _summarise(self, window: Window, z: Tensor, cyclic_target: Tensor) -> tuple[Tensor, Tensor]:
         """Return summaries of each station-day and the network's state; only visible stations make the state."""
