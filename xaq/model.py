@@ -39,7 +39,7 @@ from .nn.aqnet import (
     relief_between,
     station_table,
 )
-from .nn.neural_knn import SharedGeometry, Weights
+from .nn.neural_knn import N_SCALES, SharedGeometry, Weights
 from .nn.record import Record
 from .tables import html_table
 
@@ -667,8 +667,9 @@ class Model:
                     )
                 )
                 relief = relief_between(here, there[near])
+            room = torch.empty(N_SCALES, len(sets), (sets.shape[1] + 1) ** 2, device=device)
             for j, flat in enumerate(need.tolist()):
-                made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, relief, _CELLS)
+                made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, relief, _CELLS, room)
                 for cells, weights in made:
                     yield j, slice(first + cells.start, first + cells.stop), weights, near[cells], tables[flat]
 

@@ -450,6 +450,7 @@ class AQNet(nn.Module):
         geometry: SharedGeometry,
         relief: Tensor | None,
         batch: int,
+        room: Tensor | None = None,
     ) -> Iterator[tuple[slice, Weights]]:
         """Yield the neighbours' weights of the targets of one window-day, a batch at a time: :meth:`cell_side` for many.
 
@@ -466,9 +467,11 @@ class AQNet(nn.Module):
         relief : (target, k, n_rasters), optional
         batch : int
             Targets at a time.
+        room : Tensor, optional
+            As for :meth:`NeuralKNN.inverses`.
         """
         noise, evidence, state = (tensor.flatten(0, 1)[flat] for tensor in (side.noise, side.evidence, side.state))
-        inverses = self.knn.inverses(geometry, sets, noise, state)
+        inverses = self.knn.inverses(geometry, sets, noise, state, room)
         for first in range(0, len(neighbours), batch):
             cells = slice(first, first + batch)
             around = None if relief is None else relief[cells]

@@ -259,7 +259,9 @@ class NeuralKNN(nn.Module):
         slow, fast = weights
         return self._finished(slow, fast, variance[0], geometry.nearest / reach[:, 0], rows, evidence, relief)
 
-    def inverses(self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def inverses(
+        self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, state: Tensor, room: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Invert the kriging system of every set of neighbours on a day, bordered by the constraint.
 
         Parameters
@@ -269,6 +271,8 @@ class NeuralKNN(nn.Module):
             Stations of each set.
         noise : (station, 2)
         state : (n_state,)
+        room : (2, set, (k + 1) ** 2), optional
+            To write to: memory that is used again need not be cleared by the system.
 
         Returns
         -------
@@ -276,18 +280,19 @@ class NeuralKNN(nn.Module):
             The inverses, one below the other.
         """
         n, k = sets.shape
-        nugget = noise[sets].permute(2, 1, 0)
-        inverses = noise.new_empty(N_SCALES, n, (k + 1) ** 2)
+        nugget = noise.T.contiguous()[:, sets.T]
+        room = noise.new_empty(N_SCALES, n, (k + 1) ** 2) if room is None else room
+        rates = self._rate(self._reach(state)).tolist()
         for first in range(0, n, _SETS):
             part = slice(first, first + _SETS)
-            for scale, rate in enumerate(self._rate(self._reach(state))):
-                systems = noise.new_empty(k + 1, k + 1, len(sets[part]))
+            systems = noise.new_empty(k + 1, k + 1, len(sets[part]))
+            for scale, rate in enumerate(rates):
                 torch.mul(geometry.neighbours[scale, ..., part], rate, out=systems[:k, :k]).exp_()
-                systems[:k, :k].diagonal().add_(nugget[scale, :, part].T)
+                systems[:k, :k].diagonal().T.add_(nugget[scale, :, part])
                 systems[k], systems[:, k] = 1.0, 1.0
                 systems[k, k] = 0.0
-                inverses[scale, part] = invert(systems).flatten(0, 1).T
-        slow, fast = inverses.view(N_SCALES, n * (k + 1), k + 1)
+                room[scale, part] = invert(systems).flatten(0, 1).T
+        slow, fast = room.view(N_SCALES, n * (k + 1), k + 1)
         return slow, fast
 
     def shared(
