@@ -47,8 +47,8 @@ _FORMAT = 2
 _METADATA_KEY = "xaq"
 #: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0
-#: Cells whose weights are made at once: enough to hide the cost of a call, few enough for a cache.
-_CELLS = 2048
+#: Cells whose weights are made at once: enough to hide the cost of a call, few enough for a cache that cores share.
+_CELLS = 4096
 #: Cells whose distinct sets of neighbours are looked for together: what is kept of them (4 kB a set) must not be much.
 _SHARING_CELLS = 16_384
 #: Such lots of cells whose neighbours are remembered, 15 to 40 MB each: those of a map that is not cut into tiles.

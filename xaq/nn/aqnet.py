@@ -31,6 +31,8 @@ _MAX_LOG_UNREST = 4.0
 _SMALL_RESIDUAL = 1e-3
 #: How far the network's own forecast may lie from the start, in standard deviations of the log scale.
 _MAX_DEPARTURE = 3.0
+#: Least square of a disagreement, in the target's units squared: far below the rounding of its terms.
+_SMALL_SQUARE = 1e-12
 #: Nugget added to a station that has nothing to say, relative to the sill.
 _SILENT_NOISE = 100.0
 
@@ -471,11 +473,12 @@ class AQNet(nn.Module):
             As for :meth:`NeuralKNN.inverses`.
         """
         noise, evidence, state = (tensor.flatten(0, 1)[flat] for tensor in (side.noise, side.evidence, side.state))
-        inverses = self.knn.inverses(geometry, sets, noise, state, room)
+        told, reach = self.knn.tell(evidence), self.knn.reach(state)
+        inverses = self.knn.inverses(geometry, sets, noise, reach, room)
         for first in range(0, len(neighbours), batch):
             cells = slice(first, first + batch)
             around = None if relief is None else relief[cells]
-            yield cells, self.knn.shared(geometry.part(cells), inverses, neighbours[cells], evidence, state, around)
+            yield cells, self.knn.shared(geometry.part(cells), inverses, neighbours[cells], told, reach, around)
 
 
 def relief_between(targets: Tensor, neighbours: Tensor) -> Tensor:
@@ -593,8 +596,9 @@ def _applied(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tu
     square, filled = slow[:, 2 * steps :].chunk(2, dim=1)
     gate, level = weights.gate[:, None], torch.exp(weights.correction)[:, None]
     from_log = torch.expm1(log.clamp(max=20.0))
-    estimate = (1.0 - gate) * level * linear + offset * gate * level * from_log
-    disagreement = (square - linear.square()).clamp(min=0.0).sqrt()
+    estimate = torch.addcmul(offset * gate * level * from_log, linear, (1.0 - gate) * level)
+    # Roots of zeros are slow, and gradients have none.
+    disagreement = (square - linear.square()).clamp(min=_SMALL_SQUARE).sqrt()
     return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
 
 
