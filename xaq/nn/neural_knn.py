@@ -284,6 +284,7 @@ class NeuralKNN(nn.Module):
             The inverses, one below the other.
         """
         n, k = sets.shape
+        half = k // 2
         nugget = noise.T.contiguous()[:, sets.T]
         room = noise.new_empty(N_SCALES, n, (k + 1) ** 2) if room is None else room
         rates = self._rate(reach).tolist()
@@ -291,7 +292,10 @@ class NeuralKNN(nn.Module):
             part = slice(first, first + _SETS)
             systems = noise.new_empty(k + 1, k + 1, len(sets[part]))
             for scale, rate in enumerate(rates):
-                torch.mul(geometry.neighbours[scale, ..., part], rate, out=systems[:k, :k]).exp_()
+                # Symmetric: exponentials cost more than a copy.
+                for rows, columns in ((slice(half), slice(k)), (slice(half, k), slice(half, k))):
+                    torch.mul(geometry.neighbours[scale, rows, columns, part], rate, out=systems[rows, columns]).exp_()
+                systems[half:k, :half] = systems[:half, half:k].transpose(0, 1)
                 systems[:k, :k].diagonal().T.add_(nugget[scale, :, part])
                 systems[k], systems[:, k] = 1.0, 1.0
                 systems[k, k] = 0.0
