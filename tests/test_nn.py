@@ -141,10 +141,10 @@ def test_targets_that_share_neighbours_get_the_weights_of_each_by_itself(device)
     each = module(module.geometry(targets, stations[near]), noise, near, evidence, state.expand(400, -1))
     with torch.no_grad():
         geometry = module.shared_geometry(targets, stations[near], stations[sets], which)
-        inverses = module.inverses(geometry, sets, noise, state)
+        told, reach = module.tell(evidence), module.reach(state)
+        inverses = module.inverses(geometry, sets, noise, reach)
         parts = [
-            module.shared(geometry.part(c), inverses, near[c], evidence, state)
-            for c in (slice(0, 150), slice(150, 400))
+            module.shared(geometry.part(c), inverses, near[c], told, reach) for c in (slice(0, 150), slice(150, 400))
         ]
     for got, expected in zip(zip(*parts, strict=True), each, strict=True):
         torch.testing.assert_close(torch.cat(got), expected.detach(), atol=1e-4, rtol=1e-3)

@@ -8,7 +8,7 @@ same pipe. A mapper works in two steps: :meth:`Mapper.prepare` once per period (
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -249,6 +249,31 @@ class Mapper(Protocol):
         -------
         Estimate
             ``(n_target, n_time)``, in the units of the observations; NaN at steps at which no station reports.
+        """
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """A mapper that writes its estimates where a cube wants them: no array of their size is made beside."""
+
+    def fill(
+        self,
+        fields: Sequence[NDArray] | NDArray,
+        prepared: Any,
+        lon: NDArray,
+        lat: NDArray,
+        probabilities: Sequence[float],
+    ) -> None:
+        """Write what :meth:`Mapper.estimate` and :meth:`Estimate.quantile` would say, none of it below 0.
+
+        Parameters
+        ----------
+        fields : sequence of numpy.ndarray, (n_time, n_target) float32
+            To write to: the value, and a quantile for each probability.
+        prepared, lon, lat
+            As for :meth:`Mapper.estimate`.
+        probabilities : sequence of float
+            Above 0 and below 1.
         """
 
 

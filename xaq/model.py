@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -29,8 +29,17 @@ from .errors import ModelError
 from .features import Scaler, climatology_design, cyclic_encoding, low_pass
 from .kriging import Covariance
 from .mappers import Estimate, Explanation, Observations
-from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, attribute, relief_between, station_table
-from .nn.neural_knn import Weights
+from .nn.aqnet import (
+    AQNet,
+    AQNetConfig,
+    Scales,
+    StationSide,
+    attribute,
+    estimate_and_spread,
+    relief_between,
+    station_table,
+)
+from .nn.neural_knn import N_SCALES, SharedGeometry, Weights
 from .nn.record import Record
 from .tables import html_table
 
@@ -38,10 +47,12 @@ _FORMAT = 2
 _METADATA_KEY = "xaq"
 #: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0
-#: Cells whose weights are made at once: enough to hide the cost of a call, few enough for a cache.
-_CELLS = 2048
+#: Cells whose weights are made at once: enough to hide the cost of a call, few enough for a cache that cores share.
+_CELLS = 4096
 #: Cells whose distinct sets of neighbours are looked for together: what is kept of them (4 kB a set) must not be much.
 _SHARING_CELLS = 16_384
+#: Such lots of cells whose neighbours are remembered, 15 to 40 MB each: those of a map that is not cut into tiles.
+_REMEMBERED = 4
 
 
 @dataclass(frozen=True)
@@ -436,12 +447,29 @@ class Model:
         parts = []
         # A few windows at a time: a national network and a year of windows would not fit at once.
         per_batch = max(1, 20_000 // max(1, len(observations.lon)))
+        patches = None if residual is None else self._patches(record, residual, per_batch)
         for i in range(0, len(starts), per_batch):
             start = torch.as_tensor(first[i : i + per_batch], device=self.device)
-            parts.append(self.network.station_side(record.window(start, visible, residual, usual)))
+            read = None if patches is None else self._read_by(start, patches)
+            parts.append(self.network.station_side(record.window(start, visible, residual, usual), patches=read))
         z_hats = [p.z_hat for p in parts if p.z_hat is not None]
         joined = [torch.cat(tensors) for tensors in zip(*(p[:-1] for p in parts), strict=True)]
         return StationSide._make([*joined, torch.cat(z_hats) if z_hats else None]), series, times
+
+    def _patches(self, record: Record, residual: Tensor, days: int) -> Tensor:
+        """Return the patches of an analysis' record, ``(station, patch, hidden)``: each belongs to many windows."""
+        size = days * self.recipe.config.steps_per_day
+        series = (record.z, record.covariates, residual, record.cyclic[None])
+        lots = zip(*(tensor.split(size, dim=1) for tensor in series), strict=True)
+        return torch.cat([self.network.patches(*lot) for lot in lots], dim=1)
+
+    def _read_by(self, start: Tensor, patches: Tensor) -> Tensor:
+        """Return the patches of windows, ``(window, station, patch, hidden)``; windows begin with days, as the record does."""
+        config = self.recipe.config
+        begin = torch.div(start + config.input_offset, config.patch, rounding_mode="floor")
+        return patches[
+            :, begin[:, None] + torch.arange(config.input_steps // config.patch, device=start.device)
+        ].swapaxes(0, 1)
 
     def _usual(self, observations: Observations) -> NDArray[np.float32]:
         """Return each station's usual residual, by its place; a place unknown in training has that of the network."""
@@ -481,6 +509,51 @@ class Model:
         if interval is None:
             return Estimate(value)
         return Estimate(value, spread, partial(interval.quantile, prepared.select // steps % days))
+
+    def fill(
+        self,
+        fields: Sequence[NDArray] | NDArray,
+        prepared: Prepared,
+        lon: NDArray,
+        lat: NDArray,
+        probabilities: Sequence[float],
+    ) -> None:
+        """Write the value and its quantiles at the prepared times, none below 0, into arrays ``(time, target)``.
+
+        Parameters
+        ----------
+        fields : sequence of numpy.ndarray, (n_time, n_target) float32
+            To write to: the value, and a quantile for each probability.
+        prepared : Prepared
+            Of ascending times.
+        lon, lat : (n_target,) degrees
+            Of the targets.
+        probabilities : sequence of float
+            Above 0 and below 1.
+
+        Examples
+        --------
+        >>> import numpy as np, xaq
+        >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
+        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> prepared = model.prepare(xaq.stations.observations(ds, "pm25"), ds.time.values[72:96])
+        >>> fields = np.empty((2, 24, 1), "f4")
+        >>> model.fill(fields, prepared, np.array([10.0]), np.array([50.0]), [0.95])
+        >>> bool((fields[1] > fields[0]).all())
+        True
+        """
+        steps, leads = self.recipe.config.steps_per_day, self.recipe.config.target_days
+        need, first, count = np.unique(prepared.select // steps, return_index=True, return_counts=True)
+        interval = self.recipe.interval
+        quantiles = [interval.quantile(need % leads, p) for p in probabilities] if interval else []
+        with torch.inference_mode(), _one_thread():
+            out = [torch.from_numpy(field) for field in fields]
+            for j, cells, (value, spread) in self._blocks(prepared, lon, lat, need):
+                at = slice(first[j], first[j] + count[j])
+                made = [value, *(torch.add(value, spread, alpha=float(q[j])) for q in quantiles)]
+                for field, array in zip(out, made, strict=True):
+                    array = array.clamp_(min=0)
+                    field[at, cells] = (array if count[j] == steps else array[:, prepared.select[at] % steps]).T
 
     def forecast(self, past: Observations, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
         """Return the forecast at the stations themselves; forecast models only.
@@ -570,22 +643,20 @@ class Model:
         interval = self.recipe.interval
         scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
         for j, cells, weights, rows, table in self._weights(prepared, lon, lat, need):
-            value, parts = apply_weights(weights, rows, table, self.recipe.scaler.offset)
-            yield j, cells, (value, scale[0] * parts[0] + scale[1] * parts[1] + scale[2] * parts[2])
+            yield j, cells, estimate_and_spread(weights, rows, table, self.recipe.scaler.offset, scale)
 
     def _weights(
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
     ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor]]:
         """Yield (position, cells, weights, the neighbours' rows, their table) of each needed window-day and batch of cells."""
-        device, knn = self.device, self.network.knn
-        stations = self._on_sphere(prepared.lon, prepared.lat)
-        tables = prepared.table.unflatten(0, (-1, len(stations)))
+        device = self.device
+        tables = prepared.table.unflatten(0, (-1, len(prepared.lon)))
         for first in range(0, len(lon), _SHARING_CELLS):
             part = slice(first, first + _SHARING_CELLS)
-            index, _ = sphere.nearest(prepared.lon, prepared.lat, lon[part], lat[part], self.recipe.config.k)
-            sets, _, which = (torch.as_tensor(a, device=device) for a in kriging.distinct_rows(np.sort(index, axis=1)))
-            near = sets[which]
-            geometry = knn.shared_geometry(self._on_sphere(lon[part], lat[part]), stations[near], stations[sets], which)
+            places = (
+                np.ascontiguousarray(a, float).tobytes() for a in (prepared.lon, prepared.lat, lon[part], lat[part])
+            )
+            sets, near, geometry = self._neighbourhoods(*places)
             relief = None
             if self.relief is not None:
                 here, there = (
@@ -596,10 +667,26 @@ class Model:
                     )
                 )
                 relief = relief_between(here, there[near])
+            room = torch.empty(N_SCALES, len(sets), (sets.shape[1] + 1) ** 2, device=device)
             for j, flat in enumerate(need.tolist()):
-                made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, relief, _CELLS)
+                made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, relief, _CELLS, room)
                 for cells, weights in made:
                     yield j, slice(first + cells.start, first + cells.stop), weights, near[cells], tables[flat]
+
+    @cached_property
+    def _neighbourhoods(self) -> Callable[..., tuple[Tensor, Tensor, SharedGeometry]]:
+        """:meth:`_find_neighbours`, remembered: the blocks of a tile, one after another in time, have the same."""
+        return lru_cache(maxsize=_REMEMBERED)(self._find_neighbours)
+
+    def _find_neighbours(self, *places: bytes) -> tuple[Tensor, Tensor, SharedGeometry]:
+        """Return the distinct sets of neighbours, those of each target, and the geometry, from the coordinates' bytes."""
+        station_lon, station_lat, lon, lat = (np.frombuffer(place) for place in places)
+        index, _ = sphere.nearest(station_lon, station_lat, lon, lat, self.recipe.config.k)
+        distinct = kriging.distinct_rows(np.sort(index, axis=1))
+        sets, _, which = (torch.as_tensor(a, device=self.device) for a in distinct)
+        near, stations = sets[which], self._on_sphere(station_lon, station_lat)
+        targets = self._on_sphere(lon, lat)
+        return sets, near, self.network.knn.shared_geometry(targets, stations[near], stations[sets], which)
 
     def _on_sphere(self, lon: NDArray, lat: NDArray) -> Tensor:
         return torch.as_tensor(sphere.unit_vectors(lon, lat), dtype=torch.float32, device=self.device)

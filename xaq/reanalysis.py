@@ -26,7 +26,7 @@ from . import stations as border
 from . import store as cube_store
 from .errors import GridError, SchemaError
 from .grid import Grid
-from .mappers import Mapper, Observations
+from .mappers import Filling, Mapper, Observations
 from .plan import (
     Plan,
     check_points,
@@ -437,22 +437,38 @@ def estimate_fields(
     Negative estimates are physics that the weights do not know, and become 0.
     """
     fields = np.empty((1 + len(probabilities), n_time, len(lon)), np.float32)
+    _fill(fields, mapper, prepared, lon, lat, probabilities)
+    return fields
+
+
+def _fill(
+    fields: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    mapper: Mapper,
+    prepared: Any,
+    lon: NDArray,
+    lat: NDArray,
+    probabilities: Sequence[float],
+) -> None:
+    """Write the value and its quantiles into arrays ``(time, point)``."""
+    if isinstance(mapper, Filling):
+        mapper.fill(fields, prepared, lon, lat, probabilities)
+        return
     for part in _split(len(lon), _PART):
         made = mapper.estimate(prepared, lon[part], lat[part])
         # One quantile at a time: each lives only until it is in its place.
-        np.maximum(made.value.T, 0, out=fields[0, :, part])
+        np.maximum(made.value.T, 0, out=fields[0][:, part])
         for field, probability in zip(fields[1:], probabilities, strict=True):
             np.maximum(made.quantile(probability).T, 0, out=field[:, part])
-    return fields
 
 
 def _estimate_tile(
     mapper: Mapper, prepared: Any, n_time: int, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
-) -> NDArray[np.float32]:
-    """Return ``(field, time, lat, lon)`` of one tile."""
+) -> list[NDArray[np.float32]]:
+    """Return the fields ``(time, lat, lon)`` of one tile: arrays of their own, which a graph hands on without a copy."""
     x, y = np.meshgrid(lon, lat)
-    flat = estimate_fields(mapper, prepared, n_time, x.ravel(), y.ravel(), probabilities)
-    return flat.reshape(*flat.shape[:2], len(lat), len(lon))
+    fields = [np.empty((n_time, x.size), np.float32) for _ in range(1 + len(probabilities))]
+    _fill(fields, mapper, prepared, x.ravel(), y.ravel(), probabilities)
+    return [field.reshape(n_time, len(lat), len(lon)) for field in fields]
 
 
 def _nearest_tile(
@@ -508,19 +524,20 @@ def _lazy_cube(plan: Plan, grid: Grid, sizes: tuple[int, int, int]) -> xr.Datase
     lon, lat = plan.source[LON].values, plan.source[LAT].values
     silent = _silent_node(plan)
     rows, columns = _split(grid.shape[0], n_lat), _split(grid.shape[1], n_lon)
-    blocks: list[list[list[da.Array]]] = []
+    blocks: list[list[list[list[da.Array]]]] = [[] for _ in range(_n_fields(plan))]
     mapper = dask.delayed(plan.mapper, pure=True, traverse=False)
     for times, prepared in _station_nodes(plan, mapper, n_time):
-        blocks.append([])
-        for row in rows:
-            blocks[-1].append([])
+        for period in blocks:
+            period.append([[] for _ in rows])
+        for i, row in enumerate(rows):
             for column in columns:
                 x, y = grid.lon[column], grid.lat[row]
                 node = _delayed(_estimate_tile)(mapper, prepared, len(times), x, y, plan.probabilities)
-                shape = (_n_fields(plan), len(times), row.stop - row.start, column.stop - column.start)
-                blocks[-1][-1].append(da.from_delayed(node, shape, np.float32))
+                shape = (len(times), row.stop - row.start, column.stop - column.start)
+                for field, period in enumerate(blocks):
+                    period[-1][i].append(da.from_delayed(node[field], shape, np.float32))
     # da.block nests the last dimensions innermost; time, lat, lon are axes -3, -2, -1.
-    fields = da.block(blocks)
+    fields = [da.block(field) for field in blocks]
 
     def tiles(function: Callable, *arguments: Any, dtype: type) -> da.Array:
         """Return ``(lat, lon)`` from what a function says of each tile."""
@@ -571,7 +588,7 @@ def _field_names(plan: Plan) -> str:
 
 def _dress(
     plan: Plan,
-    fields: da.Array,
+    fields: da.Array | list[da.Array],
     dims: tuple[str, ...],
     coords: dict[str, xr.Variable],
     near: xr.Variable,
@@ -615,7 +632,7 @@ def _dress(
     if plan.init is None:
         reporting = plan.source[plan.target].sel({TIME: plan.times}).notnull().sum(STATION).astype(np.int32)
         if reporting.chunks is not None:
-            reporting = reporting.chunk({TIME: fields.chunks[1]})
+            reporting = reporting.chunk({TIME: fields[0].chunks[0]})
         data["stations_reporting"] = (
             (TIME,),
             reporting.data,

@@ -31,6 +31,8 @@ _MAX_LOG_UNREST = 4.0
 _SMALL_RESIDUAL = 1e-3
 #: How far the network's own forecast may lie from the start, in standard deviations of the log scale.
 _MAX_DEPARTURE = 3.0
+#: Least square of a disagreement, in the target's units squared: far below the rounding of its terms.
+_SMALL_SQUARE = 1e-12
 #: Nugget added to a station that has nothing to say, relative to the sill.
 _SILENT_NOISE = 100.0
 
@@ -301,8 +303,17 @@ class AQNet(nn.Module):
             gate=gate, centre=centre, max_correction=config.max_correction, n_rasters=config.n_rasters,
         )  # fmt: skip
 
-    def station_side(self, window: Window, start: Tensor | None = None) -> StationSide:
-        """Run the temporal module over every station and window; a forecast's ``start`` may be given."""
+    def station_side(self, window: Window, start: Tensor | None = None, patches: Tensor | None = None) -> StationSide:
+        """Run the temporal module over every station and window.
+
+        Parameters
+        ----------
+        window : Window
+        start : (window, station, target_step), optional
+            Of a forecast, where it is at hand.
+        patches : (window, station, patch, hidden), optional
+            Of an analysis, from :meth:`patches`, where windows overlap.
+        """
         n_window, n_station = window.z.shape[:2]
         if not self.config.cyclic:
             names = ("cyclic", "cyclic_target", "cyclic_horizon")
@@ -310,12 +321,10 @@ class AQNet(nn.Module):
         else:
             blank = window
         cyclic_target = blank.cyclic_target
-        per_station = [with_mask(window.z[..., None]), with_mask(window.covariates)]
-        if self.config.task == "analysis":
-            per_station.append(torch.nan_to_num(window.residual)[..., None])
-        channels = rearrange(torch.cat(per_station, dim=-1), "w s t c -> (w s) t c")
-        calendar = [c.repeat_interleave(n_station, dim=0) for c in (blank.cyclic, cyclic_target)]
         if self.config.task == "forecast":
+            channels = torch.cat([with_mask(window.z[..., None]), with_mask(window.covariates)], dim=-1)
+            channels = rearrange(channels, "w s t c -> (w s) t c")
+            calendar = [c.repeat_interleave(n_station, dim=0) for c in (blank.cyclic, cyclic_target)]
             # The start is a fit of its own: it keeps its calendar when the network is denied one.
             start = self.start(window) if start is None else start
             horizon = rearrange(_horizon(blank, n_station), "w s t c -> (w s) t c")
@@ -325,7 +334,10 @@ class AQNet(nn.Module):
             share = torch.ones_like(self.share) if self.training else self.share
             z_hat = start + share * _MAX_DEPARTURE * torch.tanh((own - start) / _MAX_DEPARTURE)
         else:
-            learned, attention = self.temporal(channels, *calendar)
+            if patches is None:
+                patches = self.patches(window.z, window.covariates, window.residual, window.cyclic[:, None])
+            memory, _ = self.temporal.remember(patches.flatten(0, 1))
+            learned, attention = self.temporal.attend(memory, cyclic_target.repeat_interleave(n_station, dim=0))
             z_hat = None
         learned = rearrange(learned, "(w s) d h -> w s d h", w=n_window)
         target = window.z if z_hat is None else z_hat
@@ -340,6 +352,25 @@ class AQNet(nn.Module):
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
         evidence, noise = (rearrange(v, "w s d c -> w d s c").contiguous() for v in (evidence, noise))
         return StationSide(evidence, noise, state, attention, z_hat)
+
+    def patches(self, z: Tensor, covariates: Tensor, residual: Tensor, cyclic: Tensor) -> Tensor:
+        """Return what the temporal module of an analysis makes of each patch before it reads them in their order.
+
+        Parameters
+        ----------
+        z, residual : (..., step)
+            As in :class:`Window`; whole patches.
+        covariates : (..., step, channel)
+        cyclic : (..., step, 6)
+            Its leading dimensions are expanded to those of ``z``.
+
+        Returns
+        -------
+        Tensor, (..., patch, hidden)
+        """
+        channels = [with_mask(z[..., None]), with_mask(covariates), torch.nan_to_num(residual)[..., None]]
+        calendar = cyclic if self.config.cyclic else torch.zeros_like(cyclic)
+        return self.temporal.patches(torch.cat(channels, dim=-1), calendar.expand(*z.shape, -1))
 
     def _summarise(self, window: Window, z: Tensor, cyclic_target: Tensor) -> tuple[Tensor, Tensor]:
         """Return summaries of each station-day and the network's state; only visible stations make the state."""
@@ -421,6 +452,7 @@ class AQNet(nn.Module):
         geometry: SharedGeometry,
         relief: Tensor | None,
         batch: int,
+        room: Tensor | None = None,
     ) -> Iterator[tuple[slice, Weights]]:
         """Yield the neighbours' weights of the targets of one window-day, a batch at a time: :meth:`cell_side` for many.
 
@@ -437,13 +469,16 @@ class AQNet(nn.Module):
         relief : (target, k, n_rasters), optional
         batch : int
             Targets at a time.
+        room : Tensor, optional
+            As for :meth:`NeuralKNN.inverses`.
         """
         noise, evidence, state = (tensor.flatten(0, 1)[flat] for tensor in (side.noise, side.evidence, side.state))
-        inverses = self.knn.inverses(geometry, sets, noise, state)
+        told, reach = self.knn.tell(evidence), self.knn.reach(state)
+        inverses = self.knn.inverses(geometry, sets, noise, reach, room)
         for first in range(0, len(neighbours), batch):
             cells = slice(first, first + batch)
             around = None if relief is None else relief[cells]
-            yield cells, self.knn.shared(geometry.part(cells), inverses, neighbours[cells], evidence, state, around)
+            yield cells, self.knn.shared(geometry.part(cells), inverses, neighbours[cells], told, reach, around)
 
 
 def relief_between(targets: Tensor, neighbours: Tensor) -> Tensor:
@@ -530,17 +565,41 @@ def apply_weights(
         What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
         of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
     """
+    estimate, disagreement, root = _applied(weights, rows, table, offset)
+    return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
+
+
+def estimate_and_spread(
+    weights: Weights, rows: Tensor, table: Tensor, offset: float, coefficients: tuple[float, float, float]
+) -> tuple[Tensor, Tensor]:
+    """Return the estimate of :func:`apply_weights`, and the sum of its parts times their coefficients.
+
+    Parameters
+    ----------
+    weights, rows, table, offset
+        As for :func:`apply_weights`.
+    coefficients : tuple of float
+        Of the parts.
+    """
+    estimate, disagreement, root = _applied(weights, rows, table, offset)
+    # In place: this runs over every cell and step, and a new array of that size costs more than a product.
+    spread = estimate.clamp(min=0.0).mul_(coefficients[1]).add_(coefficients[0])
+    return estimate, spread.add_(disagreement, alpha=coefficients[2]).mul_(root)
+
+
+def _applied(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the estimate, the disagreement of the neighbours and the root of the kriging variance."""
     steps = table.shape[1] // 6
     fast = embedding_bag(rows, table[:, : 2 * steps], per_sample_weights=weights.fast, mode="sum")
     slow = embedding_bag(rows, table[:, 2 * steps :], per_sample_weights=weights.slow, mode="sum")
     linear, log = (slow[:, : 2 * steps] + fast).chunk(2, dim=1)
     square, filled = slow[:, 2 * steps :].chunk(2, dim=1)
-    from_log = offset * torch.expm1(log.clamp(max=20.0))
-    gate = weights.gate[:, None]
-    estimate = ((1.0 - gate) * linear + gate * from_log) * torch.exp(weights.correction)[:, None]
-    disagreement = (square - linear.square()).clamp(min=0.0).sqrt()
-    root = (weights.variance[:, None] + filled.square()).sqrt()
-    return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
+    gate, level = weights.gate[:, None], torch.exp(weights.correction)[:, None]
+    from_log = torch.expm1(log.clamp(max=20.0))
+    estimate = torch.addcmul(offset * gate * level * from_log, linear, (1.0 - gate) * level)
+    # Roots of zeros are slow, and gradients have none.
+    disagreement = (square - linear.square()).clamp(min=_SMALL_SQUARE).sqrt()
+    return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
 
 
 def attribute(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor]:

@@ -8,11 +8,11 @@ its own. At initialisation these are the fitted ones and every learned term is z
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, linear
 
 from .solve import invert, solve
 
@@ -28,7 +28,7 @@ _MAX_STRETCH = 0.5
 #: Least kriging variance, relative to the sill: rounding must not make it negative.
 _SMALL_VARIANCE = 1e-6
 #: Sets of neighbours inverted at once: enough to hide the cost of a call, few enough for a cache.
-_SETS = 2048
+_SETS = 4096
 
 
 class Weights(NamedTuple):
@@ -252,14 +252,19 @@ class NeuralKNN(nn.Module):
     def _weights(
         self, geometry: Geometry, noise: Tensor, rows: Tensor, evidence: Tensor, state: Tensor, relief: Tensor | None
     ) -> Weights:
-        reach = self._reach(state)
+        reach = self.reach(state)
         rate = self._rate(reach).T
         among, right = (geometry.neighbours * rate).exp_(), (geometry.target * rate).exp_()
         weights, variance = _krige(among, noise[rows].permute(1, 2, 0), right)
         slow, fast = weights
-        return self._finished(slow, fast, variance[0], geometry.nearest / reach[:, 0], rows, evidence, relief)
+        seen = embedding_bag(rows, evidence, per_sample_weights=slow, mode="sum")
+        variance = self._with_nugget(variance[0])
+        bag = torch.cat([seen, variance.log()[:, None], _log_reach(geometry.nearest, reach[:, :1])], dim=-1)
+        return self._finished(slow, fast, variance, self.residual_head(bag), relief)
 
-    def inverses(self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def inverses(
+        self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, reach: Tensor, room: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Invert the kriging system of every set of neighbours on a day, bordered by the constraint.
 
         Parameters
@@ -268,34 +273,43 @@ class NeuralKNN(nn.Module):
         sets : (set, k) int
             Stations of each set.
         noise : (station, 2)
-        state : (n_state,)
+        reach : (2,)
+            From :meth:`reach`.
+        room : (2, set, (k + 1) ** 2), optional
+            To write to: memory that is used again need not be cleared by the system.
 
         Returns
         -------
         slow, fast : (set * (k + 1), k + 1)
             The inverses, one below the other.
         """
-        k = sets.shape[1]
-        nugget = noise[sets].permute(2, 1, 0)
-        slow: list[Tensor] = []
-        fast: list[Tensor] = []
-        for first in range(0, len(sets), _SETS):
+        n, k = sets.shape
+        half = k // 2
+        nugget = noise.T.contiguous()[:, sets.T]
+        room = noise.new_empty(N_SCALES, n, (k + 1) ** 2) if room is None else room
+        rates = self._rate(reach).tolist()
+        for first in range(0, n, _SETS):
             part = slice(first, first + _SETS)
-            for scale, (found, rate) in enumerate(zip((slow, fast), self._rate(self._reach(state)), strict=True)):
-                systems = noise.new_ones(k + 1, k + 1, len(sets[part]))
-                torch.mul(geometry.neighbours[scale, ..., part], rate, out=systems[:k, :k]).exp_()
-                systems[:k, :k].diagonal().add_(nugget[scale, :, part].T)
+            systems = noise.new_empty(k + 1, k + 1, len(sets[part]))
+            for scale, rate in enumerate(rates):
+                # Symmetric: exponentials cost more than a copy.
+                for rows, columns in ((slice(half), slice(k)), (slice(half, k), slice(half, k))):
+                    torch.mul(geometry.neighbours[scale, rows, columns, part], rate, out=systems[rows, columns]).exp_()
+                systems[half:k, :half] = systems[:half, half:k].transpose(0, 1)
+                systems[:k, :k].diagonal().T.add_(nugget[scale, :, part])
+                systems[k], systems[:, k] = 1.0, 1.0
                 systems[k, k] = 0.0
-                found.append(invert(systems).flatten(0, 1).T.reshape(-1, k + 1))
-        return torch.cat(slow), torch.cat(fast)
+                room[scale, part] = invert(systems).flatten(0, 1).T
+        slow, fast = room.view(N_SCALES, n * (k + 1), k + 1)
+        return slow, fast
 
     def shared(
         self,
         geometry: SharedGeometry,
         inverses: tuple[Tensor, Tensor],
         rows: Tensor,
-        evidence: Tensor,
-        state: Tensor,
+        told: Tensor,
+        reach: Tensor,
         relief: Tensor | None = None,
     ) -> Weights:
         """Return the weights of :meth:`forward` for targets of one day, from the inverses of their sets of neighbours.
@@ -306,12 +320,13 @@ class NeuralKNN(nn.Module):
         inverses : slow and fast
             From :meth:`inverses`.
         rows : (batch, k) int
-            Row of each neighbour in ``evidence``.
-        evidence : (row, n_evidence)
-        state : (n_state,)
+            Row of each neighbour in ``told``.
+        told : (row, hidden)
+            From :meth:`tell`.
+        reach : (2,)
+            From :meth:`reach`.
         relief : (batch, k, n_rasters), optional
         """
-        reach = self._reach(state)
         right = torch.exp(geometry.target * self._rate(reach)[:, None, None])
         # With [c, 1] on the right, the bordered inverse gives the weights and the Lagrange multiplier.
         solved = [
@@ -320,9 +335,23 @@ class NeuralKNN(nn.Module):
         ]
         variance = (1.0 - (solved[0] * right[0]).sum(dim=1)).clamp(min=_SMALL_VARIANCE)
         slow, fast = (s[:, :-1].contiguous() for s in solved)
-        return self._finished(slow, fast, variance, geometry.nearest / reach[0], rows, evidence, relief)
+        variance = self._with_nugget(variance)
+        hidden = embedding_bag(rows, told, per_sample_weights=slow, mode="sum")
+        by_variance, by_distance = cast(nn.Linear, self.residual_head[0]).weight[:, -2:].T
+        hidden.addcmul_(variance.log()[:, None], by_variance)
+        hidden.addcmul_(_log_reach(geometry.nearest, reach[:1]), by_distance)
+        return self._finished(slow, fast, variance, self.residual_head[1:](hidden), relief)
 
-    def _reach(self, state: Tensor) -> Tensor:
+    def tell(self, evidence: Tensor) -> Tensor:
+        """Return what the first layer of the correction and the gate makes of evidence, ``(row, hidden)``.
+
+        It is linear and weights sum to one: it may come before them, once for each station instead of each target.
+        """
+        first = cast(nn.Linear, self.residual_head[0])
+        return linear(evidence, first.weight[:, :-2], first.bias)
+
+    def reach(self, state: Tensor) -> Tensor:
+        """Return the ranges of both scales in km, ``(..., 2)``, from the state of the network ``(..., n_state)``."""
         return self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.log_range + self.range_head(state)))
 
     def _rate(self, reach: Tensor) -> Tensor:
@@ -332,23 +361,20 @@ class NeuralKNN(nn.Module):
         """
         return -reach.pow(-self._exponent())
 
+    def _with_nugget(self, variance: Tensor) -> Tensor:
+        """Nearly all of the variance is slow; the fast part would add its nugget, not its share."""
+        return variance + self._nugget(torch.zeros_like(self.log_noise))[0]
+
     def _finished(
         self,
         slow: Tensor,
         fast: Tensor,
         variance: Tensor,
-        nearest: Tensor,
-        rows: Tensor,
-        evidence: Tensor,
+        residual: Tensor,
         relief: Tensor | None,
     ) -> Weights:
         """Return weights with what is said of them: variance, level correction and gate."""
-        # Nearly all of the variance is slow; the fast part would add its nugget, not its share.
-        variance = variance + self._nugget(torch.zeros_like(self.log_noise))[0]
-        seen = embedding_bag(rows, evidence, per_sample_weights=slow, mode="sum")
-        near = nearest.log1p()
-        bag = torch.cat([seen, variance.log()[:, None], near[:, None]], dim=-1)
-        correction, gate = self.residual_head(bag).unbind(dim=-1)
+        correction, gate = residual.unbind(dim=-1)
         if relief is not None and self.slope is not None:
             # Weights sum to one: this is the target's value less the weighted value of its neighbours.
             correction = correction + torch.einsum("bk,bkr,r->b", slow, relief, self.slope)
@@ -359,6 +385,11 @@ class NeuralKNN(nn.Module):
             self.max_correction * torch.tanh(self.level + correction),
             (self.gate_start + torch.tanh(self.gate + gate)).clamp(0.0, 1.0),
         )
+
+
+def _log_reach(nearest: Tensor, reach: Tensor) -> Tensor:
+    """Return how far the nearest neighbour is, in ranges, on a log scale ``(batch, 1)``."""
+    return (nearest[:, None] / reach).log1p()
 
 
 def _arc_km(difference: Tensor) -> Tensor:

@@ -70,10 +70,17 @@ class TemporalModule(nn.Module):
 
     def read(self, channels: Tensor, cyclic: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return the LSTM's outputs ``(batch, patch, hidden)`` over the window, and its last state."""
+        return self.remember(self.patches(channels, cyclic))
+
+    def patches(self, channels: Tensor, cyclic: Tensor) -> Tensor:
+        """Return what each patch is to the LSTM, ``(..., patch, hidden)``."""
         steps = torch.cat([channels, cyclic], dim=-1)
-        patches = rearrange(steps, "b (n p) c -> b n (p c)", p=self.patch)
-        memory, state = self.lstm(self.dropout(torch.nn.functional.gelu(self.embed(patches))))
-        return memory, state
+        patches = rearrange(steps, "... (n p) c -> ... n (p c)", p=self.patch)
+        return torch.nn.functional.gelu(self.embed(patches))
+
+    def remember(self, patches: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the LSTM's outputs ``(batch, patch, hidden)`` over patches, and its last state."""
+        return self.lstm(self.dropout(patches))
 
     def attend(self, memory: Tensor, cyclic_target: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return features and attention of one query per target day; ``extra (batch, day, hidden)`` adds to the queries."""
