@@ -24,6 +24,7 @@ def make_window(config, n_window=2, n_station=6, seed=0):
         z=z,
         residual=0.3 * z,
         usual=torch.full((n_station,), 0.09),
+        redundancy=torch.ones(n_station),
         covariates=torch.zeros(n_window, n_station, config.input_steps, config.n_covariates),
         cyclic=torch.randn(n_window, config.input_steps, 6, generator=generator),
         cyclic_target=torch.randn(n_window, config.target_days, 6, generator=generator),
@@ -33,6 +34,12 @@ def make_window(config, n_window=2, n_station=6, seed=0):
         cyclic_horizon=torch.randn(n_window, config.target_steps, 6, generator=generator),
         known=torch.randn(n_window, n_station, config.target_steps, config.n_known, generator=generator),
     )
+
+
+def nuggets(module, evidence):
+    """Nuggets of stations that the others foretell as well as any, on one day."""
+    alone = evidence[None, :, None]
+    return module.station_side(alone, alone[..., 0], evidence.new_ones(len(evidence)))[0, :, 0]
 
 
 def geometry(n_target=50, n_station=30, k=12, seed=0):
@@ -72,7 +79,7 @@ def run_knn(module, d_target, d_neighbours, seed=1, device="cpu"):
     )
     distances = Geometry(near[0], *(d[..., None, :].expand(*d.shape[:-1], 2, n) for d in (near, among)))
     rows = torch.arange(n * k, device=device).reshape(n, k)
-    return module(distances, module.station_side(evidence, evidence[..., 0]), rows, evidence, state)
+    return module(distances, nuggets(module, evidence), rows, evidence, state)
 
 
 def test_untrained_neural_knn_is_ordinary_kriging():
@@ -137,7 +144,7 @@ def test_targets_that_share_neighbours_get_the_weights_of_each_by_itself(device)
     )
     evidence, state = (torch.randn(n, generator=torch.Generator().manual_seed(1)) for n in ((30, N_EVIDENCE), N_STATE))
     evidence, state = evidence.to(device), state.to(device)
-    noise = module.station_side(evidence, evidence[..., 0])
+    noise = nuggets(module, evidence)
     each = module(module.geometry(targets, stations[near]), noise, near, evidence, state.expand(400, -1))
     with torch.no_grad():
         geometry = module.shared_geometry(targets, stations[near], stations[sets], which)
@@ -209,6 +216,18 @@ def test_half_precision_leaves_the_solve_in_float32():
     full = run_knn(knn(), d_target, d_neighbours)
     np.testing.assert_allclose(half.slow.detach(), full.slow.detach(), atol=2e-2)
     assert half.slow.dtype == torch.float32
+
+
+def test_what_the_others_cannot_foretell_they_do_not_judge():
+    module = knn()
+    torch.nn.init.normal_(module.noise_head[-1].weight)
+    evidence = torch.randn(2, 7, 1, N_EVIDENCE, generator=torch.Generator().manual_seed(0))
+    redundancy = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0])
+    judged, noise = (module.station_side(evidence, evidence[..., 0], r).log() for r in (torch.ones(7), redundancy))
+    torch.testing.assert_close(noise[:, :5], judged[:, :5])
+    usual = (redundancy[:, None, None] * judged).sum(dim=1) / redundancy.sum()
+    torch.testing.assert_close(noise[:, 6], usual)
+    torch.testing.assert_close(noise[:, 5], (judged[:, 5] + usual) / 2)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.task}-{c.steps_per_day}")

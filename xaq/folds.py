@@ -20,7 +20,7 @@ from torch import Tensor
 from . import sphere, windows
 from .errors import SchemaError
 from .mappers import Observations
-from .model import Interval, Recipe, forecast_scales, make_record, station_series, usual_residual
+from .model import Interval, Recipe, forecast_scales, make_record, station_redundancy, station_series, usual_residual
 from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, relief_between, station_table
 from .nn.record import Record
 
@@ -44,7 +44,7 @@ class Fold:
 
     ``scales (station, step)`` are the observations with gaps filled from stations outside the fold, on the record's
     steps, split in time; ``variance`` that of what was filled; ``residual`` what the other stations do not explain, in
-    z, and ``usual (station,)`` its mean square;
+    z, and ``usual (station,)`` its mean square, ``redundancy (station,)`` how well they can foretell it;
     ``visible (station,)`` says who makes the network's state.
     """
 
@@ -54,12 +54,13 @@ class Fold:
     variance: Tensor
     residual: Tensor
     usual: Tensor
+    redundancy: Tensor
     visible: Tensor
 
     def to(self, device: torch.device) -> Fold:
         """Return the fold on a device."""
         scales = Scales(*(t.to(device) for t in self.scales))
-        names = ("targets", "neighbours", "variance", "residual", "usual", "visible")
+        names = ("targets", "neighbours", "variance", "residual", "usual", "redundancy", "visible")
         return replace(self, scales=scales, **{name: getattr(self, name).to(device) for name in names})
 
 
@@ -182,11 +183,12 @@ def _make_folds(observations: Observations, recipe: Recipe, times: NDArray[np.da
         index, _ = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], k + max(2, k // 2))
         # A forecast brings its own series; it takes no room here.
         blank = torch.full((1, 1), torch.nan).expand(seen.shape)
-        parts, usual = [blank] * 5, torch.ones(len(lon))
+        parts, usual, redundancy = [blank] * 5, torch.ones(len(lon)), torch.ones(len(lon))
         if recipe.config.task == "analysis":
             series = np.full((5, *seen.shape), np.nan, np.float32)
             series[:, others] = station_series(recipe, seen[others], lon[others], lat[others])
             parts, usual = [torch.as_tensor(v) for v in series], torch.as_tensor(usual_residual(series[3]))
+            redundancy[others] = torch.as_tensor(station_redundancy(recipe, lon[others], lat[others]))
         yield Fold(
             targets=torch.as_tensor(targets),
             neighbours=torch.as_tensor(others[index]),
@@ -194,6 +196,7 @@ def _make_folds(observations: Observations, recipe: Recipe, times: NDArray[np.da
             variance=torch.nan_to_num(parts[4]),
             residual=parts[3],
             usual=usual,
+            redundancy=redundancy,
             visible=torch.as_tensor(~inside),
         )
 
@@ -228,7 +231,7 @@ def hidden_estimates(
     forecasts of the windows start; the network's own unless given.
     """
     config, device = network.config, data.truth.device
-    window = data.record.window(starts, fold.visible, fold.residual, fold.usual)
+    window = data.record.window(starts, fold.visible, fold.residual, fold.usual, fold.redundancy)
     side = network.station_side(window, start)
     n_window, n_target = len(starts), len(fold.targets)
     sample = torch.arange(n_window * config.target_days * n_target, device=device)

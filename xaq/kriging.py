@@ -265,9 +265,30 @@ def leave_one_out_residuals(
     """
     if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
         return np.where(np.isfinite(filled), 0.0, np.nan).astype(np.float32)
-    index, distance, among = other_stations(lon, lat, k)
-    missing = ~np.isfinite(distance)
-    weights, _ = ordinary_weights(np.where(missing, 0.0, distance), among, covariance, missing)
+    index, weights, _ = _weights_of_others(lon, lat, covariance, k)
     rows = np.repeat(np.arange(len(lon)), index.shape[1])
     operator = csr_array((weights.ravel(), (rows, index.ravel())), shape=(len(lon), len(lon)))
     return (filled - operator @ filled).astype(np.float32)
+
+
+def redundancy(lon: NDArray, lat: NDArray, covariance: Covariance, k: int) -> NDArray[np.float32]:
+    """Return how well the others can foretell each station, beside what is usual in the network.
+
+    Returns
+    -------
+    (n_station,) float32
+        The median kriging variance over that of the station, at most 1: small where a station stands alone.
+    """
+    if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
+        return np.ones(len(lon), np.float32)
+    _, _, variance = _weights_of_others(lon, lat, covariance, k)
+    return np.minimum(np.median(variance) / variance, 1.0).astype(np.float32)
+
+
+def _weights_of_others(
+    lon: NDArray, lat: NDArray, covariance: Covariance, k: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the neighbours of each station among those elsewhere, their weights, and the variance of its estimate."""
+    index, distance, among = other_stations(lon, lat, k)
+    missing = ~np.isfinite(distance)
+    return index, *ordinary_weights(np.where(missing, 0.0, distance), among, covariance, missing)

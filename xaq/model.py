@@ -438,11 +438,12 @@ class Model:
         """Return the station side of windows, and of an analysis the series it was made from, with their times."""
         record, first, times = make_record(self.recipe, observations, starts)
         record = record.to(self.device)
-        series, residual, usual = np.empty((0, 0, 0), np.float32), None, None
+        series, residual, own = np.empty((0, 0, 0), np.float32), None, ()
         if self.task == "analysis":
             series = station_series(self.recipe, observations.at(times), observations.lon, observations.lat)
             residual = torch.as_tensor(series[3], device=self.device)
-            usual = torch.as_tensor(self._usual(observations), device=self.device)
+            redundancy = station_redundancy(self.recipe, observations.lon, observations.lat)
+            own = tuple(torch.as_tensor(v, device=self.device) for v in (self._usual(observations), redundancy))
         visible = torch.ones(len(observations.lon), dtype=torch.bool, device=self.device)
         parts = []
         # A few windows at a time: a national network and a year of windows would not fit at once.
@@ -451,7 +452,7 @@ class Model:
         for i in range(0, len(starts), per_batch):
             start = torch.as_tensor(first[i : i + per_batch], device=self.device)
             read = None if patches is None else self._read_by(start, patches)
-            parts.append(self.network.station_side(record.window(start, visible, residual, usual), patches=read))
+            parts.append(self.network.station_side(record.window(start, visible, residual, *own), patches=read))
         z_hats = [p.z_hat for p in parts if p.z_hat is not None]
         joined = [torch.cat(tensors) for tensors in zip(*(p[:-1] for p in parts), strict=True)]
         return StationSide._make([*joined, torch.cat(z_hats) if z_hats else None]), series, times
@@ -603,9 +604,8 @@ class Model:
         """Return what the model said before training; its table is the same, for it is made before any network."""
         network = untrained_network(self.recipe).to(self.device)
         start = Model(network, self.recipe)
-        evidence = prepared.side.evidence
         with torch.inference_mode():
-            side = prepared.side._replace(noise=network.knn.station_side(evidence, torch.zeros_like(evidence[..., 0])))
+            side = prepared.side._replace(noise=network.knn.nugget.expand_as(prepared.side.noise).contiguous())
         return float(start.estimate(replace(prepared, side=side), lon, lat).value[0, 0])
 
     def station_series(self, prepared: Prepared) -> NDArray[np.float32]:
@@ -753,6 +753,11 @@ def station_series(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) 
             variance,
         ]
     ).astype(np.float32)
+
+
+def station_redundancy(recipe: Recipe, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+    """Return how well the other stations can foretell each of them, ``(station,)`` from 0 to 1."""
+    return kriging.redundancy(lon, lat, recipe.covariance, recipe.config.k)
 
 
 def usual_residual(residual: NDArray) -> NDArray[np.float32]:

@@ -218,7 +218,8 @@ class Window(NamedTuple):
     """A batch of windows over all stations. Missing entries are NaN.
 
     ``z (window, station, input_step)`` standardised log scale; ``residual``, of the same shape and scale, what the
-    stations around do not explain of it; ``usual (station,)`` its mean square in the training period;
+    stations around do not explain of it; ``usual (station,)`` its mean square in the training period,
+    ``redundancy (station,)`` how well they can foretell the station, from 0 to 1;
     ``covariates (window, station, input_step, channel)``;
     ``cyclic (window, input_step, 6)``; ``cyclic_target (window, day, 6)``; ``climatology (window, input_step)`` and
     ``climatology_target (window, target_step)`` in z; ``visible (station,) bool``: whose data make the network's state;
@@ -229,6 +230,7 @@ class Window(NamedTuple):
     z: Tensor
     residual: Tensor
     usual: Tensor
+    redundancy: Tensor
     covariates: Tensor
     cyclic: Tensor
     cyclic_target: Tensor
@@ -344,7 +346,7 @@ class AQNet(nn.Module):
         summary, state = self._summarise(window, target, cyclic_target)
         shared = state[:, None].expand(-1, n_station, -1, -1)
         evidence = torch.cat([self.to_features(learned), summary, shared], dim=-1)
-        noise = self.knn.station_side(evidence, summary[..., -1])
+        noise = self.knn.station_side(evidence, summary[..., -1], window.redundancy * window.visible)
         if z_hat is not None:
             # A station without a report in the last day forecasts climatology: next to no weight while others report.
             silent = ~torch.isfinite(window.z[..., -self.config.steps_per_day :]).any(dim=-1)

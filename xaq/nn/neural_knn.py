@@ -207,20 +207,23 @@ class NeuralKNN(nn.Module):
         change = matrix - torch.diag(torch.stack([one, one]))
         return points + (points @ self.axes.T) @ change @ self.axes
 
-    def station_side(self, evidence: Tensor, unrest: Tensor) -> Tensor:
-        """Return the nugget of each station-day on both scales, ``(..., 2)``, relative to the sill.
+    def station_side(self, evidence: Tensor, unrest: Tensor, redundancy: Tensor) -> Tensor:
+        """Return the nugget of each station-day on both scales, ``(window, station, day, 2)``, relative to the sill.
 
         Parameters
         ----------
-        evidence : (..., n_evidence)
-        unrest : (...)
+        evidence : (window, station, day, n_evidence)
+        unrest : (window, station, day)
             Log ratio of the day's unexplained variance to the usual one: what a station says on a day when it
             departs from its neighbours more than it usually does is mostly its own.
+        redundancy : (station,)
+            How well the others can foretell the station, from 0 to 1: as far can they judge it. One that stands alone departs
+            from the network because it is elsewhere, and has the nugget that is usual on the day.
         """
-        return self._nugget(self.unrest * unrest[..., None] + self.noise_head(evidence))
-
-    def _nugget(self, departure: Tensor) -> Tensor:
-        return self.nugget * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.log_noise + departure))
+        own = torch.tanh(self.log_noise + self.unrest * unrest[..., None] + self.noise_head(evidence))
+        share = redundancy[:, None, None]
+        usual = (share * own).sum(dim=1, keepdim=True) / share.sum().clamp(min=1e-6)
+        return self.nugget * torch.exp(_MAX_LOG_NOISE * torch.lerp(usual, own, share))
 
     def forward(
         self,
@@ -363,7 +366,7 @@ class NeuralKNN(nn.Module):
 
     def _with_nugget(self, variance: Tensor) -> Tensor:
         """Nearly all of the variance is slow; the fast part would add its nugget, not its share."""
-        return variance + self._nugget(torch.zeros_like(self.log_noise))[0]
+        return variance + self.nugget[0] * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.log_noise[0]))
 
     def _finished(
         self,

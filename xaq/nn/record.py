@@ -44,7 +44,12 @@ class Record(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def window(
-        self, start: Tensor, visible: Tensor, residual: Tensor | None = None, usual: Tensor | None = None
+        self,
+        start: Tensor,
+        visible: Tensor,
+        residual: Tensor | None = None,
+        usual: Tensor | None = None,
+        redundancy: Tensor | None = None,
     ) -> Window:
         """Gather windows.
 
@@ -59,6 +64,8 @@ class Record(nn.Module):
             by an analysis only.
         usual : (station,), optional
             Its mean square in the training period.
+        redundancy : (station,), optional
+            How well the stations around can foretell each, from 0 to 1.
         """
         config, device = self.config, self.z.device
         steps = start[:, None] + config.input_offset + torch.arange(config.input_steps, device=device)
@@ -69,6 +76,7 @@ class Record(nn.Module):
             z=self.z[:, steps].transpose(0, 1),
             residual=residual[:, steps].transpose(0, 1),
             usual=torch.ones_like(self.z[:, 0]) if usual is None else usual,
+            redundancy=torch.ones_like(self.z[:, 0]) if redundancy is None else redundancy,
             covariates=self.covariates[:, steps].transpose(0, 1),
             cyclic=self.cyclic[steps],
             cyclic_target=self.cyclic[start[:, None] + day],
