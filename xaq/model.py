@@ -438,7 +438,8 @@ class Model:
         """Return the station side of windows, and of an analysis the series it was made from, with their times."""
         record, first, times = make_record(self.recipe, observations, starts)
         record = record.to(self.device)
-        series, residual, own = np.empty((0, 0, 0), np.float32), None, ()
+        series, residual = np.empty((0, 0, 0), np.float32), None
+        own: tuple[Tensor, ...] = ()
         if self.task == "analysis":
             series = station_series(self.recipe, observations.at(times), observations.lon, observations.lat)
             residual = torch.as_tensor(series[3], device=self.device)
