@@ -15,7 +15,7 @@ from .grid import Grid
 from .readers import open_stations
 from .vocabulary import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
 
-__all__ = ["load", "synthetic", "synthetic_truth"]
+__all__ = ["load", "synthetic", "synthetic_truth", "synthetic_weather"]
 
 _BUNDLED = {"germany": "germany-2005", "germany-2005": "germany-2005", "germany-1998-2009": "germany-1998-2009"}
 #: Of the synthetic network's weather: m s-1, and m of a day of usual mixing.
