@@ -171,7 +171,9 @@ def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: in
     Parameters
     ----------
     grid : Grid
-    times : (n_time,) datetime64
+        Where.
+    times : (n_time,) datetime64, UTC
+        When.
     seed : int
         As given to :func:`synthetic`.
 
