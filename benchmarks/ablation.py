@@ -38,8 +38,6 @@ FROZEN: dict[str, tuple[str, ...]] = {
     "level and gate": ("knn.level", "knn.gate", "knn.residual_head"),
     "temporal module": ("temporal", "to_features"),
 }
-#: A width in days so small that all of a series is its slow part.
-_ONE_SCALE = 1e-6
 
 
 @contextmanager
@@ -64,7 +62,8 @@ def variants(ds: xr.Dataset, target: str) -> Iterator[tuple[str, tuple[str, ...]
     yield "all of it", (), {}
     for name, beginnings in FROZEN.items():
         yield f"without {name}", beginnings, {}
-    yield "without two time scales", (), {"config": replace(config, smoothing=_ONE_SCALE)}
+    if config.drifts:
+        yield "without drift", (), {"config": replace(config, drift=False)}
     yield "without cyclic encoding", (), {"config": replace(config, cyclic=False)}
     if others := [str(n) for n in ds.data_vars if n != target]:
         yield f"with {len(others)} covariates", (), {"covariates": others}

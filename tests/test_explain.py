@@ -39,7 +39,6 @@ def model(untrained):
     moved = restarted(untrained, gate=0.3)
     for name, value in (("log_range", 0.2), ("log_noise", 0.3), ("unrest", 0.2), ("stretch", 0.4), ("level", 0.5)):
         getattr(moved.network.knn, name).fill_(value)
-    moved.network.knn.log_range[1] = -0.3
     return moved
 
 
@@ -58,21 +57,17 @@ def test_the_estimate_is_the_estimate(network, model, why):
 
 
 def test_weights_sum_to_one_and_contributions_to_the_estimate(why):
-    for name in ("weight", "slow_weight", "fast_weight"):
-        assert float(why[name].sum()) == pytest.approx(1.0, abs=1e-4)
-    xr.testing.assert_equal(why.weight, why.slow_weight)
-    assert not np.allclose(why.slow_weight, why.fast_weight)
+    assert float(why.weight.sum()) == pytest.approx(1.0, abs=1e-4)
+    assert not np.allclose(why.value, why.read)
     assert 0 < float(why.log_share) < 1
     assert float(why.correction) > 1.05
     assert float(why.contribution.sum()) == pytest.approx(float(why.estimate), rel=1e-4)
 
 
 def test_contributions_follow_from_weights_on_the_linear_scale(network, untrained):
-    linear = restarted(untrained, gate=0.0, fast=untrained.recipe.covariance)
+    linear = restarted(untrained, gate=0.0)
     why = network.aq.explain(linear, **SPOT, time=WHEN)
-    # Where both parts start from one covariance they have the same weights, and a contribution is weight times value.
-    np.testing.assert_allclose(why.slow_weight, why.fast_weight, rtol=1e-5)
-    np.testing.assert_allclose(why.contribution, why.weight * why.value, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(why.contribution, why.weight * why.read, rtol=1e-3, atol=1e-4)
 
 
 def test_an_untrained_model_has_learned_nothing(network, untrained, why):

@@ -177,8 +177,8 @@ def test_distinct_rows_rebuild_the_table():
 def test_a_station_that_stands_alone_cannot_be_foretold_by_the_others():
     rng = np.random.default_rng(0)
     lon, lat = np.append(rng.uniform(6, 8, 20), 12.0), np.append(rng.uniform(47, 49, 20), 48.0)
-    found = kriging.redundancy(lon, lat, Covariance(80.0, 0.1), 12)
+    found = kriging.Others.of(lon, lat, Covariance(80.0, 0.1), 12).redundancy()
     assert found.argmin() == 20
     assert found[20] < 0.5 < np.median(found[:20])
     assert found.max() == 1.0
-    assert (kriging.redundancy(lon[:1], lat[:1], Covariance(80.0, 0.1), 12) == 1.0).all()
+    assert (kriging.Others.of(lon[:1], lat[:1], Covariance(80.0, 0.1), 12).redundancy() == 1.0).all()

@@ -7,7 +7,8 @@ import torch
 from xaq import kriging, sphere
 from xaq.kriging import Covariance
 from xaq.nn import neural_knn
-from xaq.nn.aqnet import AQNet, AQNetConfig, Scales, Window, apply_weights, station_table
+from xaq.nn.aqnet import AQNet, AQNetConfig, Window, apply_weights, attribute, station_table
+from xaq.nn.drift import Drifted, advect
 from xaq.nn.neural_knn import Geometry, NeuralKNN, Weights
 from xaq.nn.solve import invert, solve
 
@@ -59,8 +60,8 @@ def knn(**changes):
         **{
             "n_evidence": N_EVIDENCE,
             "n_state": N_STATE,
-            "range_km": (60.0, 60.0),
-            "nugget": (0.2, 0.2),
+            "range_km": 60.0,
+            "nugget": 0.2,
             "gate": 0.0,
             "centre": (6.5, 48.0),
             "max_correction": 0.3,
@@ -77,7 +78,7 @@ def run_knn(module, d_target, d_neighbours, seed=1, device="cpu"):
     near, among = (
         torch.as_tensor(d, dtype=torch.float32, device=device).movedim(0, -1) for d in (d_target, d_neighbours)
     )
-    distances = Geometry(near[0], *(d[..., None, :].expand(*d.shape[:-1], 2, n) for d in (near, among)))
+    distances = Geometry(near[0], near, among)
     rows = torch.arange(n * k, device=device).reshape(n, k)
     return module(distances, nuggets(module, evidence), rows, evidence, state)
 
@@ -86,8 +87,7 @@ def test_untrained_neural_knn_is_ordinary_kriging():
     _, d_target, d_neighbours = geometry()
     expected, variance = kriging.ordinary_weights(d_target, d_neighbours, Covariance(60.0, 0.2))
     got = run_knn(knn(), d_target, d_neighbours)
-    for weights in (got.slow, got.fast):
-        np.testing.assert_allclose(weights.detach(), expected, atol=2e-5)
+    np.testing.assert_allclose(got.kriging.detach(), expected, atol=2e-5)
     np.testing.assert_allclose(got.variance.detach(), variance, rtol=1e-4)
     assert (got.correction == 0).all()
     assert (got.gate == 0).all()
@@ -164,8 +164,7 @@ def test_any_parameters_keep_weights_summing_to_one_and_the_correction_bounded()
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter) * 3)
     got = run_knn(module, d_target, d_neighbours)
-    for weights in (got.slow, got.fast):
-        torch.testing.assert_close(weights.sum(dim=1), torch.ones(len(d_target)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(got.kriging.sum(dim=1), torch.ones(len(d_target)), atol=1e-3, rtol=0)
     assert got.correction.abs().max() <= 0.3
     assert ((got.gate >= 0) & (got.gate <= 1)).all()
     assert (got.variance > 0).all()
@@ -175,7 +174,7 @@ def test_learned_terms_receive_gradients_at_their_zero_start():
     _, d_target, d_neighbours = geometry()
     module = knn()
     got = run_knn(module, d_target, d_neighbours)
-    (got.slow[:, 0].sum() + got.fast[:, 0].sum() + got.correction.sum() + got.gate.sum()).backward()
+    (got.kriging[:, 0].sum() + got.correction.sum() + got.gate.sum()).backward()
     for head in (module.noise_head[-1], module.range_head, module.residual_head[-1]):
         assert head.weight.grad.abs().sum() > 0
     for name in ("log_range", "log_noise", "exponent", "level", "gate"):
@@ -190,7 +189,7 @@ def test_geometry_is_great_circle_at_the_start_and_keeps_areas_when_stretched():
     near = points[None, 1:]
     start = module.geometry(points[:1], near)
     np.testing.assert_allclose(
-        start.target.detach()[:, 0, 0], sphere.distance_km(lon[0], lat[0], lon[1:], lat[1:]), atol=0.01, rtol=1e-4
+        start.target.detach()[:, 0], sphere.distance_km(lon[0], lat[0], lon[1:], lat[1:]), atol=0.01, rtol=1e-4
     )
     with torch.no_grad():
         module.stretch.copy_(torch.tensor([3.0, 0.0]))
@@ -214,8 +213,8 @@ def test_half_precision_leaves_the_solve_in_float32():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = run_knn(knn(), d_target, d_neighbours)
     full = run_knn(knn(), d_target, d_neighbours)
-    np.testing.assert_allclose(half.slow.detach(), full.slow.detach(), atol=2e-2)
-    assert half.slow.dtype == torch.float32
+    np.testing.assert_allclose(half.kriging.detach(), full.kriging.detach(), atol=2e-2)
+    assert half.kriging.dtype == torch.float32
 
 
 def test_what_the_others_cannot_foretell_they_do_not_judge():
@@ -225,7 +224,7 @@ def test_what_the_others_cannot_foretell_they_do_not_judge():
     redundancy = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0])
     judged, noise = (module.station_side(evidence, evidence[..., 0], r).log() for r in (torch.ones(7), redundancy))
     torch.testing.assert_close(noise[:, :5], judged[:, :5])
-    usual = (redundancy[:, None, None] * judged).sum(dim=1) / redundancy.sum()
+    usual = (redundancy[:, None] * judged).sum(dim=1) / redundancy.sum()
     torch.testing.assert_close(noise[:, 6], usual)
     torch.testing.assert_close(noise[:, 5], (judged[:, 5] + usual) / 2)
 
@@ -233,11 +232,11 @@ def test_what_the_others_cannot_foretell_they_do_not_judge():
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.task}-{c.steps_per_day}")
 def test_station_side_shapes_and_attention(config):
     torch.manual_seed(0)
-    network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
+    network = AQNet(config, range_km=50.0, nugget=0.1)
     side = network.station_side(make_window(config))
     n_patch = config.input_steps // config.patch
     assert side.evidence.shape[:3] == (2, config.target_days, 6)
-    assert side.noise.shape == (2, config.target_days, 6, 2)
+    assert side.noise.shape == (2, config.target_days, 6)
     assert side.attention.shape == (2, 6, config.target_days, n_patch)
     torch.testing.assert_close(side.attention.sum(dim=-1), torch.ones(2, 6, config.target_days))
     assert all(torch.isfinite(t).all() for t in side if t is not None)
@@ -246,7 +245,7 @@ def test_station_side_shapes_and_attention(config):
 def test_stations_do_not_see_each_other_on_the_station_side_but_in_the_state():
     config = AQNetConfig.default("analysis", 24)
     torch.manual_seed(0)
-    network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
+    network = AQNet(config, range_km=50.0, nugget=0.1)
     window = make_window(config)
     changed = window.z.clone()
     changed[:, 3] = 1e9
@@ -262,7 +261,7 @@ def test_stations_do_not_see_each_other_on_the_station_side_but_in_the_state():
 def test_a_forecast_starts_as_climatology_plus_regression_and_stays_within_its_bound():
     config = AQNetConfig.default("forecast", 24)
     torch.manual_seed(0)
-    network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
+    network = AQNet(config, range_km=50.0, nugget=0.1)
     window = make_window(config)
     network.eval()
     network.start.coefficients.normal_(0, 0.05)
@@ -278,25 +277,20 @@ def test_a_forecast_starts_as_climatology_plus_regression_and_stays_within_its_b
 def test_without_cyclic_encoding_the_calendar_has_no_influence():
     config = AQNetConfig(cyclic=False)
     torch.manual_seed(0)
-    network = AQNet(config, range_km=(50, 50), nugget=(0.1, 0.1))
+    network = AQNet(config, range_km=50.0, nugget=0.1)
     window = make_window(config)
     other = window._replace(cyclic=window.cyclic + 1, cyclic_target=window.cyclic_target - 1)
     assert torch.equal(network.station_side(window).evidence[..., :8], network.station_side(other).evidence[..., :8])
 
 
-def split(values):
-    """Scales whose slow part is all of them."""
-    return Scales(values, values, torch.log1p(values))
-
-
 def half(**changes):
     equal = torch.tensor([[0.5, 0.5]])
-    return Weights(equal, equal, torch.ones(1), torch.zeros(1), torch.zeros(1))._replace(**changes)
+    return Weights(equal, torch.ones(1), torch.zeros(1), torch.zeros(1))._replace(**changes)
 
 
 def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
     values, rows = torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1]])
-    tables = [station_table(split(values), torch.tensor(v), 1.0, 4.0) for v in ([[0.0], [0.0]], [[0.0], [1.0]])]
+    tables = [station_table(values, torch.tensor(v), 1.0, 4.0) for v in ([[0.0], [0.0]], [[0.0], [1.0]])]
     (observed, observed_parts), (filled, filled_parts) = (apply_weights(half(), rows, t, 1.0) for t in tables)
     assert torch.equal(observed, filled)
     assert all((after > before).all() for after, before in zip(filled_parts, observed_parts, strict=True))
@@ -305,7 +299,7 @@ def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
 def test_apply_weights_mixes_scales_and_reports_disagreement():
     values = torch.tensor([[1.0, 2.0], [3.0, 2.0]])
     rows = torch.tensor([[0, 1]])
-    table = station_table(split(values), torch.zeros_like(values), 1.0, 1.0)
+    table = station_table(values, torch.zeros_like(values), 1.0, 1.0)
     estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0)
     torch.testing.assert_close(estimate, torch.tensor([[2.0, 2.0]]))
     torch.testing.assert_close(disagreement, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
@@ -315,12 +309,33 @@ def test_apply_weights_mixes_scales_and_reports_disagreement():
     torch.testing.assert_close(scaled, estimate * torch.exp(torch.tensor(0.1)))
 
 
-def test_slow_and_fast_parts_have_weights_of_their_own():
-    values, slow = torch.tensor([[1.0, 3.0], [5.0, 9.0]]), torch.tensor([[2.0, 2.0], [7.0, 7.0]])
-    table = station_table(Scales(values, slow, torch.log1p(slow)), torch.zeros_like(values), 1.0, 1.0)
-    weights = half(slow=torch.tensor([[1.0, 0.0]]), fast=torch.tensor([[0.0, 1.0]]))
-    estimate, _ = apply_weights(weights, torch.tensor([[0, 1]]), table, 1.0)
-    torch.testing.assert_close(estimate, torch.tensor([[2.0 - 2.0, 2.0 + 2.0]]))
+def test_drifting_neighbours_make_the_estimate_and_their_reports_the_disagreement():
+    values, rows = torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1]])
+    table = station_table(values, torch.zeros_like(values), 1.0, 1.0)
+    read = torch.tensor([[5.0, 2.0], [9.0, 3.0], [7.0, 2.5]])
+    # The first neighbour is read between two rows, the second at one.
+    drifted = Drifted(read, torch.tensor([[0, 1, 2, 2]]), torch.tensor([[0.5, 0.5, 1.0, 0.0]]))
+    estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0, drifted)
+    torch.testing.assert_close(estimate, torch.tensor([[(7.0 + 7.0) / 2]]))
+    torch.testing.assert_close(disagreement, torch.tensor([[1.0]]))
+    for gate in (torch.zeros(1), torch.full((1,), 0.4)):
+        estimate, _ = apply_weights(half(gate=gate), rows, table, 1.0, drifted)
+        value, taken, contribution = attribute(half(gate=gate), rows, table, 1.0, drifted)
+        torch.testing.assert_close(contribution.sum(dim=1), estimate)
+        torch.testing.assert_close(value[0], values)
+        torch.testing.assert_close(taken[0], torch.tensor([[7.0], [7.0]]))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_advection_reads_each_slot_with_its_own_shares(device):
+    generator = torch.Generator().manual_seed(0)
+    series = torch.randn(3, 2, 6 + 2, generator=generator).to(device)
+    shares = torch.rand(3, 4, 2, generator=generator).to(device)
+    lags = torch.rand(5, 4, 3, generator=generator).to(device)
+    got = advect(series, shares, lags)
+    slot = torch.arange(6) // 3
+    windows = series.unfold(2, 3, 1)
+    torch.testing.assert_close(got, torch.einsum("nst,ksl,nctl->nkct", shares[:, :, slot], lags, windows))
 
 
 @pytest.mark.parametrize(
@@ -344,4 +359,4 @@ def test_cpu_and_cuda_agree():
     _, d_target, d_neighbours = geometry()
     expected = run_knn(knn(), d_target, d_neighbours)
     got = run_knn(knn().cuda(), d_target, d_neighbours, device="cuda")
-    np.testing.assert_allclose(got.slow.detach().cpu(), expected.slow.detach(), atol=1e-3)
+    np.testing.assert_allclose(got.kriging.detach().cpu(), expected.kriging.detach(), atol=1e-3)

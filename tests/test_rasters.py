@@ -61,7 +61,7 @@ def test_elevation_is_used_and_helps_at_hidden_stations(network, model):
     assert float(model.network.knn.slope[0]) < -0.02
     table = network.aq.verify(model, rasters=rasters, baselines=["kriging"])
     flat = dict(model.network.state_dict()) | {"knn.slope": torch.zeros(1)}
-    blind = xaq.Model(model.network.__class__(model.network.config, range_km=(1, 1), nugget=(1, 1)), model.recipe)
+    blind = xaq.Model(model.network.__class__(model.network.config, range_km=1.0, nugget=1.0), model.recipe)
     blind.network.load_state_dict(flat)
     without = network.aq.verify(blind, rasters=rasters, baselines=[])
     for score in ("mae", "rmse"):

@@ -39,7 +39,8 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
     """The principle of the house: it starts as the best classical method (here on the linear scale)."""
     complete = xaq.datasets.synthetic(n_stations=24, days=6, missing=0.0, seed=3).aq.hide(fraction=0.2, seed=1)
     untrained = train(complete, max_epochs=0)
-    recipe = dataclasses.replace(untrained.recipe, gate=0.0, fast=untrained.recipe.covariance)
+    still = dataclasses.replace(untrained.recipe.config, drift=False)
+    recipe = dataclasses.replace(untrained.recipe, gate=0.0, config=still)
     network = xaq.Model(untrained_network(recipe), recipe)
     kriging = OrdinaryKriging(recipe.covariance, recipe.config.k)
     hidden = complete.aq.hidden
@@ -50,7 +51,8 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
 
 def test_untrained_analysis_is_close_to_exact_kriging_with_gaps(network):
     untrained = train(network, max_epochs=0)
-    recipe = dataclasses.replace(untrained.recipe, gate=0.0, fast=untrained.recipe.covariance)
+    still = dataclasses.replace(untrained.recipe.config, drift=False)
+    recipe = dataclasses.replace(untrained.recipe, gate=0.0, config=still)
     start = xaq.Model(untrained_network(recipe), recipe)
     table = network.aq.verify(start, baselines=[])
     exact = network.aq.verify(OrdinaryKriging(recipe.covariance, recipe.config.k), target="pm25", baselines=[])
@@ -64,7 +66,7 @@ def test_hidden_stations_leave_no_trace(network, model):
     other = train(poisoned)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
-    for part in ("scaler", "covariance", "fast", "climatology", "interval", "gate"):
+    for part in ("scaler", "covariance", "climatology", "interval", "gate"):
         assert getattr(model.recipe, part) == getattr(other.recipe, part), part
 
 
@@ -88,7 +90,7 @@ def test_members_validate_at_stations_that_are_never_their_targets(network, mode
         hidden = set(fold.targets.tolist())
         assert not hidden & set(fold.neighbours.flatten().tolist())
         assert not fold.visible[fold.targets].any()
-        for series in (*fold.scales, fold.residual):
+        for series in (fold.values, fold.residual):
             assert torch.isnan(series[fold.targets]).all()
 
 

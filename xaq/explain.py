@@ -52,9 +52,9 @@ def explain(
     Returns
     -------
     xarray.Dataset
-        Of each neighbour, ``(station)``, the nearest first: ``distance`` in km; ``slow_weight`` and ``fast_weight`` of
-        the two parts of its series, and ``weight``, the slow one again, which carries the level; ``value``, filled
-        from the other stations where not ``observed``; ``contribution``. Of the place: ``estimate`` with ``lower`` and
+        Of each neighbour, ``(station)``, the nearest first: ``distance`` in km; ``weight``; ``value``, filled from the
+        other stations where not ``observed``; ``read``, what it is taken to say as it drifts past, from the hours around;
+        ``contribution``. Of the place: ``estimate`` with ``lower`` and
         ``upper`` as :func:`xaq.estimate` gives them; ``kriging``, where training started, and ``learned``, what it
         added; ``correction``, the factor of the level; ``log_share``, the share of the log scale;
         ``kriging_variance`` relative to the sill.
@@ -164,11 +164,10 @@ def _dress(
     estimate, kriging = float(fields[0]), max(made.kriging, 0.0)
     of_station: dict[str, tuple[NDArray, str, str | None]] = {
         "distance": (made.distance, "great-circle distance to the place", "km"),
-        "weight": (made.slow_weight, "weight of the neighbour, that of the slow part of its series", "1"),
-        "slow_weight": (made.slow_weight, "weight of the slow part of the neighbour's series", "1"),
-        "fast_weight": (made.fast_weight, "weight of the fast part of the neighbour's series", "1"),
+        "weight": (made.weight, "weight of the neighbour", "1"),
         "value": (value, f"{name} of the neighbour, observed or filled", units),
         "observed": (seen, "the neighbour observed; otherwise its value is filled from the others", None),
+        "read": (made.read, f"{name} of the neighbour as it drifts past the place", units),
         "contribution": (made.contribution, f"what the neighbour adds to the estimate of {name}", units),
     }
     of_place: dict[str, tuple[float, str, str]] = {

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 N_CYCLIC = 6
 
@@ -95,27 +94,6 @@ class Scaler:
         """Rebuild a scaler from its fields as JSON gives them: JSON knows no tuples."""
         lists = {name: tuple(data[name]) for name in ("covariate_mean", "covariate_std")}
         return cls(**{**data, **lists})
-
-
-def low_pass(values: NDArray, width: float) -> NDArray[np.float32]:
-    """Return the slow part of series: a Gaussian mean over what is there.
-
-    Parameters
-    ----------
-    values : (..., n_time) with NaN where missing
-    width : float
-        Standard deviation of the kernel, in steps; it reads four of them to either side.
-
-    Returns
-    -------
-    (..., n_time) float32
-        NaN where ``values`` is.
-    """
-    seen = np.isfinite(values)
-    options: dict[str, Any] = {"axis": -1, "mode": "constant", "truncate": 4.0}
-    total = gaussian_filter1d(np.where(seen, values, 0).astype(np.float64), width, **options)
-    weight = gaussian_filter1d(seen.astype(np.float64), width, **options)
-    return np.where(seen, total / np.where(seen, weight, 1.0), np.nan).astype(np.float32)
 
 
 def climatology_design(times: NDArray[np.datetime64]) -> NDArray[np.float64]:

@@ -17,19 +17,33 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from torch import Tensor
 
-from . import sphere, windows
+from . import drift, sphere, windows
 from .errors import SchemaError
 from .mappers import Observations
-from .model import Interval, Recipe, forecast_scales, make_record, station_redundancy, station_series, usual_residual
-from .nn.aqnet import AQNet, AQNetConfig, Scales, StationSide, apply_weights, relief_between, station_table
+from .model import (
+    Interval,
+    Recipe,
+    StationSeries,
+    displacements,
+    drifting_days,
+    in_units,
+    knot_lags,
+    make_record,
+    station_series,
+    usual_residual,
+)
+from .nn.aqnet import AQNet, AQNetConfig, StationSide, apply_weights, relief_between, station_table
+from .nn.drift import Drifted, advect
 from .nn.record import Record
 
 #: The visible stations are dealt into this many folds; each member of a training run never learns from two of them.
 FOLDS, MEMBERS = 10, 5
 #: The fold that validates a forecast in space.
 VALIDATION = 0
-#: Station-steps held once per fold: 80 MB for each of five arrays.
-_MAX_VALUES = 20_000_000
+#: Station-steps held once per fold: 20 MB for each of three arrays, and 14 times that for what drifts on the days estimated.
+_MAX_VALUES = 5_000_000
+#: Days of all neighbours of a fold whose drift is made at once: some 50 MB.
+_DRIFTING_DAYS = 8_000
 _LEAST_WINDOWS = 60
 #: Days on which the members are validated; neighbouring days would add little.
 _VALIDATION_WINDOWS = 64
@@ -42,26 +56,27 @@ _PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99,
 class Fold:
     """One way of hiding: ``targets (n,)`` are estimated from ``neighbours (n, k + spare)``, nearest first.
 
-    ``scales (station, step)`` are the observations with gaps filled from stations outside the fold, on the record's
-    steps, split in time; ``variance`` that of what was filled; ``residual`` what the other stations do not explain, in
+    ``values (station, step)`` are the observations with gaps filled from stations outside the fold, on the record's
+    steps; ``variance`` that of what was filled; ``residual`` what the other stations do not explain, in
     z, and ``usual (station,)`` its mean square, ``redundancy (station,)`` how well they can foretell it;
-    ``visible (station,)`` says who makes the network's state.
+    ``visible (station,)`` says who makes the network's state; ``drifting (target, neighbour, window, 2 step)`` is what each
+    target reads of its neighbours as they drift past, on both scales, None where nothing drifts.
     """
 
     targets: Tensor
     neighbours: Tensor
-    scales: Scales
+    values: Tensor
     variance: Tensor
     residual: Tensor
     usual: Tensor
     redundancy: Tensor
     visible: Tensor
+    drifting: Tensor | None = None
 
     def to(self, device: torch.device) -> Fold:
         """Return the fold on a device."""
-        scales = Scales(*(t.to(device) for t in self.scales))
-        names = ("targets", "neighbours", "variance", "residual", "usual", "redundancy", "visible")
-        return replace(self, scales=scales, **{name: getattr(self, name).to(device) for name in names})
+        held = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(self, **{name: value.to(device) for name, value in held.items()})
 
 
 @dataclass(frozen=True)
@@ -131,7 +146,7 @@ def prepare_data(observations: Observations, recipe: Recipe, relief: NDArray[np.
         starts = _thinned(starts, len(observations.lon) * config.input_steps)
     record, first_step, record_times = make_record(recipe, observations, starts)
     train_starts, validation_starts = _split_windows(first_step, config)
-    folds = tuple(_make_folds(observations, recipe, record_times))
+    folds = tuple(_make_folds(observations, recipe, record_times, first_step))
     return TrainingData(
         record=record,
         truth=torch.as_tensor(observations.at(record_times)),
@@ -167,7 +182,9 @@ def _split_windows(starts: NDArray[np.int64], config: AQNetConfig) -> tuple[NDAr
     return learn, later[np.unique(np.linspace(0, len(later) - 1, 96).astype(int))]
 
 
-def _make_folds(observations: Observations, recipe: Recipe, times: NDArray[np.datetime64]) -> Iterator[Fold]:
+def _make_folds(
+    observations: Observations, recipe: Recipe, times: NDArray[np.datetime64], starts: NDArray[np.int64]
+) -> Iterator[Fold]:
     """Deal places into folds; co-located stations share one."""
     lon, lat, k = observations.lon, observations.lat, recipe.config.k
     group = sphere.colocated_groups(lon, lat)
@@ -183,22 +200,45 @@ def _make_folds(observations: Observations, recipe: Recipe, times: NDArray[np.da
         index, _ = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], k + max(2, k // 2))
         # A forecast brings its own series; it takes no room here.
         blank = torch.full((1, 1), torch.nan).expand(seen.shape)
-        parts, usual, redundancy = [blank] * 5, torch.ones(len(lon)), torch.ones(len(lon))
+        parts, usual, redundancy, drifting = [blank] * 3, torch.ones(len(lon)), torch.ones(len(lon)), None
         if recipe.config.task == "analysis":
-            series = np.full((5, *seen.shape), np.nan, np.float32)
-            series[:, others] = station_series(recipe, seen[others], lon[others], lat[others])
-            parts, usual = [torch.as_tensor(v) for v in series], torch.as_tensor(usual_residual(series[3]))
-            redundancy[others] = torch.as_tensor(station_redundancy(recipe, lon[others], lat[others]))
+            series = station_series(recipe, seen[others], lon[others], lat[others])
+            placed = np.full((3, *seen.shape), np.nan, np.float32)
+            placed[:, others] = series[:3]
+            parts, usual = [torch.as_tensor(v) for v in placed], torch.as_tensor(usual_residual(placed[1]))
+            redundancy[others] = torch.as_tensor(series.redundancy)
+            if series.shares is not None:
+                moved = displacements(recipe, (lon[others], lat[others]), (lon[targets], lat[targets]), index)
+                drifting = _drifting(series, index, moved, starts, recipe)
+        values, residual, variance = parts
         yield Fold(
             targets=torch.as_tensor(targets),
             neighbours=torch.as_tensor(others[index]),
-            scales=Scales(*parts[:3]),
-            variance=torch.nan_to_num(parts[4]),
-            residual=parts[3],
+            values=values,
+            variance=torch.nan_to_num(variance),
+            residual=residual,
             usual=usual,
             redundancy=redundancy,
             visible=torch.as_tensor(~inside),
+            drifting=drifting,
         )
+
+
+def _drifting(
+    series: StationSeries, near: NDArray[np.intp], displacement: NDArray, starts: NDArray[np.int64], recipe: Recipe
+) -> Tensor:
+    """Return what targets read of their neighbours as they drift past, ``(target, neighbour, window, 2 step)``."""
+    knots, shares = (torch.as_tensor(a) for a in drift.corners(displacement))
+    some, position = np.unique(near, return_inverse=True)
+    rows = torch.as_tensor(position.reshape(near.shape))[..., None] * len(drift.knots()) + knots
+    lags, made = knot_lags(recipe), []
+    per_batch = max(1, _DRIFTING_DAYS // len(some))
+    for first in range(0, len(starts), per_batch):
+        days, of_day = drifting_days(series, starts[first : first + per_batch], recipe)
+        read = advect(days[:, some].flatten(0, 1), of_day[:, some].flatten(0, 1), lags)
+        table = read.unflatten(0, (len(days), -1)).flatten(1, 2).flatten(2)
+        made.append(sum(table[:, rows[..., c]] * shares[..., c, None] for c in range(rows.shape[-1])))
+    return torch.cat(made).permute(1, 2, 0, 3).contiguous()
 
 
 # -- one batch -----------------------------------------------------------------------------------------------------
@@ -239,7 +279,8 @@ def hidden_estimates(
         sample = torch.randperm(len(sample), generator=generator)[:max_samples].to(device)
     which, rest = sample // (config.target_days * n_target), sample % (config.target_days * n_target)
     day, slot = rest // n_target, rest % n_target
-    neighbours = _drop_neighbours(fold.neighbours[slot], config.k, generator)
+    kept = _kept_neighbours(fold.neighbours[slot], config.k, generator)
+    neighbours = fold.neighbours[slot].gather(1, kept)
     geometry = network.knn.geometry(data.unit[fold.targets[slot]], data.unit[neighbours])
     relief = None
     if data.relief is not None:
@@ -247,12 +288,17 @@ def hidden_estimates(
     weights, rows = network.cell_side(side, which * config.target_days + day, neighbours, geometry, relief)
     steps = data.targets(starts, config.target_steps)
     table = _fold_table(side, fold, steps, recipe)
-    estimate, parts = apply_weights(weights, rows, table, recipe.scaler.offset)
+    drifted = None
+    if fold.drifting is not None:
+        window_of = torch.searchsorted(data.train_starts, starts)[which]
+        read = fold.drifting[slot[:, None], kept, window_of[:, None]].flatten(0, 1)
+        drifted = Drifted(read, torch.arange(len(read), device=device).view_as(kept), torch.ones_like(weights.kriging))
+    estimate, parts = apply_weights(weights, rows, table, recipe.scaler.offset, drifted)
     at = steps.reshape(n_window, config.target_days, -1)[which, day]
     truth = data.truth[fold.targets[slot][:, None], at]
     # Steps at which no neighbour says anything have no estimate; the table holds zeros there.
     silent = (
-        ~torch.isfinite(fold.scales.values[neighbours[:, :1], at])
+        ~torch.isfinite(fold.values[neighbours[:, :1], at])
         if side.z_hat is None
         else torch.zeros_like(at, dtype=torch.bool)
     )
@@ -264,14 +310,13 @@ def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) ->
     """Return the station-days of a batch of windows, rows ordered (window, day, station); zeros where there is nothing."""
     scaler, config = recipe.scaler, recipe.config
     if side.z_hat is None:
-        scales = Scales(*(s[:, steps].transpose(0, 1) for s in fold.scales))
-        variance = fold.variance[:, steps].transpose(0, 1)
+        values, variance = (v[:, steps].transpose(0, 1) for v in (fold.values, fold.variance))
     else:
-        scales = forecast_scales(side.z_hat, scaler)
-        variance = torch.zeros_like(scales.values)
+        values = in_units(side.z_hat, scaler)
+        variance = torch.zeros_like(values)
     pattern = "w n (d h) -> (w d n) h"
-    *parts, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (*scales, variance))
-    return station_table(Scales(*parts), variance, scaler.offset, recipe.covariance.sill)
+    values, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (values, variance))
+    return station_table(values, variance, scaler.offset, recipe.covariance.sill)
 
 
 def daily_means(forecast: Tensor, truth: Tensor, steps_per_day: int) -> tuple[Tensor, Tensor]:
@@ -281,14 +326,14 @@ def daily_means(forecast: Tensor, truth: Tensor, steps_per_day: int) -> tuple[Te
     return forecast.mean(dim=-1), torch.where(enough, days.nanmean(dim=-1), torch.nan)
 
 
-def _drop_neighbours(neighbours: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
-    """Return the k nearest neighbours of each sample; in training, each is missing with probability 0.1."""
-    k = min(k, neighbours.shape[1])
+def _kept_neighbours(neighbours: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
+    """Return which k of each sample's neighbours are kept: the nearest; in training, each is missing with probability 0.1."""
+    n, spare = neighbours.shape
+    k = min(k, spare)
     if generator is None:
-        return neighbours[:, :k]
+        return torch.arange(k, device=neighbours.device).expand(n, k)
     dropped = torch.rand(neighbours.shape, generator=generator).to(neighbours.device) < 0.1
-    order = torch.argsort(dropped.to(torch.int8), dim=1, stable=True)[:, :k].sort(dim=1).values
-    return neighbours.gather(1, order)
+    return torch.argsort(dropped.to(torch.int8), dim=1, stable=True)[:, :k].sort(dim=1).values
 
 
 # -- calibration ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ sill). Missing neighbours are handled exactly: each system is solved without the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -248,47 +249,49 @@ def fill_missing(
     return np.where(np.isfinite(filled), filled, mean), variance
 
 
-def leave_one_out_residuals(
-    filled: NDArray, lon: NDArray, lat: NDArray, covariance: Covariance, k: int
-) -> NDArray[np.float32]:
-    """Return what the other stations do not explain of each station, step by step.
+class Others(NamedTuple):
+    """What the stations elsewhere say of each.
 
-    Parameters
-    ----------
-    filled : (n_station, n_time)
-        Gaps filled (:func:`fill_missing`), so that one set of weights serves every step; on any scale.
-
-    Returns
-    -------
-    (n_station, n_time) float32
-        NaN at steps where no station reports; zeros where there is no other place.
+    Their positions ``near (station, k)`` and kriging ``weights (station, k)``, which sum to one or, where there is no other
+    place, are zero; the ``variance (station,)`` of the estimate, relative to the sill.
     """
-    if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
-        return np.where(np.isfinite(filled), 0.0, np.nan).astype(np.float32)
-    index, weights, _ = _weights_of_others(lon, lat, covariance, k)
-    rows = np.repeat(np.arange(len(lon)), index.shape[1])
-    operator = csr_array((weights.ravel(), (rows, index.ravel())), shape=(len(lon), len(lon)))
-    return (filled - operator @ filled).astype(np.float32)
 
+    near: NDArray[np.intp]
+    weights: NDArray[np.float64]
+    variance: NDArray[np.float64]
 
-def redundancy(lon: NDArray, lat: NDArray, covariance: Covariance, k: int) -> NDArray[np.float32]:
-    """Return how well the others can foretell each station, beside what is usual in the network.
+    @classmethod
+    def of(cls, lon: NDArray, lat: NDArray, covariance: Covariance, k: int) -> Others:
+        """Krige each station from its neighbours among those elsewhere."""
+        index, distance, among = other_stations(lon, lat, k)
+        missing = ~np.isfinite(distance)
+        return cls(index, *ordinary_weights(np.where(missing, 0.0, distance), among, covariance, missing))
 
-    Returns
-    -------
-    (n_station,) float32
-        The median kriging variance over that of the station, at most 1: small where a station stands alone.
-    """
-    if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
-        return np.ones(len(lon), np.float32)
-    _, _, variance = _weights_of_others(lon, lat, covariance, k)
-    return np.minimum(np.median(variance) / variance, 1.0).astype(np.float32)
+    def residuals(self, filled: NDArray) -> NDArray[np.float32]:
+        """Return what the others do not explain of each station, step by step.
 
+        Parameters
+        ----------
+        filled : (n_station, n_time)
+            Gaps filled (:func:`fill_missing`), so that one set of weights serves every step; on any scale.
 
-def _weights_of_others(
-    lon: NDArray, lat: NDArray, covariance: Covariance, k: int
-) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the neighbours of each station among those elsewhere, their weights, and the variance of its estimate."""
-    index, distance, among = other_stations(lon, lat, k)
-    missing = ~np.isfinite(distance)
-    return index, *ordinary_weights(np.where(missing, 0.0, distance), among, covariance, missing)
+        Returns
+        -------
+        (n_station, n_time) float32
+            NaN at steps where no station reports; zeros where there is no other place.
+        """
+        rows = np.repeat(np.arange(len(filled)), self.near.shape[1])
+        shape = (len(filled), len(filled))
+        operator = csr_array((self.weights.ravel(), (rows, self.near.ravel())), shape=shape)
+        some = np.abs(self.weights).sum(axis=1, keepdims=True) > 0
+        return ((filled - operator @ filled) * some).astype(np.float32)
+
+    def redundancy(self) -> NDArray[np.float32]:
+        """Return how well the others can foretell each station, beside what is usual in the network.
+
+        Returns
+        -------
+        (n_station,) float32
+            The median kriging variance over that of the station, at most 1: small where a station stands alone.
+        """
+        return np.minimum(np.median(self.variance) / self.variance, 1.0).astype(np.float32)

@@ -287,10 +287,12 @@ class Explanation:
         Of the neighbour among the stations of the observations.
     distance : (k,) km
         Of the neighbour from the place.
-    slow_weight, fast_weight : (k,)
-        Of the slow and the fast part of the neighbours' series; each sums to one.
+    weight : (k,)
+        Of the neighbour; they sum to one.
     value : (k,)
         Of the neighbour, a gap filled.
+    read : (k,)
+        What is read of the neighbour as it drifts past the place; the value itself where nothing drifts.
     contribution : (k,)
         Their sum is the estimate.
     kriging : float
@@ -316,9 +318,9 @@ class Explanation:
 
     index: NDArray[np.intp]
     distance: NDArray
-    slow_weight: NDArray
-    fast_weight: NDArray
+    weight: NDArray
     value: NDArray
+    read: NDArray
     contribution: NDArray
     kriging: float
     correction: float

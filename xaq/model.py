@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,27 +23,28 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from . import kriging, sphere, windows
+from . import drift, kriging, sphere, windows
 from .covariates import Gridded, Relief
 from .errors import ModelError
-from .features import Scaler, climatology_design, cyclic_encoding, low_pass
-from .kriging import Covariance
+from .features import Scaler, climatology_design, cyclic_encoding
+from .kriging import Covariance, Others
 from .mappers import Estimate, Explanation, Observations
 from .nn.aqnet import (
     AQNet,
     AQNetConfig,
-    Scales,
     StationSide,
     attribute,
+    both_scales,
     estimate_and_spread,
     relief_between,
     station_table,
 )
-from .nn.neural_knn import N_SCALES, SharedGeometry, Weights
+from .nn.drift import Drifted, advect
+from .nn.neural_knn import SharedGeometry, Weights
 from .nn.record import Record
 from .tables import html_table
 
-_FORMAT = 2
+_FORMAT = 3
 _METADATA_KEY = "xaq"
 #: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0
@@ -83,7 +84,6 @@ class Recipe:
     config: AQNetConfig
     scaler: Scaler
     covariance: Covariance
-    fast: Covariance
     gate: float
     climatology: tuple[float, ...]
     centre: tuple[float, float]
@@ -117,7 +117,7 @@ class Recipe:
             )
         data["config"] = AQNetConfig(**data["config"])
         data["scaler"] = Scaler.from_json(data["scaler"])
-        data["covariance"], data["fast"] = Covariance(**data["covariance"]), Covariance(**data["fast"])
+        data["covariance"] = Covariance(**data["covariance"])
         if data["interval"] is not None:
             interval = data["interval"]
             rows = tuple(tuple(row) for row in interval["quantiles"])
@@ -128,16 +128,49 @@ class Recipe:
         return cls(**data)
 
 
+class DriftingDays(NamedTuple):
+    """What drifts, by window-day.
+
+    ``series (day, station, 2, step + 2 * reach)``, values and logs through silence; ``shares (day, station, slowness, slot)``;
+    ``silent (day, step)``, where no station reports.
+    """
+
+    series: Tensor
+    shares: Tensor
+    silent: Tensor
+
+    def table(self, day: int, stations: Tensor, lags: Tensor) -> Tensor:
+        """Return what is read around stations on a day, ``(station * knot, 2 * step)``; NaN at silent steps."""
+        read = advect(self.series[day, stations], self.shares[day, stations], lags)
+        return read.masked_fill_(self.silent[day], torch.nan).flatten(0, 1).flatten(1)
+
+
+class Neighbourhoods(NamedTuple):
+    """The neighbours of targets: distinct ``sets (set, k)``, those of each target ``near (target, k)``, distances.
+
+    Where neighbours drift, ``stations (n,)`` are all of those in the sets, and ``rows, shares (target, 4 k)`` say what of
+    their :meth:`DriftingDays.table` is read.
+    """
+
+    sets: Tensor
+    near: Tensor
+    geometry: SharedGeometry
+    stations: Tensor
+    rows: Tensor
+    shares: Tensor
+
+
 @dataclass(frozen=True)
 class Prepared:
     """The station side of a period, ready for any number of targets.
 
-    ``table`` holds what weights are applied to, rows ordered (window-day, station); ``select`` maps each asked time to
-    a window-day and a step.
+    ``table`` holds what weights are applied to, rows ordered (window-day, station), and ``drifting`` what is read in its
+    place where neighbours drift; ``select`` maps each asked time to a window-day and a step.
     """
 
     side: StationSide
     table: Tensor
+    drifting: DriftingDays | None
     select: NDArray[np.intp]
     lon: NDArray
     lat: NDArray
@@ -292,8 +325,8 @@ class Model:
             ("network", f"{size:,} parameters on {self.device}"),
             (
                 "covariance",
-                f"range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill; of what passes "
-                f"within hours: {r.fast.range_km:.3g} km, {r.fast.nugget:.2g}",
+                f"range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill"
+                + ("; neighbours drift" if r.config.drifts else ""),
             ),
         ]
         score = r.training.get("score")
@@ -395,10 +428,12 @@ class Model:
         targets = starts[:, None] + np.arange(config.target_steps) * step
         with torch.inference_mode(), _one_thread():
             side, series, series_times = self._station_side(observations, starts)
-            table = self._table(side, series, series_times, targets)
+            at = np.searchsorted(series_times, targets.reshape(-1))
+            table = self._table(side, series, at)
+            drifting = None if series is None or series.shares is None else self._drifting(series, at)
         position = {t: i for i, t in enumerate(targets.reshape(-1).tolist())}
         select = np.array([position[t] for t in times.tolist()], np.intp)
-        return Prepared(side, table, select, observations.lon, observations.lat)
+        return Prepared(side, table, drifting, select, observations.lon, observations.lat)
 
     def attention(self, observations: Observations, start: np.datetime64) -> NDArray[np.float32]:
         """Return the attention that target days pay to the days of a window.
@@ -434,17 +469,16 @@ class Model:
 
     def _station_side(
         self, observations: Observations, starts: NDArray[np.datetime64]
-    ) -> tuple[StationSide, NDArray[np.float32], NDArray[np.datetime64]]:
+    ) -> tuple[StationSide, StationSeries | None, NDArray[np.datetime64]]:
         """Return the station side of windows, and of an analysis the series it was made from, with their times."""
         record, first, times = make_record(self.recipe, observations, starts)
         record = record.to(self.device)
-        series, residual = np.empty((0, 0, 0), np.float32), None
+        series, residual = None, None
         own: tuple[Tensor, ...] = ()
         if self.task == "analysis":
             series = station_series(self.recipe, observations.at(times), observations.lon, observations.lat)
-            residual = torch.as_tensor(series[3], device=self.device)
-            redundancy = station_redundancy(self.recipe, observations.lon, observations.lat)
-            own = tuple(torch.as_tensor(v, device=self.device) for v in (self._usual(observations), redundancy))
+            residual = torch.as_tensor(series.residual, device=self.device)
+            own = tuple(torch.as_tensor(v, device=self.device) for v in (self._usual(observations), series.redundancy))
         visible = torch.ones(len(observations.lon), dtype=torch.bool, device=self.device)
         parts = []
         # A few windows at a time: a national network and a year of windows would not fit at once.
@@ -480,20 +514,24 @@ class Model:
         known = distance[:, 0] < sphere.COLOCATED_KM
         return np.where(known, usual[index[:, 0]], np.median(usual)).astype(np.float32)
 
-    def _table(
-        self, side: StationSide, series: NDArray[np.float32], times: NDArray[np.datetime64], targets: NDArray
-    ) -> Tensor:
+    def _table(self, side: StationSide, series: StationSeries | None, at: NDArray[np.intp]) -> Tensor:
         """Return the station-days without gaps, wherever the network says anything at all."""
         config, recipe = self.recipe.config, self.recipe
-        if side.z_hat is not None:
-            scales = forecast_scales(side.z_hat.swapaxes(0, 1).flatten(1), recipe.scaler)
-            variance = torch.zeros_like(scales.values)
+        if series is None:
+            values = in_units(side.z_hat.swapaxes(0, 1).flatten(1), recipe.scaler)  # type: ignore[union-attr]
+            variance = torch.zeros_like(values)
         else:
-            at = np.searchsorted(times, targets.reshape(-1))
-            *parts, _, variance = (torch.as_tensor(s[:, at], device=self.device) for s in series)
-            scales = Scales(*parts)
-        *parts, variance = (rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day) for a in (*scales, variance))
-        return station_table(Scales(*parts), variance, recipe.scaler.offset, recipe.covariance.sill)
+            values, variance = (torch.as_tensor(a[:, at], device=self.device) for a in (series.values, series.variance))
+        values, variance = (rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day) for a in (values, variance))
+        return station_table(values, variance, recipe.scaler.offset, recipe.covariance.sill)
+
+    def _drifting(self, series: StationSeries, at: NDArray[np.intp]) -> DriftingDays:
+        """Return what drifts on the days whose steps are ``at`` in the series."""
+        steps = self.recipe.config.steps_per_day
+        days = at.reshape(-1, steps)
+        drifting, shares = drifting_days(series, days[:, 0], self.recipe)
+        silent = torch.as_tensor(~np.isfinite(series.values[:, at]).any(axis=0).reshape(-1, steps))
+        return DriftingDays(drifting.to(self.device), shares.to(self.device), silent.to(self.device))
 
     def estimate(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> Estimate:
         """Estimate the prepared times at targets, with the calibrated distribution."""
@@ -588,20 +626,20 @@ class Model:
         (select,), steps = prepared.select, self.recipe.config.steps_per_day
         place = np.array([lon]), np.array([lat])
         with torch.inference_mode():
-            ((_, _, weights, rows, table),) = self._weights(prepared, *place, prepared.select // steps)
-            made = attribute(weights, rows, table, self.recipe.scaler.offset)
-            value, contribution = (a[0, :, select % steps].cpu().numpy() for a in made)
-            slow, fast, variance, correction, log_share = (w[0].cpu().numpy() for w in weights)
+            ((_, _, weights, rows, table, drifted),) = self._weights(prepared, *place, prepared.select // steps)
+            parts = attribute(weights, rows, table, self.recipe.scaler.offset, drifted)
+            value, read, contribution = (a[0, :, select % steps].cpu().numpy() for a in parts)
+            weight, variance, correction, log_share = (w[0].cpu().numpy() for w in weights)
         index = rows[0].cpu().numpy()
         distance = sphere.distance_km(prepared.lon[index], prepared.lat[index], *place)
         order = np.argsort(distance, kind="stable")
-        slow, fast, value, contribution = (a[order] for a in (slow, fast, value, contribution))
+        weight, value, read, contribution = (a[order] for a in (weight, value, read, contribution))
         return Explanation(
-            index[order], distance[order], slow, fast, value, contribution, self._kriging(prepared, *place), float(np.exp(correction)),
+            index[order], distance[order], weight, value, read, contribution, self._start(prepared, *place), float(np.exp(correction)),
             float(log_share), float(variance),
         )  # fmt: skip
 
-    def _kriging(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> float:
+    def _start(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> float:
         """Return what the model said before training; its table is the same, for it is made before any network."""
         network = untrained_network(self.recipe).to(self.device)
         start = Model(network, self.recipe)
@@ -632,9 +670,8 @@ class Model:
         (16, 24)
         """
         steps = self.recipe.config.steps_per_day
-        # The columns of a table: the fast part comes first, the slow part third.
-        fast, slow = prepared.table[:, :steps], prepared.table[:, 2 * steps : 3 * steps]
-        values = (fast + slow).cpu().numpy().reshape(-1, len(prepared.lon), steps)
+        # Values are the first columns of a table.
+        values = prepared.table[:, :steps].cpu().numpy().reshape(-1, len(prepared.lon), steps)
         return values.swapaxes(0, 1).reshape(len(prepared.lon), -1)[:, prepared.select]
 
     def _blocks(
@@ -643,13 +680,13 @@ class Model:
         """Yield (position, cells, (value, spread)) of each needed window-day and batch of cells."""
         interval = self.recipe.interval
         scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
-        for j, cells, weights, rows, table in self._weights(prepared, lon, lat, need):
-            yield j, cells, estimate_and_spread(weights, rows, table, self.recipe.scaler.offset, scale)
+        for j, cells, weights, rows, table, drifted in self._weights(prepared, lon, lat, need):
+            yield j, cells, estimate_and_spread(weights, rows, table, self.recipe.scaler.offset, drifted, scale)
 
     def _weights(
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
-    ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor]]:
-        """Yield (position, cells, weights, the neighbours' rows, their table) of each needed window-day and batch of cells."""
+    ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor, Drifted | None]]:
+        """Yield (position, cells, weights, the neighbours' rows, their table, how they drift) of window-days and batches of cells."""
         device = self.device
         tables = prepared.table.unflatten(0, (-1, len(prepared.lon)))
         for first in range(0, len(lon), _SHARING_CELLS):
@@ -657,7 +694,7 @@ class Model:
             places = (
                 np.ascontiguousarray(a, float).tobytes() for a in (prepared.lon, prepared.lat, lon[part], lat[part])
             )
-            sets, near, geometry = self._neighbourhoods(*places)
+            sets, near, geometry, stations, rows, shares = self._neighbourhoods(*places)
             relief = None
             if self.relief is not None:
                 here, there = (
@@ -668,26 +705,39 @@ class Model:
                     )
                 )
                 relief = relief_between(here, there[near])
-            room = torch.empty(N_SCALES, len(sets), (sets.shape[1] + 1) ** 2, device=device)
+            room = torch.empty(len(sets), (sets.shape[1] + 1) ** 2, device=device)
             for j, flat in enumerate(need.tolist()):
                 made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, relief, _CELLS, room)
+                drifting = None if prepared.drifting is None else prepared.drifting.table(flat, stations, self._lags)
                 for cells, weights in made:
-                    yield j, slice(first + cells.start, first + cells.stop), weights, near[cells], tables[flat]
+                    drifted = None if drifting is None else Drifted(drifting, rows[cells], shares[cells])
+                    yield j, slice(first + cells.start, first + cells.stop), weights, near[cells], tables[flat], drifted
 
     @cached_property
-    def _neighbourhoods(self) -> Callable[..., tuple[Tensor, Tensor, SharedGeometry]]:
+    def _neighbourhoods(self) -> Callable[..., Neighbourhoods]:
         """:meth:`_find_neighbours`, remembered: the blocks of a tile, one after another in time, have the same."""
         return lru_cache(maxsize=_REMEMBERED)(self._find_neighbours)
 
-    def _find_neighbours(self, *places: bytes) -> tuple[Tensor, Tensor, SharedGeometry]:
-        """Return the distinct sets of neighbours, those of each target, and the geometry, from the coordinates' bytes."""
+    def _find_neighbours(self, *places: bytes) -> Neighbourhoods:
+        """Return the neighbours of targets from the coordinates' bytes."""
         station_lon, station_lat, lon, lat = (np.frombuffer(place) for place in places)
         index, _ = sphere.nearest(station_lon, station_lat, lon, lat, self.recipe.config.k)
         distinct = kriging.distinct_rows(np.sort(index, axis=1))
         sets, _, which = (torch.as_tensor(a, device=self.device) for a in distinct)
         near, stations = sets[which], self._on_sphere(station_lon, station_lat)
         targets = self._on_sphere(lon, lat)
-        return sets, near, self.network.knn.shared_geometry(targets, stations[near], stations[sets], which)
+        geometry = self.network.knn.shared_geometry(targets, stations[near], stations[sets], which)
+        if not self.recipe.config.drifts:
+            return Neighbourhoods(sets, near, geometry, *[near.new_empty(0)] * 3)
+        some = torch.unique(sets)
+        displacement = displacements(self.recipe, (station_lon, station_lat), (lon, lat), near.cpu().numpy())
+        knot, share = (torch.as_tensor(a, device=self.device).flatten(1) for a in drift.corners(displacement))
+        position = torch.searchsorted(some, near).repeat_interleave(knot.shape[1] // near.shape[1], dim=1)
+        return Neighbourhoods(sets, near, geometry, some, position * len(drift.knots()) + knot, share)
+
+    @cached_property
+    def _lags(self) -> Tensor:
+        return knot_lags(self.recipe).to(self.device)
 
     def _on_sphere(self, lon: NDArray, lat: NDArray) -> Tensor:
         return torch.as_tensor(sphere.unit_vectors(lon, lat), dtype=torch.float32, device=self.device)
@@ -734,31 +784,60 @@ def make_record(
     return record, np.searchsorted(steps, begin), times
 
 
-def station_series(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
-    """Return what the station side makes of observations before any network, ``(5, station, step)``.
+class StationSeries(NamedTuple):
+    """What the station side makes of observations before any network; of stations ``(n,)`` and steps.
 
-    Values with gaps filled from the stations that report at the step; their slow part; the slow part of their logs;
-    what the other stations do not explain of them, in z, NaN where not observed; the variance of what was filled.
+    ``values (station, step)`` with gaps filled from the stations that report at the step; ``residual``, what the other
+    stations do not explain of them, in z, NaN where not observed; the ``variance`` of what was filled; ``redundancy (station,)``,
+    how well the others can foretell each, from 0 to 1; ``shares (station, slowness, slot)`` of :mod:`xaq.drift`, where neighbours drift.
     """
+
+    values: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    redundancy: NDArray[np.float32]
+    shares: NDArray[np.float32] | None
+
+
+def station_series(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) -> StationSeries:
+    """Fill gaps, and ask of the stations how well they foretell each other; the steps are whole days."""
     config, scaler = recipe.config, recipe.scaler
-    width = config.smoothing * config.steps_per_day
     filled, variance = kriging.fill_missing(values, lon, lat, recipe.covariance, config.k)
-    logs = scaler.log(filled)
-    residual = kriging.leave_one_out_residuals(logs, lon, lat, recipe.covariance, config.k) / scaler.std
-    return np.stack(
-        [
-            filled,
-            low_pass(filled, width),
-            low_pass(logs, width),
-            np.where(np.isfinite(values), residual, np.nan),
-            variance,
-        ]
-    ).astype(np.float32)
+    others = Others.of(lon, lat, recipe.covariance, config.k)
+    residual = np.where(np.isfinite(values), others.residuals(scaler.log(filled)) / scaler.std, np.nan)
+    shares = None
+    if config.drifts:
+        plane = sphere.on_tangent_plane(lon, lat, recipe.centre)
+        through = drift.through_silence(filled.astype(np.float32))
+        shares = drift.shares(
+            through, np.isfinite(values), plane, others[:2], drift.surroundings(lon, lat), config.steps_per_day
+        )
+    filled, residual, variance = (a.astype(np.float32) for a in (filled, residual, variance))
+    return StationSeries(filled, residual, variance, others.redundancy(), shares)
 
 
-def station_redundancy(recipe: Recipe, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
-    """Return how well the other stations can foretell each of them, ``(station,)`` from 0 to 1."""
-    return kriging.redundancy(lon, lat, recipe.covariance, recipe.config.k)
+def displacements(
+    recipe: Recipe, stations: tuple[NDArray, NDArray], targets: tuple[NDArray, NDArray], near: NDArray
+) -> NDArray[np.float64]:
+    """Return where the neighbours ``(target, k)`` lie, seen from targets, ``(target, k, 2)`` km to the east and north."""
+    there, here = (sphere.on_tangent_plane(*places, recipe.centre) for places in (stations, targets))
+    return there[near] - here[:, None]
+
+
+def drifting_days(series: StationSeries, first: NDArray[np.intp], recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Return series ``(day, station, 2, step + 2 * reach)`` and shares ``(day, station, slowness, slot)`` of days that begin at steps."""
+    steps = recipe.config.steps_per_day
+    reach = drift.reach(24 / steps)
+    through = drift.around(drift.through_silence(series.values), reach)
+    days = torch.as_tensor(through[:, first[:, None] + np.arange(steps + 2 * reach)]).transpose(0, 1)
+    slots = first[:, None] // (steps // drift.SLOTS_PER_DAY) + np.arange(drift.SLOTS_PER_DAY)
+    shares = torch.as_tensor(series.shares[:, :, slots]).permute(2, 0, 1, 3)  # type: ignore[index]
+    return both_scales(days, recipe.scaler.offset).unflatten(-1, (2, -1)), shares
+
+
+def knot_lags(recipe: Recipe) -> Tensor:
+    """Return the weight of each step around at each knot, ``(knot, slowness, 2 * reach + 1)``."""
+    return torch.as_tensor(drift.lag_weights(drift.knots(), 24 / recipe.config.steps_per_day))
 
 
 def usual_residual(residual: NDArray) -> NDArray[np.float32]:
@@ -780,17 +859,11 @@ def in_units(z: Tensor, scaler: Scaler) -> Tensor:
     return scaler.offset * torch.expm1((z * scaler.std + scaler.mean).clamp(max=20.0))
 
 
-def forecast_scales(z_hat: Tensor, scaler: Scaler) -> Scales:
-    """Return forecasts in z as series in the target's units; they are smooth, so that all of them is the slow part."""
-    values = in_units(z_hat, scaler)
-    return Scales(values, values, torch.log1p(values.clamp(min=0) / scaler.offset))
-
-
 def untrained_network(recipe: Recipe) -> AQNet:
     """Return the network of a recipe before any training: its classical baseline."""
     r = recipe
     return AQNet(
-        r.config, range_km=(r.covariance.range_km, r.fast.range_km), nugget=(r.covariance.nugget, r.fast.nugget),
+        r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget,
         gate=r.gate, centre=r.centre, log_mean=r.scaler.mean, log_std=r.scaler.std,
     )  # fmt: skip
 

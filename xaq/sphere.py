@@ -72,3 +72,11 @@ def centre(lon: ArrayLike, lat: ArrayLike) -> tuple[float, float]:
     """Return longitude and latitude, in degrees, of the mean direction of points."""
     x, y, z = unit_vectors(lon, lat).mean(axis=0)
     return float(np.degrees(np.arctan2(y, x))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+
+
+def on_tangent_plane(lon: ArrayLike, lat: ArrayLike, at: tuple[float, float]) -> NDArray[np.float64]:
+    """Return km east and north, ``(..., 2)``, of points seen from above the point where a plane touches the sphere."""
+    lam, phi = np.radians(at)
+    east = np.array([-np.sin(lam), np.cos(lam), 0.0])
+    north = np.array([-np.sin(phi) * np.cos(lam), -np.sin(phi) * np.sin(lam), np.cos(phi)])
+    return EARTH_RADIUS_KM * (unit_vectors(lon, lat) @ np.stack([east, north], axis=-1))

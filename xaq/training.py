@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from . import stations as border
 from .background import BACKGROUND, Background, settle_field
 from .covariates import Relief, rasters_by_name
 from .errors import ModelError, SchemaError, XaqWarning
-from .features import Scaler, low_pass
+from .features import Scaler
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
 from .forecast_fit import fit_share, fit_start
 from .kriging import Covariance
@@ -276,9 +275,6 @@ def _classical_recipe(
     channels = [c[..., :stop] for c in (observations.covariates, observations.known) if len(c)]
     scaler = Scaler.fit(values, np.concatenate(channels) if channels else None)
     covariance, gate = _choose_start(values, scaler, lon, lat, config.k, seed)
-    fast = covariance
-    if config.task == "analysis":
-        fast = _fit_fast(values, lon, lat, covariance, config, seed)
     z = scaler.transform(values)
     return Recipe(
         target=target,
@@ -287,7 +283,6 @@ def _classical_recipe(
         config=config,
         scaler=scaler,
         covariance=covariance,
-        fast=fast,
         gate=gate,
         climatology=tuple(features.fit_climatology(observations.times[:stop], z).tolist()),
         centre=sphere.centre(lon, lat),
@@ -296,35 +291,13 @@ def _classical_recipe(
     )
 
 
-def _fit_fast(
-    values: NDArray, lon: NDArray, lat: NDArray, covariance: Covariance, config: AQNetConfig, seed: int
-) -> Covariance:
-    """Fit the covariance of what passes within hours, by leave-one-station-out of the sum of both parts."""
-    rng = np.random.default_rng([seed, 4])
-    observed = np.argwhere(np.isfinite(values))
-    pairs = observed[rng.choice(len(observed), min(5_000, len(observed)), replace=False)]
-    slow = low_pass(values, config.smoothing * config.steps_per_day)
-    rest = values[pairs[:, 0], pairs[:, 1]] - kriging.leave_one_out(slow, lon, lat, pairs, covariance, config.k)[0]
-
-    def loss(candidate: Covariance) -> float:
-        error = rest - kriging.leave_one_out(values - slow, lon, lat, pairs, candidate, config.k)[0]
-        mae, mse = float(np.nanmean(np.abs(error))), float(np.nanmean(error**2))
-        return math.log(max(mae, 1e-12)) + 0.5 * math.log(max(mse, 1e-24))
-
-    nuggets = (covariance.nugget, 0.1, 0.3, 1.0, 3.0, 10.0)
-    candidates = [
-        replace(covariance, range_km=covariance.range_km * share, nugget=nugget)
-        for share in (1.0, 0.5, 0.25, 1 / 16)
-        for nugget in nuggets
-    ]
-    return min(candidates, key=loss)
-
-
 def _usual(observations: Observations, recipe: Recipe) -> tuple[tuple[float, float, float], ...]:
     """Return place and usual residual of each station; a forecast reads none."""
     if recipe.config.task == "forecast":
         return ()
-    residual = station_series(recipe, observations.values, observations.lon, observations.lat)[3]
+    # Residuals are those of the step, and the period need not be whole days.
+    still = replace(recipe, config=replace(recipe.config, drift=False))
+    residual = station_series(still, observations.values, observations.lon, observations.lat).residual
     columns = zip(observations.lon, observations.lat, usual_residual(residual), strict=True)
     return tuple((float(x), float(y), float(u)) for x, y, u in columns)
 

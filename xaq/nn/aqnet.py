@@ -15,6 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from .drift import Drifted
 from .forecaster import Forecaster
 from .neural_knn import Geometry, NeuralKNN, SharedGeometry, Weights
 from .start import ForecastStart
@@ -65,9 +66,9 @@ class AQNetConfig:
         Channels beside the target; how many of them, the last ones, are known over the horizon too (forecast only).
     n_rasters : int
         Static rasters that move the level.
-    smoothing : float
-        Width, in days, of the low-pass that splits station series into a slow and a fast part: what lasts hours and what
-        does not have spatial covariances of their own.
+    drift : bool
+        Read neighbours as they drift past the place, hours before or after. In an analysis of steps of
+        at most 3 h only; elsewhere it changes nothing.
     dropout : float
         Share of the temporal module's embedded patches dropped in training.
     cyclic : bool
@@ -82,8 +83,8 @@ class AQNetConfig:
     --------
     >>> import xaq
     >>> config = xaq.AQNetConfig(task="forecast", days_before=14, days_after=0, target_days=7)
-    >>> config.input_steps, config.target_steps, config.input_offset
-    (336, 168, -336)
+    >>> config.input_steps, config.target_steps, config.input_offset, config.drifts
+    (336, 168, -336, False)
     """
 
     task: Task = "analysis"
@@ -101,7 +102,7 @@ class AQNetConfig:
     n_covariates: int = 0
     n_known: int = 0
     n_rasters: int = 0
-    smoothing: float = 0.125
+    drift: bool = True
     dropout: float = 0.0
     cyclic: bool = True
 
@@ -126,11 +127,6 @@ class AQNetConfig:
             raise ValueError(f"patch {self.patch} does not divide the {self.steps_per_day} steps of a day")
         if self.hidden % self.heads:
             raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
-        if self.task == "analysis" and 4 * self.smoothing > min(self.days_before, self.days_after):
-            raise ValueError(
-                f"smoothing over {self.smoothing:g} days reads {4 * self.smoothing:g} to either side, more than days_before and "
-                "days_after; expected a smaller smoothing or more days"
-            )
 
     @classmethod
     def default(cls, task: Task, steps_per_day: int) -> AQNetConfig:
@@ -155,19 +151,15 @@ class AQNetConfig:
         >>> replace(xaq.AQNetConfig.default("analysis", 24), k=8).k
         8
         """
-        # 3 h, or one and a half days of daily data.
-        smoothing = 0.125 if steps_per_day > 1 else 1.5
         if task == "forecast":
             patch = 6 if steps_per_day % 6 == 0 else 1
             return cls(
-                task=task, steps_per_day=steps_per_day, patch=patch, smoothing=smoothing, days_before=14, days_after=0,
+                task=task, steps_per_day=steps_per_day, patch=patch, days_before=14, days_after=0,
                 target_days=7, hidden=64, dropout=0.2,
             )  # fmt: skip
         # An analysis reads the days around by the day: shorter patches gained nothing at hidden stations.
         days = 3 if steps_per_day > 1 else 7
-        return cls(
-            steps_per_day=steps_per_day, patch=steps_per_day, smoothing=smoothing, days_before=days, days_after=days
-        )
+        return cls(steps_per_day=steps_per_day, patch=steps_per_day, days_before=days, days_after=days)
 
     @classmethod
     def published(cls, steps_per_day: int = 24) -> AQNetConfig:
@@ -196,6 +188,16 @@ class AQNetConfig:
             task="forecast", steps_per_day=steps_per_day, days_before=14, days_after=0, target_days=7,
             patch=1, hidden=128, lstm_layers=2, heads=4, k=20,
         )  # fmt: skip
+
+    @property
+    def drifts(self) -> bool:
+        """Whether neighbours are read as they drift past: the day divides into slots of the shares of drift."""
+        return (
+            self.drift
+            and self.task == "analysis"
+            and self.steps_per_day % 8 == 0
+            and self.days_before > 0 < self.days_after
+        )
 
     @property
     def input_offset(self) -> int:
@@ -244,7 +246,7 @@ class Window(NamedTuple):
 class StationSide(NamedTuple):
     """What the station side hands to the cell side.
 
-    ``evidence (window, day, station, n_evidence)``, ``noise (window, day, station, 2)``, ``state (window, day, n_state)``,
+    ``evidence (window, day, station, n_evidence)``, ``noise (window, day, station)``, ``state (window, day, n_state)``,
     ``attention (window, station, day, patch)``, ``z_hat (window, station, target_step)`` (forecast only, else None).
     """
 
@@ -261,8 +263,8 @@ class AQNet(nn.Module):
     Parameters
     ----------
     config : AQNetConfig
-    range_km, nugget : (slow, fast)
-        The fitted covariances: where both are equal, an untrained analysis network equals ordinary kriging.
+    range_km, nugget : float
+        The fitted covariance: where neighbours do not drift, an untrained analysis network equals ordinary kriging.
     gate : float
         Share of the log scale at the start.
     centre : (lon, lat) degrees
@@ -277,8 +279,8 @@ class AQNet(nn.Module):
         self,
         config: AQNetConfig,
         *,
-        range_km: tuple[float, float],
-        nugget: tuple[float, float],
+        range_km: float,
+        nugget: float,
         gate: float = 0.0,
         centre: tuple[float, float] = (0.0, 0.0),
         log_mean: float = 0.0,
@@ -350,9 +352,9 @@ class AQNet(nn.Module):
         if z_hat is not None:
             # A station without a report in the last day forecasts climatology: next to no weight while others report.
             silent = ~torch.isfinite(window.z[..., -self.config.steps_per_day :]).any(dim=-1)
-            noise = noise + _SILENT_NOISE * silent[..., None, None]
+            noise = noise + _SILENT_NOISE * silent[..., None]
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
-        evidence, noise = (rearrange(v, "w s d c -> w d s c").contiguous() for v in (evidence, noise))
+        evidence, noise = (v.transpose(1, 2).contiguous() for v in (evidence, noise))
         return StationSide(evidence, noise, state, attention, z_hat)
 
     def patches(self, z: Tensor, covariates: Tensor, residual: Tensor, cyclic: Tensor) -> Tensor:
@@ -510,20 +512,12 @@ def _horizon(window: Window, n_station: int) -> Tensor:
     return torch.cat([with_mask(window.known), shared], dim=-1)
 
 
-class Scales(NamedTuple):
-    """Station series split in time: ``slow`` and ``slow_log`` are low-passed ``values`` and their logs; equal shapes."""
-
-    values: Tensor
-    slow: Tensor
-    slow_log: Tensor
-
-
-def station_table(scales: Scales, variance: Tensor, offset: float, sill: float) -> Tensor:
-    """Return the columns that weights are applied to, ``(row, 6 steps)``.
+def station_table(values: Tensor, variance: Tensor, offset: float, sill: float) -> Tensor:
+    """Return the columns that weights are applied to, ``(row, 4 steps)``.
 
     Parameters
     ----------
-    scales : Scales, (row, step)
+    values : (row, step)
         Station-days, gaps filled.
     variance : (row, step)
         Of what was filled, relative to the sill; 0 where observed.
@@ -535,29 +529,32 @@ def station_table(scales: Scales, variance: Tensor, offset: float, sill: float) 
     Returns
     -------
     Tensor
-        For the fast weights: the fast part of values and of their logs. For the slow weights: the slow parts, second
-        moments, standard deviations of what was filled.
+        Values, their logs, second moments, standard deviations of what was filled.
     """
-    values = scales.values
-    logs = torch.log1p(values.clamp(min=0) / offset)
-    fast = [values - scales.slow, logs - scales.slow_log]
-    return torch.cat([*fast, scales.slow, scales.slow_log, values.square() + variance * sill, variance.sqrt()], dim=1)
+    return torch.cat([both_scales(values, offset), values.square() + variance * sill, variance.sqrt()], dim=1)
+
+
+def both_scales(values: Tensor, offset: float) -> Tensor:
+    """Return values and their logs side by side, ``(row, 2 steps)``."""
+    return torch.cat([values, torch.log1p(values.clamp(min=0) / offset)], dim=-1)
 
 
 def apply_weights(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float
+    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None = None
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Apply weights to station-days: two sparse products for all the steps of a day.
+    """Apply weights to station-days: a sparse product for all the steps of a day.
 
     Parameters
     ----------
     weights : Weights
     rows : (batch, k) int
         Row of each neighbour in the table.
-    table : (row, 6 steps)
+    table : (row, 4 steps)
         From :func:`station_table`.
     offset : float
         Of the log scale, ``log1p(y / offset)``.
+    drifted : Drifted, optional
+        The neighbours as they drift past: what the estimate is made of in the place of what they report at the step.
 
     Returns
     -------
@@ -567,44 +564,52 @@ def apply_weights(
         What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
         of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
     """
-    estimate, disagreement, root = _applied(weights, rows, table, offset)
+    estimate, disagreement, root = _applied(weights, rows, table, offset, drifted)
     return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
 
 
 def estimate_and_spread(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float, coefficients: tuple[float, float, float]
+    weights: Weights,
+    rows: Tensor,
+    table: Tensor,
+    offset: float,
+    drifted: Drifted | None,
+    coefficients: tuple[float, float, float],
 ) -> tuple[Tensor, Tensor]:
     """Return the estimate of :func:`apply_weights`, and the sum of its parts times their coefficients.
 
     Parameters
     ----------
-    weights, rows, table, offset
+    weights, rows, table, offset, drifted
         As for :func:`apply_weights`.
     coefficients : tuple of float
         Of the parts.
     """
-    estimate, disagreement, root = _applied(weights, rows, table, offset)
+    estimate, disagreement, root = _applied(weights, rows, table, offset, drifted)
     # In place: this runs over every cell and step, and a new array of that size costs more than a product.
     spread = estimate.clamp(min=0.0).mul_(coefficients[1]).add_(coefficients[0])
     return estimate, spread.add_(disagreement, alpha=coefficients[2]).mul_(root)
 
 
-def _applied(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor, Tensor]:
+def _applied(
+    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the estimate, the disagreement of the neighbours and the root of the kriging variance."""
-    steps = table.shape[1] // 6
-    fast = embedding_bag(rows, table[:, : 2 * steps], per_sample_weights=weights.fast, mode="sum")
-    slow = embedding_bag(rows, table[:, 2 * steps :], per_sample_weights=weights.slow, mode="sum")
-    linear, log = (slow[:, : 2 * steps] + fast).chunk(2, dim=1)
-    square, filled = slow[:, 2 * steps :].chunk(2, dim=1)
+    applied = embedding_bag(rows, table, per_sample_weights=weights.kriging, mode="sum")
+    mean, log, square, filled = applied.chunk(4, dim=1)
+    # Roots of zeros are slow, and gradients have none.
+    disagreement = (square - mean.square()).clamp(min=_SMALL_SQUARE).sqrt()
+    if drifted is not None:
+        mean, log = drifted.apply(weights.kriging).chunk(2, dim=1)
     gate, level = weights.gate[:, None], torch.exp(weights.correction)[:, None]
     from_log = torch.expm1(log.clamp(max=20.0))
-    estimate = torch.addcmul(offset * gate * level * from_log, linear, (1.0 - gate) * level)
-    # Roots of zeros are slow, and gradients have none.
-    disagreement = (square - linear.square()).clamp(min=_SMALL_SQUARE).sqrt()
+    estimate = torch.addcmul(offset * gate * level * from_log, mean, (1.0 - gate) * level)
     return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
 
 
-def attribute(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> tuple[Tensor, Tensor]:
+def attribute(
+    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Say what each neighbour adds to the estimates of :func:`apply_weights`.
 
     The linear scale is a sum already. On the log scale a neighbour has the share of the estimate that it has of the sum
@@ -612,22 +617,24 @@ def attribute(weights: Weights, rows: Tensor, table: Tensor, offset: float) -> t
 
     Parameters
     ----------
-    weights, rows, table, offset
+    weights, rows, table, offset, drifted
         As for :func:`apply_weights`.
 
     Returns
     -------
     value : (batch, k, step)
         Of each neighbour, gaps filled.
+    read : (batch, k, step)
+        As it drifts past; the value itself where nothing drifts.
     contribution : (batch, k, step)
         In the same units; the sum over the neighbours is the estimate.
     """
-    fast, fast_log, slow, slow_log, _, _ = table[rows].chunk(6, dim=-1)
-    linear = weights.slow[..., None] * slow + weights.fast[..., None] * fast
-    log = weights.slow[..., None] * slow_log + weights.fast[..., None] * fast_log
+    value, logs, _, _ = table[rows].chunk(4, dim=-1)
+    read, logs = (value, logs) if drifted is None else drifted.each(rows.shape[1]).chunk(2, dim=-1)
+    linear, log = (weights.kriging[..., None] * part for part in (read, logs))
     total = log.sum(dim=1, keepdim=True)
     small = total.abs() < 1e-6
     per_log = torch.where(small, offset, offset * torch.expm1(total.clamp(max=20.0)) / torch.where(small, 1.0, total))
     gate = weights.gate[:, None, None]
     both = (1.0 - gate) * linear + gate * per_log * log
-    return slow + fast, both * torch.exp(weights.correction)[:, None, None]
+    return value, read, both * torch.exp(weights.correction)[:, None, None]

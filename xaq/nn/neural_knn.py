@@ -1,8 +1,6 @@
 """Neural kNN: local ordinary kriging whose covariance is learned, and a bounded, gated correction.
 
-Values are split in time into a slow and a fast part (:func:`xaq.features.low_pass`), each kriged with a covariance of
-its own. At initialisation these are the fitted ones and every learned term is zero: where both are equal, the module
-*is* ordinary kriging.
+At initialisation the covariance is the fitted one and every learned term is zero: the module *is* ordinary kriging.
 """
 
 from __future__ import annotations
@@ -17,8 +15,6 @@ from torch.nn.functional import embedding_bag, linear
 from .solve import invert, solve
 
 _EARTH_RADIUS_KM = 6371.0088
-#: Slow and fast.
-N_SCALES = 2
 #: How far the network may move the fitted covariance, both ways: noise by a factor of 20, range by a factor of 5.
 _MAX_LOG_NOISE, _MAX_LOG_RANGE = math.log(20.0), math.log(5.0)
 #: The exponent of the covariance lies in 1 +- this: 0.5 is rough, 1 exponential, 1.5 nearly smooth.
@@ -34,12 +30,11 @@ _SETS = 4096
 class Weights(NamedTuple):
     """What the neighbours contribute to each target.
 
-    ``slow, fast (batch, k)`` sum to one; ``variance (batch,)`` of the slow part of a new observation, relative to the sill;
+    ``kriging (batch, k)`` sum to one; ``variance (batch,)`` of a new observation, relative to the sill;
     ``correction (batch,)`` multiplies the estimate by its exponential; ``gate (batch,)`` is the share of the log scale.
     """
 
-    slow: Tensor
-    fast: Tensor
+    kriging: Tensor
     variance: Tensor
     correction: Tensor
     gate: Tensor
@@ -48,8 +43,8 @@ class Weights(NamedTuple):
 class Geometry(NamedTuple):
     """Distances after the learned stretch; the batch comes last, as :func:`solve` wants it.
 
-    ``nearest (batch,)`` in km; ``target (k, 2, batch)`` and ``neighbours (k, k, 2, batch)`` to the power of the exponent
-    of either scale: nothing in them depends on the day.
+    ``nearest (batch,)`` in km; ``target (k, batch)`` and ``neighbours (k, k, batch)`` to the power of the exponent: nothing in
+    them depends on the day.
     """
 
     nearest: Tensor
@@ -60,7 +55,7 @@ class Geometry(NamedTuple):
 class SharedGeometry(NamedTuple):
     """As :class:`Geometry`, where many targets have the same neighbours: most cells of a fine grid.
 
-    ``nearest (batch,)`` in km; ``target (2, batch, k + 1)`` and ``neighbours (2, k, k, set)`` to the power of the exponent;
+    ``nearest (batch,)`` in km; ``target (batch, k + 1)`` and ``neighbours (k, k, set)`` to the power of the exponent;
     the last column of ``target`` is zero, its covariance one: it stands for the constraint that weights sum to one.
     ``rows (batch, k + 1)``: where the inverse of a target's set lies among those of :meth:`NeuralKNN.inverses`.
     """
@@ -72,7 +67,7 @@ class SharedGeometry(NamedTuple):
 
     def part(self, cells: slice) -> SharedGeometry:
         """Return that of some of the targets."""
-        return self._replace(nearest=self.nearest[cells], target=self.target[:, cells], rows=self.rows[cells])
+        return self._replace(nearest=self.nearest[cells], target=self.target[cells], rows=self.rows[cells])
 
 
 class NeuralKNN(nn.Module):
@@ -84,8 +79,8 @@ class NeuralKNN(nn.Module):
         Length of what is known of a station-day: learned features, summaries of the day, state of the network.
     n_state : int
         Length of the network's state vector.
-    range_km, nugget : (slow, fast)
-        The fitted classical covariances: where the learning starts.
+    range_km, nugget : float
+        The fitted classical covariance: where the learning starts.
     gate : float
         Share of the log scale at the start, chosen by cross-validation; 0 is ordinary kriging.
     centre : (lon, lat) degrees
@@ -108,8 +103,8 @@ class NeuralKNN(nn.Module):
         *,
         n_evidence: int,
         n_state: int,
-        range_km: tuple[float, float],
-        nugget: tuple[float, float],
+        range_km: float,
+        nugget: float,
         gate: float,
         centre: tuple[float, float],
         max_correction: float,
@@ -125,23 +120,23 @@ class NeuralKNN(nn.Module):
         north = [-math.sin(lat) * math.cos(lon), -math.sin(lat) * math.sin(lon), math.cos(lat)]
         self.register_buffer("axes", torch.tensor([east, north], dtype=torch.float32))
         # The covariance of the network as a whole: a dozen numbers, which few stations suffice to learn.
-        self.log_range = nn.Parameter(torch.zeros(N_SCALES))
-        self.log_noise = nn.Parameter(torch.zeros(N_SCALES))
-        self.exponent = nn.Parameter(torch.zeros(N_SCALES))
+        self.log_range = nn.Parameter(torch.zeros(()))
+        self.log_noise = nn.Parameter(torch.zeros(()))
+        self.exponent = nn.Parameter(torch.zeros(()))
         self.stretch = nn.Parameter(torch.zeros(2))
-        self.unrest = nn.Parameter(torch.zeros(N_SCALES))
+        self.unrest = nn.Parameter(torch.zeros(()))
         self.level = nn.Parameter(torch.zeros(()))
         self.gate = nn.Parameter(torch.zeros(()))
         # Of the log level per standard deviation of each raster.
         self.register_parameter("slope", nn.Parameter(torch.zeros(n_rasters)) if n_rasters else None)
         # What departs from it by day and by station.
-        self.range_head = _zero(nn.Linear(n_state, N_SCALES, bias=False))
-        self.noise_head = _zero_head(n_evidence, N_SCALES, hidden)
+        self.range_head = _zero(nn.Linear(n_state, 1, bias=False))
+        self.noise_head = _zero_head(n_evidence, 1, hidden)
         # One row for the level correction, one for the gate.
         self.residual_head = _zero_head(n_evidence + 2, 2, hidden)
 
     def covariance_parameters(self) -> list[nn.Parameter]:
-        """Return the few parameters of the network-wide covariance, scale mixture and level."""
+        """Return the few parameters of the network-wide covariance, mixture and level."""
         few = [self.log_range, self.log_noise, self.exponent, self.stretch, self.unrest, self.level, self.gate]
         return few if self.slope is None else [*few, self.slope]
 
@@ -156,8 +151,7 @@ class NeuralKNN(nn.Module):
             The nearest first.
         """
         distance, among = self._to_neighbours(target, neighbours), self._among(neighbours)
-        powers = (self._powers(d).movedim(0, -2) for d in (distance, among))
-        return Geometry(distance.amin(dim=0), *powers)
+        return Geometry(distance.amin(dim=0), self._power(distance), self._power(among))
 
     def shared_geometry(self, target: Tensor, neighbours: Tensor, sets: Tensor, which: Tensor) -> SharedGeometry:
         """Return the distances of targets that share sets of neighbours.
@@ -174,10 +168,10 @@ class NeuralKNN(nn.Module):
         """
         distance = self._to_neighbours(target, neighbours)
         size = len(distance) + 1
-        bordered = distance.new_zeros(N_SCALES, len(target), size)
-        bordered[..., :-1] = self._powers(distance).mT
+        bordered = distance.new_zeros(len(target), size)
+        bordered[:, :-1] = self._power(distance).T
         rows = which[:, None] * size + torch.arange(size, device=which.device)
-        return SharedGeometry(distance.amin(dim=0), bordered, self._powers(self._among(sets)), rows)
+        return SharedGeometry(distance.amin(dim=0), bordered, self._power(self._among(sets)), rows)
 
     def _to_neighbours(self, target: Tensor, neighbours: Tensor) -> Tensor:
         """Return distances after the stretch, ``(k, batch)``."""
@@ -188,11 +182,10 @@ class NeuralKNN(nn.Module):
         points = self._stretched(neighbours).permute(2, 1, 0)
         return _arc_km(points[:, :, None] - points[:, None])
 
-    def _powers(self, distance: Tensor) -> Tensor:
-        """Return distances to the power of the exponent of either scale, ``(2, ...)``."""
-        exponent = self._exponent().reshape(-1, *[1] * distance.ndim)
-        # exp(p log d): faster than a power, and the logarithm serves both scales.
-        return torch.exp(exponent * distance.clamp(min=1e-3).log())
+    def _power(self, distance: Tensor) -> Tensor:
+        """Return distances to the power of the exponent."""
+        # exp(p log d) is faster than a power.
+        return torch.exp(self._exponent() * distance.clamp(min=1e-3).log())
 
     def _exponent(self) -> Tensor:
         return 1.0 + _MAX_EXPONENT * torch.tanh(self.exponent)
@@ -208,7 +201,7 @@ class NeuralKNN(nn.Module):
         return points + (points @ self.axes.T) @ change @ self.axes
 
     def station_side(self, evidence: Tensor, unrest: Tensor, redundancy: Tensor) -> Tensor:
-        """Return the nugget of each station-day on both scales, ``(window, station, day, 2)``, relative to the sill.
+        """Return the nugget of each station-day, ``(window, station, day)``, relative to the sill.
 
         Parameters
         ----------
@@ -220,8 +213,8 @@ class NeuralKNN(nn.Module):
             How well the others can foretell the station, from 0 to 1: as far can they judge it. One that stands alone departs
             from the network because it is elsewhere, and has the nugget that is usual on the day.
         """
-        own = torch.tanh(self.log_noise + self.unrest * unrest[..., None] + self.noise_head(evidence))
-        share = redundancy[:, None, None]
+        own = torch.tanh(self.log_noise + self.unrest * unrest + self.noise_head(evidence).squeeze(-1))
+        share = redundancy[:, None]
         usual = (share * own).sum(dim=1, keepdim=True) / share.sum().clamp(min=1e-6)
         return self.nugget * torch.exp(_MAX_LOG_NOISE * torch.lerp(usual, own, share))
 
@@ -239,7 +232,7 @@ class NeuralKNN(nn.Module):
         Parameters
         ----------
         geometry : Geometry
-        noise : (row, 2)
+        noise : (row,)
             From :meth:`station_side`, a row for each station-day.
         rows : (batch, k) int
             Row of each neighbour on the day of the target.
@@ -256,18 +249,17 @@ class NeuralKNN(nn.Module):
         self, geometry: Geometry, noise: Tensor, rows: Tensor, evidence: Tensor, state: Tensor, relief: Tensor | None
     ) -> Weights:
         reach = self.reach(state)
-        rate = self._rate(reach).T
+        rate = self._rate(reach)
         among, right = (geometry.neighbours * rate).exp_(), (geometry.target * rate).exp_()
-        weights, variance = _krige(among, noise[rows].permute(1, 2, 0), right)
-        slow, fast = weights
-        seen = embedding_bag(rows, evidence, per_sample_weights=slow, mode="sum")
-        variance = self._with_nugget(variance[0])
-        bag = torch.cat([seen, variance.log()[:, None], _log_reach(geometry.nearest, reach[:, :1])], dim=-1)
-        return self._finished(slow, fast, variance, self.residual_head(bag), relief)
+        kriging, variance = _krige(among, noise[rows].T.contiguous(), right)
+        seen = embedding_bag(rows, evidence, per_sample_weights=kriging, mode="sum")
+        variance = self._with_nugget(variance)
+        bag = torch.cat([seen, variance.log()[:, None], _log_reach(geometry.nearest, reach)], dim=-1)
+        return self._finished(kriging, variance, self.residual_head(bag), relief)
 
     def inverses(
         self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, reach: Tensor, room: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Tensor:
         """Invert the kriging system of every set of neighbours on a day, bordered by the constraint.
 
         Parameters
@@ -275,41 +267,39 @@ class NeuralKNN(nn.Module):
         geometry : SharedGeometry
         sets : (set, k) int
             Stations of each set.
-        noise : (station, 2)
-        reach : (2,)
+        noise : (station,)
+        reach : ()
             From :meth:`reach`.
-        room : (2, set, (k + 1) ** 2), optional
+        room : (set, (k + 1) ** 2), optional
             To write to: memory that is used again need not be cleared by the system.
 
         Returns
         -------
-        slow, fast : (set * (k + 1), k + 1)
+        (set * (k + 1), k + 1)
             The inverses, one below the other.
         """
         n, k = sets.shape
         half = k // 2
-        nugget = noise.T.contiguous()[:, sets.T]
-        room = noise.new_empty(N_SCALES, n, (k + 1) ** 2) if room is None else room
-        rates = self._rate(reach).tolist()
+        nugget = noise[sets.T]
+        room = noise.new_empty(n, (k + 1) ** 2) if room is None else room
+        rate = float(self._rate(reach))
         for first in range(0, n, _SETS):
             part = slice(first, first + _SETS)
             systems = noise.new_empty(k + 1, k + 1, len(sets[part]))
-            for scale, rate in enumerate(rates):
-                # Symmetric: exponentials cost more than a copy.
-                for rows, columns in ((slice(half), slice(k)), (slice(half, k), slice(half, k))):
-                    torch.mul(geometry.neighbours[scale, rows, columns, part], rate, out=systems[rows, columns]).exp_()
-                systems[half:k, :half] = systems[:half, half:k].transpose(0, 1)
-                systems[:k, :k].diagonal().T.add_(nugget[scale, :, part])
-                systems[k], systems[:, k] = 1.0, 1.0
-                systems[k, k] = 0.0
-                room[scale, part] = invert(systems).flatten(0, 1).T
-        slow, fast = room.view(N_SCALES, n * (k + 1), k + 1)
-        return slow, fast
+            # Symmetric: exponentials cost more than a copy.
+            for rows, columns in ((slice(half), slice(k)), (slice(half, k), slice(half, k))):
+                torch.mul(geometry.neighbours[rows, columns, part], rate, out=systems[rows, columns]).exp_()
+            systems[half:k, :half] = systems[:half, half:k].transpose(0, 1)
+            systems[:k, :k].diagonal().T.add_(nugget[:, part])
+            systems[k], systems[:, k] = 1.0, 1.0
+            systems[k, k] = 0.0
+            room[part] = invert(systems).flatten(0, 1).T
+        return room.view(n * (k + 1), k + 1)
 
     def shared(
         self,
         geometry: SharedGeometry,
-        inverses: tuple[Tensor, Tensor],
+        inverses: Tensor,
         rows: Tensor,
         told: Tensor,
         reach: Tensor,
@@ -320,30 +310,27 @@ class NeuralKNN(nn.Module):
         Parameters
         ----------
         geometry : SharedGeometry
-        inverses : slow and fast
+        inverses : Tensor
             From :meth:`inverses`.
         rows : (batch, k) int
             Row of each neighbour in ``told``.
         told : (row, hidden)
             From :meth:`tell`.
-        reach : (2,)
+        reach : ()
             From :meth:`reach`.
         relief : (batch, k, n_rasters), optional
         """
-        right = torch.exp(geometry.target * self._rate(reach)[:, None, None])
+        right = torch.exp(geometry.target * self._rate(reach))
         # With [c, 1] on the right, the bordered inverse gives the weights and the Lagrange multiplier.
-        solved = [
-            embedding_bag(geometry.rows, inverse, per_sample_weights=r, mode="sum")
-            for inverse, r in zip(inverses, right, strict=True)
-        ]
-        variance = (1.0 - (solved[0] * right[0]).sum(dim=1)).clamp(min=_SMALL_VARIANCE)
-        slow, fast = (s[:, :-1].contiguous() for s in solved)
+        solved = embedding_bag(geometry.rows, inverses, per_sample_weights=right, mode="sum")
+        variance = (1.0 - (solved * right).sum(dim=1)).clamp(min=_SMALL_VARIANCE)
+        kriging = solved[:, :-1].contiguous()
         variance = self._with_nugget(variance)
-        hidden = embedding_bag(rows, told, per_sample_weights=slow, mode="sum")
+        hidden = embedding_bag(rows, told, per_sample_weights=kriging, mode="sum")
         by_variance, by_distance = cast(nn.Linear, self.residual_head[0]).weight[:, -2:].T
         hidden.addcmul_(variance.log()[:, None], by_variance)
-        hidden.addcmul_(_log_reach(geometry.nearest, reach[:1]), by_distance)
-        return self._finished(slow, fast, variance, self.residual_head[1:](hidden), relief)
+        hidden.addcmul_(_log_reach(geometry.nearest, reach), by_distance)
+        return self._finished(kriging, variance, self.residual_head[1:](hidden), relief)
 
     def tell(self, evidence: Tensor) -> Tensor:
         """Return what the first layer of the correction and the gate makes of evidence, ``(row, hidden)``.
@@ -354,8 +341,10 @@ class NeuralKNN(nn.Module):
         return linear(evidence, first.weight[:, :-2], first.bias)
 
     def reach(self, state: Tensor) -> Tensor:
-        """Return the ranges of both scales in km, ``(..., 2)``, from the state of the network ``(..., n_state)``."""
-        return self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.log_range + self.range_head(state)))
+        """Return the range in km, ``(...)``, from the state of the network ``(..., n_state)``."""
+        return self.range_km * torch.exp(
+            _MAX_LOG_RANGE * torch.tanh(self.log_range + self.range_head(state).squeeze(-1))
+        )
 
     def _rate(self, reach: Tensor) -> Tensor:
         """Return what distances to the power p are multiplied by in the stable covariance exp(-(d / r) ** p).
@@ -365,13 +354,11 @@ class NeuralKNN(nn.Module):
         return -reach.pow(-self._exponent())
 
     def _with_nugget(self, variance: Tensor) -> Tensor:
-        """Nearly all of the variance is slow; the fast part would add its nugget, not its share."""
-        return variance + self.nugget[0] * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.log_noise[0]))
+        return variance + self.nugget * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.log_noise))
 
     def _finished(
         self,
-        slow: Tensor,
-        fast: Tensor,
+        kriging: Tensor,
         variance: Tensor,
         residual: Tensor,
         relief: Tensor | None,
@@ -380,10 +367,9 @@ class NeuralKNN(nn.Module):
         correction, gate = residual.unbind(dim=-1)
         if relief is not None and self.slope is not None:
             # Weights sum to one: this is the target's value less the weighted value of its neighbours.
-            correction = correction + torch.einsum("bk,bkr,r->b", slow, relief, self.slope)
+            correction = correction + torch.einsum("bk,bkr,r->b", kriging, relief, self.slope)
         return Weights(
-            slow,
-            fast,
+            kriging,
             variance,
             self.max_correction * torch.tanh(self.level + correction),
             (self.gate_start + torch.tanh(self.gate + gate)).clamp(0.0, 1.0),
@@ -392,7 +378,7 @@ class NeuralKNN(nn.Module):
 
 def _log_reach(nearest: Tensor, reach: Tensor) -> Tensor:
     """Return how far the nearest neighbour is, in ranges, on a log scale ``(batch, 1)``."""
-    return (nearest[:, None] / reach).log1p()
+    return (nearest / reach).log1p()[:, None]
 
 
 def _arc_km(difference: Tensor) -> Tensor:
@@ -402,21 +388,20 @@ def _arc_km(difference: Tensor) -> Tensor:
 
 
 def _krige(among: Tensor, nugget: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights ``(scale, batch, k)`` and variance ``(scale, batch)`` of ordinary kriging, relative to the sill.
+    """Return weights ``(batch, k)`` and variance ``(batch,)`` of ordinary kriging, relative to the sill.
 
     The Lagrange multiplier is eliminated (Cressie 1993, section 3.2).
 
     Parameters
     ----------
-    among : (k, k, scale, batch)
-    nugget, right : (k, scale, batch)
+    among : (k, k, batch)
+    nugget, right : (k, batch)
     """
-    both = torch.stack([right, torch.ones_like(right)], dim=1)
-    a, b = solve(among.flatten(2), nugget.flatten(1), both.flatten(2)).unflatten(-1, right.shape[1:]).unbind(dim=1)
+    a, b = solve(among, nugget, torch.stack([right, torch.ones_like(right)], dim=1)).unbind(dim=1)
     multiplier = (1.0 - a.sum(dim=0)) / b.sum(dim=0)
     weights = a + multiplier * b
     variance = (1.0 - (weights * right).sum(dim=0) + multiplier).clamp(min=_SMALL_VARIANCE)
-    return weights.permute(1, 2, 0).contiguous(), variance
+    return weights.T.contiguous(), variance
 
 
 def _zero_head(n_in: int, n_out: int, hidden: int) -> nn.Sequential:

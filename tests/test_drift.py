@@ -1,0 +1,78 @@
+"""Drift: neighbours are read at the hours at which what they had is here."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xaq
+from xaq import AQNetConfig, drift, sphere
+from xaq.kriging import Covariance, Others
+
+
+@given(st.floats(-300, 300), st.floats(-300, 300), st.sampled_from([0.5, 1.0, 3.0]))
+def test_lags_and_corners_are_means(east, north, step_hours):
+    displacement = np.array([[east, north]])
+    np.testing.assert_allclose(drift.lag_weights(displacement, step_hours).sum(axis=-1), 1.0, rtol=1e-5)
+    index, share = drift.corners(displacement)
+    assert share.min() >= 0
+    assert share.sum() == pytest.approx(1.0, rel=1e-5)
+    assert 0 <= index.min() <= index.max() < len(drift.knots())
+
+
+def test_at_a_knot_only_the_knot_is_read():
+    index, share = drift.corners(drift.knots())
+    read = np.zeros((len(index), len(index)))
+    np.add.at(read, (np.arange(len(index))[:, None], index), share)
+    np.testing.assert_allclose(read, np.eye(len(index)), atol=1e-5)
+
+
+def test_silent_steps_are_interpolated_for_all_stations_at_once():
+    filled = np.array([[1.0, np.nan, np.nan, 4.0, np.nan], [3.0, np.nan, np.nan, 0.0, np.nan]], np.float32)
+    expected = [[1.0, 2.0, 3.0, 4.0, 4.0], [3.0, 2.0, 1.0, 0.0, 0.0]]
+    np.testing.assert_allclose(drift.through_silence(filled), expected, rtol=1e-5)
+
+
+def moving(speed_east, n_station=40, days=4, seed=0):
+    """Stations under a pattern that moves eastwards: ``(values, lon, lat)``."""
+    rng = np.random.default_rng(seed)
+    lon, lat = rng.uniform(9.5, 10.5, n_station), rng.uniform(49.5, 50.5, n_station)
+    plane = sphere.on_tangent_plane(lon, lat, (10.0, 50.0))
+    hours = np.arange(24 * days)
+    # The pattern at x and t is a function of x - v t: a long and a short wave.
+    phase = (plane[:, :1] - speed_east * hours) / 60
+    values = 50 + 20 * np.sin(phase) + 10 * np.sin(2.7 * phase + plane[:, 1:] / 80)
+    return values.astype(np.float32), lon, lat
+
+
+@pytest.mark.parametrize("speed", [20.0, -20.0])
+def test_the_slowness_of_a_moving_pattern_gets_the_largest_share(speed):
+    values, lon, lat = moving(speed)
+    plane = sphere.on_tangent_plane(lon, lat, (10.0, 50.0))
+    others = Others.of(lon, lat, Covariance(100.0, 0.05), 12)
+    shares = drift.shares(values, np.isfinite(values), plane, others[:2], drift.surroundings(lon, lat), 24)
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-4)
+    best = drift.slownesses()[shares.mean(axis=(0, 2)).argmax()]
+    np.testing.assert_allclose(best, [1 / speed, 0.0], atol=1e-9)
+
+
+def test_an_untrained_model_reads_a_moving_pattern_better_than_kriging_does():
+    values, lon, lat = moving(20.0)
+    times = np.arange("2020-01-01", "2020-01-05", dtype="datetime64[h]").astype("datetime64[ns]")
+    ds = xaq.datasets.synthetic(n_stations=len(lon), days=4).assign_coords(lon=("station", lon), lat=("station", lat))
+    ds = ds.assign_coords(time=times)
+    ds["pm25"] = (("station", "time"), values, ds.pm25.attrs)
+    ds = ds.aq.hide(fraction=0.3, seed=0)
+    model = ds.aq.train("pm25", max_epochs=0, progress=False)
+    table = ds.aq.verify(model, baselines=["kriging"])
+    assert table.loc["AQ-Net", "rmse"] < 0.8 * table.loc["kriging", "rmse"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"steps_per_day": 1, "patch": 1}, {"task": "forecast", "days_after": 0}, {"days_after": 0}, {"drift": False}],
+    ids=str,
+)
+def test_nothing_drifts_where_a_step_or_a_record_cannot_tell(changes):
+    assert AQNetConfig().drifts
+    assert not AQNetConfig(**changes).drifts

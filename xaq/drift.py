@@ -1,0 +1,186 @@
+"""Drift: what a place has now, its neighbours upwind had hours ago, and those downwind will have. NumPy and SciPy only.
+
+A pattern that moves with velocity v past a place at time t passes a station, at displacement x from the place, at time
+t + x . s, with the slowness s = v / |v|^2. Which slownesses move the pattern is asked of the stations: each is foretold by
+its neighbours, read as every slowness would have them, and those that foretell better get larger shares. This is Bayesian
+model averaging in spirit (Hoeting et al. 1999), with a fixed sharpness in the place of a likelihood; standing still is one
+of the slownesses.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import csr_array
+
+from . import sphere
+
+#: Speeds in km/h and the number of directions that are tried, beside standing still.
+_SPEEDS, _DIRECTIONS = (6.0, 20.0), 6
+#: Neighbours are read at most so many hours before or after.
+_REACH_HOURS = 4
+#: Around each station, what is read of it is tabulated at these distances in km, in as many directions.
+_RADII = (10.0, 30.0, 90.0)
+#: Shares are made for so many slots of a day, from errors smoothed over this many hours and so many stations around.
+SLOTS_PER_DAY = 8
+_SMOOTHING_HOURS = 2.0
+_SURROUNDINGS = 32
+#: Shares go with the mean absolute error to the power of minus this.
+_SHARPNESS = 15.0
+#: Keeps errors above zero, relative to their mean.
+_SMALL_ERROR = 1e-3
+
+
+def slownesses() -> NDArray[np.float64]:
+    """Return the slownesses, ``(n, 2)`` hours per km to the east and north; the first is zero."""
+    return np.concatenate([np.zeros((1, 2)), *(_circle() / speed for speed in _SPEEDS)])
+
+
+def knots() -> NDArray[np.float64]:
+    """Return the displacements at which what is read of a station is tabulated, ``(n, 2)`` km; the first is zero."""
+    return np.concatenate([np.zeros((1, 2)), *(_circle() * radius for radius in _RADII)])
+
+
+def _circle() -> NDArray[np.float64]:
+    angle = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
+def reach(step_hours: float) -> int:
+    """Return how many steps before and after are read."""
+    return int(_REACH_HOURS / step_hours)
+
+
+def lag_weights(displacement: NDArray, step_hours: float) -> NDArray[np.float32]:
+    """Return the weights of the steps around, linear in time.
+
+    Parameters
+    ----------
+    displacement : (..., 2) km
+        Of the station from the place.
+    step_hours : float
+
+    Returns
+    -------
+    (..., slowness, 2 * reach + 1) float32
+        Each sums to one; displacements that would be read beyond the reach are read there.
+    """
+    most = reach(step_hours)
+    lag = np.clip(displacement @ slownesses().T / step_hours, -most, most)
+    return np.maximum(0.0, 1.0 - np.abs(lag[..., None] - np.arange(-most, most + 1))).astype(np.float32)
+
+
+def corners(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the knots around displacements ``(..., 2)`` in km, and their shares, linear in distance and direction.
+
+    Returns
+    -------
+    index : (..., 4) int
+    share : (..., 4) float32
+        They sum to one; beyond the outermost distance, all is as it is there.
+    """
+    rings = np.array([0.0, *_RADII])
+    distance = np.hypot(displacement[..., 0], displacement[..., 1])
+    turn = np.arctan2(displacement[..., 1], displacement[..., 0]) / (2 * np.pi) * _DIRECTIONS % _DIRECTIONS
+    inner = np.clip(np.searchsorted(rings, distance, side="right") - 1, 0, len(_RADII) - 1)
+    outward = np.clip((distance - rings[inner]) / (rings[inner + 1] - rings[inner]), 0.0, 1.0)
+    direction = np.floor(turn).astype(int)
+    onward = turn - direction
+    ring = np.stack([inner, inner, inner + 1, inner + 1], axis=-1)
+    spoke = np.stack([direction, direction + 1, direction, direction + 1], axis=-1) % _DIRECTIONS
+    share = np.stack(
+        [(1 - outward) * (1 - onward), (1 - outward) * onward, outward * (1 - onward), outward * onward], axis=-1
+    )
+    return np.where(ring == 0, 0, 1 + (ring - 1) * _DIRECTIONS + spoke), share.astype(np.float32)
+
+
+def through_silence(filled: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return series ``(station, step)`` with the steps at which no station reports interpolated in time."""
+    silent = ~np.isfinite(filled).all(axis=0)
+    if not silent.any() or silent.all():
+        return np.nan_to_num(filled)
+    heard = np.flatnonzero(~silent)
+    steps = np.flatnonzero(silent)
+    after = np.clip(np.searchsorted(heard, steps), 1, len(heard) - 1) if len(heard) > 1 else np.zeros(len(steps), int)
+    left, right = heard[after - 1] if len(heard) > 1 else heard[after], heard[after]
+    part = np.clip((steps - left) / np.maximum(right - left, 1), 0.0, 1.0).astype(np.float32)
+    result = filled.copy()
+    result[:, steps] = (1 - part) * filled[:, left] + part * filled[:, right]
+    return result
+
+
+def around(series: NDArray, n_steps: int) -> NDArray:
+    """Return series ``(..., step)`` with its first and last value repeated ``n_steps`` times at its ends."""
+    return np.pad(series, [(0, 0)] * (series.ndim - 1) + [(n_steps, n_steps)], mode="edge")
+
+
+def shares(
+    filled: NDArray[np.float32],
+    observed: NDArray[np.bool_],
+    plane: NDArray,
+    others: tuple[NDArray[np.intp], NDArray],
+    groups: NDArray[np.intp],
+    steps_per_day: int,
+) -> NDArray[np.float32]:
+    """Return the share of each slowness around each station.
+
+    Parameters
+    ----------
+    filled : (station, step)
+        Gaps filled (:func:`through_silence`); the first step is the first of a day.
+    observed : (station, step) bool
+        What the errors are taken at.
+    plane : (station, 2) km
+        From :func:`xaq.sphere.on_tangent_plane`.
+    others : ((station, k) int, (station, k))
+        Neighbours among the stations elsewhere, and their kriging weights.
+    groups : (station, m) int
+        Stations around each, itself among them: their errors count.
+    steps_per_day : int
+
+    Returns
+    -------
+    (station, slowness, slot) float32
+        They sum to one over the slownesses.
+    """
+    index, weights = others
+    n_station, n_step = filled.shape
+    step_hours = 24 / steps_per_day
+    most = reach(step_hours)
+    padded = around(filled, most)
+    lagged = np.concatenate([padded[:, i : i + n_step] for i in range(2 * most + 1)])
+    per_lag = lag_weights(plane[index] - plane[:, None], step_hours) * weights[..., None, None].astype(np.float32)
+    pool = _Pool(groups, steps_per_day)
+    errors = []
+    for slowness in range(per_lag.shape[2]):
+        # Of each neighbour, two lags at most are other than zero.
+        station, neighbour, lag = np.nonzero(per_lag[:, :, slowness])
+        entries = per_lag[station, neighbour, slowness, lag], (station, lag * n_station + index[station, neighbour])
+        foretold = csr_array(entries, shape=(n_station, len(lagged))) @ lagged
+        errors.append(pool(np.abs(foretold - filled) * observed))
+    mean = np.stack(errors, axis=1)
+    floor = _SMALL_ERROR * mean.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
+    log = -_SHARPNESS * np.log(mean + floor)
+    share = np.exp(log - log.max(axis=1, keepdims=True))
+    return share / share.sum(axis=1, keepdims=True)
+
+
+class _Pool:
+    """Sums over slots of the day, the hours around them and the stations around each."""
+
+    def __init__(self, groups: NDArray[np.intp], steps_per_day: int) -> None:
+        rows = np.repeat(np.arange(len(groups)), groups.shape[1])
+        ones = np.ones(groups.size, np.float32)
+        self.gather = csr_array((ones, (rows, groups.ravel())), shape=(len(groups), len(groups)))
+        self.steps = steps_per_day // SLOTS_PER_DAY
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        slots = values.reshape(len(values), -1, self.steps).sum(axis=-1, dtype=np.float32)
+        width = _SMOOTHING_HOURS * SLOTS_PER_DAY / 24
+        return self.gather @ gaussian_filter1d(slots, width, axis=-1, mode="nearest")
+
+
+def surroundings(lon: NDArray, lat: NDArray) -> NDArray[np.intp]:
+    """Return the stations around each whose errors count, ``(station, m)``."""
+    return sphere.nearest(lon, lat, lon, lat, _SURROUNDINGS)[0]
