@@ -97,17 +97,15 @@ def corners(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32
 
 def through_silence(filled: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return series ``(station, step)`` with the steps at which no station reports interpolated in time."""
-    silent = ~np.isfinite(filled).all(axis=0)
-    if not silent.any() or silent.all():
-        return np.nan_to_num(filled)
-    heard = np.flatnonzero(~silent)
-    steps = np.flatnonzero(silent)
-    after = np.clip(np.searchsorted(heard, steps), 1, len(heard) - 1) if len(heard) > 1 else np.zeros(len(steps), int)
-    left, right = heard[after - 1] if len(heard) > 1 else heard[after], heard[after]
-    part = np.clip((steps - left) / np.maximum(right - left, 1), 0.0, 1.0).astype(np.float32)
-    result = filled.copy()
-    result[:, steps] = (1 - part) * filled[:, left] + part * filled[:, right]
-    return result
+    heard = np.flatnonzero(np.isfinite(filled).all(axis=0))
+    if not len(heard):
+        return np.zeros_like(filled)
+    # Where each step lies among those heard: a whole number at these, between them in between, the ends beyond the ends.
+    position = np.interp(np.arange(filled.shape[1]), heard, np.arange(len(heard)))
+    left = position.astype(int)
+    part = (position - left).astype(np.float32)
+    right = np.minimum(left + 1, len(heard) - 1)
+    return (1 - part) * filled[:, heard[left]] + part * filled[:, heard[right]]
 
 
 def around(series: NDArray, n_steps: int) -> NDArray:

@@ -55,8 +55,8 @@ def explain(
         Of each neighbour, ``(station)``, the nearest first: ``distance`` in km; ``weight``; ``value``, filled from the
         other stations where not ``observed``; ``read``, what it is taken to say as it drifts past, from the hours around;
         ``contribution``. Of the place: ``estimate`` with ``lower`` and
-        ``upper`` as :func:`xaq.estimate` gives them; ``kriging``, where training started, and ``learned``, what it
-        added; ``correction``, the factor of the level; ``log_share``, the share of the log scale;
+        ``upper`` as :func:`xaq.estimate` gives them; ``kriging`` of what is read, where training started, and
+        ``learned``, what it added; ``correction``, the factor of the level; ``log_share``, the share of the log scale;
         ``kriging_variance`` relative to the sill.
 
     Raises
@@ -171,7 +171,11 @@ def _dress(
         "contribution": (made.contribution, f"what the neighbour adds to the estimate of {name}", units),
     }
     of_place: dict[str, tuple[float, str, str]] = {
-        "kriging": (kriging, f"{name} by kriging with the fitted covariance, where training started", units),
+        "kriging": (
+            kriging,
+            f"{name} by kriging what is read with the fitted covariance, where training started",
+            units,
+        ),
         "learned": (estimate - kriging, "what training added: estimate less kriging", units),
         "estimate": (estimate, f"estimate of {name}", units),
     }

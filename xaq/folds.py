@@ -40,7 +40,7 @@ from .nn.record import Record
 FOLDS, MEMBERS = 10, 5
 #: The fold that validates a forecast in space.
 VALIDATION = 0
-#: Station-steps held once per fold: 20 MB for each of three arrays, and 14 times that for what drifts on the days estimated.
+#: Station-steps held once per fold: 20 MB for each of three arrays, and up to five times that for what drifts.
 _MAX_VALUES = 5_000_000
 #: Days of all neighbours of a fold whose drift is made at once: some 50 MB.
 _DRIFTING_DAYS = 8_000

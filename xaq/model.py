@@ -789,13 +789,15 @@ class StationSeries(NamedTuple):
 
     ``values (station, step)`` with gaps filled from the stations that report at the step; ``residual``, what the other
     stations do not explain of them, in z, NaN where not observed; the ``variance`` of what was filled; ``redundancy (station,)``,
-    how well the others can foretell each, from 0 to 1; ``shares (station, slowness, slot)`` of :mod:`xaq.drift`, where neighbours drift.
+    how well the others can foretell each, from 0 to 1. Where neighbours drift (:mod:`xaq.drift`), ``drifting (station, step)`` are
+    the values through silence, and ``shares (station, slowness, slot)`` those of each slowness.
     """
 
     values: NDArray[np.float32]
     residual: NDArray[np.float32]
     variance: NDArray[np.float32]
     redundancy: NDArray[np.float32]
+    drifting: NDArray[np.float32] | None
     shares: NDArray[np.float32] | None
 
 
@@ -805,15 +807,15 @@ def station_series(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) 
     filled, variance = kriging.fill_missing(values, lon, lat, recipe.covariance, config.k)
     others = Others.of(lon, lat, recipe.covariance, config.k)
     residual = np.where(np.isfinite(values), others.residuals(scaler.log(filled)) / scaler.std, np.nan)
-    shares = None
+    drifting, shares = None, None
     if config.drifts:
         plane = sphere.on_tangent_plane(lon, lat, recipe.centre)
-        through = drift.through_silence(filled.astype(np.float32))
+        drifting = drift.through_silence(filled.astype(np.float32))
         shares = drift.shares(
-            through, np.isfinite(values), plane, others[:2], drift.surroundings(lon, lat), config.steps_per_day
+            drifting, np.isfinite(values), plane, others[:2], drift.surroundings(lon, lat), config.steps_per_day
         )
     filled, residual, variance = (a.astype(np.float32) for a in (filled, residual, variance))
-    return StationSeries(filled, residual, variance, others.redundancy(), shares)
+    return StationSeries(filled, residual, variance, others.redundancy(), drifting, shares)
 
 
 def displacements(
@@ -828,7 +830,7 @@ def drifting_days(series: StationSeries, first: NDArray[np.intp], recipe: Recipe
     """Return series ``(day, station, 2, step + 2 * reach)`` and shares ``(day, station, slowness, slot)`` of days that begin at steps."""
     steps = recipe.config.steps_per_day
     reach = drift.reach(24 / steps)
-    through = drift.around(drift.through_silence(series.values), reach)
+    through = drift.around(series.drifting, reach)  # type: ignore[arg-type]
     days = torch.as_tensor(through[:, first[:, None] + np.arange(steps + 2 * reach)]).transpose(0, 1)
     slots = first[:, None] // (steps // drift.SLOTS_PER_DAY) + np.arange(drift.SLOTS_PER_DAY)
     shares = torch.as_tensor(series.shares[:, :, slots]).permute(2, 0, 1, 3)  # type: ignore[index]
