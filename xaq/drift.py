@@ -105,7 +105,8 @@ def through_silence(filled: NDArray[np.float32]) -> NDArray[np.float32]:
     left = position.astype(int)
     part = (position - left).astype(np.float32)
     right = np.minimum(left + 1, len(heard) - 1)
-    return (1 - part) * filled[:, heard[left]] + part * filled[:, heard[right]]
+    # np.take, as an index in brackets would lay the stations side by side, and all that follows runs along the steps.
+    return (1 - part) * filled.take(heard[left], axis=1) + part * filled.take(heard[right], axis=1)
 
 
 def around(series: NDArray, n_steps: int) -> NDArray:

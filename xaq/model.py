@@ -804,6 +804,8 @@ class StationSeries(NamedTuple):
 def station_series(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) -> StationSeries:
     """Fill gaps, and ask of the stations how well they foretell each other; the steps are whole days."""
     config, scaler = recipe.config, recipe.scaler
+    # Whatever the order in the dataset: all that follows runs along the steps of a station.
+    values = np.ascontiguousarray(values)
     filled, variance = kriging.fill_missing(values, lon, lat, recipe.covariance, config.k)
     others = Others.of(lon, lat, recipe.covariance, config.k)
     residual = np.where(np.isfinite(values), others.residuals(scaler.log(filled)) / scaler.std, np.nan)
