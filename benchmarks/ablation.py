@@ -33,10 +33,8 @@ FROZEN: dict[str, tuple[str, ...]] = {
     "exponent": ("knn.exponent",),
     "anisotropy": ("knn.stretch",),
     "unrest": ("knn.unrest",),
-    "range by state": ("knn.range_head",),
     "noise by station-day": ("knn.noise_head",),
-    "level and gate": ("knn.level", "knn.gate", "knn.residual_head"),
-    "temporal module": ("temporal", "to_features"),
+    "temporal module": ("temporal",),
 }
 
 

@@ -11,7 +11,7 @@ from xaq import stations as border
 from xaq.errors import ModelError, SchemaError, StoreError, XaqWarning
 from xaq.nn.aqnet import AQNetConfig
 
-SMALL = AQNetConfig(hidden=16, n_features=4, days_before=1, days_after=1, k=8)
+SMALL = AQNetConfig(hidden=16, days_before=1, days_after=1, k=8)
 BOUNDS = (8.0, 48.5, 12.0, 51.5)
 
 

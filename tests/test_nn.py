@@ -9,7 +9,7 @@ from xaq.kriging import Covariance
 from xaq.nn import neural_knn
 from xaq.nn.aqnet import AQNet, AQNetConfig, Window, apply_weights, attribute, station_table
 from xaq.nn.drift import Drifted, advect
-from xaq.nn.neural_knn import Geometry, NeuralKNN, Weights
+from xaq.nn.neural_knn import NeuralKNN, Weights
 from xaq.nn.solve import invert, solve
 
 CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -26,6 +26,7 @@ def make_window(config, n_window=2, n_station=6, seed=0):
         residual=0.3 * z,
         usual=torch.full((n_station,), 0.09),
         redundancy=torch.ones(n_station),
+        log_share=torch.zeros(n_window, n_station, config.target_days),
         covariates=torch.zeros(n_window, n_station, config.input_steps, config.n_covariates),
         cyclic=torch.randn(n_window, config.input_steps, 6, generator=generator),
         cyclic_target=torch.randn(n_window, config.target_days, 6, generator=generator),
@@ -48,10 +49,11 @@ def geometry(n_target=50, n_station=30, k=12, seed=0):
     lon, lat = rng.uniform(5, 8, n_station), rng.uniform(47, 49, n_station)
     x, y = rng.uniform(5, 8, n_target), rng.uniform(47, 49, n_target)
     index, d_target = sphere.nearest(lon, lat, x, y, k)
-    return index, d_target, sphere.pairwise_km(lon, lat, index)
+    targets, stations = (torch.as_tensor(sphere.unit_vectors(*p), dtype=torch.float32) for p in ((x, y), (lon, lat)))
+    return (targets, stations[index]), (d_target, sphere.pairwise_km(lon, lat, index))
 
 
-N_EVIDENCE, N_STATE = 12, 9
+N_EVIDENCE = 12
 
 
 def knn(**changes):
@@ -59,10 +61,8 @@ def knn(**changes):
     return NeuralKNN(
         **{
             "n_evidence": N_EVIDENCE,
-            "n_state": N_STATE,
             "range_km": 60.0,
             "nugget": 0.2,
-            "gate": 0.0,
             "centre": (6.5, 48.0),
             "max_correction": 0.3,
             **changes,
@@ -70,27 +70,21 @@ def knn(**changes):
     )
 
 
-def run_knn(module, d_target, d_neighbours, seed=1, device="cpu"):
+def run_knn(module, targets, neighbours, seed=1, relief=None):
     generator = torch.Generator().manual_seed(seed)
-    n, k = d_target.shape
-    evidence = torch.randn(n * k, N_EVIDENCE, generator=generator).to(device)
-    state = torch.randn(n, N_STATE, generator=generator).to(device)
-    near, among = (
-        torch.as_tensor(d, dtype=torch.float32, device=device).movedim(0, -1) for d in (d_target, d_neighbours)
-    )
-    distances = Geometry(near[0], near, among)
-    rows = torch.arange(n * k, device=device).reshape(n, k)
-    return module(distances, nuggets(module, evidence), rows, evidence, state)
+    n, k = neighbours.shape[:2]
+    evidence, log_share = torch.randn(n * k, N_EVIDENCE, generator=generator), torch.rand(n * k, generator=generator)
+    rows = torch.arange(n * k).reshape(n, k)
+    return module(module.geometry(targets, neighbours), nuggets(module, evidence), log_share, rows, relief)
 
 
 def test_untrained_neural_knn_is_ordinary_kriging():
-    _, d_target, d_neighbours = geometry()
-    expected, variance = kriging.ordinary_weights(d_target, d_neighbours, Covariance(60.0, 0.2))
-    got = run_knn(knn(), d_target, d_neighbours)
-    np.testing.assert_allclose(got.kriging.detach(), expected, atol=2e-5)
-    np.testing.assert_allclose(got.variance.detach(), variance, rtol=1e-4)
+    places, distances = geometry()
+    expected, variance = kriging.ordinary_weights(*distances, Covariance(60.0, 0.2))
+    got = run_knn(knn(), *places)
+    np.testing.assert_allclose(got.kriging.detach(), expected, atol=5e-5)
+    np.testing.assert_allclose(got.variance.detach(), variance, rtol=1e-3)
     assert (got.correction == 0).all()
-    assert (got.gate == 0).all()
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -142,42 +136,40 @@ def test_targets_that_share_neighbours_get_the_weights_of_each_by_itself(device)
     targets, stations = (
         torch.as_tensor(sphere.unit_vectors(*p), dtype=torch.float32, device=device) for p in ((x, y), (lon, lat))
     )
-    evidence, state = (torch.randn(n, generator=torch.Generator().manual_seed(1)) for n in ((30, N_EVIDENCE), N_STATE))
-    evidence, state = evidence.to(device), state.to(device)
+    generator = torch.Generator().manual_seed(1)
+    evidence, log_share = (torch.rand(*n, generator=generator).to(device) for n in ((30, N_EVIDENCE), (30,)))
     noise = nuggets(module, evidence)
-    each = module(module.geometry(targets, stations[near]), noise, near, evidence, state.expand(400, -1))
+    each = module(module.geometry(targets, stations[near]), noise, log_share, near)
     with torch.no_grad():
         geometry = module.shared_geometry(targets, stations[near], stations[sets], which)
-        told, reach = module.tell(evidence), module.reach(state)
-        inverses = module.inverses(geometry, sets, noise, reach)
+        inverses = module.inverses(geometry, sets, noise)
         parts = [
-            module.shared(geometry.part(c), inverses, near[c], told, reach) for c in (slice(0, 150), slice(150, 400))
+            module.shared(geometry.part(c), inverses, log_share, near[c]) for c in (slice(0, 150), slice(150, 400))
         ]
     for got, expected in zip(zip(*parts, strict=True), each, strict=True):
         torch.testing.assert_close(torch.cat(got), expected.detach(), atol=1e-4, rtol=1e-3)
 
 
 def test_any_parameters_keep_weights_summing_to_one_and_the_correction_bounded():
-    _, d_target, d_neighbours = geometry()
-    module = knn()
+    places, _ = geometry()
+    module = knn(n_rasters=2)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter) * 3)
-    got = run_knn(module, d_target, d_neighbours)
-    torch.testing.assert_close(got.kriging.sum(dim=1), torch.ones(len(d_target)), atol=1e-3, rtol=0)
-    assert got.correction.abs().max() <= 0.3
-    assert ((got.gate >= 0) & (got.gate <= 1)).all()
+    got = run_knn(module, *places, relief=torch.randn(*places[1].shape[:2], 2))
+    torch.testing.assert_close(got.kriging.sum(dim=1), torch.ones(len(places[0])), atol=1e-3, rtol=0)
+    assert 0 < got.correction.abs().max() <= 0.3
+    assert ((got.log_share >= 0) & (got.log_share <= 1)).all()
     assert (got.variance > 0).all()
 
 
 def test_learned_terms_receive_gradients_at_their_zero_start():
-    _, d_target, d_neighbours = geometry()
-    module = knn()
-    got = run_knn(module, d_target, d_neighbours)
-    (got.kriging[:, 0].sum() + got.correction.sum() + got.gate.sum()).backward()
-    for head in (module.noise_head[-1], module.range_head, module.residual_head[-1]):
-        assert head.weight.grad.abs().sum() > 0
-    for name in ("log_range", "log_noise", "exponent", "level", "gate"):
+    places, _ = geometry()
+    module = knn(n_rasters=2)
+    got = run_knn(module, *places, relief=torch.randn(*places[1].shape[:2], 2))
+    (got.kriging[:, 0].sum() + got.correction.sum()).backward()
+    assert module.noise_head[-1].weight.grad.abs().sum() > 0
+    for name in ("log_range", "log_noise", "exponent", "stretch", "unrest", "slope"):
         assert (getattr(module, name).grad != 0).all(), name
 
 
@@ -187,18 +179,17 @@ def test_geometry_is_great_circle_at_the_start_and_keeps_areas_when_stretched():
     points = torch.as_tensor(sphere.unit_vectors(lon, lat), dtype=torch.float32)
     module = knn()
     near = points[None, 1:]
-    start = module.geometry(points[:1], near)
-    np.testing.assert_allclose(
-        start.target.detach()[:, 0], sphere.distance_km(lon[0], lat[0], lon[1:], lat[1:]), atol=0.01, rtol=1e-4
-    )
+    distance = sphere.distance_km(lon[0], lat[0], lon[1:], lat[1:])
+    start = module.geometry(points[:1], near).target.detach()[:, 0]
+    np.testing.assert_allclose(start, np.exp(-distance / 60.0), rtol=1e-3)
     with torch.no_grad():
         module.stretch.copy_(torch.tensor([3.0, 0.0]))
     east = torch.as_tensor(sphere.unit_vectors([6.4, 6.6], [48.0, 48.0]), dtype=torch.float32)
     north = torch.as_tensor(sphere.unit_vectors([6.5, 6.5], [47.9, 48.1]), dtype=torch.float32)
 
     def ratio(pair):
-        after = float(module.geometry(pair[:1], pair[None, 1:]).nearest.detach()[0])
-        return after / float(knn().geometry(pair[:1], pair[None, 1:]).nearest.detach()[0])
+        after, before = (float(m.geometry(pair[:1], pair[None, 1:]).target.detach().log()) for m in (module, knn()))
+        return after / before
 
     assert ratio(east) * ratio(north) == pytest.approx(1.0, rel=1e-3)
     assert ratio(east) == pytest.approx(np.exp(0.5 * np.tanh(3.0)), rel=1e-3)
@@ -209,10 +200,10 @@ def test_the_earth_has_one_radius():
 
 
 def test_half_precision_leaves_the_solve_in_float32():
-    _, d_target, d_neighbours = geometry()
+    places, _ = geometry()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = run_knn(knn(), d_target, d_neighbours)
-    full = run_knn(knn(), d_target, d_neighbours)
+        half = run_knn(knn(), *places)
+    full = run_knn(knn(), *places)
     np.testing.assert_allclose(half.kriging.detach(), full.kriging.detach(), atol=2e-2)
     assert half.kriging.dtype == torch.float32
 
@@ -235,8 +226,7 @@ def test_station_side_shapes_and_attention(config):
     network = AQNet(config, range_km=50.0, nugget=0.1)
     side = network.station_side(make_window(config))
     n_patch = config.input_steps // config.patch
-    assert side.evidence.shape[:3] == (2, config.target_days, 6)
-    assert side.noise.shape == (2, config.target_days, 6)
+    assert side.noise.shape == side.log_share.shape == (2, config.target_days, 6)
     assert side.attention.shape == (2, 6, config.target_days, n_patch)
     torch.testing.assert_close(side.attention.sum(dim=-1), torch.ones(2, 6, config.target_days))
     assert all(torch.isfinite(t).all() for t in side if t is not None)
@@ -246,6 +236,7 @@ def test_stations_do_not_see_each_other_on_the_station_side_but_in_the_state():
     config = AQNetConfig.default("analysis", 24)
     torch.manual_seed(0)
     network = AQNet(config, range_km=50.0, nugget=0.1)
+    torch.nn.init.normal_(network.knn.noise_head[-1].weight)
     window = make_window(config)
     changed = window.z.clone()
     changed[:, 3] = 1e9
@@ -255,7 +246,6 @@ def test_stations_do_not_see_each_other_on_the_station_side_but_in_the_state():
     after = network.station_side(window._replace(visible=visible, z=changed))
     others = [0, 1, 2, 4, 5]
     assert torch.equal(before.noise[:, :, others], after.noise[:, :, others])
-    assert torch.equal(before.state, after.state)
 
 
 def test_a_forecast_starts_as_climatology_plus_regression_and_stays_within_its_bound():
@@ -278,9 +268,10 @@ def test_without_cyclic_encoding_the_calendar_has_no_influence():
     config = AQNetConfig(cyclic=False)
     torch.manual_seed(0)
     network = AQNet(config, range_km=50.0, nugget=0.1)
+    torch.nn.init.normal_(network.knn.noise_head[-1].weight)
     window = make_window(config)
     other = window._replace(cyclic=window.cyclic + 1, cyclic_target=window.cyclic_target - 1)
-    assert torch.equal(network.station_side(window).evidence[..., :8], network.station_side(other).evidence[..., :8])
+    assert torch.equal(network.station_side(window).noise, network.station_side(other).noise)
 
 
 def half(**changes):
@@ -303,7 +294,7 @@ def test_apply_weights_mixes_scales_and_reports_disagreement():
     estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0)
     torch.testing.assert_close(estimate, torch.tensor([[2.0, 2.0]]))
     torch.testing.assert_close(disagreement, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
-    log, _ = apply_weights(half(gate=torch.ones(1)), rows, table, 1.0)
+    log, _ = apply_weights(half(log_share=torch.ones(1)), rows, table, 1.0)
     torch.testing.assert_close(log[0, 0], torch.tensor(8.0).sqrt() - 1.0)
     scaled, _ = apply_weights(half(correction=torch.tensor([0.1])), rows, table, 1.0)
     torch.testing.assert_close(scaled, estimate * torch.exp(torch.tensor(0.1)))
@@ -318,9 +309,9 @@ def test_drifting_neighbours_make_the_estimate_and_their_reports_the_disagreemen
     estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0, drifted)
     torch.testing.assert_close(estimate, torch.tensor([[(7.0 + 7.0) / 2]]))
     torch.testing.assert_close(disagreement, torch.tensor([[1.0]]))
-    for gate in (torch.zeros(1), torch.full((1,), 0.4)):
-        estimate, _ = apply_weights(half(gate=gate), rows, table, 1.0, drifted)
-        value, taken, contribution = attribute(half(gate=gate), rows, table, 1.0, drifted)
+    for share in (torch.zeros(1), torch.full((1,), 0.4)):
+        estimate, _ = apply_weights(half(log_share=share), rows, table, 1.0, drifted)
+        value, taken, contribution = attribute(half(log_share=share), rows, table, 1.0, drifted)
         torch.testing.assert_close(contribution.sum(dim=1), estimate)
         torch.testing.assert_close(value[0], values)
         torch.testing.assert_close(taken[0], torch.tensor([[7.0], [7.0]]))

@@ -16,7 +16,7 @@ from xaq.covariates import Relief, sample_points
 from xaq.errors import ModelError, SchemaError, StoreError
 from xaq.nn.aqnet import AQNetConfig, relief_between
 
-SMALL = AQNetConfig(hidden=16, n_features=4, days_before=1, days_after=1, k=8)
+SMALL = AQNetConfig(hidden=16, days_before=1, days_after=1, k=8)
 HOLE = (9.6, 10.0, 49.6, 50.0)
 
 

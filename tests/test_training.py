@@ -18,7 +18,7 @@ from xaq.mappers import OrdinaryKriging
 from xaq.model import untrained_network
 from xaq.nn.aqnet import AQNetConfig
 
-SMALL = AQNetConfig(hidden=16, n_features=4, days_before=1, days_after=1, k=8)
+SMALL = AQNetConfig(hidden=16, days_before=1, days_after=1, k=8)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
     complete = xaq.datasets.synthetic(n_stations=24, days=6, missing=0.0, seed=3).aq.hide(fraction=0.2, seed=1)
     untrained = train(complete, max_epochs=0)
     still = dataclasses.replace(untrained.recipe.config, drift=False)
-    recipe = dataclasses.replace(untrained.recipe, gate=0.0, config=still)
+    recipe = dataclasses.replace(untrained.recipe, log_share=0.0, config=still)
     network = xaq.Model(untrained_network(recipe), recipe)
     kriging = OrdinaryKriging(recipe.covariance, recipe.config.k)
     hidden = complete.aq.hidden
@@ -52,7 +52,7 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
 def test_untrained_analysis_is_close_to_exact_kriging_with_gaps(network):
     untrained = train(network, max_epochs=0)
     still = dataclasses.replace(untrained.recipe.config, drift=False)
-    recipe = dataclasses.replace(untrained.recipe, gate=0.0, config=still)
+    recipe = dataclasses.replace(untrained.recipe, log_share=0.0, config=still)
     start = xaq.Model(untrained_network(recipe), recipe)
     table = network.aq.verify(start, baselines=[])
     exact = network.aq.verify(OrdinaryKriging(recipe.covariance, recipe.config.k), target="pm25", baselines=[])
@@ -66,7 +66,7 @@ def test_hidden_stations_leave_no_trace(network, model):
     other = train(poisoned)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
-    for part in ("scaler", "covariance", "climatology", "interval", "gate"):
+    for part in ("scaler", "covariance", "climatology", "interval", "log_share"):
         assert getattr(model.recipe, part) == getattr(other.recipe, part), part
 
 
@@ -190,7 +190,7 @@ def test_covariates_reach_the_network_and_are_needed_later(network):
         for ds in (richer, richer.assign(wind=richer.wind * 5))
     ]
     times = network.time.values[:24]
-    one, other = (model.prepare(observations, times).side.evidence for observations in read)
+    one, other = (model.prepare(observations, times).side.noise for observations in read)
     assert not torch.allclose(one, other)
 
 

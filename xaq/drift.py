@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
-from . import sphere
+from .surroundings import Surroundings
 
 #: Speeds in km/h and the number of directions that are tried, beside standing still.
 _SPEEDS, _DIRECTIONS = (6.0, 20.0), 6
@@ -22,10 +22,9 @@ _SPEEDS, _DIRECTIONS = (6.0, 20.0), 6
 _REACH_HOURS = 4
 #: Around each station, what is read of it is tabulated at these distances in km, in as many directions.
 _RADII = (10.0, 30.0, 90.0)
-#: Shares are made for so many slots of a day, from errors smoothed over this many hours and so many stations around.
+#: Shares are made for so many slots of a day, from errors smoothed over this many hours.
 SLOTS_PER_DAY = 8
 _SMOOTHING_HOURS = 2.0
-_SURROUNDINGS = 32
 #: Shares go with the mean absolute error to the power of minus this.
 _SHARPNESS = 15.0
 #: Keeps errors above zero, relative to their mean.
@@ -109,7 +108,7 @@ def through_silence(filled: NDArray[np.float32]) -> NDArray[np.float32]:
     return (1 - part) * filled.take(heard[left], axis=1) + part * filled.take(heard[right], axis=1)
 
 
-def around(series: NDArray, n_steps: int) -> NDArray:
+def with_ends(series: NDArray, n_steps: int) -> NDArray:
     """Return series ``(..., step)`` with its first and last value repeated ``n_steps`` times at its ends."""
     return np.pad(series, [(0, 0)] * (series.ndim - 1) + [(n_steps, n_steps)], mode="edge")
 
@@ -119,7 +118,7 @@ def shares(
     observed: NDArray[np.bool_],
     plane: NDArray,
     others: tuple[NDArray[np.intp], NDArray],
-    groups: NDArray[np.intp],
+    around: Surroundings,
     steps_per_day: int,
 ) -> NDArray[np.float32]:
     """Return the share of each slowness around each station.
@@ -134,8 +133,8 @@ def shares(
         From :func:`xaq.sphere.on_tangent_plane`.
     others : ((station, k) int, (station, k))
         Neighbours among the stations elsewhere, and their kriging weights.
-    groups : (station, m) int
-        Stations around each, itself among them: their errors count.
+    around : Surroundings
+        Whose errors count.
     steps_per_day : int
 
     Returns
@@ -147,39 +146,19 @@ def shares(
     n_station, n_step = filled.shape
     step_hours = 24 / steps_per_day
     most = reach(step_hours)
-    padded = around(filled, most)
+    padded = with_ends(filled, most)
     lagged = np.concatenate([padded[:, i : i + n_step] for i in range(2 * most + 1)])
     per_lag = lag_weights(plane[index] - plane[:, None], step_hours) * weights[..., None, None].astype(np.float32)
-    pool = _Pool(groups, steps_per_day)
     errors = []
     for slowness in range(per_lag.shape[2]):
         # Of each neighbour, two lags at most are other than zero.
         station, neighbour, lag = np.nonzero(per_lag[:, :, slowness])
         entries = per_lag[station, neighbour, slowness, lag], (station, lag * n_station + index[station, neighbour])
         foretold = csr_array(entries, shape=(n_station, len(lagged))) @ lagged
-        errors.append(pool(np.abs(foretold - filled) * observed))
-    mean = np.stack(errors, axis=1)
+        errors.append(around.sums(np.abs(foretold - filled) * observed, steps_per_day // SLOTS_PER_DAY))
+    width = _SMOOTHING_HOURS * SLOTS_PER_DAY / 24
+    mean = gaussian_filter1d(np.stack(errors, axis=1), width, axis=-1, mode="nearest")
     floor = _SMALL_ERROR * mean.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
     log = -_SHARPNESS * np.log(mean + floor)
     share = np.exp(log - log.max(axis=1, keepdims=True))
     return share / share.sum(axis=1, keepdims=True)
-
-
-class _Pool:
-    """Sums over slots of the day, the hours around them and the stations around each."""
-
-    def __init__(self, groups: NDArray[np.intp], steps_per_day: int) -> None:
-        rows = np.repeat(np.arange(len(groups)), groups.shape[1])
-        ones = np.ones(groups.size, np.float32)
-        self.gather = csr_array((ones, (rows, groups.ravel())), shape=(len(groups), len(groups)))
-        self.steps = steps_per_day // SLOTS_PER_DAY
-
-    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        slots = values.reshape(len(values), -1, self.steps).sum(axis=-1, dtype=np.float32)
-        width = _SMOOTHING_HOURS * SLOTS_PER_DAY / 24
-        return self.gather @ gaussian_filter1d(slots, width, axis=-1, mode="nearest")
-
-
-def surroundings(lon: NDArray, lat: NDArray) -> NDArray[np.intp]:
-    """Return the stations around each whose errors count, ``(station, m)``."""
-    return sphere.nearest(lon, lat, lon, lat, _SURROUNDINGS)[0]

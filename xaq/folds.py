@@ -58,7 +58,8 @@ class Fold:
 
     ``values (station, step)`` are the observations with gaps filled from stations outside the fold, on the record's
     steps; ``variance`` that of what was filled; ``residual`` what the other stations do not explain, in
-    z, and ``usual (station,)`` its mean square, ``redundancy (station,)`` how well they can foretell it;
+    z, and ``usual (station,)`` its mean square, ``redundancy (station,)`` how well they can foretell it,
+    ``log_share (station, day)`` of the log scale around it, None in a forecast;
     ``visible (station,)`` says who makes the network's state; ``drifting (target, neighbour, window, 2 step)`` is what each
     target reads of its neighbours as they drift past, on both scales, None where nothing drifts.
     """
@@ -71,6 +72,7 @@ class Fold:
     usual: Tensor
     redundancy: Tensor
     visible: Tensor
+    log_share: Tensor | None = None
     drifting: Tensor | None = None
 
     def to(self, device: torch.device) -> Fold:
@@ -200,13 +202,16 @@ def _make_folds(
         index, _ = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], k + max(2, k // 2))
         # A forecast brings its own series; it takes no room here.
         blank = torch.full((1, 1), torch.nan).expand(seen.shape)
-        parts, usual, redundancy, drifting = [blank] * 3, torch.ones(len(lon)), torch.ones(len(lon)), None
+        parts, usual, redundancy = [blank] * 3, torch.ones(len(lon)), torch.ones(len(lon))
+        log_share, drifting = None, None
         if recipe.config.task == "analysis":
             series = station_series(recipe, seen[others], lon[others], lat[others])
             placed = np.full((3, *seen.shape), np.nan, np.float32)
             placed[:, others] = series[:3]
             parts, usual = [torch.as_tensor(v) for v in placed], torch.as_tensor(usual_residual(placed[1]))
             redundancy[others] = torch.as_tensor(series.redundancy)
+            log_share = torch.zeros(len(lon), series.log_share.shape[1])
+            log_share[others] = torch.as_tensor(series.log_share)
             if series.shares is not None:
                 moved = displacements(recipe, (lon[others], lat[others]), (lon[targets], lat[targets]), index)
                 drifting = _drifting(series, index, moved, starts, recipe)
@@ -220,6 +225,7 @@ def _make_folds(
             usual=usual,
             redundancy=redundancy,
             visible=torch.as_tensor(~inside),
+            log_share=log_share,
             drifting=drifting,
         )
 
@@ -271,7 +277,7 @@ def hidden_estimates(
     forecasts of the windows start; the network's own unless given.
     """
     config, device = network.config, data.truth.device
-    window = data.record.window(starts, fold.visible, fold.residual, fold.usual, fold.redundancy)
+    window = data.record.window(starts, fold.visible, fold.residual, fold.usual, fold.redundancy, fold.log_share)
     side = network.station_side(window, start)
     n_window, n_target = len(starts), len(fold.targets)
     sample = torch.arange(n_window * config.target_days * n_target, device=device)

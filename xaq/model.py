@@ -23,7 +23,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from . import drift, kriging, sphere, windows
+from . import drift, kriging, log_share, sphere, windows
 from .covariates import Gridded, Relief
 from .errors import ModelError
 from .features import Scaler, climatology_design, cyclic_encoding
@@ -42,9 +42,10 @@ from .nn.aqnet import (
 from .nn.drift import Drifted, advect
 from .nn.neural_knn import SharedGeometry, Weights
 from .nn.record import Record
+from .surroundings import Surroundings
 from .tables import html_table
 
-_FORMAT = 3
+_FORMAT = 4
 _METADATA_KEY = "xaq"
 #: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0
@@ -84,7 +85,7 @@ class Recipe:
     config: AQNetConfig
     scaler: Scaler
     covariance: Covariance
-    gate: float
+    log_share: float
     climatology: tuple[float, ...]
     centre: tuple[float, float]
     usual: tuple[tuple[float, float, float], ...] = ()
@@ -478,7 +479,8 @@ class Model:
         if self.task == "analysis":
             series = station_series(self.recipe, observations.at(times), observations.lon, observations.lat)
             residual = torch.as_tensor(series.residual, device=self.device)
-            own = tuple(torch.as_tensor(v, device=self.device) for v in (self._usual(observations), series.redundancy))
+            said = (self._usual(observations), series.redundancy, series.log_share)
+            own = tuple(torch.as_tensor(v, device=self.device) for v in said)
         visible = torch.ones(len(observations.lon), dtype=torch.bool, device=self.device)
         parts = []
         # A few windows at a time: a national network and a year of windows would not fit at once.
@@ -629,14 +631,14 @@ class Model:
             ((_, _, weights, rows, table, drifted),) = self._weights(prepared, *place, prepared.select // steps)
             parts = attribute(weights, rows, table, self.recipe.scaler.offset, drifted)
             value, read, contribution = (a[0, :, select % steps].cpu().numpy() for a in parts)
-            weight, variance, correction, log_share = (w[0].cpu().numpy() for w in weights)
+            weight, variance, share, correction = (w[0].cpu().numpy() for w in weights)
         index = rows[0].cpu().numpy()
         distance = sphere.distance_km(prepared.lon[index], prepared.lat[index], *place)
         order = np.argsort(distance, kind="stable")
         weight, value, read, contribution = (a[order] for a in (weight, value, read, contribution))
         return Explanation(
             index[order], distance[order], weight, value, read, contribution, self._start(prepared, *place), float(np.exp(correction)),
-            float(log_share), float(variance),
+            float(share), float(variance),
         )  # fmt: skip
 
     def _start(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> float:
@@ -784,40 +786,65 @@ def make_record(
     return record, np.searchsorted(steps, begin), times
 
 
+class Unexplained(NamedTuple):
+    """What the stations elsewhere leave unexplained of each, ``(station, step)``.
+
+    ``values`` with gaps filled from the stations that report at the step, the ``variance`` of what was filled; ``residual`` in
+    z and ``linear, log``, the errors in the target's units of what they foretell on either scale: NaN where not observed.
+    """
+
+    others: Others
+    values: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    linear: NDArray[np.float32]
+    log: NDArray[np.float32]
+
+
+def unexplained(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) -> Unexplained:
+    """Fill gaps, and foretell each station from those elsewhere, step by step."""
+    scaler, k = recipe.scaler, recipe.config.k
+    # Whatever the order in the dataset: all that follows runs along the steps of a station.
+    values = np.ascontiguousarray(values)
+    filled, variance = kriging.fill_missing(values, lon, lat, recipe.covariance, k)
+    others, logs = Others.of(lon, lat, recipe.covariance, k), scaler.log(filled)
+    on_log = others.residuals(logs)
+    errors = on_log / scaler.std, others.residuals(filled), filled - scaler.exp(logs - on_log)
+    seen = np.isfinite(values)
+    parts = (filled, variance, *(np.where(seen, error, np.nan) for error in errors))
+    return Unexplained(others, *(part.astype(np.float32) for part in parts))
+
+
 class StationSeries(NamedTuple):
     """What the station side makes of observations before any network; of stations ``(n,)`` and steps.
 
-    ``values (station, step)`` with gaps filled from the stations that report at the step; ``residual``, what the other
-    stations do not explain of them, in z, NaN where not observed; the ``variance`` of what was filled; ``redundancy (station,)``,
-    how well the others can foretell each, from 0 to 1. Where neighbours drift (:mod:`xaq.drift`), ``drifting (station, step)`` are
-    the values through silence, and ``shares (station, slowness, slot)`` those of each slowness.
+    ``values``, ``residual`` and ``variance`` as of :class:`Unexplained`; ``redundancy (station,)``, how well the others can
+    foretell each, from 0 to 1; ``log_share (station, day)`` of the log scale around each. Where neighbours drift
+    (:mod:`xaq.drift`), ``drifting (station, step)`` are the values through silence, and ``shares (station, slowness, slot)`` those
+    of each slowness.
     """
 
     values: NDArray[np.float32]
     residual: NDArray[np.float32]
     variance: NDArray[np.float32]
     redundancy: NDArray[np.float32]
+    log_share: NDArray[np.float32]
     drifting: NDArray[np.float32] | None
     shares: NDArray[np.float32] | None
 
 
 def station_series(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) -> StationSeries:
     """Fill gaps, and ask of the stations how well they foretell each other; the steps are whole days."""
-    config, scaler = recipe.config, recipe.scaler
-    # Whatever the order in the dataset: all that follows runs along the steps of a station.
-    values = np.ascontiguousarray(values)
-    filled, variance = kriging.fill_missing(values, lon, lat, recipe.covariance, config.k)
-    others = Others.of(lon, lat, recipe.covariance, config.k)
-    residual = np.where(np.isfinite(values), others.residuals(scaler.log(filled)) / scaler.std, np.nan)
+    config, around = recipe.config, Surroundings.of(lon, lat)
+    made = unexplained(recipe, values, lon, lat)
+    linear, log = (np.nan_to_num(errors) for errors in (made.linear, made.log))
+    share = log_share.by_day(linear, log, around, config.steps_per_day, recipe.log_share)
     drifting, shares = None, None
     if config.drifts:
-        plane = sphere.on_tangent_plane(lon, lat, recipe.centre)
-        drifting = drift.through_silence(filled.astype(np.float32))
-        shares = drift.shares(
-            drifting, np.isfinite(values), plane, others[:2], drift.surroundings(lon, lat), config.steps_per_day
-        )
-    filled, residual, variance = (a.astype(np.float32) for a in (filled, residual, variance))
-    return StationSeries(filled, residual, variance, others.redundancy(), drifting, shares)
+        plane, seen = sphere.on_tangent_plane(lon, lat, recipe.centre), np.isfinite(made.linear)
+        drifting = drift.through_silence(made.values)
+        shares = drift.shares(drifting, seen, plane, made.others[:2], around, config.steps_per_day)
+    return StationSeries(made.values, made.residual, made.variance, made.others.redundancy(), share, drifting, shares)
 
 
 def displacements(
@@ -832,7 +859,7 @@ def drifting_days(series: StationSeries, first: NDArray[np.intp], recipe: Recipe
     """Return series ``(day, station, 2, step + 2 * reach)`` and shares ``(day, station, slowness, slot)`` of days that begin at steps."""
     steps = recipe.config.steps_per_day
     reach = drift.reach(24 / steps)
-    through = drift.around(series.drifting, reach)  # type: ignore[arg-type]
+    through = drift.with_ends(series.drifting, reach)  # type: ignore[arg-type]
     days = torch.as_tensor(through[:, first[:, None] + np.arange(steps + 2 * reach)]).transpose(0, 1)
     slots = first[:, None] // (steps // drift.SLOTS_PER_DAY) + np.arange(drift.SLOTS_PER_DAY)
     shares = torch.as_tensor(series.shares[:, :, slots]).permute(2, 0, 1, 3)  # type: ignore[index]
@@ -868,7 +895,7 @@ def untrained_network(recipe: Recipe) -> AQNet:
     r = recipe
     return AQNet(
         r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget,
-        gate=r.gate, centre=r.centre, log_mean=r.scaler.mean, log_std=r.scaler.std,
+        log_share=r.log_share, centre=r.centre, log_mean=r.scaler.mean, log_std=r.scaler.std,
     )  # fmt: skip
 
 

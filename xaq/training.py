@@ -29,7 +29,7 @@ from .forecast_fit import fit_share, fit_start
 from .kriging import Covariance
 from .lightning_run import run
 from .mappers import Observations
-from .model import Model, Recipe, pick_device, station_series, untrained_network, usual_residual
+from .model import Model, Recipe, pick_device, unexplained, untrained_network, usual_residual
 from .nn.aqnet import AQNet, AQNetConfig, Task
 from .verify import certify
 from .vocabulary import STATION, TIME
@@ -274,7 +274,7 @@ def _classical_recipe(
     values, lon, lat = observations.values[:, :stop], observations.lon, observations.lat
     channels = [c[..., :stop] for c in (observations.covariates, observations.known) if len(c)]
     scaler = Scaler.fit(values, np.concatenate(channels) if channels else None)
-    covariance, gate = _choose_start(values, scaler, lon, lat, config.k, seed)
+    covariance, share = _choose_start(values, scaler, lon, lat, config.k, seed)
     z = scaler.transform(values)
     return Recipe(
         target=target,
@@ -283,7 +283,7 @@ def _classical_recipe(
         config=config,
         scaler=scaler,
         covariance=covariance,
-        gate=gate,
+        log_share=share,
         climatology=tuple(features.fit_climatology(observations.times[:stop], z).tolist()),
         centre=sphere.centre(lon, lat),
         seed=seed,
@@ -295,9 +295,7 @@ def _usual(observations: Observations, recipe: Recipe) -> tuple[tuple[float, flo
     """Return place and usual residual of each station; a forecast reads none."""
     if recipe.config.task == "forecast":
         return ()
-    # Residuals are those of the step, and the period need not be whole days.
-    still = replace(recipe, config=replace(recipe.config, drift=False))
-    residual = station_series(still, observations.values, observations.lon, observations.lat).residual
+    residual = unexplained(recipe, observations.values, observations.lon, observations.lat).residual
     columns = zip(observations.lon, observations.lat, usual_residual(residual), strict=True)
     return tuple((float(x), float(y), float(u)) for x, y, u in columns)
 

@@ -56,12 +56,10 @@ class AQNetConfig:
         Steps per patch. 6 h makes an LSTM of 56 steps out of 336 h: six times faster than hourly.
     hidden, lstm_layers, heads : int
         Width, depth and attention heads of the temporal module. Small: a network has tens of stations, not millions.
-    n_features : int
-        What a station-day tells its targets. Everything on the cell side grows with it.
     k : int
         Neighbours; a 16 x 16 solve is cheap and further stations carry next to no weight.
     max_correction : float
-        Bound of the level correction, on the log of the estimate.
+        Bound of the level correction by rasters, on the log of the estimate.
     n_covariates, n_known : int
         Channels beside the target; how many of them, the last ones, are known over the horizon too (forecast only).
     n_rasters : int
@@ -96,7 +94,6 @@ class AQNetConfig:
     hidden: int = 32
     lstm_layers: int = 1
     heads: int = 4
-    n_features: int = 8
     k: int = 16
     max_correction: float = 0.3
     n_covariates: int = 0
@@ -113,7 +110,7 @@ class AQNetConfig:
             raise ValueError(
                 f"days_after is {self.days_after}: a forecast sees nothing after its init time, expected 0"
             )
-        sizes = ("steps_per_day", "target_days", "patch", "hidden", "lstm_layers", "heads", "n_features", "k")
+        sizes = ("steps_per_day", "target_days", "patch", "hidden", "lstm_layers", "heads", "k")
         small = [f"{name}={getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
         if small or self.input_steps < 1:
             raise ValueError(f"{', '.join(small) or 'the window'} is empty, expected at least 1")
@@ -221,7 +218,8 @@ class Window(NamedTuple):
 
     ``z (window, station, input_step)`` standardised log scale; ``residual``, of the same shape and scale, what the
     stations around do not explain of it; ``usual (station,)`` its mean square in the training period,
-    ``redundancy (station,)`` how well they can foretell the station, from 0 to 1;
+    ``redundancy (station,)`` how well they can foretell the station, from 0 to 1; ``log_share (window, station, day)`` of the log scale
+    around each;
     ``covariates (window, station, input_step, channel)``;
     ``cyclic (window, input_step, 6)``; ``cyclic_target (window, day, 6)``; ``climatology (window, input_step)`` and
     ``climatology_target (window, target_step)`` in z; ``visible (station,) bool``: whose data make the network's state;
@@ -233,6 +231,7 @@ class Window(NamedTuple):
     residual: Tensor
     usual: Tensor
     redundancy: Tensor
+    log_share: Tensor
     covariates: Tensor
     cyclic: Tensor
     cyclic_target: Tensor
@@ -246,13 +245,12 @@ class Window(NamedTuple):
 class StationSide(NamedTuple):
     """What the station side hands to the cell side.
 
-    ``evidence (window, day, station, n_evidence)``, ``noise (window, day, station)``, ``state (window, day, n_state)``,
-    ``attention (window, station, day, patch)``, ``z_hat (window, station, target_step)`` (forecast only, else None).
+    ``noise (window, day, station)``, the nugget of each, and ``log_share`` of the same shape; ``attention (window, station, day, patch)``,
+    ``z_hat (window, station, target_step)`` (forecast only, else None).
     """
 
-    evidence: Tensor
     noise: Tensor
-    state: Tensor
+    log_share: Tensor
     attention: Tensor
     z_hat: Tensor | None
 
@@ -265,8 +263,8 @@ class AQNet(nn.Module):
     config : AQNetConfig
     range_km, nugget : float
         The fitted covariance: where neighbours do not drift, an untrained analysis network equals ordinary kriging.
-    gate : float
-        Share of the log scale at the start.
+    log_share : float
+        Of the log scale, in the estimates that a forecast at stations is spread by; an analysis is given one by day.
     centre : (lon, lat) degrees
         Of the network.
     log_mean, log_std : float
@@ -274,6 +272,7 @@ class AQNet(nn.Module):
     """
 
     share: Tensor
+    log_share: Tensor
 
     def __init__(
         self,
@@ -281,7 +280,7 @@ class AQNet(nn.Module):
         *,
         range_km: float,
         nugget: float,
-        gate: float = 0.0,
+        log_share: float = 0.0,
         centre: tuple[float, float] = (0.0, 0.0),
         log_mean: float = 0.0,
         log_std: float = 1.0,
@@ -294,17 +293,16 @@ class AQNet(nn.Module):
             self.forecaster = Forecaster(config, n_channels=n_channels)
             # Share of the network's own forecast per step; none before training has shown on later windows what it is worth.
             self.register_buffer("share", torch.zeros(config.target_steps))
+            self.register_buffer("log_share", torch.tensor(log_share, dtype=torch.float32))
         else:
             # One channel more: what the stations around do not explain.
             self.temporal = TemporalModule(
                 n_channels=n_channels + 1, patch=config.patch, target_days=config.target_days,
                 hidden=config.hidden, lstm_layers=config.lstm_layers, heads=config.heads, dropout=config.dropout,
             )  # fmt: skip
-        self.to_features = nn.Linear(config.hidden, config.n_features)
-        n_state = _N_STATE + config.n_covariates
         self.knn = NeuralKNN(
-            n_evidence=config.n_features + _N_SUMMARY + n_state, n_state=n_state, range_km=range_km, nugget=nugget,
-            gate=gate, centre=centre, max_correction=config.max_correction, n_rasters=config.n_rasters,
+            n_evidence=config.hidden + _N_SUMMARY + _N_STATE + config.n_covariates, range_km=range_km, nugget=nugget,
+            centre=centre, max_correction=config.max_correction, n_rasters=config.n_rasters,
         )  # fmt: skip
 
     def station_side(self, window: Window, start: Tensor | None = None, patches: Tensor | None = None) -> StationSide:
@@ -347,15 +345,16 @@ class AQNet(nn.Module):
         target = window.z if z_hat is None else z_hat
         summary, state = self._summarise(window, target, cyclic_target)
         shared = state[:, None].expand(-1, n_station, -1, -1)
-        evidence = torch.cat([self.to_features(learned), summary, shared], dim=-1)
+        evidence = torch.cat([learned, summary, shared], dim=-1)
         noise = self.knn.station_side(evidence, summary[..., -1], window.redundancy * window.visible)
         if z_hat is not None:
             # A station without a report in the last day forecasts climatology: next to no weight while others report.
             silent = ~torch.isfinite(window.z[..., -self.config.steps_per_day :]).any(dim=-1)
             noise = noise + _SILENT_NOISE * silent[..., None]
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
-        evidence, noise = (v.transpose(1, 2).contiguous() for v in (evidence, noise))
-        return StationSide(evidence, noise, state, attention, z_hat)
+        by_day = window.log_share if z_hat is None else self.log_share.expand_as(noise)
+        noise, log_share = (v.transpose(1, 2).contiguous() for v in (noise, by_day))
+        return StationSide(noise, log_share, attention, z_hat)
 
     def patches(self, z: Tensor, covariates: Tensor, residual: Tensor, cyclic: Tensor) -> Tensor:
         """Return what the temporal module of an analysis makes of each patch before it reads them in their order.
@@ -443,9 +442,8 @@ class AQNet(nn.Module):
         relief : (batch, k, n_rasters), optional
             From :func:`relief_between`.
         """
-        rows = flat[:, None] * side.evidence.shape[2] + neighbours
-        evidence, noise = side.evidence.flatten(0, 2), side.noise.flatten(0, 2)
-        return self.knn(geometry, noise, rows, evidence, side.state.flatten(0, 1)[flat], relief), rows
+        rows = flat[:, None] * side.noise.shape[2] + neighbours
+        return self.knn(geometry, side.noise.flatten(), side.log_share.flatten(), rows, relief), rows
 
     def cells_of_day(
         self,
@@ -476,13 +474,12 @@ class AQNet(nn.Module):
         room : Tensor, optional
             As for :meth:`NeuralKNN.inverses`.
         """
-        noise, evidence, state = (tensor.flatten(0, 1)[flat] for tensor in (side.noise, side.evidence, side.state))
-        told, reach = self.knn.tell(evidence), self.knn.reach(state)
-        inverses = self.knn.inverses(geometry, sets, noise, reach, room)
+        noise, log_share = (tensor.flatten(0, 1)[flat] for tensor in (side.noise, side.log_share))
+        inverses = self.knn.inverses(geometry, sets, noise, room)
         for first in range(0, len(neighbours), batch):
             cells = slice(first, first + batch)
             around = None if relief is None else relief[cells]
-            yield cells, self.knn.shared(geometry.part(cells), inverses, neighbours[cells], told, reach, around)
+            yield cells, self.knn.shared(geometry.part(cells), inverses, log_share, neighbours[cells], around)
 
 
 def relief_between(targets: Tensor, neighbours: Tensor) -> Tensor:
@@ -559,7 +556,7 @@ def apply_weights(
     Returns
     -------
     estimate : (batch, step)
-        Both scales mixed by the gate, corrected in level.
+        Both scales mixed by their shares, corrected in level.
     parts : tuple of (batch, step)
         What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
         of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
@@ -601,9 +598,9 @@ def _applied(
     disagreement = (square - mean.square()).clamp(min=_SMALL_SQUARE).sqrt()
     if drifted is not None:
         mean, log = drifted.apply(weights.kriging).chunk(2, dim=1)
-    gate, level = weights.gate[:, None], torch.exp(weights.correction)[:, None]
+    share, level = weights.log_share[:, None], torch.exp(weights.correction)[:, None]
     from_log = torch.expm1(log.clamp(max=20.0))
-    estimate = torch.addcmul(offset * gate * level * from_log, mean, (1.0 - gate) * level)
+    estimate = torch.addcmul(offset * share * level * from_log, mean, (1.0 - share) * level)
     return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
 
 
@@ -635,6 +632,6 @@ def attribute(
     total = log.sum(dim=1, keepdim=True)
     small = total.abs() < 1e-6
     per_log = torch.where(small, offset, offset * torch.expm1(total.clamp(max=20.0)) / torch.where(small, 1.0, total))
-    gate = weights.gate[:, None, None]
-    both = (1.0 - gate) * linear + gate * per_log * log
+    share = weights.log_share[:, None, None]
+    both = (1.0 - share) * linear + share * per_log * log
     return value, read, both * torch.exp(weights.correction)[:, None, None]

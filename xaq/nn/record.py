@@ -50,6 +50,7 @@ class Record(nn.Module):
         residual: Tensor | None = None,
         usual: Tensor | None = None,
         redundancy: Tensor | None = None,
+        log_share: Tensor | None = None,
     ) -> Window:
         """Gather windows.
 
@@ -66,17 +67,25 @@ class Record(nn.Module):
             Its mean square in the training period.
         redundancy : (station,), optional
             How well the stations around can foretell each, from 0 to 1.
+        log_share : (station, day), optional
+            Share of the log scale around each on the days of this record, which begins with one. Read by an analysis only.
         """
         config, device = self.config, self.z.device
         steps = start[:, None] + config.input_offset + torch.arange(config.input_steps, device=device)
         targets = start[:, None] + torch.arange(config.target_steps, device=device)
         day = torch.arange(config.target_days, device=device) * config.steps_per_day + config.steps_per_day // 2
         residual = torch.full_like(self.z, torch.nan) if residual is None else residual
+        if log_share is None:
+            by_day = self.z.new_zeros(len(start), len(self.z), config.target_days)
+        else:
+            days = torch.div(start, config.steps_per_day, rounding_mode="floor")[:, None]
+            by_day = log_share[:, days + torch.arange(config.target_days, device=device)].transpose(0, 1)
         return Window(
             z=self.z[:, steps].transpose(0, 1),
             residual=residual[:, steps].transpose(0, 1),
             usual=torch.ones_like(self.z[:, 0]) if usual is None else usual,
             redundancy=torch.ones_like(self.z[:, 0]) if redundancy is None else redundancy,
+            log_share=by_day,
             covariates=self.covariates[:, steps].transpose(0, 1),
             cyclic=self.cyclic[steps],
             cyclic_target=self.cyclic[start[:, None] + day],

@@ -1,0 +1,61 @@
+"""The share of the log scale: the scale that foretells the stations around better, day by day."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xaq import log_share
+from xaq.surroundings import Surroundings
+
+LON, LAT = np.arange(6.0), np.full(6, 50.0)
+AROUND = Surroundings.of(LON, LAT)
+
+
+def errors(days=4, steps=24, seed=0):
+    return np.random.default_rng(seed).normal(size=(2, len(LON), days * steps)).astype("f4")
+
+
+@given(st.floats(0.01, 0.99), st.floats(1e-3, 1e3), st.integers(0, 50))
+def test_the_scale_with_the_smaller_errors_gets_more_than_usual_and_units_do_not_matter(prior, unit, seed):
+    linear, log = errors(seed=seed)
+    share = log_share.by_day(linear, log, AROUND, 24, prior)
+    assert share.shape == (6, 4)
+    absolute, square = (
+        np.sum([f(linear).reshape(6, 4, 24), -f(log).reshape(6, 4, 24)], axis=(0, 1, 3)) for f in (np.abs, np.square)
+    )
+    clear = np.sign(absolute) == np.sign(square)
+    assert (np.sign(share - np.float32(prior))[:, clear] == np.sign(absolute)[clear]).all()
+    np.testing.assert_allclose(
+        log_share.by_day(unit * linear, unit * log, AROUND, 24, prior), share, rtol=1e-2, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("steps", [24, 4, 1])
+@pytest.mark.parametrize("prior", [0.0, 0.4, 1.0])
+def test_where_nothing_tells_the_scales_apart_the_share_is_that_of_the_period(prior, steps):
+    same, nothing = errors(steps=steps)[:1].repeat(2, axis=0), np.zeros((2, 6, 4 * steps), "f4")
+    for linear, log in (same, nothing):
+        np.testing.assert_allclose(log_share.by_day(linear, log, AROUND, steps, prior), prior, rtol=1e-6)
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0])
+def test_a_scale_that_the_period_refuses_is_refused_every_day(prior):
+    assert (log_share.by_day(*errors(), AROUND, 24, prior) == prior).all()
+
+
+def test_a_silent_day_and_station_are_no_evidence():
+    linear, log = errors()
+    linear[:, 24:48], log[:, 24:48] = 0.0, 0.0
+    share = log_share.by_day(linear, log, AROUND, 24, 0.3)
+    np.testing.assert_allclose(share[:, 1], 0.3, rtol=1e-5)
+    assert np.isfinite(share).all()
+
+
+def test_only_the_stations_around_count():
+    lon = np.concatenate([np.linspace(0, 3, 40), np.linspace(90, 93, 40)])
+    linear = np.ones((80, 2), "f4")
+    log = np.where(lon < 45, 0.5, 2.0)[:, None].repeat(2, axis=1).astype("f4")
+    share = log_share.by_day(linear, log, Surroundings.of(lon, np.zeros(80)), 1, 0.5)
+    assert (share[:40] > 0.99).all()
+    assert (share[40:] < 0.01).all()
