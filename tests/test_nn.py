@@ -114,8 +114,12 @@ def test_inverses_of_bordered_systems(k, device):
     bordered = torch.ones(5, k + 1, k + 1, dtype=torch.float64, device=device)
     bordered[:, :k, :k] = half @ half.mT / 20
     bordered[:, k, k] = 0.0
-    got = invert(bordered.permute(1, 2, 0).clone()).permute(2, 0, 1)
-    torch.testing.assert_close(got, torch.linalg.inv(bordered))
+    nugget = torch.rand(5, k + 1, generator=generator, dtype=torch.float64).to(device)
+    nugget[:, k] = 0.0
+    before = bordered.clone()
+    got = invert(bordered.permute(1, 2, 0), nugget.T).permute(2, 0, 1)
+    torch.testing.assert_close(got, torch.linalg.inv(bordered + torch.diag_embed(nugget)))
+    assert torch.equal(bordered, before)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -281,7 +285,7 @@ def half(**changes):
 
 def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
     values, rows = torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1]])
-    tables = [station_table(values, torch.tensor(v), 1.0, 4.0) for v in ([[0.0], [0.0]], [[0.0], [1.0]])]
+    tables = [station_table(values, torch.tensor(v), 1.0, 4.0, drifts=False) for v in ([[0.0], [0.0]], [[0.0], [1.0]])]
     (observed, observed_parts), (filled, filled_parts) = (apply_weights(half(), rows, t, 1.0) for t in tables)
     assert torch.equal(observed, filled)
     assert all((after > before).all() for after, before in zip(filled_parts, observed_parts, strict=True))
@@ -290,7 +294,7 @@ def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
 def test_apply_weights_mixes_scales_and_reports_disagreement():
     values = torch.tensor([[1.0, 2.0], [3.0, 2.0]])
     rows = torch.tensor([[0, 1]])
-    table = station_table(values, torch.zeros_like(values), 1.0, 1.0)
+    table = station_table(values, torch.zeros_like(values), 1.0, 1.0, drifts=False)
     estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0)
     torch.testing.assert_close(estimate, torch.tensor([[2.0, 2.0]]))
     torch.testing.assert_close(disagreement, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
@@ -302,7 +306,7 @@ def test_apply_weights_mixes_scales_and_reports_disagreement():
 
 def test_drifting_neighbours_make_the_estimate_and_their_reports_the_disagreement():
     values, rows = torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1]])
-    table = station_table(values, torch.zeros_like(values), 1.0, 1.0)
+    table = station_table(values, torch.zeros_like(values), 1.0, 1.0, drifts=True)
     read = torch.tensor([[5.0, 2.0], [9.0, 3.0], [7.0, 2.5]])
     # The first neighbour is read between two rows, the second at one.
     drifted = Drifted(read, torch.tensor([[0, 1, 2, 2]]), torch.tensor([[0.5, 0.5, 1.0, 0.0]]))

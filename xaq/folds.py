@@ -322,7 +322,7 @@ def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) ->
         variance = torch.zeros_like(values)
     pattern = "w n (d h) -> (w d n) h"
     values, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (values, variance))
-    return station_table(values, variance, scaler.offset, recipe.covariance.sill)
+    return station_table(values, variance, scaler.offset, recipe.covariance.sill, drifts=config.drifts)
 
 
 def daily_means(forecast: Tensor, truth: Tensor, steps_per_day: int) -> tuple[Tensor, Tensor]:

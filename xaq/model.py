@@ -143,7 +143,9 @@ class DriftingDays(NamedTuple):
     def table(self, day: int, stations: Tensor, lags: Tensor) -> Tensor:
         """Return what is read around stations on a day, ``(station * knot, 2 * step)``; NaN at silent steps."""
         read = advect(self.series[day, stations], self.shares[day, stations], lags)
-        return read.masked_fill_(self.silent[day], torch.nan).flatten(0, 1).flatten(1)
+        if self.silent[day].any():
+            read.masked_fill_(self.silent[day], torch.nan)
+        return read.flatten(0, 1).flatten(1)
 
 
 class Neighbourhoods(NamedTuple):
@@ -525,7 +527,7 @@ class Model:
         else:
             values, variance = (torch.as_tensor(a[:, at], device=self.device) for a in (series.values, series.variance))
         values, variance = (rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day) for a in (values, variance))
-        return station_table(values, variance, recipe.scaler.offset, recipe.covariance.sill)
+        return station_table(values, variance, recipe.scaler.offset, recipe.covariance.sill, drifts=config.drifts)
 
     def _drifting(self, series: StationSeries, at: NDArray[np.intp]) -> DriftingDays:
         """Return what drifts on the days whose steps are ``at`` in the series."""

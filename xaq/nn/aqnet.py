@@ -509,8 +509,8 @@ def _horizon(window: Window, n_station: int) -> Tensor:
     return torch.cat([with_mask(window.known), shared], dim=-1)
 
 
-def station_table(values: Tensor, variance: Tensor, offset: float, sill: float) -> Tensor:
-    """Return the columns that weights are applied to, ``(row, 4 steps)``.
+def station_table(values: Tensor, variance: Tensor, offset: float, sill: float, *, drifts: bool) -> Tensor:
+    """Return the columns that weights are applied to, ``(row, 4 steps)``, or ``(row, 3 steps)`` where neighbours drift.
 
     Parameters
     ----------
@@ -522,18 +522,25 @@ def station_table(values: Tensor, variance: Tensor, offset: float, sill: float) 
         Of the log scale.
     sill : float
         In the target's units squared.
+    drifts : bool
+        The estimate is made of what drifts past, not of this.
 
     Returns
     -------
     Tensor
-        Values, their logs, second moments, standard deviations of what was filled.
+        Values, second moments, standard deviations of what was filled; the values' logs where nothing drifts.
     """
-    return torch.cat([both_scales(values, offset), values.square() + variance * sill, variance.sqrt()], dim=1)
+    moments = [values, values.square() + variance * sill, variance.sqrt()]
+    return torch.cat(moments if drifts else [*moments, _log_scale(values, offset)], dim=1)
 
 
 def both_scales(values: Tensor, offset: float) -> Tensor:
     """Return values and their logs side by side, ``(row, 2 steps)``."""
-    return torch.cat([values, torch.log1p(values.clamp(min=0) / offset)], dim=-1)
+    return torch.cat([values, _log_scale(values, offset)], dim=-1)
+
+
+def _log_scale(values: Tensor, offset: float) -> Tensor:
+    return torch.log1p(values.clamp(min=0) / offset)
 
 
 def apply_weights(
@@ -546,7 +553,7 @@ def apply_weights(
     weights : Weights
     rows : (batch, k) int
         Row of each neighbour in the table.
-    table : (row, 4 steps)
+    table : (row, column)
         From :func:`station_table`.
     offset : float
         Of the log scale, ``log1p(y / offset)``.
@@ -593,13 +600,12 @@ def _applied(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the estimate, the disagreement of the neighbours and the root of the kriging variance."""
     applied = embedding_bag(rows, table, per_sample_weights=weights.kriging, mode="sum")
-    mean, log, square, filled = applied.chunk(4, dim=1)
+    mean, square, filled, *rest = applied.chunk(4 if drifted is None else 3, dim=1)
     # Roots of zeros are slow, and gradients have none.
     disagreement = (square - mean.square()).clamp(min=_SMALL_SQUARE).sqrt()
-    if drifted is not None:
-        mean, log = drifted.apply(weights.kriging).chunk(2, dim=1)
+    mean, logs = (mean, rest[0]) if drifted is None else drifted.apply(weights.kriging).chunk(2, dim=1)
     share, level = weights.log_share[:, None], torch.exp(weights.correction)[:, None]
-    from_log = torch.expm1(log.clamp(max=20.0))
+    from_log = torch.expm1(logs.clamp(max=20.0))
     estimate = torch.addcmul(offset * share * level * from_log, mean, (1.0 - share) * level)
     return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
 
@@ -626,8 +632,8 @@ def attribute(
     contribution : (batch, k, step)
         In the same units; the sum over the neighbours is the estimate.
     """
-    value, logs, _, _ = table[rows].chunk(4, dim=-1)
-    read, logs = (value, logs) if drifted is None else drifted.each(rows.shape[1]).chunk(2, dim=-1)
+    value, _, _, *rest = table[rows].chunk(4 if drifted is None else 3, dim=-1)
+    read, logs = (value, rest[0]) if drifted is None else drifted.each(rows.shape[1]).chunk(2, dim=-1)
     linear, log = (weights.kriging[..., None] * part for part in (read, logs))
     total = log.sum(dim=1, keepdim=True)
     small = total.abs() < 1e-6

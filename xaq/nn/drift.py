@@ -23,9 +23,8 @@ class Drifted(NamedTuple):
 
     def apply(self, weights: Tensor) -> Tensor:
         """Return the sum of the neighbours ``(batch, column)`` with weights ``(batch, k)``."""
-        per = self.rows.shape[1] // weights.shape[1]
-        scaled = self.shares * weights.repeat_interleave(per, dim=1)
-        return embedding_bag(self.rows, self.table, per_sample_weights=scaled, mode="sum")
+        scaled = self.shares.unflatten(1, (weights.shape[1], -1)) * weights[..., None]
+        return embedding_bag(self.rows, self.table, per_sample_weights=scaled.flatten(1), mode="sum")
 
     def each(self, k: int) -> Tensor:
         """Return what is read of each of k neighbours, ``(batch, k, column)``."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, pad
 
 from .solve import invert, solve
 
@@ -243,13 +243,12 @@ class NeuralKNN(nn.Module):
             The inverses, one below the other.
         """
         n, k = sets.shape
-        nugget = noise[sets.T]
         room = noise.new_empty(n, (k + 1) ** 2) if room is None else room
+        # The constraint has none.
+        nugget = pad(noise[sets.T], (0, 0, 0, 1))
         for first in range(0, n, _SETS):
             part = slice(first, first + _SETS)
-            systems = geometry.systems[..., part].clone()
-            systems[:k, :k].diagonal().T.add_(nugget[:, part])
-            room[part] = invert(systems).flatten(0, 1).T
+            room[part] = invert(geometry.systems[..., part], nugget[:, part]).flatten(0, 1).T
         return room.view(n * (k + 1), k + 1)
 
     def shared(

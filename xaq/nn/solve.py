@@ -60,8 +60,8 @@ def _eliminate(covariance: Tensor, nugget: Tensor, right: Tensor) -> Tensor:
     return solution
 
 
-def invert(systems: Tensor) -> Tensor:
-    """Invert systems in place, and return them: for those that many right-hand sides share.
+def invert(systems: Tensor, nugget: Tensor) -> Tensor:
+    """Return the inverses of ``systems + diag(nugget)``: for those that many right-hand sides share.
 
     Gauss-Jordan elimination without pivoting (Golub and Van Loan 2013, 3.2): it needs leading minors that are not zero, as
     those of positive definite systems are, and of such systems bordered by ones.
@@ -70,14 +70,17 @@ def invert(systems: Tensor) -> Tensor:
     ----------
     systems : (k, k, batch)
         The batch comes last, so that each step runs over all of it.
+    nugget : (k, batch)
     """
-    for j in range(len(systems)):
-        inverse = systems[j, j].reciprocal()
-        row = systems[j] * inverse
+    out = systems.clone()
+    out.diagonal().T.add_(nugget)
+    for j in range(len(out)):
+        inverse = out[j, j].reciprocal()
+        row = out[j] * inverse
         row[j] = inverse
-        factor = systems[:, j].clone()
+        factor = out[:, j].clone()
         factor[j] = 0.0
-        systems[:, j] = 0.0
-        systems.addcmul_(factor[:, None], row, value=-1)
-        systems[j] = row
-    return systems
+        out[:, j] = 0.0
+        out.addcmul_(factor[:, None], row, value=-1)
+        out[j] = row
+    return out
