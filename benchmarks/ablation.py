@@ -14,7 +14,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from unittest.mock import patch
 import pandas as pd
 import xarray as xr
 
-from xaq import AQNetConfig, training, windows
+from xaq import AQNetConfig, log_share, training, windows
 
 from . import networks
 
@@ -46,7 +46,6 @@ def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
     def held(recipe: Any) -> Any:
         network = make(recipe)
         for name, parameter in network.named_parameters():
-            # Of an empty tuple, no name begins with any.
             parameter.requires_grad_(not name.startswith(beginnings))
         return network
 
@@ -54,17 +53,25 @@ def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
         yield
 
 
-def variants(ds: xr.Dataset, target: str) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
-    """Yield (name, frozen parameters, arguments of ``train``)."""
+@contextmanager
+def one_share() -> Iterator[None]:
+    """Give the log scale the same share on every day."""
+    with patch.object(log_share, "_SHARPNESS", 0.0):
+        yield
+
+
+def variants(ds: xr.Dataset, target: str) -> Iterator[tuple[str, AbstractContextManager[None], dict[str, Any]]]:
+    """Yield (name, what holds while it is trained, arguments of ``train``)."""
     config = AQNetConfig.default("analysis", windows.steps_per_day(windows.regular_step(ds.time.values)))
-    yield "all of it", (), {}
+    yield "all of it", nullcontext(), {}
     for name, beginnings in FROZEN.items():
-        yield f"without {name}", beginnings, {}
+        yield f"without {name}", frozen(beginnings), {}
+    yield "without shares of the scales by day", one_share(), {}
     if config.drifts:
-        yield "without drift", (), {"config": replace(config, drift=False)}
-    yield "without cyclic encoding", (), {"config": replace(config, cyclic=False)}
+        yield "without drift", nullcontext(), {"config": replace(config, drift=False)}
+    yield "without cyclic encoding", nullcontext(), {"config": replace(config, cyclic=False)}
     if others := [str(n) for n in ds.data_vars if n != target]:
-        yield f"with {len(others)} covariates", (), {"covariates": others}
+        yield f"with {len(others)} covariates", nullcontext(), {"covariates": others}
 
 
 def measure(name: str, seed: int) -> pd.DataFrame:
@@ -72,8 +79,8 @@ def measure(name: str, seed: int) -> pd.DataFrame:
     ds, target = networks.load(name, covariates=True)
     ds = ds.aq.hide(fraction=0.15, seed=seed)
     rows = {}
-    for variant, beginnings, arguments in variants(ds, target):
-        with frozen(beginnings):
+    for variant, held, arguments in variants(ds, target):
+        with held:
             summary = ds.aq.train(target, seed=seed, progress=False, **arguments).recipe.training
         rows[variant] = {key: summary[key] for key in ("mae", "rmse", "share")}
         print(f"  {name}, {variant}: MAE {summary['mae']:.3f}, RMSE {summary['rmse']:.3f}", flush=True)

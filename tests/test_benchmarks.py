@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import xaq
-from benchmarks import accuracy, networks
+from benchmarks import accuracy, ceiling, networks
 
 METHODS = ["nearest", "idw", "kriging"]
 
@@ -97,3 +97,21 @@ def test_prints_and_writes(tmp_path, capsys, monkeypatch):
     assert "synthetic, seed 1, 15% of stations hidden" in text
     assert "best classical" in text
     assert len(pd.read_json(out)) == 4
+
+
+def test_the_ceiling_takes_away_what_a_place_has_of_its_own_and_no_more():
+    rng = np.random.default_rng(0)
+    near = rng.normal(30.0, 10.0, (400, 5))
+    noise = rng.normal(0.0, 1.0, 400)
+    errors = 4.0 + 0.3 * (near[:, 2] - near[:, 0]) + noise
+    errors[50:60] = np.nan
+    left = ceiling.corrected(errors, near, 1e-2)
+    seen = np.isfinite(errors)
+    assert (np.isfinite(left) == seen).all()
+    assert np.abs(left[seen]).mean() < 1.1 * np.abs(noise).mean()
+    assert np.abs(ceiling.corrected(noise, near, 1e-2)).mean() > 0.97 * np.abs(noise).mean()
+    # The second half learns from the first alone.
+    later = errors.copy()
+    later[200:] += 100.0
+    np.testing.assert_allclose(ceiling.corrected(later, near, 1e-2)[200:] - left[200:], 100.0)
+    assert np.isnan(ceiling.corrected(errors[:40], near[:40], 1e-2)).all()
