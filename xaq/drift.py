@@ -3,8 +3,8 @@
 A pattern that moves with velocity v past a place at time t passes a station, at displacement x from the place, at time
 t + x . s, with the slowness s = v / |v|^2. Which slownesses move the pattern is asked of the stations: each is foretold by
 its neighbours, read as every slowness would have them, and those that foretell better get larger shares. This is Bayesian
-model averaging in spirit (Hoeting et al. 1999), with a fixed sharpness in the place of a likelihood; standing still is one
-of the slownesses.
+model averaging in spirit (Hoeting et al. 1999), with a fixed sharpness for each station in the place of a likelihood; standing
+still is one of the slownesses.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _RADII = (10.0, 30.0, 90.0)
 #: Shares are made for so many slots of a day, from errors smoothed over this many hours.
 SLOTS_PER_DAY = 8
 _SMOOTHING_HOURS = 2.0
-#: Shares go with the mean absolute error to the power of minus this.
-_SHARPNESS = 15.0
+#: Shares go with the mean absolute error to the power of minus this, for each station whose errors count: more stations, more evidence.
+_SHARPNESS = 1.5
 #: Keeps errors above zero, relative to their mean.
 _SMALL_ERROR = 1e-3
 
@@ -159,6 +159,6 @@ def shares(
     width = _SMOOTHING_HOURS * SLOTS_PER_DAY / 24
     mean = gaussian_filter1d(np.stack(errors, axis=1), width, axis=-1, mode="nearest")
     floor = _SMALL_ERROR * mean.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
-    log = -_SHARPNESS * np.log(mean + floor)
+    log = -_SHARPNESS * around.counts[:, None, None] * np.log(mean + floor)
     share = np.exp(log - log.max(axis=1, keepdims=True))
     return share / share.sum(axis=1, keepdims=True)

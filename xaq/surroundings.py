@@ -28,6 +28,11 @@ class Surroundings:
         ones = np.ones(index.size, np.float32)
         return cls(csr_array((ones, (rows, index.ravel())), shape=(len(index), len(index))))
 
+    @property
+    def counts(self) -> NDArray[np.float32]:
+        """Return how many stations there are around each, itself among them, ``(station,)``."""
+        return np.diff(self.gather.indptr).astype(np.float32)
+
     def sums(self, values: NDArray[np.float32], n_steps: int) -> NDArray[np.float32]:
         """Return sums of ``(station, step)`` over so many steps at a time and the stations around, ``(station, slot)``."""
         # A product with ones: sums over a short last axis are slow.
