@@ -56,7 +56,7 @@ def explain(
         other stations where not ``observed``; ``read``, what it is taken to say as it drifts past, from the hours around;
         ``contribution``. Of the place: ``estimate`` with ``lower`` and
         ``upper`` as :func:`xaq.estimate` gives them; ``kriging`` of what is read, where training started, and
-        ``learned``, what it added; ``correction``, the factor of the level; ``log_share``, the share of the log scale;
+        ``learned``, what it added; ``correction``, the factor of the level that rasters make; ``log_share``, the share of the log scale that day;
         ``kriging_variance`` relative to the sill.
 
     Raises
@@ -182,7 +182,7 @@ def _dress(
     for side, bound in zip(("lower", "upper"), fields[1:], strict=False):
         of_place[side] = (float(bound), f"{side} bound of the {percent} interval of {name}", units)
     of_place |= {
-        "correction": (made.correction, "factor by which the level is corrected", "1"),
+        "correction": (made.correction, "factor by which rasters correct the level", "1"),
         "log_share": (made.log_share, "share of the log scale", "1"),
         "kriging_variance": (made.variance, "kriging variance of a new observation, relative to the sill", "1"),
     }

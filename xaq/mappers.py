@@ -298,7 +298,7 @@ class Explanation:
     kriging : float
         What the mapper said before it was trained.
     correction : float
-        Factor of the level.
+        Factor of the level, from rasters; 1 without any.
     log_share : float
         Of the log scale.
     variance : float
