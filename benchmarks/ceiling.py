@@ -4,8 +4,9 @@
 
 Visible stations are estimated from the others by tuned kriging, leaving one out. Then each is given what no method has at a
 place without a station: its own past. From one half of its record, its errors are regressed on what its neighbours
-report (ridge), and the other half is corrected; and the other way round. What is left is what no weights of these
-neighbours, fitted at the place itself, take away; a method for places without stations can hardly hope for more.
+report (ridge), and the other half is corrected; and the other way round. What is left is what no linear weights of these
+neighbours at the same hour, fitted at the place itself, take away: a measure of what weights can gain where nothing is known
+of the place. Reading neighbours at other hours may gain beside it.
 """
 
 from __future__ import annotations
