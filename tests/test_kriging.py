@@ -139,6 +139,26 @@ def test_leave_one_out_never_sees_itself_or_a_colocated_station():
     np.testing.assert_array_equal(leave_one_out(values, lon, lat, pairs, covariance, k=5), before)
 
 
+@given(seeds, st.integers(2, 12), st.floats(0.0, 1.0), st.floats(1, 1000), st.floats(0.001, 3))
+def test_leave_one_out_is_kriging_from_the_others_that_report(seed, n, gaps, range_km, nugget):
+    rng, covariance = np.random.default_rng(seed), Covariance(range_km, nugget)
+    lon, lat = scatter(n, seed)
+    values = np.where(rng.random((n, 6)) < gaps, np.nan, rng.gamma(4, 10, (n, 6)))
+    pairs = np.argwhere(np.ones(values.shape, bool))
+    estimate, variance = leave_one_out(values, lon, lat, pairs, covariance, k=n)
+    for (station, time), made, relative in zip(pairs, estimate, variance, strict=True):
+        others = np.flatnonzero(np.isfinite(values[:, time]) & (np.arange(n) != station))
+        if not len(others):
+            assert np.isnan(made)
+            continue
+        there = lon[others], lat[others]
+        d = sphere.distance_km(*there, lon[station], lat[station])[None]
+        between = sphere.distance_km(*there, there[0][:, None], there[1][:, None])[None]
+        weights, expected = ordinary_weights(d, between, covariance)
+        np.testing.assert_allclose(made, weights[0] @ values[others, time], rtol=1e-6)
+        np.testing.assert_allclose(relative, expected[0], rtol=1e-6)
+
+
 def test_leave_one_out_without_a_reporting_neighbour_is_nan():
     lon, lat = scatter(4)
     values = np.full((4, 2), np.nan)

@@ -117,25 +117,74 @@ def leave_one_out(
         Relative to the sill.
     """
     index, d_target, d_neighbours = other_stations(lon, lat, k)
-    # A padded slot (the station itself, or a co-located one) has infinite distance: no covariance, and never a value.
+    # A padded slot (the station itself, or a co-located one) has no covariance with anything, and never a value.
     elsewhere = np.isfinite(d_target)
-    between, to_target = np.exp(-d_neighbours / covariance.range_km), np.exp(-d_target / covariance.range_km)
+    both = elsewhere[:, :, None] & elsewhere[:, None]
+    between = np.where(both, np.exp(-d_neighbours / covariance.range_km), 0.0)
+    some, position = np.unique(pairs[:, 0], return_inverse=True)
+    complete = _Complete.of(between[some], np.exp(-d_target[some] / covariance.range_km), covariance.nugget)
     estimate, variance = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
     for start in range(0, len(pairs), _BATCH):
         part = slice(start, start + _BATCH)
         station, time = pairs[part, 0], pairs[part, 1]
         near = values[index[station], time[:, None]].astype(np.float64)
         missing = ~(np.isfinite(near) & elsewhere[station])
-        # Gaps last: most pairs of a station miss the same neighbours, and share a system.
-        systems = np.column_stack([station, np.packbits(missing, axis=1)])
+        # Pairs of a station that miss the same neighbours share a system.
+        systems = np.column_stack([position[part], np.packbits(missing, axis=1)])
         _, first, which = distinct_rows(systems)
-        found, relative = solve_ordinary(
-            between[station[first]], to_target[station[first]], covariance.nugget, missing[first]
-        )
+        weights, relative = complete.without(position[part][first], missing[first])
         variance[part] = relative[which]
-        guess = (found[which] * np.where(missing, 0.0, near)).sum(axis=1)
+        guess = (weights[which] * np.where(missing, 0.0, near)).sum(axis=1)
         estimate[part] = np.where(missing.all(axis=1), np.nan, guess)
     return estimate, variance
+
+
+class _Complete(NamedTuple):
+    """Ordinary kriging systems of which no neighbour is missing, bordered by the constraint and solved, sill 1.
+
+    Their ``inverse (n, k + 1, k + 1)``, their ``solution (n, k + 1)``, the last the Lagrange multiplier, and the kriging
+    ``variance (n,)`` of a new observation. That nothing is known at all makes the variance ``most``.
+    """
+
+    inverse: NDArray[np.float64]
+    solution: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    most: float
+
+    @classmethod
+    def of(cls, between: NDArray, to_target: NDArray, nugget: float) -> _Complete:
+        """Solve systems given by their covariances ``(n, k, k)`` and ``(n, k)``, the nugget relative to the sill."""
+        n, k = to_target.shape
+        system, right = np.ones((n, k + 1, k + 1)), np.ones((n, k + 1))
+        system[:, :k, :k], right[:, :k] = between, to_target
+        diagonal = np.arange(k)
+        system[:, diagonal, diagonal] = 1.0 + nugget
+        system[:, k, k] = 0.0
+        inverse = np.linalg.inv(system)
+        solution = np.einsum("nij,nj->ni", inverse, right)
+        return cls(inverse, solution, 1.0 + nugget - (solution * right).sum(axis=1), 2.0 * (1.0 + nugget))
+
+    def without(self, which: NDArray[np.intp], missing: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what :func:`solve_ordinary` does of some of the systems, ``(m,)``, and their missing neighbours ``(m, k)``.
+
+        What is missing is taken out of the solution by a system of its size (the inverse of a partitioned matrix, Golub and
+        Van Loan 2013, section 2.1): most often one of two or three unknowns in the place of one of k.
+        """
+        solution, variance = self.solution[which], self.variance[which]
+        count = missing.sum(axis=1)
+        for n_missing in np.unique(count[count > 0]):
+            rows = np.flatnonzero(count == n_missing)
+            if n_missing == missing.shape[1]:
+                solution[rows], variance[rows] = 0.0, self.most
+                continue
+            out = np.nonzero(missing[rows])[1].reshape(len(rows), n_missing)
+            across = self.inverse[which[rows, None], out]
+            known = np.take_along_axis(solution[rows], out, axis=1)
+            among = np.take_along_axis(across, out[:, None], axis=2)
+            back = np.linalg.solve(among, known[..., None])[..., 0]
+            solution[rows] -= np.einsum("nm,nmk->nk", back, across)
+            variance[rows] += (back * known).sum(axis=1)
+        return solution[:, :-1], variance
 
 
 def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp], NDArray[np.intp]]:
