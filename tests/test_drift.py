@@ -28,6 +28,17 @@ def test_at_a_knot_only_the_knot_is_read():
     np.testing.assert_allclose(read, np.eye(len(index)), atol=1e-5)
 
 
+@given(st.floats(-120, 120), st.floats(-120, 120), st.floats(0, 2 * np.pi))
+def test_what_is_read_changes_gradually_with_the_place(east, north, towards):
+    index, share = drift.corners(
+        np.array([[east, north], [east + 0.01 * np.cos(towards), north + 0.01 * np.sin(towards)]])
+    )
+    read = np.zeros((2, len(drift.knots())))
+    np.add.at(read, (np.arange(2)[:, None], index), share)
+    # The innermost ring lies at 10 km, and near the centre all directions are one.
+    np.testing.assert_allclose(read[0, 1:], read[1, 1:], atol=0.01)
+
+
 def test_silent_steps_are_interpolated_for_all_stations_at_once():
     filled = np.array([[1.0, np.nan, np.nan, 4.0, np.nan], [3.0, np.nan, np.nan, 0.0, np.nan]], np.float32)
     expected = [[1.0, 2.0, 3.0, 4.0, 4.0], [3.0, 2.0, 1.0, 0.0, 0.0]]
