@@ -17,6 +17,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from xaq import kriging, spacetime, sphere
 from xaq.features import Scaler, cyclic_encoding
+from xaq.kriging import Others
 from xaq.mappers import Estimate, Mapper, Observations, OrdinaryKriging, SpaceTimeKriging
 
 #: Neighbours whose departures are features; observations to learn from; folds of the guard.
@@ -95,8 +96,8 @@ def _left_out(
 ) -> NDArray[np.float64]:
     """Return the three krigings of (station, time) pairs without their station, ``(n_pair, 3)``, never negative."""
     values, lon, lat = observations.values, observations.lon, observations.lat
-    a, _ = kriging.leave_one_out(values, lon, lat, pairs, linear.covariance, linear.k)
-    b, _ = kriging.leave_one_out(log.scaler.log(values), lon, lat, pairs, log.covariance, log.k)
+    a, _ = Others.of(lon, lat, linear.covariance, linear.k).foretell(values, pairs)
+    b, _ = Others.of(lon, lat, log.covariance, log.k).foretell(log.scaler.log(values), pairs)
     series = both.prepare(observations, observations.times).series
     c, _ = spacetime.leave_one_out(series, lon, lat, pairs, both.lags_hours, both.covariance, both.k)
     return np.maximum(np.stack([a, log.scaler.exp(b), c if both.scaler is None else both.scaler.exp(c)], axis=1), 0)

@@ -51,11 +51,11 @@ def measure(name: str, seed: int) -> dict[str, float]:
     visible = border.observations(border.without_silent(ds.aq.visible, target), target)
     values, lon, lat = visible.values.astype(float), visible.lon, visible.lat
     covariance = kriging.fit_covariance(values, lon, lat, k=_K, seed=seed)
-    filled = np.nan_to_num(kriging.fill_missing(values, lon, lat, covariance, _K)[0])
     others = Others.of(lon, lat, covariance, _K)
+    filled = np.nan_to_num(others.fill(values)[0])
     errors = np.where(np.isfinite(values), others.residuals(filled), np.nan)
     # Where there are fewer than k other places, a station fills its own list, with weight zero.
-    near = np.where(others.weights[..., None] == 0, 0.0, filled[others.near]).swapaxes(1, 2)
+    near = np.where(others.always[0][..., None] == 0, 0.0, filled[others.near]).swapaxes(1, 2)
     own = {r: np.stack([corrected(e, n, r) for e, n in zip(errors, near, strict=True)]) for r in _RIDGES}
     # The strength that serves it best: this is a ceiling, and no method's score.
     best = min(own, key=lambda r: np.nanmean(np.abs(own[r])))

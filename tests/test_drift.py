@@ -62,7 +62,8 @@ def test_the_slowness_of_a_moving_pattern_gets_the_largest_share(speed):
     values, lon, lat = moving(speed)
     plane = sphere.on_tangent_plane(lon, lat, (10.0, 50.0))
     others = Others.of(lon, lat, Covariance(100.0, 0.05), 12)
-    shares = drift.shares(values, np.isfinite(values), plane, others[:2], Surroundings.of(lon, lat), 24)
+    products = drift.foretelling(plane, others.near, others.always[0], 1.0)
+    shares = drift.shares(values, np.isfinite(values), products, Surroundings.of(lon, lat), 24)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-4)
     best = drift.slownesses()[shares.mean(axis=(0, 2)).argmax()]
     np.testing.assert_allclose(best, [1 / speed, 0.0], atol=1e-9)

@@ -78,7 +78,7 @@ class Background:
             factor = cls(field, mean, share)._relative(there)
             ratio = values / factor
             covariance = kriging.fit_covariance(ratio, lon, lat, k=k, n_pairs=_PAIRS // 4, seed=seed)
-            guess, _ = kriging.leave_one_out(ratio, lon, lat, pairs, covariance, k)
+            guess, _ = kriging.Others.of(lon, lat, covariance, k).foretell(ratio, pairs)
             error = truth - guess * factor[pairs[:, 0], pairs[:, 1]]
             scores.append((float(np.nanmean(np.abs(error))), float(np.nanmean(error**2)) ** 0.5))
         mae, rmse = scores[0]

@@ -115,11 +115,37 @@ def with_ends(series: NDArray, n_steps: int) -> NDArray:
     return np.pad(series, [(0, 0)] * (series.ndim - 1) + [(n_steps, n_steps)], mode="edge")
 
 
+def foretelling(plane: NDArray, index: NDArray[np.intp], weights: NDArray, step_hours: float) -> list[csr_array]:
+    """Return how each slowness foretells stations: a sparse product with the series at each lag, one below the other.
+
+    Parameters
+    ----------
+    plane : (station, 2) km
+        From :func:`xaq.sphere.on_tangent_plane`.
+    index, weights : (station, k)
+        Neighbours among the stations elsewhere, and their kriging weights.
+    step_hours : float
+
+    Returns
+    -------
+    list of (station, (2 * reach + 1) * station)
+        One for each slowness.
+    """
+    n_station = len(plane)
+    per_lag = lag_weights(plane[index] - plane[:, None], step_hours) * weights[..., None, None].astype(np.float32)
+    products = []
+    for slowness in range(per_lag.shape[2]):
+        # Of each neighbour, two lags at most are other than zero.
+        station, neighbour, lag = np.nonzero(per_lag[:, :, slowness])
+        entries = per_lag[station, neighbour, slowness, lag], (station, lag * n_station + index[station, neighbour])
+        products.append(csr_array(entries, shape=(n_station, per_lag.shape[3] * n_station)))
+    return products
+
+
 def shares(
     filled: NDArray[np.float32],
     observed: NDArray[np.bool_],
-    plane: NDArray,
-    others: tuple[NDArray[np.intp], NDArray],
+    products: list[csr_array],
     around: Surroundings,
     steps_per_day: int,
 ) -> NDArray[np.float32]:
@@ -131,10 +157,8 @@ def shares(
         Gaps filled (:func:`through_silence`); the first step is the first of a day.
     observed : (station, step) bool
         What the errors are taken at.
-    plane : (station, 2) km
-        From :func:`xaq.sphere.on_tangent_plane`.
-    others : ((station, k) int, (station, k))
-        Neighbours among the stations elsewhere, and their kriging weights.
+    products : list of csr_array
+        From :func:`foretelling`.
     around : Surroundings
         Whose errors count.
     steps_per_day : int
@@ -144,20 +168,13 @@ def shares(
     (station, slowness, slot) float32
         They sum to one over the slownesses.
     """
-    index, weights = others
-    n_station, n_step = filled.shape
-    step_hours = 24 / steps_per_day
-    most = reach(step_hours)
+    n_step, most = filled.shape[1], reach(24 / steps_per_day)
     padded = with_ends(filled, most)
     lagged = np.concatenate([padded[:, i : i + n_step] for i in range(2 * most + 1)])
-    per_lag = lag_weights(plane[index] - plane[:, None], step_hours) * weights[..., None, None].astype(np.float32)
-    errors = []
-    for slowness in range(per_lag.shape[2]):
-        # Of each neighbour, two lags at most are other than zero.
-        station, neighbour, lag = np.nonzero(per_lag[:, :, slowness])
-        entries = per_lag[station, neighbour, slowness, lag], (station, lag * n_station + index[station, neighbour])
-        foretold = csr_array(entries, shape=(n_station, len(lagged))) @ lagged
-        errors.append(around.sums(np.abs(foretold - filled) * observed, steps_per_day // SLOTS_PER_DAY))
+    errors = [
+        around.sums(np.abs(product @ lagged - filled) * observed, steps_per_day // SLOTS_PER_DAY)
+        for product in products
+    ]
     width = _SMOOTHING_HOURS * SLOTS_PER_DAY / 24
     mean = gaussian_filter1d(np.stack(errors, axis=1), width, axis=-1, mode="nearest")
     floor = _SMALL_ERROR * mean.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny

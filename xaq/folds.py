@@ -23,6 +23,7 @@ from .mappers import Observations
 from .model import (
     Interval,
     Recipe,
+    StationGeometry,
     StationSeries,
     displacements,
     drifting_days,
@@ -205,7 +206,7 @@ def _make_folds(
         parts, usual, redundancy = [blank] * 3, torch.ones(len(lon)), torch.ones(len(lon))
         log_share, drifting = None, None
         if recipe.config.task == "analysis":
-            series = station_series(recipe, seen[others], lon[others], lat[others])
+            series = station_series(recipe, seen[others], StationGeometry.of(recipe, lon[others], lat[others]))
             placed = np.full((3, *seen.shape), np.nan, np.float32)
             placed[:, others] = series[:3]
             parts, usual = [torch.as_tensor(v) for v in placed], torch.as_tensor(usual_residual(placed[1]))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from . import drift, kriging, log_share, sphere, windows
@@ -479,7 +480,8 @@ class Model:
         series, residual = None, None
         own: tuple[Tensor, ...] = ()
         if self.task == "analysis":
-            series = station_series(self.recipe, observations.at(times), observations.lon, observations.lat)
+            geometry = self._stations(*(_bytes(a) for a in (observations.lon, observations.lat)))
+            series = station_series(self.recipe, observations.at(times), geometry)
             residual = torch.as_tensor(series.residual, device=self.device)
             said = (self._usual(observations), series.redundancy, series.log_share)
             own = tuple(torch.as_tensor(v, device=self.device) for v in said)
@@ -695,9 +697,7 @@ class Model:
         tables = prepared.table.unflatten(0, (-1, len(prepared.lon)))
         for first in range(0, len(lon), _SHARING_CELLS):
             part = slice(first, first + _SHARING_CELLS)
-            places = (
-                np.ascontiguousarray(a, float).tobytes() for a in (prepared.lon, prepared.lat, lon[part], lat[part])
-            )
+            places = (_bytes(a) for a in (prepared.lon, prepared.lat, lon[part], lat[part]))
             sets, near, geometry, stations, rows, shares = self._neighbourhoods(*places)
             relief = None
             if self.relief is not None:
@@ -716,6 +716,13 @@ class Model:
                 for cells, weights in made:
                     drifted = None if drifting is None else Drifted(drifting, rows[cells], shares[cells])
                     yield j, slice(first + cells.start, first + cells.stop), weights, near[cells], tables[flat], drifted
+
+    @cached_property
+    def _stations(self) -> Callable[..., StationGeometry]:
+        """:class:`StationGeometry` from the coordinates' bytes, remembered: most blocks have the same stations."""
+        return lru_cache(maxsize=1)(
+            lambda *places: StationGeometry.of(self.recipe, *(np.frombuffer(place) for place in places))
+        )
 
     @cached_property
     def _neighbourhoods(self) -> Callable[..., Neighbourhoods]:
@@ -745,6 +752,11 @@ class Model:
 
     def _on_sphere(self, lon: NDArray, lat: NDArray) -> Tensor:
         return torch.as_tensor(sphere.unit_vectors(lon, lat), dtype=torch.float32, device=self.device)
+
+
+def _bytes(degrees: NDArray) -> bytes:
+    """Return coordinates as a key to what is remembered of them."""
+    return np.ascontiguousarray(degrees, float).tobytes()
 
 
 @contextmanager
@@ -795,7 +807,6 @@ class Unexplained(NamedTuple):
     z and ``linear, log``, the errors in the target's units of what they foretell on either scale: NaN where not observed.
     """
 
-    others: Others
     values: NDArray[np.float32]
     variance: NDArray[np.float32]
     residual: NDArray[np.float32]
@@ -803,18 +814,18 @@ class Unexplained(NamedTuple):
     log: NDArray[np.float32]
 
 
-def unexplained(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) -> Unexplained:
+def unexplained(recipe: Recipe, values: NDArray, others: Others) -> Unexplained:
     """Fill gaps, and foretell each station from those elsewhere, step by step."""
-    scaler, k = recipe.scaler, recipe.config.k
+    scaler = recipe.scaler
     # Whatever the order in the dataset: all that follows runs along the steps of a station.
     values = np.ascontiguousarray(values)
-    filled, variance = kriging.fill_missing(values, lon, lat, recipe.covariance, k)
-    others, logs = Others.of(lon, lat, recipe.covariance, k), scaler.log(filled)
+    filled, variance = others.fill(values)
+    logs = scaler.log(filled)
     on_log = others.residuals(logs)
     errors = on_log / scaler.std, others.residuals(filled), filled - scaler.exp(logs - on_log)
     seen = np.isfinite(values)
     parts = (filled, variance, *(np.where(seen, error, np.nan) for error in errors))
-    return Unexplained(others, *(part.astype(np.float32) for part in parts))
+    return Unexplained(*(part.astype(np.float32) for part in parts))
 
 
 class StationSeries(NamedTuple):
@@ -835,18 +846,38 @@ class StationSeries(NamedTuple):
     shares: NDArray[np.float32] | None
 
 
-def station_series(recipe: Recipe, values: NDArray, lon: NDArray, lat: NDArray) -> StationSeries:
+class StationGeometry(NamedTuple):
+    """What the places of stations alone decide: whom each is foretold by, and whose errors count around it.
+
+    ``lagged`` of each slowness (:func:`xaq.drift.foretelling`), where neighbours drift.
+    """
+
+    others: Others
+    around: Surroundings
+    lagged: list[csr_array]
+
+    @classmethod
+    def of(cls, recipe: Recipe, lon: NDArray, lat: NDArray) -> StationGeometry:
+        """Find the neighbours of stations and solve their systems."""
+        config, others = recipe.config, Others.of(lon, lat, recipe.covariance, recipe.config.k)
+        lagged = []
+        if config.drifts:
+            plane = sphere.on_tangent_plane(lon, lat, recipe.centre)
+            lagged = drift.foretelling(plane, others.near, others.always[0], 24 / config.steps_per_day)
+        return cls(others, Surroundings.of(lon, lat), lagged)
+
+
+def station_series(recipe: Recipe, values: NDArray, geometry: StationGeometry) -> StationSeries:
     """Fill gaps, and ask of the stations how well they foretell each other; the steps are whole days."""
-    config, around = recipe.config, Surroundings.of(lon, lat)
-    made = unexplained(recipe, values, lon, lat)
+    (others, around, lagged), steps_per_day = geometry, recipe.config.steps_per_day
+    made = unexplained(recipe, values, others)
     linear, log = (np.nan_to_num(errors) for errors in (made.linear, made.log))
-    share = log_share.by_day(linear, log, around, config.steps_per_day, recipe.log_share)
+    share = log_share.by_day(linear, log, around, steps_per_day, recipe.log_share)
     drifting, shares = None, None
-    if config.drifts:
-        plane, seen = sphere.on_tangent_plane(lon, lat, recipe.centre), np.isfinite(made.linear)
+    if recipe.config.drifts:
         drifting = drift.through_silence(made.values)
-        shares = drift.shares(drifting, seen, plane, made.others[:2], around, config.steps_per_day)
-    return StationSeries(made.values, made.residual, made.variance, made.others.redundancy(), share, drifting, shares)
+        shares = drift.shares(drifting, np.isfinite(made.linear), lagged, around, steps_per_day)
+    return StationSeries(made.values, made.residual, made.variance, others.redundancy(), share, drifting, shares)
 
 
 def displacements(

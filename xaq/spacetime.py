@@ -94,7 +94,7 @@ def leave_one_out(
     covariance: SpaceTimeCovariance,
     k: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Krige the named (station, time) pairs from the other stations; see :func:`xaq.kriging.leave_one_out`.
+    """Krige the named (station, time) pairs from the other stations; see :meth:`xaq.kriging.Others.foretell`.
 
     The predicted station is no neighbour of itself at any lag, nor is a co-located one.
     """

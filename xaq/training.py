@@ -26,7 +26,7 @@ from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
 from .forecast_fit import fit_share, fit_start
-from .kriging import Covariance
+from .kriging import Covariance, Others
 from .lightning_run import run
 from .mappers import Observations
 from .model import Model, Recipe, pick_device, unexplained, untrained_network, usual_residual
@@ -295,7 +295,8 @@ def _usual(observations: Observations, recipe: Recipe) -> tuple[tuple[float, flo
     """Return place and usual residual of each station; a forecast reads none."""
     if recipe.config.task == "forecast":
         return ()
-    residual = unexplained(recipe, observations.values, observations.lon, observations.lat).residual
+    others = Others.of(observations.lon, observations.lat, recipe.covariance, recipe.config.k)
+    residual = unexplained(recipe, observations.values, others).residual
     columns = zip(observations.lon, observations.lat, usual_residual(residual), strict=True)
     return tuple((float(x), float(y), float(u)) for x, y, u in columns)
 
@@ -316,8 +317,8 @@ def _choose_start(
     log = replace(kriging.fit_covariance(logs, lon, lat, k=k, seed=seed), sill=linear.sill)
     scores: dict[tuple[Covariance, float], tuple[float, float]] = {}
     for covariance in dict.fromkeys((linear, log)):
-        on_linear, _ = kriging.leave_one_out(values, lon, lat, pairs, covariance, k)
-        on_log, _ = kriging.leave_one_out(logs, lon, lat, pairs, covariance, k)
+        others = Others.of(lon, lat, covariance, k)
+        (on_linear, _), (on_log, _) = others.foretell(values, pairs), others.foretell(logs, pairs)
         for share in (0.0, 0.25, 0.5, 0.75, 1.0):
             error = truth - ((1 - share) * on_linear + share * scaler.offset * np.expm1(on_log))
             scores[covariance, share] = (float(np.nanmean(np.abs(error))), float(np.nanmean(error**2)) ** 0.5)
