@@ -29,6 +29,8 @@ import pandas as pd
 
 from . import made
 
+Row = Callable[[argparse.Namespace, Path], dict[str, float]]
+
 _TRAIN_DAYS, _TRAIN_EPOCHS = 40, 2
 _K = 16
 
@@ -125,7 +127,7 @@ def run_pykrige(o: argparse.Namespace, folder: Path) -> dict[str, float]:
     return _per_hour(o, 2, krige)
 
 
-ROWS: dict[str, Callable[[argparse.Namespace, Path], dict[str, float]]] = {
+ROWS: dict[str, Row] = {
     "xaq": run_xaq, "limit": run_limit, "verde": run_verde, "griddata": run_griddata, "pykrige": run_pykrige,
 }  # fmt: skip
 
@@ -147,18 +149,18 @@ def _reads(cube: Any, store: Path) -> dict[str, float]:
 # -- running -------------------------------------------------------------------------------------------------------
 
 
-def _child(name: str, options: argparse.Namespace, folder: Path, answers: Any) -> None:
+def _child(row: Row, options: argparse.Namespace, folder: Path, answers: Any) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    measured = ROWS[name](options, folder)
+    measured = row(options, folder)
     answers.put({**measured, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20})
 
 
-def measure(name: str, options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Run one row in a process of its own."""
+def measure(row: Row, options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Run one row in a process of its own, started from a small one: its peak memory begins with that of who started it."""
     context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()
-    process = context.Process(target=_child, args=(name, options, folder, answers))
+    process = context.Process(target=_child, args=(row, options, folder, answers))
     process.start()
     process.join()
     if process.exitcode:
@@ -192,7 +194,7 @@ def scaling(options: argparse.Namespace, folder: Path) -> pd.DataFrame:
             # Threads share blocks of 32 days: there must be several.
             more = {"days": 128} if key == "threads" else {}
             chosen = argparse.Namespace(**{**vars(options), **base, **more, key: value})
-            measured = measure("xaq", chosen, folder)
+            measured = measure(run_xaq, chosen, folder)
             cells = int(np.prod(_grid(chosen.spacing).shape))
             rows.append(
                 {
@@ -247,7 +249,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        training = train(options, folder)
+        training = measure(train, options, folder)
         speed = training["station_days_per_second"]
         print(
             f"training, {_TRAIN_DAYS} days, {_TRAIN_EPOCHS} epochs: {training['seconds']:.0f} s, {speed:.0f} station-days per second",
@@ -261,7 +263,7 @@ def main() -> None:
         else:
             rows = {}
             for name in options.rows.split(","):
-                rows[name] = measure(name, options, folder)
+                rows[name] = measure(ROWS[name], options, folder)
                 print(f"  {name}: {rows[name]['seconds']:.1f} s", flush=True)
             table = pd.DataFrame(rows).T.rename_axis("row")
             table["times_xaq"] = table.seconds / table.seconds.get("xaq", np.nan)

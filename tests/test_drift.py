@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 import xaq
 from xaq import AQNetConfig, drift, sphere
 from xaq.kriging import Covariance, Others
-from xaq.surroundings import Surroundings
 
 
 @given(st.floats(-300, 300), st.floats(-300, 300), st.sampled_from([0.5, 1.0, 3.0]))
@@ -60,10 +59,9 @@ def moving(speed_east, n_station=40, days=4, seed=0):
 @pytest.mark.parametrize("speed", [20.0, -20.0])
 def test_the_slowness_of_a_moving_pattern_gets_the_largest_share(speed):
     values, lon, lat = moving(speed)
-    plane = sphere.on_tangent_plane(lon, lat, (10.0, 50.0))
     others = Others.of(lon, lat, Covariance(100.0, 0.05), 12)
-    products = drift.foretelling(plane, others.near, others.always[0], 1.0)
-    shares = drift.shares(values, np.isfinite(values), products, Surroundings.of(lon, lat), 24)
+    foretelling = drift.Foretelling.of(lon, lat, (10.0, 50.0), (others.near, others.always[0]), 1.0)
+    shares = drift.shares(values, np.isfinite(values), foretelling, 24)
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-4)
     best = drift.slownesses()[shares.mean(axis=(0, 2)).argmax()]
     np.testing.assert_allclose(best, [1 / speed, 0.0], atol=1e-9)

@@ -9,11 +9,14 @@ still is one of the slownesses.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
+from . import sphere
 from .surroundings import Surroundings
 
 #: Speeds in km/h and the number of directions that are tried, beside standing still.
@@ -27,6 +30,8 @@ SLOTS_PER_DAY = 8
 _SMOOTHING_HOURS = 2.0
 #: Shares go with the mean absolute error to the power of minus this, for each station whose errors count: more stations, more evidence.
 _SHARPNESS = 1.5
+#: Days whose series are laid out at every lag at once: nine times as much as they are.
+_DAYS = 8
 #: Keeps errors above zero, relative to their mean.
 _SMALL_ERROR = 1e-3
 
@@ -115,39 +120,60 @@ def with_ends(series: NDArray, n_steps: int) -> NDArray:
     return np.pad(series, [(0, 0)] * (series.ndim - 1) + [(n_steps, n_steps)], mode="edge")
 
 
-def foretelling(plane: NDArray, index: NDArray[np.intp], weights: NDArray, step_hours: float) -> list[csr_array]:
-    """Return how each slowness foretells stations: a sparse product with the series at each lag, one below the other.
+@dataclass(frozen=True)
+class Foretelling:
+    """How each slowness foretells stations from those elsewhere.
 
-    Parameters
+    Attributes
     ----------
-    plane : (station, 2) km
-        From :func:`xaq.sphere.on_tangent_plane`.
-    index, weights : (station, k)
-        Neighbours among the stations elsewhere, and their kriging weights.
-    step_hours : float
-
-    Returns
-    -------
-    list of (station, (2 * reach + 1) * station)
-        One for each slowness.
+    order : (station,) int
+        The stations as they lie in space: whoever is read together lies together in memory, which halves the time of thousands.
+    products : list of (station, (2 * reach + 1) * station)
+        One for each slowness: sparse products with the series at each lag, one below the other, in that order.
+    around : Surroundings
+        Of the stations in that order.
     """
-    n_station = len(plane)
-    per_lag = lag_weights(plane[index] - plane[:, None], step_hours) * weights[..., None, None].astype(np.float32)
-    products = []
-    for slowness in range(per_lag.shape[2]):
-        # Of each neighbour, two lags at most are other than zero.
-        station, neighbour, lag = np.nonzero(per_lag[:, :, slowness])
-        entries = per_lag[station, neighbour, slowness, lag], (station, lag * n_station + index[station, neighbour])
-        products.append(csr_array(entries, shape=(n_station, per_lag.shape[3] * n_station)))
-    return products
+
+    order: NDArray[np.intp]
+    products: list[csr_array]
+    around: Surroundings
+
+    @classmethod
+    def of(
+        cls,
+        lon: NDArray,
+        lat: NDArray,
+        centre: tuple[float, float],
+        others: tuple[NDArray[np.intp], NDArray],
+        step_hours: float,
+    ) -> Foretelling:
+        """Make the products.
+
+        Parameters
+        ----------
+        lon, lat : (station,) degrees
+        centre : (lon, lat) degrees
+            Of the plane on which patterns move.
+        others : ((station, k) int, (station, k))
+            Neighbours among the stations elsewhere, and their kriging weights.
+        step_hours : float
+        """
+        order = sphere.spatial_order(lon, lat)
+        rank = np.argsort(order)
+        lon, lat, index, weights = lon[order], lat[order], rank[others[0][order]], others[1][order]
+        plane = sphere.on_tangent_plane(lon, lat, centre)
+        per_lag = lag_weights(plane[index] - plane[:, None], step_hours) * weights[..., None, None].astype(np.float32)
+        shape, products = (len(lon), per_lag.shape[3] * len(lon)), []
+        for slowness in range(per_lag.shape[2]):
+            # Of each neighbour, two lags at most are other than zero.
+            station, neighbour, lag = np.nonzero(per_lag[:, :, slowness])
+            entries = per_lag[station, neighbour, slowness, lag], (station, lag * len(lon) + index[station, neighbour])
+            products.append(csr_array(entries, shape=shape))
+        return cls(order, products, Surroundings.of(lon, lat))
 
 
 def shares(
-    filled: NDArray[np.float32],
-    observed: NDArray[np.bool_],
-    products: list[csr_array],
-    around: Surroundings,
-    steps_per_day: int,
+    filled: NDArray[np.float32], observed: NDArray[np.bool_], foretelling: Foretelling, steps_per_day: int
 ) -> NDArray[np.float32]:
     """Return the share of each slowness around each station.
 
@@ -157,10 +183,7 @@ def shares(
         Gaps filled (:func:`through_silence`); the first step is the first of a day.
     observed : (station, step) bool
         What the errors are taken at.
-    products : list of csr_array
-        From :func:`foretelling`.
-    around : Surroundings
-        Whose errors count.
+    foretelling : Foretelling
     steps_per_day : int
 
     Returns
@@ -168,16 +191,20 @@ def shares(
     (station, slowness, slot) float32
         They sum to one over the slownesses.
     """
-    n_step, most = filled.shape[1], reach(24 / steps_per_day)
+    order, products, around = foretelling.order, foretelling.products, foretelling.around
+    filled, observed = filled[order], observed[order]
+    most, size, lots = reach(24 / steps_per_day), _DAYS * steps_per_day, []
     padded = with_ends(filled, most)
-    lagged = np.concatenate([padded[:, i : i + n_step] for i in range(2 * most + 1)])
-    errors = [
-        around.sums(np.abs(product @ lagged - filled) * observed, steps_per_day // SLOTS_PER_DAY)
-        for product in products
-    ]
+    for first in range(0, filled.shape[1], size):
+        truth, seen = (series[:, first : first + size] for series in (filled, observed))
+        lagged = np.concatenate([padded[:, first + i : first + i + truth.shape[1]] for i in range(2 * most + 1)])
+        errors = (np.abs(product @ lagged - truth) * seen for product in products)
+        lots.append(np.stack([around.sums(error, steps_per_day // SLOTS_PER_DAY) for error in errors], axis=1))
     width = _SMOOTHING_HOURS * SLOTS_PER_DAY / 24
-    mean = gaussian_filter1d(np.stack(errors, axis=1), width, axis=-1, mode="nearest")
+    mean = gaussian_filter1d(np.concatenate(lots, axis=-1), width, axis=-1, mode="nearest")
     floor = _SMALL_ERROR * mean.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
     log = -_SHARPNESS * around.counts[:, None, None] * np.log(mean + floor)
     share = np.exp(log - log.max(axis=1, keepdims=True))
-    return share / share.sum(axis=1, keepdims=True)
+    result = np.empty_like(share)
+    result[order] = share / share.sum(axis=1, keepdims=True)
+    return result

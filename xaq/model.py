@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from . import drift, kriging, log_share, sphere, windows
@@ -849,34 +848,34 @@ class StationSeries(NamedTuple):
 class StationGeometry(NamedTuple):
     """What the places of stations alone decide: whom each is foretold by, and whose errors count around it.
 
-    ``lagged`` of each slowness (:func:`xaq.drift.foretelling`), where neighbours drift.
+    ``foretelling`` where neighbours drift.
     """
 
     others: Others
     around: Surroundings
-    lagged: list[csr_array]
+    foretelling: drift.Foretelling | None
 
     @classmethod
     def of(cls, recipe: Recipe, lon: NDArray, lat: NDArray) -> StationGeometry:
         """Find the neighbours of stations and solve their systems."""
         config, others = recipe.config, Others.of(lon, lat, recipe.covariance, recipe.config.k)
-        lagged = []
+        foretelling = None
         if config.drifts:
-            plane = sphere.on_tangent_plane(lon, lat, recipe.centre)
-            lagged = drift.foretelling(plane, others.near, others.always[0], 24 / config.steps_per_day)
-        return cls(others, Surroundings.of(lon, lat), lagged)
+            weighted = others.near, others.always[0]
+            foretelling = drift.Foretelling.of(lon, lat, recipe.centre, weighted, 24 / config.steps_per_day)
+        return cls(others, Surroundings.of(lon, lat), foretelling)
 
 
 def station_series(recipe: Recipe, values: NDArray, geometry: StationGeometry) -> StationSeries:
     """Fill gaps, and ask of the stations how well they foretell each other; the steps are whole days."""
-    (others, around, lagged), steps_per_day = geometry, recipe.config.steps_per_day
+    (others, around, foretelling), steps_per_day = geometry, recipe.config.steps_per_day
     made = unexplained(recipe, values, others)
     linear, log = (np.nan_to_num(errors) for errors in (made.linear, made.log))
     share = log_share.by_day(linear, log, around, steps_per_day, recipe.log_share)
     drifting, shares = None, None
-    if recipe.config.drifts:
+    if foretelling is not None:
         drifting = drift.through_silence(made.values)
-        shares = drift.shares(drifting, np.isfinite(made.linear), lagged, around, steps_per_day)
+        shares = drift.shares(drifting, np.isfinite(made.linear), foretelling, steps_per_day)
     return StationSeries(made.values, made.residual, made.variance, others.redundancy(), share, drifting, shares)
 
 

@@ -53,6 +53,11 @@ def nearest(
     return index.reshape(len(targets), k), chord_to_km(chord.reshape(len(targets), k))
 
 
+def spatial_order(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.intp]:
+    """Return the order of stations in which those that lie near each other mostly follow each other, ``(n_station,)``."""
+    return cKDTree(unit_vectors(lon, lat)).indices
+
+
 def pairwise_km(lon: ArrayLike, lat: ArrayLike, index: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return distances among each target's neighbours, shape ``(n_target, k, k)``, km; ``index`` is ``(n_target, k)``."""
     points = unit_vectors(lon, lat)[index]
