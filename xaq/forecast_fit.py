@@ -1,4 +1,4 @@
-"""Fitting a forecast's start: ridge regressions on the learning windows, strength and shares on the validation windows."""
+"""Fitting a forecast's start: ridge regressions, their strengths and shares by cross-validation over blocks of time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 from .folds import VALIDATION, TrainingData
-from .nn.aqnet import AQNet, Window
+from .nn.aqnet import AQNet
 from .nn.start import LINEAR, ForecastStart
 from .windows import DAY_SHARE
 
 #: Ridge strengths tried, relative to each regressor's own variance.
-_RIDGES = (1e-3, 1e-2, 1e-1)
+_RIDGES = (1e-2, 1e-1, 1.0, 10.0)
+#: Blocks of time at most, beside that of the validation windows, and how many windows with their horizons each must span.
+_BLOCKS, _LEAST_SPANS = 4, 2
+#: Windows of a block that are foretold by the other blocks.
+_FORETOLD = 60
 #: Windows x stations per group of init hours beyond which more teach nothing that is worth their time.
 _ROWS, _STATIONS = 8000, 40
 #: Rows of the normal equations summed at once in single precision; the sums themselves are in double.
@@ -27,38 +31,80 @@ _KEPT_WINDOWS, _KEPT_VALUES = 4000, 40_000_000
 
 
 @torch.no_grad()
-def fit_start(network: AQNet, data: TrainingData) -> TrainingData:
+def fit_start(network: AQNet, data: TrainingData) -> tuple[TrainingData, Tensor | None]:
     """Fit the start of a forecast in place: coefficients, then the shares of persistence and the two scales per lead.
 
-    Coefficients come from the learning windows and stations; the ridge strength of each scale and the shares are those
-    with the least error on the validation windows.
+    The period is cut into blocks, the last of them that of the validation windows, with a gap of window and horizon after
+    each. Every block is foretold by regressions on the others; the ridge strength of each scale and the shares are those with the
+    least error of this, lead by lead. The coefficients left in the network know nothing of the validation block, so that
+    what else is learned can be judged there.
 
     Returns
     -------
-    TrainingData
+    data : TrainingData
         With the start of (at most so many) learning windows as ``starts``, made once for all epochs. Of an analysis:
         the data as they are.
+    coefficients : Tensor, optional
+        Those fitted to all blocks and gaps, for the time when validation is over; None of an analysis.
     """
     if network.config.task != "forecast":
-        return data
-    start = network.start
+        return data, None
+    start, config = network.start, network.config
+    learning = _learning(data)
+    stations = torch.nonzero(learning)[:, 0]
+    stations = stations[_thinned(len(stations), _STATIONS).to(stations.device)]
+    starts, block = _time_blocks(data, (config.days_before + config.target_days) * config.steps_per_day)
+    last = int(block.max())
+    # Whoever is left out is foretold by the most of the record, or not at all.
+    folds = [b for b in range(last + 1) if b == last or 2 * (block == b).sum() <= len(block)]
+    fitted = _coefficients(start, data, learning, stations, starts, block, folds)
+    persistence, regressions, truth = [], [], []
+    for fold, coefficients in zip(folds, fitted, strict=False):
+        own = starts[block == fold]
+        own = own[_thinned(len(own), _FORETOLD).to(own.device)]
+        for part in own.split(32):
+            window = data.record.window(part, learning)
+            persistence.append(start.persistence(window)[:, stations])
+            made = torch.stack([start.regressions(window, c)[:, :, stations] for c in coefficients], dim=1)
+            regressions.append(made.clamp(min=0.0))
+            targets = data.targets(part, config.target_steps)
+            truth.append(start.linear(data.record.z[:, targets].transpose(0, 1)[:, stations]))
+    still, tried, seen = torch.cat(persistence), torch.cat(regressions, dim=2), torch.cat(truth)
+    everything = torch.empty_like(start.coefficients)
+    for leads in _lead_blocks(config.steps_per_day, config.target_steps):
+        parts = [still[..., leads]]
+        for scale in range(2):
+            errors = [_error(made[..., leads], seen[..., leads], config.steps_per_day) for made in tried[scale]]
+            best = min(range(len(errors)), key=errors.__getitem__)
+            start.coefficients[scale][:, leads] = fitted[folds.index(last)][best][scale][:, leads]
+            everything[scale][:, leads] = fitted[-1][best][scale][:, leads]
+            parts.append(tried[scale, best][..., leads])
+        shares = _best_shares(torch.stack(parts), seen[..., leads], config.steps_per_day)
+        start.shares[:, leads] = shares[:, None]
+    return _with_starts(start, data, learning), everything
+
+
+def _learning(data: TrainingData) -> Tensor:
+    """Return the stations that are learned from, ``(station,)`` bool."""
     learning = torch.ones(len(data.truth), dtype=torch.bool, device=data.truth.device)
     learning[data.folds[VALIDATION].targets] = False
-    candidates = _coefficients(start, data, learning)
-    windows = [data.record.window(part, learning) for part in data.validation_starts.split(32)]
-    targets = data.targets(data.validation_starts, start.config.target_steps)
-    truth = start.linear(data.record.z[:, targets].transpose(0, 1)[:, learning])
-    regressions = []
-    for scale in range(2):
-        tried = [_regression(start, windows, c, learning)[scale] for c in candidates]
-        best = min(range(len(tried)), key=lambda i: _error(tried[i], truth))
-        start.coefficients[scale] = candidates[best][scale]
-        regressions.append(tried[best])
-    persistence = torch.cat([start.persistence(w)[:, learning] for w in windows])
-    parts = torch.stack([persistence, *regressions])
-    for block in _blocks(start.config.steps_per_day, start.config.target_steps):
-        start.shares[:, block] = _best_shares(parts[..., block], truth[..., block], start.config.steps_per_day)[:, None]
-    return _with_starts(start, data, learning)
+    return learning
+
+
+def _time_blocks(data: TrainingData, gap: int) -> tuple[Tensor, Tensor]:
+    """Return the starts of all windows, learning and validation, and the block of each, -1 in the gaps between."""
+    first, cut, stop = (
+        int(t) for t in (data.train_starts[0], data.validation_starts[0], data.validation_starts[-1] + 1)
+    )
+    starts = torch.arange(first, stop, device=data.train_starts.device)
+    learned = int(data.train_starts[-1]) + 1 - first
+    n_blocks = min(max(learned // (_LEAST_SPANS * gap), 1), _BLOCKS)
+    block = torch.full_like(starts, -1)
+    edges = torch.linspace(0, learned, n_blocks + 1).round().long().tolist()
+    for i, (begin, end) in enumerate(itertools.pairwise(edges)):
+        block[begin : end if i == n_blocks - 1 else end - gap] = i
+    block[cut - first :] = n_blocks
+    return starts, block
 
 
 @torch.no_grad()
@@ -66,8 +112,7 @@ def fit_share(network: AQNet, data: TrainingData) -> None:
     """Fit the share of the network's own forecast per lead in place, to the least error on the validation windows."""
     config = network.config
     network.eval()
-    learning = torch.ones(len(data.truth), dtype=torch.bool, device=data.truth.device)
-    learning[data.folds[VALIDATION].targets] = False
+    learning = _learning(data)
     targets = data.targets(data.validation_starts, config.target_steps)
     truth = network.start.linear(data.record.z[:, targets].transpose(0, 1)[:, learning])
     made = []
@@ -76,7 +121,7 @@ def fit_share(network: AQNet, data: TrainingData) -> None:
         windows = (data.record.window(part, learning) for part in data.validation_starts.split(32))
         z_hats = [z for w in windows if (z := network.station_side(w).z_hat) is not None]
         made.append(network.start.linear(torch.cat(z_hats)[:, learning]).clamp(min=0.0))
-    for block in _blocks(config.steps_per_day, config.target_steps):
+    for block in _lead_blocks(config.steps_per_day, config.target_steps):
         guesses, seen = _as_scored(torch.stack(made)[..., block], truth[..., block], config.steps_per_day)
         if len(seen):
             mae, rmse = (guesses - seen).abs().mean(dim=-1), (guesses - seen).square().mean(dim=-1).sqrt()
@@ -92,26 +137,34 @@ def _with_starts(start: ForecastStart, data: TrainingData, learning: Tensor) -> 
     return replace(data, train_starts=kept, starts=made)
 
 
-def _regression(start: ForecastStart, windows: list[Window], coefficients: Tensor, learning: Tensor) -> Tensor:
-    made = torch.cat([start.regressions(w, coefficients) for w in windows], dim=1)
-    return made[:, :, learning].clamp(min=0.0)
-
-
-def _coefficients(start: ForecastStart, data: TrainingData, learning: Tensor) -> list[Tensor]:
-    """Return the coefficients of every ridge strength, each shaped as the module's."""
+def _coefficients(
+    start: ForecastStart,
+    data: TrainingData,
+    learning: Tensor,
+    stations: Tensor,
+    starts: Tensor,
+    block: Tensor,
+    folds: list[int],
+) -> list[list[Tensor]]:
+    """Return the coefficients of every ridge strength, each shaped as the module's: without each fold, then with all windows."""
     limits = start.limits.flip(0).clone()
-    candidates = [torch.zeros_like(start.coefficients) for _ in _RIDGES]
-    stations = torch.nonzero(learning)[:, 0]
-    stations = stations[_thinned(len(stations), _STATIONS).to(stations.device)]
-    group = torch.cat([start.group(data.record.window(p, learning)) for p in data.train_starts.split(256)])
+    fitted = [[torch.zeros_like(start.coefficients) for _ in _RIDGES] for _ in (*folds, None)]
+    group = torch.cat([start.group(data.record.window(p, learning)) for p in starts.split(256)])
     for g in range(start.n_groups):
-        own = data.train_starts[group == g]
+        own = torch.nonzero(group == g)[:, 0]
         own = own[_thinned(len(own), max(100, _ROWS // len(stations))).to(own.device)]
-        gram, moment = _normal_equations(start, data, own, stations, learning, limits)
-        for ridge, candidate in zip(_RIDGES, candidates, strict=True):
-            candidate[:, g] = _solve(gram, moment, ridge)
+        equations = {
+            b: _normal_equations(start, data, starts[own[block[own] == b]], stations, learning, limits)
+            for b in range(-1, int(block.max()) + 1)
+        }
+        for fold, candidates in zip((*folds, None), fitted, strict=True):
+            # Gaps teach nobody who is tested beside them.
+            kept = [e for b, e in equations.items() if fold is None or b not in (-1, fold)]
+            gram, moment = (sum(terms) for terms in zip(*kept, strict=True))
+            for ridge, candidate in zip(_RIDGES, candidates, strict=True):
+                candidate[:, g] = _solve(gram, moment, ridge)
     start.limits.copy_(limits)
-    return candidates
+    return fitted
 
 
 def _solve(gram: Tensor, moment: Tensor, ridge: float) -> Tensor:
@@ -133,6 +186,8 @@ def _normal_equations(
 ) -> tuple[Tensor, Tensor]:
     """Return Gram matrices ``(lead, input, input)`` and moments ``(lead, input, scale)`` in double precision.
 
+    Where nothing is known ahead, one Gram matrix serves all leads.
+
     ``limits (2, input)`` are widened in place to the least and the most of every input.
 
     A missing target counts as the network's mean anomaly at that step, or as none: all leads then share the Gram matrix
@@ -140,9 +195,9 @@ def _normal_equations(
     """
     n_common, n_lead, n_target = start.n_common, start.n_per_lead, start.config.target_steps
     n = n_common + n_lead
-    gram = torch.zeros(n_target, n, n, dtype=torch.float64, device=starts.device)
+    gram = torch.zeros(n_target if n_lead else 1, n, n, dtype=torch.float64, device=starts.device)
     moment = torch.zeros(n_target, n, 2, dtype=torch.float64, device=starts.device)
-    for part in starts.split(max(1, _CHUNK // len(stations))):
+    for part in starts.split(max(1, _CHUNK // len(stations))) if len(starts) else ():
         window = data.record.window(part, learning)
         z = data.record.z[:, data.targets(part, n_target)].transpose(0, 1)
         y = start.targets(window, z)
@@ -166,16 +221,16 @@ def _normal_equations(
     return gram, moment
 
 
-def _blocks(per_day: int, n_target: int) -> list[slice]:
+def _lead_blocks(per_day: int, n_target: int) -> list[slice]:
     """Return the leads that share their shares: quarters of the first half day, its second half, whole days."""
     edges = [0, *(e for e in (per_day // 4, per_day // 2) if e), *range(per_day, n_target + 1, per_day)]
     return [slice(a, b) for a, b in itertools.pairwise(sorted(set(edges)))]
 
 
-def _error(made: Tensor, truth: Tensor) -> float:
-    """Return MAE plus RMSE."""
-    seen = torch.isfinite(truth)
-    error = (made - truth)[seen]
+def _error(made: Tensor, truth: Tensor, per_day: int) -> float:
+    """Return MAE plus RMSE, of a whole day's mean where the leads are one."""
+    (guess,), seen = _as_scored(made[None], truth, per_day)
+    error = guess - seen
     return float(error.abs().mean() + error.square().mean().sqrt()) if len(error) else 0.0
 
 

@@ -163,7 +163,7 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = untrained_network(recipe)
-    data = fit_start(network.to(torch_device), data)
+    data, coefficients = fit_start(network.to(torch_device), data)
     summary: dict[str, Any] = {}
     members = [network] * len(data.validation)
     if max_epochs:
@@ -172,6 +172,9 @@ def train(
         fit_share(network, data)
         members = [network]
     recipe = replace(recipe, interval=calibrate(members, data, recipe), training=summary)
+    if coefficients is not None:
+        # What validated may teach, too, now that nothing is to be judged any more.
+        network.start.coefficients.copy_(coefficients)
     certificate = []
     if task == "analysis":
         certificate = certify(ds, Model(network, recipe), target, None, background=background, rasters=rasters)
