@@ -1,17 +1,20 @@
 """Forecasts: the start, what is known over the horizon, the baselines; nothing is read that is not given."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 import xaq
 from xaq import stations as border
 from xaq.baselines import fit_baseline
 from xaq.errors import ModelError, SchemaError
-from xaq.forecast_fit import _best_shares
+from xaq.forecast_fit import _best_shares, _Blocks
 from xaq.forecasters import Climatology, Persistence
 from xaq.mappers import Observations
 from xaq.nn.aqnet import AQNet, AQNetConfig
@@ -159,6 +162,31 @@ def test_shares_decide_what_a_start_says():
     start.shares[LOG] = 1.0
     normal = window.climatology_target[:, None].expand_as(last)
     torch.testing.assert_close(start(window), normal, rtol=1e-4, atol=1e-4)
+
+
+@given(st.integers(1, 200), st.integers(30, 3000))
+def test_blocks_of_time_share_no_steps_and_each_is_foretold_by_most_of_the_record(n_validation, n_learning):
+    gap = (CONFIG.days_before + CONFIG.target_days) * CONFIG.steps_per_day
+    cut = n_learning + gap
+    data = SimpleNamespace(
+        train_starts=torch.arange(n_learning), validation_starts=torch.arange(cut, cut + n_validation)
+    )
+    blocks = _Blocks.of(data, CONFIG)
+    kept = torch.nonzero(blocks.number >= 0)[:, 0]
+    between = torch.diff(kept)[torch.diff(blocks.number[kept]) != 0]
+    assert len(between) == blocks.folds[-1]
+    assert (between > gap).all()
+    assert (blocks.number[blocks.starts >= cut] == blocks.folds[-1]).all()
+    for fold in blocks.folds[:-1]:
+        assert (blocks.number == fold).sum() <= 0.5 * len(blocks.starts)
+
+
+def test_what_validated_teaches_in_the_end(ds, model):
+    other = ds.copy(deep=True)
+    late = (other.time > other.time[int(0.75 * other.sizes["time"])]) & (other.time < np.datetime64("2020-02-09"))
+    other["pm25"] = other.pm25.where(~late, 1.5 * other.pm25).assign_attrs(other.pm25.attrs)
+    one, two = (train(d, known=["wind"]).network.start.coefficients for d in (ds, other))
+    assert not torch.equal(one, two)
 
 
 def _window(config):

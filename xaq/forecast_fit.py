@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .folds import VALIDATION, TrainingData
-from .nn.aqnet import AQNet
+from .nn.aqnet import AQNet, AQNetConfig
 from .nn.start import LINEAR, ForecastStart
 from .windows import DAY_SHARE
 
@@ -49,39 +49,57 @@ def fit_start(network: AQNet, data: TrainingData) -> tuple[TrainingData, Tensor 
     """
     if network.config.task != "forecast":
         return data, None
-    start, config = network.start, network.config
+    start, config, blocks = network.start, network.config, _Blocks.of(data, network.config)
     learning = _learning(data)
     stations = torch.nonzero(learning)[:, 0]
     stations = stations[_thinned(len(stations), _STATIONS).to(stations.device)]
-    starts, block = _time_blocks(data, (config.days_before + config.target_days) * config.steps_per_day)
-    last = int(block.max())
-    # Whoever is left out is foretold by the most of the record, or not at all.
-    folds = [b for b in range(last + 1) if b == last or 2 * (block == b).sum() <= len(block)]
-    fitted = _coefficients(start, data, learning, stations, starts, block, folds)
-    persistence, regressions, truth = [], [], []
-    for fold, coefficients in zip(folds, fitted, strict=False):
-        own = starts[block == fold]
-        own = own[_thinned(len(own), _FORETOLD).to(own.device)]
-        for part in own.split(32):
-            window = data.record.window(part, learning)
-            persistence.append(start.persistence(window)[:, stations])
-            made = torch.stack([start.regressions(window, c)[:, :, stations] for c in coefficients], dim=1)
-            regressions.append(made.clamp(min=0.0))
-            targets = data.targets(part, config.target_steps)
-            truth.append(start.linear(data.record.z[:, targets].transpose(0, 1)[:, stations]))
-    still, tried, seen = torch.cat(persistence), torch.cat(regressions, dim=2), torch.cat(truth)
+    fitted = _coefficients(start, data, learning, stations, blocks)
+    still, tried, seen = _foretold(start, data, learning, stations, blocks, fitted)
     everything = torch.empty_like(start.coefficients)
     for leads in _lead_blocks(config.steps_per_day, config.target_steps):
-        parts = [still[..., leads]]
+        parts, truth = [still[..., leads]], seen[..., leads]
         for scale in range(2):
-            errors = [_error(made[..., leads], seen[..., leads], config.steps_per_day) for made in tried[scale]]
-            best = min(range(len(errors)), key=errors.__getitem__)
-            start.coefficients[scale][:, leads] = fitted[folds.index(last)][best][scale][:, leads]
+            made = tried[:, scale][..., leads]
+            best = min(range(len(made)), key=lambda i: _error(made[i], truth, config.steps_per_day))
+            start.coefficients[scale][:, leads] = fitted[-2][best][scale][:, leads]
             everything[scale][:, leads] = fitted[-1][best][scale][:, leads]
-            parts.append(tried[scale, best][..., leads])
-        shares = _best_shares(torch.stack(parts), seen[..., leads], config.steps_per_day)
-        start.shares[:, leads] = shares[:, None]
+            parts.append(made[best])
+        start.shares[:, leads] = _best_shares(torch.stack(parts), truth, config.steps_per_day)[:, None]
     return _with_starts(start, data, learning), everything
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """All windows of a period in blocks of time.
+
+    ``starts (window,)``, learning and validation; ``number (window,)`` of each one's block, -1 in the gaps; ``folds``: the blocks that
+    are foretold by the others, the last that of the validation windows.
+    """
+
+    starts: Tensor
+    number: Tensor
+    folds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, data: TrainingData, config: AQNetConfig) -> _Blocks:
+        """Cut the period of the learning windows, as far as it goes, and put a gap of window and horizon after each block."""
+        gap = (config.days_before + config.target_days) * config.steps_per_day
+        first, cut = int(data.train_starts[0]), int(data.validation_starts[0])
+        starts = torch.arange(first, int(data.validation_starts[-1]) + 1, device=data.train_starts.device)
+        learned = int(data.train_starts[-1]) + 1 - first
+        n_blocks = min(max(learned // (_LEAST_SPANS * gap), 1), _BLOCKS)
+        number = torch.full_like(starts, -1)
+        edges = torch.linspace(0, learned, n_blocks + 1).round().long().tolist()
+        for i, (begin, end) in enumerate(itertools.pairwise(edges)):
+            number[begin : end if i == n_blocks - 1 else end - gap] = i
+        number[cut - first :] = n_blocks
+        # Whoever is left out is foretold by most of the record, or not at all.
+        some = (b for b in range(n_blocks) if 2 * int((number == b).sum()) <= len(number))
+        return cls(starts, number, (*some, n_blocks))
+
+    def of_number(self, number: int, at: Tensor) -> Tensor:
+        """Return the starts of those windows among ``at`` that are in a block."""
+        return self.starts[at[self.number[at] == number]]
 
 
 def _learning(data: TrainingData) -> Tensor:
@@ -89,22 +107,6 @@ def _learning(data: TrainingData) -> Tensor:
     learning = torch.ones(len(data.truth), dtype=torch.bool, device=data.truth.device)
     learning[data.folds[VALIDATION].targets] = False
     return learning
-
-
-def _time_blocks(data: TrainingData, gap: int) -> tuple[Tensor, Tensor]:
-    """Return the starts of all windows, learning and validation, and the block of each, -1 in the gaps between."""
-    first, cut, stop = (
-        int(t) for t in (data.train_starts[0], data.validation_starts[0], data.validation_starts[-1] + 1)
-    )
-    starts = torch.arange(first, stop, device=data.train_starts.device)
-    learned = int(data.train_starts[-1]) + 1 - first
-    n_blocks = min(max(learned // (_LEAST_SPANS * gap), 1), _BLOCKS)
-    block = torch.full_like(starts, -1)
-    edges = torch.linspace(0, learned, n_blocks + 1).round().long().tolist()
-    for i, (begin, end) in enumerate(itertools.pairwise(edges)):
-        block[begin : end if i == n_blocks - 1 else end - gap] = i
-    block[cut - first :] = n_blocks
-    return starts, block
 
 
 @torch.no_grad()
@@ -138,33 +140,53 @@ def _with_starts(start: ForecastStart, data: TrainingData, learning: Tensor) -> 
 
 
 def _coefficients(
-    start: ForecastStart,
-    data: TrainingData,
-    learning: Tensor,
-    stations: Tensor,
-    starts: Tensor,
-    block: Tensor,
-    folds: list[int],
+    start: ForecastStart, data: TrainingData, learning: Tensor, stations: Tensor, blocks: _Blocks
 ) -> list[list[Tensor]]:
     """Return the coefficients of every ridge strength, each shaped as the module's: without each fold, then with all windows."""
     limits = start.limits.flip(0).clone()
-    fitted = [[torch.zeros_like(start.coefficients) for _ in _RIDGES] for _ in (*folds, None)]
-    group = torch.cat([start.group(data.record.window(p, learning)) for p in starts.split(256)])
+    fitted = [[torch.zeros_like(start.coefficients) for _ in _RIDGES] for _ in (*blocks.folds, None)]
+    group = torch.cat([start.group(data.record.window(p, learning)) for p in blocks.starts.split(256)])
     for g in range(start.n_groups):
         own = torch.nonzero(group == g)[:, 0]
         own = own[_thinned(len(own), max(100, _ROWS // len(stations))).to(own.device)]
         equations = {
-            b: _normal_equations(start, data, starts[own[block[own] == b]], stations, learning, limits)
-            for b in range(-1, int(block.max()) + 1)
+            b: _normal_equations(start, data, blocks.of_number(b, own), stations, learning, limits)
+            for b in range(-1, blocks.folds[-1] + 1)
         }
-        for fold, candidates in zip((*folds, None), fitted, strict=True):
+        for fold, candidates in zip((*blocks.folds, None), fitted, strict=True):
             # Gaps teach nobody who is tested beside them.
             kept = [e for b, e in equations.items() if fold is None or b not in (-1, fold)]
-            gram, moment = (sum(terms) for terms in zip(*kept, strict=True))
+            gram, moment = (torch.stack(terms).sum(dim=0) for terms in zip(*kept, strict=True))
             for ridge, candidate in zip(_RIDGES, candidates, strict=True):
                 candidate[:, g] = _solve(gram, moment, ridge)
     start.limits.copy_(limits)
     return fitted
+
+
+def _foretold(
+    start: ForecastStart,
+    data: TrainingData,
+    learning: Tensor,
+    stations: Tensor,
+    blocks: _Blocks,
+    fitted: list[list[Tensor]],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what is said of windows of each fold by those who do not know it, and the truth, in offsets.
+
+    Persistence ``(window, station, step)``, the regressions ``(ridge, scale, window, station, step)``, observations.
+    """
+    persistence, regressions, truth = [], [], []
+    for fold, candidates in zip(blocks.folds, fitted, strict=False):
+        own = torch.nonzero(blocks.number == fold)[:, 0]
+        own = blocks.starts[own[_thinned(len(own), _FORETOLD).to(own.device)]]
+        for part in own.split(32):
+            window = data.record.window(part, learning)
+            targets = data.targets(part, start.config.target_steps)
+            persistence.append(start.persistence(window)[:, stations])
+            made = torch.stack([start.regressions(window, c)[:, :, stations] for c in candidates])
+            regressions.append(made.clamp(min=0.0))
+            truth.append(start.linear(data.record.z[:, targets].transpose(0, 1)[:, stations]))
+    return torch.cat(persistence), torch.cat(regressions, dim=2), torch.cat(truth)
 
 
 def _solve(gram: Tensor, moment: Tensor, ridge: float) -> Tensor:
