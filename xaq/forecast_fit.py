@@ -18,7 +18,7 @@ _RIDGES = (1e-2, 1e-1, 1.0, 10.0)
 #: Blocks of time at most, beside that of the validation windows, and how many windows with their horizons each must span.
 _BLOCKS, _LEAST_SPANS = 4, 2
 #: Windows of a block that are foretold by the other blocks.
-_FORETOLD = 60
+_FORETOLD = 200
 #: Windows x stations per group of init hours beyond which more teach nothing that is worth their time.
 _ROWS, _STATIONS = 8000, 40
 #: Rows of the normal equations summed at once in single precision; the sums themselves are in double.
