@@ -78,12 +78,10 @@ def lag_weights(displacement: NDArray, step_hours: float) -> NDArray[np.float32]
 def corners(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Return the knots around displacements ``(..., 2)`` in km, and their shares, linear in distance and direction.
 
-    Between two rings and two spokes, these are the corners of the triangle that a displacement lies in.
-
     Returns
     -------
-    index : (..., 3) int
-    share : (..., 3) float32
+    index : (..., 4) int
+    share : (..., 4) float32
         They sum to one; beyond the outermost distance, all is as it is there.
     """
     rings = np.array([0.0, *_RADII])
@@ -93,11 +91,11 @@ def corners(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32
     outward = np.clip((distance - rings[inner]) / (rings[inner + 1] - rings[inner]), 0.0, 1.0)
     direction = np.floor(turn).astype(int)
     onward = turn - direction
-    out_first = outward >= onward
-    ring = np.stack([inner, inner + out_first, inner + 1], axis=-1)
-    spoke = np.stack([direction, direction + ~out_first, direction + 1], axis=-1) % _DIRECTIONS
-    more, less = np.maximum(outward, onward), np.minimum(outward, onward)
-    share = np.stack([1 - more, more - less, less], axis=-1)
+    ring = np.stack([inner, inner, inner + 1, inner + 1], axis=-1)
+    spoke = np.stack([direction, direction + 1, direction, direction + 1], axis=-1) % _DIRECTIONS
+    share = np.stack(
+        [(1 - outward) * (1 - onward), (1 - outward) * onward, outward * (1 - onward), outward * onward], axis=-1
+    )
     return np.where(ring == 0, 0, 1 + (ring - 1) * _DIRECTIONS + spoke), share.astype(np.float32)
 
 
