@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,18 +54,20 @@ def fit_start(network: AQNet, data: TrainingData) -> tuple[TrainingData, Tensor 
     learning = _learning(data)
     stations = torch.nonzero(learning)[:, 0]
     stations = stations[_thinned(len(stations), _STATIONS).to(stations.device)]
+    seen = data.record.z[learning]
+    start.extremes.copy_(torch.stack(torch.aminmax(seen[torch.isfinite(seen)])))
     fitted = _coefficients(start, data, learning, stations, blocks)
-    still, tried, seen = _foretold(start, data, learning, stations, blocks, fitted)
+    still, tried, truth = _foretold(start, data, learning, stations, blocks, fitted)
     everything = torch.empty_like(start.coefficients)
     for leads in _lead_blocks(config.steps_per_day, config.target_steps):
-        parts, truth = [still[..., leads]], seen[..., leads]
+        parts, observed = [still[..., leads]], truth[..., leads]
         for scale in range(2):
             made = tried[:, scale][..., leads]
-            best = min(range(len(made)), key=lambda i: _error(made[i], truth, config.steps_per_day))
+            best = min(range(len(made)), key=lambda i: _error(made[i], observed, config.steps_per_day))
             start.coefficients[scale][:, leads] = fitted[-2][best][scale][:, leads]
             everything[scale][:, leads] = fitted[-1][best][scale][:, leads]
             parts.append(made[best])
-        start.shares[:, leads] = _best_shares(torch.stack(parts), truth, config.steps_per_day)[:, None]
+        start.shares[:, leads] = _best_shares(torch.stack(parts), observed, config.steps_per_day)[:, None]
     return _with_starts(start, data, learning), everything
 
 
@@ -156,9 +159,9 @@ def _coefficients(
         for fold, candidates in zip((*blocks.folds, None), fitted, strict=True):
             # Gaps teach nobody who is tested beside them.
             kept = [e for b, e in equations.items() if fold is None or b not in (-1, fold)]
-            gram, moment = (torch.stack(terms).sum(dim=0) for terms in zip(*kept, strict=True))
+            total = _NormalEquations(*(torch.stack(terms).sum(dim=0) for terms in zip(*kept, strict=True)))
             for ridge, candidate in zip(_RIDGES, candidates, strict=True):
-                candidate[:, g] = _solve(gram, moment, ridge)
+                candidate[:, g] = total.solve(ridge)
     start.limits.copy_(limits)
     return fitted
 
@@ -189,13 +192,33 @@ def _foretold(
     return torch.cat(persistence), torch.cat(regressions, dim=2), torch.cat(truth)
 
 
-def _solve(gram: Tensor, moment: Tensor, ridge: float) -> Tensor:
-    """Return ridge coefficients ``(scale, lead, input)``; the penalty is relative to each input's own variance."""
-    diagonal = gram.diagonal(dim1=-2, dim2=-1)
-    floor = 1e-6 * diagonal.mean(dim=-1, keepdim=True)
-    factor = torch.linalg.cholesky(gram + torch.diag_embed(ridge * diagonal + floor))
-    solved = torch.cholesky_solve(moment, factor)
-    return solved.permute(2, 0, 1).float()
+class _NormalEquations(NamedTuple):
+    """Sums over rows of products, in double precision: of inputs that all leads share, of these with those of a lead, of the latter.
+
+    ``common (input, input)``, ``cross (lead, input, own input)``, ``own (lead, own input, own input)``; ``moment (lead, input, scale)``
+    of both with the targets.
+    """
+
+    common: Tensor
+    cross: Tensor
+    own: Tensor
+    moment: Tensor
+
+    def solve(self, ridge: float) -> Tensor:
+        """Return ridge coefficients ``(scale, lead, input)``; the penalty is relative to each input's own variance.
+
+        What the leads share is factored once; their own inputs remain as Schur complements (Golub and Van Loan 2013, 3.2.11).
+        """
+        n_lead, n_common, n_own = self.cross.shape
+        floor = 1e-6 * self.common.diagonal().mean()
+        factor = torch.linalg.cholesky(self.common + torch.diag(ridge * self.common.diagonal() + floor))
+        right = torch.cat([self.moment[:, :n_common], self.cross], dim=2).transpose(0, 1).flatten(1)
+        solved = torch.cholesky_solve(right, factor).unflatten(1, (n_lead, -1)).transpose(0, 1)
+        alone, across = solved.split([2, n_own], dim=2)
+        penalty = torch.diag_embed(ridge * self.own.diagonal(dim1=1, dim2=2) + floor)
+        left = torch.linalg.cholesky(self.own + penalty - self.cross.mT @ across)
+        own = torch.cholesky_solve(self.moment[:, n_common:] - self.cross.mT @ alone, left)
+        return torch.cat([alone - across @ own, own], dim=1).permute(2, 0, 1).float()
 
 
 def _thinned(n: int, most: int) -> Tensor:
@@ -205,20 +228,22 @@ def _thinned(n: int, most: int) -> Tensor:
 
 def _normal_equations(
     start: ForecastStart, data: TrainingData, starts: Tensor, stations: Tensor, learning: Tensor, limits: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return Gram matrices ``(lead, input, input)`` and moments ``(lead, input, scale)`` in double precision.
-
-    Where nothing is known ahead, one Gram matrix serves all leads.
+) -> _NormalEquations:
+    """Return the normal equations of windows and stations.
 
     ``limits (2, input)`` are widened in place to the least and the most of every input.
 
-    A missing target counts as the network's mean anomaly at that step, or as none: all leads then share the Gram matrix
-    of the common inputs.
+    A missing target counts as the network's mean anomaly at that step, or as none: all leads then share the sums of
+    the common inputs.
     """
-    n_common, n_lead, n_target = start.n_common, start.n_per_lead, start.config.target_steps
-    n = n_common + n_lead
-    gram = torch.zeros(n_target if n_lead else 1, n, n, dtype=torch.float64, device=starts.device)
-    moment = torch.zeros(n_target, n, 2, dtype=torch.float64, device=starts.device)
+    n_common, n_own, n_target = start.n_common, start.n_per_lead, start.config.target_steps
+    shapes = (
+        (n_common, n_common),
+        (n_target, n_common, n_own),
+        (n_target, n_own, n_own),
+        (n_target, n_common + n_own, 2),
+    )
+    sums = _NormalEquations(*(torch.zeros(shape, dtype=torch.float64, device=starts.device) for shape in shapes))
     for part in starts.split(max(1, _CHUNK // len(stations))) if len(starts) else ():
         window = data.record.window(part, learning)
         z = data.record.z[:, data.targets(part, n_target)].transpose(0, 1)
@@ -226,21 +251,18 @@ def _normal_equations(
         network_mean = torch.nan_to_num(y[:, :, learning].nanmean(dim=2, keepdim=True))
         y = torch.where(torch.isfinite(y), y, network_mean)[:, :, stations].flatten(1, 2)
         common = start.common_inputs(window)[:, stations].flatten(0, 1)
-        lead = start.lead_inputs(window)[:, stations].flatten(0, 1).transpose(0, 1).contiguous()
-        for inputs, columns in ((common, slice(None, n_common)), (lead.flatten(0, 1), slice(n_common, None))):
+        own = start.lead_inputs(window)[:, stations].flatten(0, 1).transpose(0, 1).contiguous()
+        for inputs, columns in ((common, slice(None, n_common)), (own.flatten(0, 1), slice(n_common, None))):
             if inputs.shape[-1]:
                 limits[0, columns] = torch.minimum(limits[0, columns], inputs.amin(dim=0))
                 limits[1, columns] = torch.maximum(limits[1, columns], inputs.amax(dim=0))
         by_lead = y.permute(2, 1, 0)
-        gram[:, :n_common, :n_common] += (common.T @ common).double()
-        moment[:, :n_common] += (common.T @ by_lead).double()
-        if n_lead:
-            cross = (common.T @ lead).double()
-            gram[:, :n_common, n_common:] += cross
-            gram[:, n_common:, :n_common] += cross.mT
-            gram[:, n_common:, n_common:] += (lead.mT @ lead).double()
-            moment[:, n_common:] += (lead.mT @ by_lead).double()
-    return gram, moment
+        sums.common.add_(common.T @ common)
+        sums.cross.add_(common.T @ own)
+        sums.own.add_(own.mT @ own)
+        sums.moment[:, :n_common] += common.T @ by_lead
+        sums.moment[:, n_common:] += own.mT @ by_lead
+    return sums
 
 
 def _lead_blocks(per_day: int, n_target: int) -> list[slice]:

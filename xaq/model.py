@@ -45,7 +45,7 @@ from .nn.record import Record
 from .surroundings import Surroundings
 from .tables import html_table
 
-_FORMAT = 4
+_FORMAT = 5
 _METADATA_KEY = "xaq"
 #: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0

@@ -18,7 +18,7 @@ _GROUPS = 8
 _LEVEL = 20.0
 #: Days of a covariate that the regression reads as daily means; days of linear values likewise.
 _COVARIATE_DAYS = 3
-#: No regression says more than this many standard deviations of the log scale: its inverse would be no concentration.
+#: Until it is fitted, a regression says no more than this many standard deviations of the log scale.
 _EXTREME = 4.0
 PERSISTENCE, LINEAR, LOG = range(3)
 
@@ -43,6 +43,7 @@ class ForecastStart(nn.Module):
     coefficients: Tensor
     shares: Tensor
     limits: Tensor
+    extremes: Tensor
 
     def __init__(self, config: AQNetConfig, *, log_mean: float, log_std: float) -> None:
         super().__init__()
@@ -63,6 +64,8 @@ class ForecastStart(nn.Module):
         # The least and the most of each input in what was fitted: the square of a cloudburst is far outside, and counts as that.
         limits = torch.tensor([-torch.inf, torch.inf])[:, None].repeat(1, self.n_common + self.n_per_lead)
         self.register_buffer("limits", limits)
+        # The least and the most that was observed, in z: the inverse of more would be no concentration.
+        self.register_buffer("extremes", torch.tensor([-_EXTREME, _EXTREME]))
         shares = torch.zeros(3, config.target_steps)
         shares[LOG] = 1.0
         self.register_buffer("shares", shares)
@@ -140,7 +143,7 @@ class ForecastStart(nn.Module):
                     out[at] += torch.einsum("wsfp,fp->wsf", lead[at], scale[g, :, self.n_common :])
             anomaly.append(out)
         climatology = window.climatology_target[:, None]
-        log = (climatology + anomaly[1]).clamp(-_EXTREME, _EXTREME)
+        log = torch.clamp(climatology + anomaly[1], *self.extremes)
         return torch.stack([self.linear(climatology) + _LEVEL * anomaly[0], self.linear(log)])
 
     def persistence(self, window: Window) -> Tensor:
