@@ -14,7 +14,7 @@ import xaq
 from xaq import stations as border
 from xaq.baselines import fit_baseline
 from xaq.errors import ModelError, SchemaError
-from xaq.forecast_fit import _best_shares, _Blocks
+from xaq.forecast_fit import _best_shares, _Blocks, _NormalEquations
 from xaq.forecasters import Climatology, Persistence
 from xaq.mappers import Observations
 from xaq.nn.aqnet import AQNet, AQNetConfig
@@ -179,6 +179,30 @@ def test_blocks_of_time_share_no_steps_and_each_is_foretold_by_most_of_the_recor
     assert (blocks.number[blocks.starts >= cut] == blocks.folds[-1]).all()
     for fold in blocks.folds[:-1]:
         assert (blocks.number == fold).sum() <= 0.5 * len(blocks.starts)
+
+
+@given(st.integers(0, 1000), st.sampled_from([0, 1, 4]), st.sampled_from([1e-2, 1.0, 10.0]))
+def test_normal_equations_are_solved_lead_by_lead(seed, n_own, ridge):
+    rng, n_lead, n_common = np.random.default_rng(seed), 3, 5
+    shared, own = rng.normal(size=(60, n_common)), rng.normal(size=(n_lead, 60, n_own))
+    target = rng.normal(size=(n_lead, 60, 2))
+    rows = np.concatenate([np.broadcast_to(shared, (n_lead, 60, n_common)), own], axis=2)
+    sums = shared.T @ shared, shared.T @ own, own.swapaxes(1, 2) @ own, rows.swapaxes(1, 2) @ target
+    solved = _NormalEquations(*(torch.as_tensor(part) for part in sums)).solve(ridge)
+    for lead, x in enumerate(rows):
+        gram = x.T @ x
+        expected = np.linalg.solve(gram + ridge * np.diag(np.diag(gram)), x.T @ target[lead])
+        np.testing.assert_allclose(solved[:, lead].numpy(), expected.T, rtol=1e-3, atol=1e-4)
+
+
+def test_a_regression_says_no_more_than_was_observed(ds, model):
+    start = model.network.start
+    visible = ds.pm25.where(~ds.hidden, drop=True).sel(time=slice(None, "2020-02-08"))
+    most = model.recipe.scaler.transform(visible.values[np.isfinite(visible.values)]).max()
+    assert start.extremes[1] <= most + 1e-5
+    window = _window(start.config)
+    said = start.regressions(window, torch.full_like(start.coefficients, 1e3))[LOG - 1]
+    assert said.max() <= start.linear(start.extremes[1]) * (1 + 1e-5)
 
 
 def test_what_validated_teaches_in_the_end(ds, model):

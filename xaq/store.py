@@ -12,7 +12,6 @@ import json
 import math
 import os
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -560,7 +559,7 @@ def _encoding(dims: Sequence[Hashable], layout: _Layout, options: StoreOptions) 
 
 def _write_small(cube: xr.Dataset, target: Target, **how: Any) -> None:
     """Write coordinates, and variables without all three dimensions: they are small."""
-    small = cube.drop_vars(list(_block_variables(cube))).compute(**_threads())
+    small = cube.drop_vars(list(_block_variables(cube))).compute()
     for key, variable in small.variables.items():
         variable.encoding = dict(cube[key].encoding) if key in ("time", "time_bnds") else {}
     small.attrs = {_STATUS: _CREATING}
@@ -662,7 +661,7 @@ def _compute(tasks: list[Any], done: Callable[[], Any]) -> None:
     client = _client()
     if client is None:
         with _Each({task.key for task in tasks}, done):
-            dask.compute(*tasks, **_threads())
+            dask.compute(*tasks)
         return
     from distributed import as_completed
 
@@ -676,21 +675,13 @@ def _compute(tasks: list[Any], done: Callable[[], Any]) -> None:
 
 
 def _client() -> Any:
-    """Return the active client of dask.distributed, if there is one: then its package has been imported."""
-    if "distributed" not in sys.modules:
-        return None
-    from distributed import get_client
-
+    """Return the active client of dask.distributed, if there is one."""
     try:
+        from distributed import get_client
+
         return get_client()
-    except ValueError:
+    except (ImportError, ValueError):
         return None
-
-
-def _threads() -> dict[str, str]:
-    """Return the scheduler that Dask would choose, where it would import dask.distributed to know that there is no client."""
-    free = "distributed" not in sys.modules and dask.config.get("scheduler", None) is None
-    return {"scheduler": "threads"} if free else {}
 
 
 class _Each(Callback):
