@@ -29,6 +29,9 @@ from . import networks
 
 CLASSICAL = ("nearest", "idw", "idw-released", "kriging", "kriging-log", "kriging-spacetime", "boosting")
 AQNET = "aqnet"
+#: AQ-Net that reads nothing of a place but where it is.
+STATIONS_ALONE = "aqnet-stations"
+METHODS = (*CLASSICAL, STATIONS_ALONE, AQNET)
 BAR = "kriging"
 LEVELS = (0.5, 0.9, 0.95)
 #: A station with a larger share of a network's squared error than this is named.
@@ -70,8 +73,9 @@ def fit_rows(split: Split, methods: Sequence[str]) -> Iterator[tuple[str, Mapper
     krigings: dict[str, Mapper] = {}
     for name in methods:
         start = time.perf_counter()
-        if name == AQNET:
-            mapper = split.ds.aq.train(split.target, time=split.fit_time, seed=split.seed)
+        if name in (AQNET, STATIONS_ALONE):
+            geography = name == AQNET
+            mapper = split.ds.aq.train(split.target, time=split.fit_time, geography=geography, seed=split.seed)
         elif name == "idw-released":
             mapper = InverseDistance(power=1.0, k=20, name=name)
         elif name == "boosting":
@@ -377,15 +381,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--protocol", type=split, default=list(PROTOCOLS), help=f"of {', '.join(PROTOCOLS)}; all by default"
     )
     parser.add_argument("--networks", type=split, help="of P1; all found by default")
-    parser.add_argument(
-        "--methods", type=split, default=[*CLASSICAL, AQNET], help=f"of {', '.join((*CLASSICAL, AQNET))}"
-    )
+    parser.add_argument("--methods", type=split, default=list(METHODS), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--seeds", type=int, default=3, help="draws of hidden stations, P1")
     parser.add_argument("--fraction", type=float, default=0.15, help="of stations hidden, P1")
     parser.add_argument("--quick", action="store_true", help="Germany 2005 with one seed, and one fold of AQI-36")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/accuracy.json"))
     options = parser.parse_args(arguments)
-    if unknown := [m for m in options.methods if m not in (*CLASSICAL, AQNET)] + [
+    if unknown := [m for m in options.methods if m not in METHODS] + [
         p for p in options.protocol if p not in PROTOCOLS
     ]:
         parser.error(f"unknown: {', '.join(unknown)}")

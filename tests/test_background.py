@@ -174,6 +174,10 @@ def test_an_explanation_adds_up_over_a_background(network, cams, model):
     at = network.aq.estimate(model, lon=[10.0], lat=[50.0], time="2020-01-03T08", background=cams).load()
     assert float(why.estimate) == pytest.approx(at.pm25.item(), rel=1e-5)
     assert float(why.contribution.sum()) == pytest.approx(at.pm25.item(), rel=1e-3)
+    # What is read of a neighbour is in the target's units, as its value is: within the hours around it has been as much.
+    spread = network.pm25.sel(station=why.station, time="2020-01-03")
+    assert (why.read < 1.1 * spread.max("time")).all()
+    assert (why.read > 0.9 * spread.min("time")).all()
 
 
 # -- the model's file, and what is refused -------------------------------------------------------------------------

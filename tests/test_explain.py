@@ -25,7 +25,7 @@ def network():
 @pytest.fixture(scope="module")
 def untrained(network):
     config = AQNetConfig(hidden=8, heads=2, k=8)
-    return network.aq.train("pm25", config=config, max_epochs=0, progress=False)
+    return network.aq.train("pm25", config=config, geography=False, max_epochs=0, progress=False)
 
 
 def restarted(model, **changes):

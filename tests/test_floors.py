@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "xaq"
 FLOORS = ("arrays", "labels", "nn", "bridges", "faces")
 ARRAYS = {"sphere", "windows", "features", "kriging", "spacetime", "mappers", "forecasters", "vocabulary", "errors"}
-ARRAYS |= {"defects", "land", "tables", "drift", "log_share", "surroundings"}
+ARRAYS |= {"defects", "land", "tables", "drift", "log_share", "surroundings", "geography"}
 LABELS = {"stations", "readers", "datasets", "grid", "store", "verify", "reanalysis", "plan", "covariates", "explain"}
 LABELS |= {"progress", "background", "units", "stamps", "evidence", "compare", "audit", "repair"}
 FACES = {"accessor", "docstrings", "plot", "plot_accessor", "cli", "__init__", "__main__"}

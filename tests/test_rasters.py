@@ -42,7 +42,9 @@ def network():
 
 
 def train(ds, rasters=None, **options):
-    return ds.aq.train("pm25", **{"rasters": rasters, "config": SMALL, "max_epochs": 4, "progress": False, **options})
+    # The hills are made up: what the earth is like there says nothing of them.
+    settled = {"rasters": rasters, "geography": False, "config": SMALL, "max_epochs": 4, "progress": False}
+    return ds.aq.train("pm25", **{**settled, **options})
 
 
 @pytest.fixture(scope="module")

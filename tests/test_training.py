@@ -38,7 +38,7 @@ def model(network):
 def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(network):
     """The principle of the house: it starts as the best classical method (here on the linear scale)."""
     complete = xaq.datasets.synthetic(n_stations=24, days=6, missing=0.0, seed=3).aq.hide(fraction=0.2, seed=1)
-    untrained = train(complete, max_epochs=0)
+    untrained = train(complete, max_epochs=0, geography=False)
     still = dataclasses.replace(untrained.recipe.config, drift=False)
     recipe = dataclasses.replace(untrained.recipe, log_share=0.0, config=still)
     network = xaq.Model(untrained_network(recipe), recipe)
@@ -50,7 +50,7 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
 
 
 def test_untrained_analysis_is_close_to_exact_kriging_with_gaps(network):
-    untrained = train(network, max_epochs=0)
+    untrained = train(network, max_epochs=0, geography=False)
     still = dataclasses.replace(untrained.recipe.config, drift=False)
     recipe = dataclasses.replace(untrained.recipe, log_share=0.0, config=still)
     start = xaq.Model(untrained_network(recipe), recipe)
@@ -66,7 +66,7 @@ def test_hidden_stations_leave_no_trace(network, model):
     other = train(poisoned)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
-    for part in ("scaler", "covariance", "climatology", "interval", "log_share"):
+    for part in ("scaler", "covariance", "climatology", "interval", "log_share", "geography"):
         assert getattr(model.recipe, part) == getattr(other.recipe, part), part
 
 

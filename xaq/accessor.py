@@ -152,6 +152,7 @@ class AqAccessor:
         known: Sequence[str] = (),
         background: xr.DataArray | xr.Dataset | None = None,
         rasters: Mapping[str, xr.DataArray] | None = None,
+        geography: bool = True,
         config: AQNetConfig | None = None,
         max_epochs: int = 20,
         patience: int = 5,
@@ -185,6 +186,10 @@ class AqAccessor:
             corrected, within bounds, by how the place differs from its neighbours in them, where this helps at stations not learned from. A
             station at which a raster has no data takes its own coordinate of that name, if it has one. Whoever uses the
             model passes them again. An analysis only.
+        geography : bool
+            Read what a place is: the people around it and its altitude, from public data inside the package. The level of an
+            estimate then differs between places as far as it does between stations. An analysis only; a forecast
+            reads none.
         config : AQNetConfig, optional
             Hyper-parameters; ``AQNetConfig.default(task, steps_per_day)`` unless given.
         max_epochs, patience : int
@@ -231,8 +236,9 @@ class AqAccessor:
         from .training import train
 
         return train(
-            self._ds, target, task=task, time=time, covariates=covariates, known=known, background=background, rasters=rasters, config=config,
-            max_epochs=max_epochs, patience=patience, seed=seed, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
+            self._ds, target, task=task, time=time, covariates=covariates, known=known, background=background, rasters=rasters,
+            geography=geography, config=config, max_epochs=max_epochs, patience=patience, seed=seed, device=device,
+            precision=precision, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
 
     @documented_by(verify)

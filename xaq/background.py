@@ -209,8 +209,9 @@ class OverBackground:
         """Explain the ratio, in the target's units: contributions are what neighbours add to the estimate."""
         made: Explanation = self.mapper.explain(prepared.inner, lon, lat)  # type: ignore[attr-defined]
         factor = float(self.background.factor(np.array([lon]), np.array([lat]), prepared.times)[0, 0])
+        there = prepared.station_factor[made.index, 0]
         return replace(
-            made, value=made.value * prepared.station_factor[made.index, 0], contribution=made.contribution * factor,
+            made, value=made.value * there, read=made.read * there, contribution=made.contribution * factor,
             kriging=made.kriging * factor,
         )  # fmt: skip
 

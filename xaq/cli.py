@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--known", default="", help="covariates known over a forecast's horizon too, comma-separated")
     train.add_argument("--hide", help="station ids, comma-separated, or a fraction such as 0.15")
     train.add_argument("--time", help=f"training period: {_TIME_HELP}")
+    train.add_argument(
+        "--no-geography", action="store_true", help="read neither the people around places nor their altitude"
+    )
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--max-epochs", type=int, default=20)
     train.add_argument("--device", default="auto")
@@ -223,7 +226,8 @@ def _train(a: argparse.Namespace) -> None:
         ds = border.hide(ds, a.hide.split(",")) if fraction is None else border.hide(ds, fraction=fraction, seed=a.seed)
     model = train(
         ds, a.target, task=a.task, time=a.time, covariates=[c for c in a.covariates.split(",") if c],
-        known=[c for c in a.known.split(",") if c], seed=a.seed, max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
+        known=[c for c in a.known.split(",") if c], geography=not a.no_geography, seed=a.seed,
+        max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
     )  # fmt: skip
     model.save(a.output)
     print(model)

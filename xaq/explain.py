@@ -173,7 +173,7 @@ def _dress(
     of_place: dict[str, tuple[float, str, str]] = {
         "kriging": (
             kriging,
-            f"{name} by kriging what is read with the fitted covariance, where training started",
+            f"{name} by kriging what is read with the fitted covariance, at the level of the place: where training started",
             units,
         ),
         "learned": (estimate - kriging, "what training added: estimate less kriging", units),
@@ -182,7 +182,7 @@ def _dress(
     for side, bound in zip(("lower", "upper"), fields[1:], strict=False):
         of_place[side] = (float(bound), f"{side} bound of the {percent} interval of {name}", units)
     of_place |= {
-        "correction": (made.correction, "factor by which rasters correct the level", "1"),
+        "correction": (made.correction, "factor by which geography and rasters correct the level", "1"),
         "log_share": (made.log_share, "share of the log scale", "1"),
         "kriging_variance": (made.variance, "kriging variance of a new observation, relative to the sill", "1"),
     }

@@ -46,8 +46,10 @@ _MAX_VALUES = 5_000_000
 #: Days of all neighbours of a fold whose drift is made at once: some 50 MB.
 _DRIFTING_DAYS = 8_000
 _LEAST_WINDOWS = 60
-#: Days on which the members are validated; neighbouring days would add little.
-_VALIDATION_WINDOWS = 64
+#: Days on which the members are validated, and at least so many steps: a day of daily data says less than one of hourly data.
+_VALIDATION_WINDOWS, _VALIDATION_STEPS = 64, 512
+#: Steps of the validation windows that are estimated at once, but of no more windows times stations.
+_BATCH_STEPS, _STATION_WINDOWS = 384, 20_000
 #: Share of a forecast's training period that is learned from; the rest, after an embargo, validates and calibrates.
 LEARNING_SHARE = 0.85
 _PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99, 99), [0.995]]), 4).tolist())
@@ -123,6 +125,11 @@ class TrainingData:
         """Return the steps of the record that windows estimate, ``(window, step)``."""
         return starts[:, None] + torch.arange(steps, device=starts.device)
 
+    def validation_batches(self) -> tuple[Tensor, ...]:
+        """Return the validation windows, as many at a time as make good use of a call."""
+        steps = self.record.config.steps_per_day
+        return self.validation_starts.split(max(16, min(_BATCH_STEPS // steps, _STATION_WINDOWS // len(self.truth))))
+
     def learned_folds(self, member: int) -> list[int]:
         """Return the folds that a member learns from."""
         return [f for f in range(len(self.folds)) if f not in self.validation[member]]
@@ -178,7 +185,8 @@ def _thinned(starts: NDArray[np.datetime64], values_per_window: int) -> NDArray[
 def _split_windows(starts: NDArray[np.int64], config: AQNetConfig) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return window starts for learning and for validation: the same days of an analysis, later ones of a forecast."""
     if config.task == "analysis":
-        return starts, starts[np.unique(np.linspace(0, len(starts) - 1, _VALIDATION_WINDOWS).astype(int))]
+        n_windows = max(_VALIDATION_WINDOWS, -(-_VALIDATION_STEPS // config.steps_per_day))
+        return starts, starts[np.unique(np.linspace(0, len(starts) - 1, n_windows).astype(int))]
     embargo = (config.days_before + config.target_days) * config.steps_per_day
     cut = int(LEARNING_SHARE * len(starts))
     learn, later = starts[: max(5, cut - embargo)], starts[cut:]
@@ -357,7 +365,7 @@ def calibrate(members: Sequence[AQNet], data: TrainingData, recipe: Recipe) -> I
     for member, network in enumerate(members):
         network.eval()
         for fold in data.validation[member] if config.task == "analysis" else range(len(data.folds)):
-            for starts in data.validation_starts.split(16):
+            for starts in data.validation_batches():
                 batch, _ = hidden_estimates(network, data, data.folds[fold], starts, recipe)
                 seen = torch.isfinite(batch.truth)
                 residuals.append((batch.truth - batch.estimate.clamp(min=0.0))[seen])

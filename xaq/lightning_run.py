@@ -149,7 +149,7 @@ class AQNetTraining(lightning.LightningModule):
 
     def validation_step(self, batch: Tensor, batch_index: int) -> None:
         """Collect errors of each member at the stations that it never learned from."""
-        starts = self.data.validation_starts[batch_index * 16 : (batch_index + 1) * 16]
+        starts = self.data.validation_batches()[batch_index]
         self._errors.append(torch.stack([self._member_errors(m, starts) for m in range(len(self.members))]).sum(dim=0))
 
     def _member_errors(self, member: int, starts: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ class AQNetTraining(lightning.LightningModule):
     def errors(self) -> Tensor:
         """Return MAEs, then RMSEs, of the members as they are, at the stations they never learned from."""
         self.eval()
-        batches = self.data.validation_starts.split(16)
+        batches = self.data.validation_batches()
         sums = [self._member_errors(m, starts) for starts in batches for m in range(len(self.members))]
         return _mae_and_rmse(torch.stack(sums).sum(dim=0))
 
@@ -203,7 +203,7 @@ class AQNetTraining(lightning.LightningModule):
 
     def val_dataloader(self) -> DataLoader:
         """Return a counter of validation batches."""
-        return DataLoader(_Counter(-(-len(self.data.validation_starts) // 16)), batch_size=1)
+        return DataLoader(_Counter(len(self.data.validation_batches())), batch_size=1)
 
 
 def _mae_and_rmse(total: Tensor) -> Tensor:

@@ -298,7 +298,7 @@ class Explanation:
     kriging : float
         What the mapper said before it was trained.
     correction : float
-        Factor of the level, from rasters; 1 without any.
+        By how much geography and rasters put the level of the place above its neighbours', a factor; 1 without any.
     log_share : float
         Of the log scale.
     variance : float

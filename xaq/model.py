@@ -27,6 +27,7 @@ from . import drift, kriging, log_share, sphere, windows
 from .covariates import Gridded, Relief
 from .errors import ModelError
 from .features import Scaler, climatology_design, cyclic_encoding
+from .geography import FEATURES, Geography
 from .kriging import Covariance, Others
 from .mappers import Estimate, Explanation, Observations
 from .nn.aqnet import (
@@ -45,7 +46,7 @@ from .nn.record import Record
 from .surroundings import Surroundings
 from .tables import html_table
 
-_FORMAT = 5
+_FORMAT = 6
 _METADATA_KEY = "xaq"
 #: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
 _EXTREME = 4.0
@@ -94,6 +95,7 @@ class Recipe:
     known: tuple[str, ...] = ()
     background: dict[str, Any] | None = None
     rasters: tuple[dict[str, Any], ...] = ()
+    geography: Geography | None = None
     seed: int = 0
     period: tuple[str, str] = ("", "")
     visible: tuple[str, ...] = ()
@@ -112,10 +114,12 @@ class Recipe:
     def from_json(cls, text: str) -> Recipe:
         """Rebuild a recipe; refuses a format this version does not know."""
         data = json.loads(text)
-        if data.get("format") != _FORMAT:
-            raise ModelError(
-                f"the model file has format {data.get('format')}, this xaq reads {_FORMAT}; mend: upgrade xaq"
+        found = data.get("format")
+        if found != _FORMAT:
+            mend = (
+                "upgrade xaq" if isinstance(found, int) and found > _FORMAT else "train it again with ds.aq.train(...)"
             )
+            raise ModelError(f"the model file has format {found}, this xaq reads {_FORMAT}; mend: {mend}")
         data["config"] = AQNetConfig(**data["config"])
         data["scaler"] = Scaler.from_json(data["scaler"])
         data["covariance"] = Covariance(**data["covariance"])
@@ -124,6 +128,8 @@ class Recipe:
             rows = tuple(tuple(row) for row in interval["quantiles"])
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
         data["usual"] = tuple(tuple(row) for row in data["usual"])
+        if data["geography"] is not None:
+            data["geography"] = Geography.from_json(data["geography"])
         for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden", "rasters"):
             data[name] = tuple(data.get(name, ()))
         return cls(**data)
@@ -152,7 +158,7 @@ class Neighbourhoods(NamedTuple):
     """The neighbours of targets: distinct ``sets (set, k)``, those of each target ``near (target, k)``, distances.
 
     Where neighbours drift, ``stations (n,)`` are all of those in the sets, and ``rows, shares (target, 4 k)`` say what of
-    their :meth:`DriftingDays.table` is read.
+    their :meth:`DriftingDays.table` is read. ``level (target,)`` is that of the places, relative to the network's.
     """
 
     sets: Tensor
@@ -161,6 +167,7 @@ class Neighbourhoods(NamedTuple):
     stations: Tensor
     rows: Tensor
     shares: Tensor
+    level: Tensor
 
 
 @dataclass(frozen=True)
@@ -346,6 +353,9 @@ class Model:
             facts.append(("known over the horizon", ", ".join(r.known)))
         if r.rasters:
             facts.append(("rasters", ", ".join(raster["name"] for raster in r.rasters)))
+        if r.geography:
+            told = ", ".join(f"{name} {slope:+.3f}" for name, slope in zip(FEATURES, r.geography.slopes, strict=True))
+            facts.append(("geography", f"log level per standard deviation of {told}"))
         if r.background:
             facts.append(
                 ("background", f"{r.background['name']} [{r.background['units']}], share {r.background['share']:g}")
@@ -424,6 +434,7 @@ class Model:
         """
         config, step = self.recipe.config, self.step
         times = times.astype("datetime64[s]")
+        observations = self._over_level(observations)
         if config.task == "forecast":
             starts = observations.times[-1:] + step
         else:
@@ -463,12 +474,28 @@ class Model:
         (16, 1, 7)
         """
         with torch.inference_mode():
-            side, _, _ = self._station_side(observations, np.array([start]).astype("datetime64[s]"))
+            side, _, _ = self._station_side(self._over_level(observations), np.array([start]).astype("datetime64[s]"))
         attention = side.attention[0]
         config = self.recipe.config
         per_day = max(1, config.steps_per_day // config.patch)
         days = attention.reshape(*attention.shape[:2], -1, per_day).sum(dim=-1)
         return days.cpu().numpy()
+
+    def _over_level(self, observations: Observations) -> Observations:
+        """Return observations over the level of their places: what everything that follows is made of."""
+        if self.recipe.geography is None:
+            return observations
+        level = self._level(_bytes(observations.lon), _bytes(observations.lat))
+        return replace(observations, values=(observations.values / level[:, None]).astype(np.float32))
+
+    @cached_property
+    def _level(self) -> Callable[[bytes, bytes], NDArray[np.float32]]:
+        """The level of places from their coordinates' bytes, relative to the network's; remembered for the stations."""
+        return lru_cache(maxsize=2)(lambda *place: self._level_of(*(np.frombuffer(degrees) for degrees in place)))
+
+    def _level_of(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+        geography = self.recipe.geography
+        return np.ones(len(lon), np.float32) if geography is None else geography.factor(lon, lat)
 
     def _station_side(
         self, observations: Observations, starts: NDArray[np.datetime64]
@@ -631,16 +658,20 @@ class Model:
         (select,), steps = prepared.select, self.recipe.config.steps_per_day
         place = np.array([lon]), np.array([lat])
         with torch.inference_mode():
-            ((_, _, weights, rows, table, drifted),) = self._weights(prepared, *place, prepared.select // steps)
+            ((_, _, weights, rows, table, drifted, _),) = self._weights(prepared, *place, prepared.select // steps)
             parts = attribute(weights, rows, table, self.recipe.scaler.offset, drifted)
             value, read, contribution = (a[0, :, select % steps].cpu().numpy() for a in parts)
             weight, variance, share, correction = (w[0].cpu().numpy() for w in weights)
         index = rows[0].cpu().numpy()
+        here, there = self._level_of(*place), self._level_of(prepared.lon[index], prepared.lat[index])
+        value, read, contribution = value * there, read * there, contribution * here
+        # The level of the place beside that of its neighbours.
+        correction = np.exp(correction) * here[0] / np.average(there, weights=weight)
         distance = sphere.distance_km(prepared.lon[index], prepared.lat[index], *place)
         order = np.argsort(distance, kind="stable")
         weight, value, read, contribution = (a[order] for a in (weight, value, read, contribution))
         return Explanation(
-            index[order], distance[order], weight, value, read, contribution, self._start(prepared, *place), float(np.exp(correction)),
+            index[order], distance[order], weight, value, read, contribution, self._start(prepared, *place), float(correction),
             float(share), float(variance),
         )  # fmt: skip
 
@@ -677,6 +708,7 @@ class Model:
         steps = self.recipe.config.steps_per_day
         # Values are the first columns of a table.
         values = prepared.table[:, :steps].cpu().numpy().reshape(-1, len(prepared.lon), steps)
+        values = values * self._level(_bytes(prepared.lon), _bytes(prepared.lat))[:, None]
         return values.swapaxes(0, 1).reshape(len(prepared.lon), -1)[:, prepared.select]
 
     def _blocks(
@@ -685,19 +717,22 @@ class Model:
         """Yield (position, cells, (value, spread)) of each needed window-day and batch of cells."""
         interval = self.recipe.interval
         scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
-        for j, cells, weights, rows, table, drifted in self._weights(prepared, lon, lat, need):
-            yield j, cells, estimate_and_spread(weights, rows, table, self.recipe.scaler.offset, drifted, scale)
+        for j, cells, weights, rows, table, drifted, level in self._weights(prepared, lon, lat, need):
+            yield j, cells, estimate_and_spread(weights, rows, table, self.recipe.scaler.offset, drifted, scale, level)
 
     def _weights(
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
-    ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor, Drifted | None]]:
-        """Yield (position, cells, weights, the neighbours' rows, their table, how they drift) of window-days and batches of cells."""
+    ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor, Drifted | None, Tensor]]:
+        """Yield what the estimates of window-days and batches of cells are made of.
+
+        Position, cells, weights, the neighbours' rows, their table, how they drift, the level of the cells.
+        """
         device = self.device
         tables = prepared.table.unflatten(0, (-1, len(prepared.lon)))
         for first in range(0, len(lon), _SHARING_CELLS):
             part = slice(first, first + _SHARING_CELLS)
             places = (_bytes(a) for a in (prepared.lon, prepared.lat, lon[part], lat[part]))
-            sets, near, geometry, stations, rows, shares = self._neighbourhoods(*places)
+            sets, near, geometry, stations, rows, shares, level = self._neighbourhoods(*places)
             relief = None
             if self.relief is not None:
                 here, there = (
@@ -714,7 +749,8 @@ class Model:
                 drifting = None if prepared.drifting is None else prepared.drifting.table(flat, stations, self._lags)
                 for cells, weights in made:
                     drifted = None if drifting is None else Drifted(drifting, rows[cells], shares[cells])
-                    yield j, slice(first + cells.start, first + cells.stop), weights, near[cells], tables[flat], drifted
+                    at = slice(first + cells.start, first + cells.stop)
+                    yield j, at, weights, near[cells], tables[flat], drifted, level[cells]
 
     @cached_property
     def _stations(self) -> Callable[..., StationGeometry]:
@@ -737,13 +773,15 @@ class Model:
         near, stations = sets[which], self._on_sphere(station_lon, station_lat)
         targets = self._on_sphere(lon, lat)
         geometry = self.network.knn.shared_geometry(targets, stations[near], stations[sets], which)
+        level = torch.as_tensor(self._level_of(lon, lat), device=self.device)
         if not self.recipe.config.drifts:
-            return Neighbourhoods(sets, near, geometry, *[near.new_empty(0)] * 3)
+            nothing = near.new_empty(0)
+            return Neighbourhoods(sets, near, geometry, nothing, nothing, nothing, level)
         some = torch.unique(sets)
         displacement = displacements(self.recipe, (station_lon, station_lat), (lon, lat), near.cpu().numpy())
         knot, share = (torch.as_tensor(a, device=self.device).flatten(1) for a in drift.corners(displacement))
         position = torch.searchsorted(some, near).repeat_interleave(knot.shape[1] // near.shape[1], dim=1)
-        return Neighbourhoods(sets, near, geometry, some, position * len(drift.knots()) + knot, share)
+        return Neighbourhoods(sets, near, geometry, some, position * len(drift.knots()) + knot, share, level)
 
     @cached_property
     def _lags(self) -> Tensor:

@@ -19,6 +19,7 @@ from . import stations as border
 from .background import BACKGROUND, Background, BackgroundAlone, OverBackground, settle_field
 from .covariates import Gridded, Relief, rasters_by_name
 from .errors import GridError, ModelError, SchemaError, XaqWarning
+from .geography import FEATURES
 from .grid import Grid
 from .mappers import CLASSICAL, Mapper, classical
 from .vocabulary import LAT, LON, STATION, TIME, canonical_units
@@ -111,6 +112,8 @@ def make_plan(
     }
     if isinstance(settled, OverBackground):
         provenance["background"] = settled.background.describe()
+    if recipe is not None and recipe.geography is not None:
+        provenance["geography"] = dict(zip(FEATURES, recipe.geography.slopes, strict=True))
     if recipe is not None and recipe.rasters:
         provenance["rasters"] = list(recipe.rasters)
     probabilities = interval_probabilities(level) if settled.has_interval else ()

@@ -26,6 +26,7 @@ from .errors import ModelError, SchemaError, XaqWarning
 from .features import Scaler
 from .folds import LEARNING_SHARE, TrainingData, calibrate, prepare_data
 from .forecast_fit import fit_share, fit_start
+from .geography import Geography
 from .kriging import Covariance, Others
 from .lightning_run import run
 from .mappers import Observations
@@ -48,6 +49,7 @@ def train(
     known: Sequence[str] = (),
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    geography: bool = True,
     config: AQNetConfig | None = None,
     max_epochs: int = 20,
     patience: int = 5,
@@ -83,6 +85,10 @@ def train(
         corrected, within bounds, by how the place differs from its neighbours in them, where this helps at stations not learned from. A
         station at which a raster has no data takes its own coordinate of that name, if it has one. Whoever uses the
         model passes them again. An analysis only.
+    geography : bool
+        Read what a place is: the people around it and its altitude, from public data inside the package. The level of an
+        estimate then differs between places as far as it does between stations. An analysis only; a forecast
+        reads none.
     config : AQNetConfig, optional
         Hyper-parameters; ``AQNetConfig.default(task, steps_per_day)`` unless given.
     max_epochs, patience : int
@@ -140,6 +146,10 @@ def train(
         observations, some = _remove_background(over, observations)
         visible = visible.isel({STATION: some})
     _check_places(observations, target)
+    level = Geography.fit(observations, seed=seed) if geography and task == "analysis" else None
+    if level is not None:
+        # What is learned from here on is the ratio of observation to the level of its place.
+        observations = level.remove(observations)
     step = windows.regular_step(observations.times)
     config = _settle_config(
         config, task, windows.steps_per_day(step), len(covariates), len(known), len(observations.lon)
@@ -151,6 +161,7 @@ def train(
         covariates=covariates,
         known=known,
         background=None if over is None else over.describe(),
+        geography=level,
         rasters=() if relief is None else relief.describe(),
         visible=tuple(str(s) for s in visible[STATION].values),
         hidden=tuple(str(s) for s in ds[STATION].values[border.hidden_mask(ds)]),

@@ -579,6 +579,7 @@ def estimate_and_spread(
     offset: float,
     drifted: Drifted | None,
     coefficients: tuple[float, float, float],
+    factor: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the estimate of :func:`apply_weights`, and the sum of its parts times their coefficients.
 
@@ -588,11 +589,17 @@ def estimate_and_spread(
         As for :func:`apply_weights`.
     coefficients : tuple of float
         Of the parts.
+    factor : (batch,), optional
+        Level of each target: both are multiplied by it.
     """
     estimate, disagreement, root = _applied(weights, rows, table, offset, drifted)
     # In place: this runs over every cell and step, and a new array of that size costs more than a product.
     spread = estimate.clamp(min=0.0).mul_(coefficients[1]).add_(coefficients[0])
-    return estimate, spread.add_(disagreement, alpha=coefficients[2]).mul_(root)
+    spread.add_(disagreement, alpha=coefficients[2]).mul_(root)
+    if factor is not None:
+        estimate.mul_(factor[:, None])
+        spread.mul_(factor[:, None])
+    return estimate, spread
 
 
 def _applied(
