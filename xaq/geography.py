@@ -26,7 +26,7 @@ _FILE = Path(__file__).parent / "data" / "geography.npz"
 #: People are counted around a place with Gaussian weights of these standard deviations, in km.
 SCALES_KM = (2.0, 6.0, 25.0)
 #: What is known of a place, in the order of the features.
-FEATURES = (*(f"people around, {scale:g} km" for scale in SCALES_KM), "altitude")
+FEATURES = (*(f"people ({scale:g} km)" for scale in SCALES_KM), "altitude")
 #: Densities are made on a lattice of so many nodes per degree and are linear between them: the same whatever else is asked.
 _NODES_PER_DEGREE = (128, 40, 10)
 #: Weights end after so many standard deviations.
