@@ -44,10 +44,10 @@ def save(made: Any, path: Path) -> None:
     """Save a figure, or an animation, small: a page of pictures is read over slow lines too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(made, FuncAnimation):
-        made.save(path, writer="pillow", dpi=44)
+        made.save(path, writer="pillow", dpi=40)
         return
     figure: Figure = np.asarray(made, object).flat[0].figure
-    figure.savefig(path, dpi=72, bbox_inches="tight", pil_kwargs={"optimize": True})
+    figure.savefig(path, dpi=68, bbox_inches="tight", pil_kwargs={"optimize": True})
 
 
 if __name__ == "__main__":
