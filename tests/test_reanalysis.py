@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import xaq
 from xaq import reanalysis
-from xaq.errors import GridError, ModelError, SchemaError, XaqWarning
+from xaq.errors import GridError, ModelError, SchemaError, StoreError, XaqWarning
 from xaq.nn.aqnet import AQNetConfig
 
 GRID = xaq.Grid.regular(0.25, bounds=(9.0, 49.5, 11.0, 50.5))
@@ -199,6 +199,70 @@ def test_points_keep_their_own_dimension(network):
     made = network.aq.estimate("idw", lon=cohort, lat=[50.0, 50.2])
     assert made.pm25.dims == ("time", "person")
     assert list(made.person.values) == ["ann", "bob"]
+
+
+# -- what ties a stored block to its inputs ------------------------------------------------------------------------
+
+
+def windy(days):
+    """Return a network of 6 h steps, with a wind for a model to read."""
+    ds = xaq.datasets.synthetic(n_stations=6, days=days, step="6h", seed=4)
+    wind = np.random.default_rng(4).normal(size=ds.pm25.shape).astype("float32")
+    return ds.assign(wind=(ds.pm25.dims, wind, {"units": "m s-1"}))
+
+
+def gust(ds, step):
+    """Return the network with a stronger wind at one station and step."""
+    changed = ds.copy(deep=True)
+    changed.wind[2, step] += 5
+    return changed
+
+
+def written(path):
+    """Return by period when each block of a store was written."""
+    folder = path / "pm25" / "c"
+    return {int(p.relative_to(folder).parts[0]): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+def written_since(path, before):
+    return sorted(period for period, when in written(path).items() if when != before.get(period))
+
+
+SIX_HOURLY = {"steps_per_day": 4, "patch": 2, "hidden": 8, "heads": 2, "k": 4}
+
+
+def test_a_covariate_that_changed_remakes_the_blocks_that_read_it(tmp_path):
+    ds, path = windy(days=10), tmp_path / "c.zarr"
+    config = AQNetConfig(**SIX_HOURLY, days_before=1, days_after=1)
+    model = ds.aq.train("pm25", covariates=["wind"], config=config, max_epochs=0, progress=False)
+    options = {"grid": 1.0, "store": path, "chunks": {"time": 4}, "progress": False}
+    ds.aq.reanalyze(model, **options)
+    before = written(path)
+    changed = gust(ds, step=4 * 5 + 1)
+    with pytest.raises(StoreError, match=r"3 periods .* update=True"):
+        changed.aq.reanalyze(model, **options)
+    assert written_since(path, before) == []
+    changed.aq.reanalyze(model, update=True, **options)
+    # The sixth day, and the days before and after, whose margins reach into it.
+    assert written_since(path, before) == [4, 5, 6]
+
+
+def test_what_is_known_ahead_and_changed_remakes_the_forecast_and_what_lies_beyond_does_not(tmp_path):
+    ds, path = windy(days=24), tmp_path / "c.zarr"
+    config = AQNetConfig(**SIX_HOURLY, task="forecast", days_before=1, days_after=0, target_days=2)
+    model = ds.aq.train("pm25", task="forecast", known=["wind"], config=config, max_epochs=0, progress=False)
+    start = 4 * 20
+    options = {"grid": 1.0, "store": path, "chunks": {"time": 4}, "progress": False, "init": ds.time.values[start]}
+    ds.aq.reanalyze(model, **options)
+    before = written(path)
+    gust(ds, start + config.target_steps + 1).aq.reanalyze(model, **options)
+    assert written_since(path, before) == []
+    changed = gust(ds, start + config.target_steps)
+    with pytest.raises(StoreError, match=r"2 periods .* update=True"):
+        changed.aq.reanalyze(model, **options)
+    changed.aq.reanalyze(model, update=True, **options)
+    # Each part of a forecast reads all of the horizon.
+    assert written_since(path, before) == [0, 1]
 
 
 # -- bad input -----------------------------------------------------------------------------------------------------

@@ -424,6 +424,32 @@ def test_an_update_that_is_cut_off_is_completed(network, model, tmp_path, monkey
     assert {k: v for k, v in tree(cut).items() if "/c/" in k} == {k: v for k, v in tree(whole).items() if "/c/" in k}
 
 
+def test_a_block_whose_writer_died_inside_it_counts_as_not_written(network, tmp_path, monkeypatch):
+    path = tmp_path / "c.zarr"
+    write(network, "idw", path)
+    before = tree(path)
+    corrected = network.copy(deep=True)
+    corrected.pm25[~network.hidden.values, 60] += 10
+
+    def killed(arrays):
+        raise KeyboardInterrupt
+
+    # The checksum is taken when the values are there, for the record that is written after them.
+    monkeypatch.setattr(store, "_checksum", killed)
+    with dask.config.set(scheduler="synchronous"), pytest.raises(KeyboardInterrupt):
+        write(corrected, "idw", path, update=True)
+    monkeypatch.undo()
+    third = shards(path)[2]
+    assert third.read_bytes() != before[str(third.relative_to(path))]
+    info = xaq.cube_info(path, verify=True)
+    assert (info.written, info.blocks, info.damaged) == (5, 6, [])
+    with pytest.raises(StoreError, match="unfinished: 5 of 6"):
+        xaq.open_cube(path)
+    # With the correction withdrawn, the record of before would vouch for values that are not those of before.
+    write(network, "idw", path)
+    assert tree(path) == before
+
+
 @pytest.mark.parametrize("where", ["labels", "stamps"])
 def test_an_update_cut_off_while_it_makes_room_is_completed(network, tmp_path, monkeypatch, where):
     # A method without margin: whole blocks before the new ones give no other reason to look again.
