@@ -87,6 +87,20 @@ def test_untrained_neural_knn_is_ordinary_kriging():
     assert (got.correction == 0).all()
 
 
+def test_the_learned_noise_of_the_network_is_the_nugget_of_kriging():
+    """Weights and the variance of a new observation: its own noise is as large as that of the neighbours."""
+    places, distances = geometry()
+    module = knn()
+    with torch.no_grad():
+        module.log_noise.fill_(0.4)
+    learned = 0.2 * 20.0 ** np.tanh(0.4)
+    expected, variance = kriging.ordinary_weights(*distances, Covariance(60.0, learned))
+    got = run_knn(module, *places)
+    np.testing.assert_allclose(got.kriging.detach(), expected, atol=5e-5)
+    np.testing.assert_allclose(got.variance.detach(), variance, rtol=1e-3)
+    assert (got.variance > learned).all()
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("k", [1, 2, 7])
 def test_batched_solve_and_its_gradients(k, device):
@@ -289,6 +303,25 @@ def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
     (observed, observed_parts), (filled, filled_parts) = (apply_weights(half(), rows, t, 1.0) for t in tables)
     assert torch.equal(observed, filled)
     assert all((after > before).all() for after, before in zip(filled_parts, observed_parts, strict=True))
+
+
+def test_deviations_of_filled_neighbours_add_up_before_they_widen_the_variance():
+    """By brute force, target by target and step by step: sqrt(v + (sum of w * sd) ** 2)."""
+    rng = np.random.default_rng(0)
+    values, filled = rng.gamma(4.0, 10.0, (9, 4)), rng.gamma(2.0, 0.3, (9, 4)) * (rng.random((9, 4)) < 0.5)
+    kriging_weights, variance = rng.normal(0.25, 0.3, (5, 4)), rng.gamma(2.0, 0.2, 5)
+    rows = rng.integers(0, 9, (5, 4))
+    table = station_table(torch.as_tensor(values), torch.as_tensor(filled), 1.0, 4.0, drifts=False)
+    weights = Weights(torch.as_tensor(kriging_weights), torch.as_tensor(variance), *torch.zeros(2, 5).double())
+    estimate, (root, level, _) = apply_weights(weights, torch.as_tensor(rows), table, 1.0)
+    expected = np.empty((5, 4))
+    for target, step in np.ndindex(5, 4):
+        deviation = sum(
+            w * np.sqrt(filled[row, step]) for w, row in zip(kriging_weights[target], rows[target], strict=True)
+        )
+        expected[target, step] = np.sqrt(variance[target] + deviation**2)
+    np.testing.assert_allclose(root, expected)
+    np.testing.assert_allclose(level, estimate.clamp(min=0.0).numpy() * expected)
 
 
 def test_apply_weights_mixes_scales_and_reports_disagreement():
