@@ -1,5 +1,7 @@
 """A background of the target: laws, what it gains, what is refused, and that nothing of it leaks or is filled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,9 @@ from scipy.ndimage import gaussian_filter
 
 import xaq
 from xaq import stations as border
+from xaq.background import Background, OverBackground, settle_field
 from xaq.errors import ModelError, SchemaError, StoreError, XaqWarning
+from xaq.mappers import OrdinaryKriging
 from xaq.nn.aqnet import AQNetConfig
 
 SMALL = AQNetConfig(hidden=16, days_before=1, days_after=1, k=8)
@@ -73,6 +77,51 @@ def test_the_scale_of_a_background_does_not_matter(network, cams):
     one, ten = (ds.aq.estimate("kriging", background=b, **POINTS) for b in (cams, (cams * 10).assign_attrs(cams.attrs)))
     for name in ("pm25", "pm25_lower", "pm25_upper"):
         np.testing.assert_allclose(ten[name], one[name], rtol=1e-4, atol=1e-3)
+
+
+def with_ratios(network, cams):
+    """Return the visible stations, the same with observations over the background, and its factor at the points."""
+    visible = network.aq.visible.drop_vars("hidden")
+    over = Background.fit(settle_field(cams, "pm25", "ug m-3"), border.observations(visible, "pm25"))
+    factor = over.factor(np.array(POINTS["lon"]), np.array(POINTS["lat"]), visible.time.values).T
+    assert np.ptp(factor) > 0.5
+    at_stations = over.factor(visible.lon.values, visible.lat.values, visible.time.values)
+    return visible, visible.assign(pm25=(visible.pm25 / at_stations).assign_attrs(visible.pm25.attrs)), factor
+
+
+@pytest.mark.parametrize("method", ["kriging", "kriging-log", "kriging-spacetime", "idw"])
+def test_over_a_background_the_ratio_and_its_distribution_are_mapped_and_multiplied(network, cams, method):
+    """The whole fit sees ratios, the offset of a log scale too, and every quantile grows with the background."""
+    visible, ratio, factor = with_ratios(network.isel(station=slice(0, 24), time=slice(0, 25)), cams)
+    over = visible.aq.estimate(method, background=cams, **POINTS)
+    alone = ratio.aq.estimate(method, **POINTS)
+    names = [n for n in over.data_vars if n.startswith("pm25")]
+    assert len(names) == (1 if method == "idw" else 3)
+    for name in names:
+        np.testing.assert_allclose(over[name], np.maximum(alone[name], 0) * factor, rtol=1e-4, atol=1e-3)
+
+
+def test_a_model_over_a_background_is_the_model_of_ratios_multiplied(network, cams):
+    visible, ratio, factor = with_ratios(network.isel(station=slice(0, 20)), cams)
+    over, alone = train(visible, background=cams, max_epochs=0), train(ratio, max_epochs=0)
+    assert over.recipe.scaler == alone.recipe.scaler
+    ours, theirs = visible.aq.estimate(over, background=cams, **POINTS), ratio.aq.estimate(alone, **POINTS)
+    for name in ("pm25", "pm25_lower", "pm25_upper"):
+        np.testing.assert_allclose(ours[name], theirs[name] * factor, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("probability", [0.01, 0.25, 0.9])
+def test_quantiles_on_the_log_scale_are_those_of_the_ratio_times_the_background(network, cams, probability):
+    seen = border.observations(network.aq.visible, "pm25")
+    seen = replace(seen, values=seen.values[:, :6], times=seen.times[:6])
+    over = Background(settle_field(cams, "pm25", "ug m-3"), float(cams.mean()), share=1.0)
+    mapper, places = OrdinaryKriging.fit_log(over.remove(seen)), (np.array(POINTS["lon"]), np.array(POINTS["lat"]))
+    both = OverBackground(mapper, over)
+    made = both.estimate(both.prepare(seen, seen.times), *places)
+    ratio = mapper.estimate(mapper.prepare(over.remove(seen), seen.times), *places)
+    factor = over.factor(*places, seen.times)
+    assert np.ptp(factor) > 0.3
+    np.testing.assert_allclose(made.quantile(probability), ratio.quantile(probability) * factor, rtol=1e-4)
 
 
 # -- what it gains -------------------------------------------------------------------------------------------------

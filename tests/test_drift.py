@@ -67,6 +67,26 @@ def test_the_slowness_of_a_moving_pattern_gets_the_largest_share(speed):
     np.testing.assert_allclose(best, [1 / speed, 0.0], atol=1e-9)
 
 
+@pytest.mark.parametrize("copies", [2, 3])
+def test_evidence_grows_with_the_stations_that_give_it(copies):
+    """Every station once more at its place, with the same neighbours, errs alike: the odds are squared, then cubed."""
+    values, lon, lat = moving(20.0, n_station=8, days=2)
+    values += np.random.default_rng(0).normal(0, 10, values.shape).astype("f4")
+    others = Others.of(lon, lat, Covariance(100.0, 0.05), 6)
+
+    def log_odds(n):
+        places = np.tile(lon, n), np.tile(lat, n)
+        weighted = np.tile(others.near, (n, 1)), np.tile(others.always[0], (n, 1))
+        foretelling = drift.Foretelling.of(*places, (10.0, 50.0), weighted, 1.0)
+        many = np.tile(values, (n, 1))
+        weights = drift.shares(many, np.isfinite(many), foretelling, 24)[: len(lon)].astype(float)
+        return np.log(weights[:, 1:] / weights[:, :1])
+
+    once = log_odds(1)
+    assert np.abs(once).max() > 0.3
+    np.testing.assert_allclose(log_odds(copies), copies * once, rtol=1e-2, atol=1e-2)
+
+
 def test_an_untrained_model_reads_a_moving_pattern_better_than_kriging_does():
     values, lon, lat = moving(20.0)
     times = np.arange("2020-01-01", "2020-01-05", dtype="datetime64[h]").astype("datetime64[ns]")

@@ -8,7 +8,9 @@ import pytest
 import xarray as xr
 
 import xaq
+from xaq import stations as border
 from xaq.errors import GridError, ModelError, SchemaError
+from xaq.geography import Geography, features, table
 from xaq.model import Model, untrained_network
 from xaq.nn.aqnet import AQNetConfig
 from xaq.sphere import distance_km
@@ -62,6 +64,24 @@ def test_weights_sum_to_one_and_contributions_to_the_estimate(why):
     assert 0 < float(why.log_share) < 1
     assert float(why.correction) == 1.0
     assert float(why.contribution.sum()) == pytest.approx(float(why.estimate), rel=1e-4)
+
+
+def test_the_correction_is_what_the_neighbours_lack_as_they_weigh(network, model):
+    """Stations that observe their site effect and nothing else: the estimate is their weighted mean times the correction."""
+    places = border.observations(network, "pm25")
+    mean, std = (tuple(f(features(places.lon, places.lat), axis=0)) for f in (np.mean, np.std))
+    effect = Geography((0.0, 0.4, 0.0, 0.0), mean, std, (-1e9,) * 4, (1e9,) * 4, table())
+    over = Model(model.network, replace(model.recipe, geography=effect))
+    values = 20.0 * effect.factor(network.lon.values, network.lat.values)[:, None]
+    flat = network.copy(
+        data={**network.data_vars, "pm25": network.pm25.copy(data=np.broadcast_to(values, network.pm25.shape))}
+    )
+    why = flat.aq.explain(over, **SPOT, time=WHEN)
+    among = float((why.weight * why.value).sum())
+    # The test can tell weights from none.
+    assert abs(float(why.value.mean()) / among - 1) > 0.01
+    assert float(why.correction) == pytest.approx(float(why.estimate) / among, rel=1e-3)
+    assert float(why.correction) != pytest.approx(1.0, abs=0.01)
 
 
 def test_contributions_follow_from_weights_on_the_linear_scale(network, untrained):

@@ -79,6 +79,32 @@ def test_what_places_are_is_found_again():
     assert np.corrcoef(np.log(fitted.factor(there_lon, there_lat)), expected)[0, 1] > 0.9
 
 
+def test_only_how_a_place_differs_from_its_neighbours_is_learned_from(monkeypatch):
+    """People counted in other units, or an altitude above another sea, add a constant to all: nothing follows from it."""
+    lon, lat = germany()
+    seen = observed(lon, lat, standardised(lon, lat) @ np.array([0.1, 0.0, 0.05, -0.1]))
+    constant = np.array([5.0, -3.0, 20.0, 1000.0])
+    before = Geography.fit(seen)
+    factor = before.factor(lon, lat)
+    monkeypatch.setattr(geography, "features", lambda lon, lat: features(lon, lat) + constant)
+    after = Geography.fit(seen)
+    assert np.abs(before.slopes).max() > 0.02
+    np.testing.assert_allclose(after.slopes, before.slopes, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(after.factor(lon, lat), factor, rtol=1e-5)
+
+
+def test_what_a_place_has_in_common_with_its_neighbours_explains_no_error(monkeypatch):
+    """People grow from west to east, beside what each place has of its own; both count alike in the observations."""
+    lon, lat = germany(300)
+    own = np.random.default_rng(1).normal(size=len(lon))
+    people = 2.0 * (lon - lon.mean()) / lon.std() + own
+    known = np.stack([people, *np.zeros((3, len(lon)))], axis=1)
+    monkeypatch.setattr(geography, "features", lambda *_: known)
+    fitted = Geography.fit(observed(lon, lat, 0.05 * people))
+    # Per unit; the ridge believes a little less than all.
+    assert 0.03 < fitted.slopes[0] / fitted.stds[0] < 0.055
+
+
 def test_where_places_do_not_matter_next_to_nothing_is_believed():
     lon, lat = germany()
     fitted = Geography.fit(observed(lon, lat, np.zeros(len(lon))))

@@ -31,6 +31,28 @@ def test_the_scale_with_the_smaller_errors_gets_more_than_usual_and_units_do_not
     )
 
 
+@pytest.mark.parametrize("prior", [0.2, 0.5])
+def test_of_two_scales_with_the_same_mean_error_the_one_without_large_ones_gets_more(prior):
+    even = np.full((6, 48), 1.0, "f4")
+    # As large a sum a day, in one hour of six.
+    spiky = np.where(np.arange(48) % 6 == 0, 6.0, 0.0).astype("f4") * np.ones((6, 1), "f4")
+    assert (log_share.by_day(spiky, even, AROUND, 24, prior) > 0.9).all()
+    assert (log_share.by_day(even, spiky, AROUND, 24, prior) < 0.1).all()
+
+
+@given(st.integers(0, 50), st.floats(0.1, 0.9))
+def test_odds_go_with_a_power_of_the_product_of_both_mean_errors(seed, prior):
+    """Errors that differ little, for odds that are no rounded 0 or 1; six stations are all around each other."""
+    linear, log = 1 + 0.1 * errors(seed=seed)
+    mae, rmse = (
+        [f(e.reshape(6, 4, 24).astype(float)).mean(axis=(0, 2)) for e in (linear, log)] for f in (np.abs, np.square)
+    )
+    product = (mae[0] * rmse[0] ** 0.5) / (mae[1] * rmse[1] ** 0.5)
+    odds = prior / (1 - prior) * product**log_share._SHARPNESS
+    weight = log_share.by_day(linear, log, AROUND, 24, prior)
+    np.testing.assert_allclose(weight, np.tile(odds / (1 + odds), (6, 1)), rtol=2e-3)
+
+
 @pytest.mark.parametrize("steps", [24, 4, 1])
 @pytest.mark.parametrize("prior", [0.0, 0.4, 1.0])
 def test_where_nothing_tells_the_scales_apart_the_share_is_that_of_the_period(prior, steps):

@@ -178,6 +178,15 @@ def test_hours_around_help_where_the_field_lasts_and_reports_are_noisy():
     assert errors[0] < 0.97 * errors[1]
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_scale_on_which_the_field_varies_is_kept(seed):
+    """A field of sums is kriged as it is, its exponential on the log scale."""
+    field = simulated(10.0, n=16, n_time=48, seed=seed)
+    sums, products = (replace(field, values=v) for v in (field.values - 20, np.exp((field.values - 50) / 8)))
+    assert SpaceTimeKriging.fit(sums, k=6, n_pairs=400).scaler is None
+    assert SpaceTimeKriging.fit(products, k=6, n_pairs=400).scaler is not None
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("n", [1, 2])
 def test_fit_on_hardly_any_station(n):

@@ -184,6 +184,18 @@ def test_hide_is_seeded_and_leaves_the_data(stations):
     assert len(draws) > 4
 
 
+@pytest.mark.parametrize("blocks", [None, 1, 3])
+def test_whom_hide_draws_does_not_depend_on_the_order_of_stations(blocks):
+    ds = with_twins(station_dataset(n=30))
+    orders = [np.arange(30)[::-1], np.random.default_rng(1).permutation(30)]
+    for seed in range(4):
+        drawn = [
+            border.hide(ds.isel(station=o), fraction=0.3, blocks=blocks, seed=seed) for o in (np.arange(30), *orders)
+        ]
+        first, *others = (set(d.station.values[d.hidden]) for d in drawn)
+        assert others == [first, first]
+
+
 @pytest.mark.parametrize("wanted", [["s04", "s07"], np.array(["s07", "s04"]), ["s04", "s04", "s07"]])
 def test_hide_a_list(stations, wanted):
     hidden = border.hide(stations, wanted).hidden
