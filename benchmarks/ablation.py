@@ -23,7 +23,10 @@ from unittest.mock import patch
 import pandas as pd
 import xarray as xr
 
-from xaq import AQNetConfig, log_share, training, windows
+from xaq import AQNetConfig
+from xaq.arrays import timesteps
+from xaq.interpolate import scale_mixture
+from xaq.training import train
 
 from . import networks
 
@@ -41,7 +44,7 @@ FROZEN: dict[str, tuple[str, ...]] = {
 @contextmanager
 def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
     """Train networks whose parameters of these names stay where they start."""
-    make = training.untrained_network
+    make = train.untrained_network
 
     def held(recipe: Any) -> Any:
         network = make(recipe)
@@ -49,20 +52,20 @@ def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
             parameter.requires_grad_(not name.startswith(beginnings))
         return network
 
-    with patch.object(training, "untrained_network", held):
+    with patch.object(train, "untrained_network", held):
         yield
 
 
 @contextmanager
 def one_share() -> Iterator[None]:
     """Give the log scale the same share on every day."""
-    with patch.object(log_share, "_SHARPNESS", 0.0):
+    with patch.object(scale_mixture, "_SHARPNESS", 0.0):
         yield
 
 
 def variants(ds: xr.Dataset, target: str) -> Iterator[tuple[str, AbstractContextManager[None], dict[str, Any]]]:
     """Yield (name, what holds while it is trained, arguments of ``train``)."""
-    config = AQNetConfig.default("analysis", windows.steps_per_day(windows.regular_step(ds.time.values)))
+    config = AQNetConfig.default("analysis", timesteps.steps_per_day(timesteps.regular_step(ds.time.values)))
     yield "all of it", nullcontext(), {}
     for name, beginnings in FROZEN.items():
         yield f"without {name}", frozen(beginnings), {}

@@ -20,10 +20,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xaq import stations as border
 from xaq.errors import XaqWarning
-from xaq.mappers import InverseDistance, Mapper, classical
-from xaq.verify import verify
+from xaq.evaluate.verify import verify
+from xaq.interpolate.base import Mapper
+from xaq.interpolate.classical import InverseDistance, classical
+from xaq.stations import schema
 
 from . import networks
 
@@ -69,7 +70,7 @@ class Result:
 
 def fit_rows(split: Split, methods: Sequence[str]) -> Iterator[tuple[str, Mapper, float]]:
     """Yield (name, mapper, seconds to fit) of the rows asked for; each fitted on the visible stations only."""
-    visible = border.observations(border.select_period(split.ds, split.fit_time), split.target)
+    visible = schema.observations(schema.select_period(split.ds, split.fit_time), split.target)
     krigings: dict[str, Mapper] = {}
     for name in methods:
         start = time.perf_counter()
@@ -116,9 +117,9 @@ def run(split: Split, methods: Sequence[str]) -> Result:
 
 def station_moments(split: Split) -> pd.DataFrame:
     """Return mean and variance of what is scored at each hidden station: R2 over all of them needs no more."""
-    ds = border.select_period(split.ds, split.score_time)
+    ds = schema.select_period(split.ds, split.score_time)
     values = ds[split.target].transpose("station", "time").values.astype(float)
-    hidden = border.hidden_mask(ds)
+    hidden = schema.hidden_mask(ds)
     # No row estimates a step at which no visible station reports.
     scored = values[hidden][:, np.isfinite(values[~hidden]).any(axis=0)]
     frame = pd.DataFrame(scored.T, columns=ds.station.values[hidden].astype(str))
@@ -365,7 +366,7 @@ def to_records(protocol: str, result: Result, table: pd.DataFrame) -> list[dict]
     shared = {
         "protocol": protocol, "network": result.split.name, "target": result.split.target,
         "units": str(ds[result.split.target].attrs["units"]), "seed": result.split.seed,
-        "hidden": [str(s) for s in ds.station.values[border.hidden_mask(ds)]],
+        "hidden": [str(s) for s in ds.station.values[schema.hidden_mask(ds)]],
     }  # fmt: skip
     remark = remarks(result.table)
     return [

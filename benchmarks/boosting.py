@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from xaq import kriging, spacetime, sphere
-from xaq.features import Scaler, cyclic_encoding
-from xaq.kriging import Others
-from xaq.mappers import Estimate, Mapper, Observations, OrdinaryKriging, SpaceTimeKriging
+from xaq.arrays import sphere
+from xaq.arrays.transforms import Scaler, cyclic_encoding
+from xaq.interpolate import leave_one_out, spacetime
+from xaq.interpolate.base import Estimate, Mapper, Observations
+from xaq.interpolate.classical import OrdinaryKriging, SpaceTimeKriging
+from xaq.interpolate.leave_one_out import Others
 
 #: Neighbours whose departures are features; observations to learn from; folds of the guard.
 _NEIGHBOURS, _SAMPLES, _FOLDS = 8, 20_000, 3
@@ -62,7 +64,7 @@ class BoostedKriging:
         estimates = _left_out(observations, pairs, linear, log, both)
         seen = np.isfinite(estimates).all(axis=1)
         pairs, estimates = pairs[seen], estimates[seen]
-        index, distance, _ = kriging.other_stations(lon, lat, _NEIGHBOURS)
+        index, distance, _ = leave_one_out.other_stations(lon, lat, _NEIGHBOURS)
         station, time = pairs[:, 0], pairs[:, 1]
         near = np.where(np.isfinite(distance[station]), values[index[station], time[:, None]], np.nan)
         x = _features(estimates, near, observations.times[time], scaler)
@@ -99,7 +101,7 @@ def _left_out(
     a, _ = Others.of(lon, lat, linear.covariance, linear.k).foretell(values, pairs)
     b, _ = Others.of(lon, lat, log.covariance, log.k).foretell(log.scaler.log(values), pairs)
     series = both.prepare(observations, observations.times).series
-    c, _ = spacetime.leave_one_out(series, lon, lat, pairs, both.lags_hours, both.covariance, both.k)
+    c, _ = spacetime.predict_left_out(series, lon, lat, pairs, both.lags_hours, both.covariance, both.k)
     return np.maximum(np.stack([a, log.scaler.exp(b), c if both.scaler is None else both.scaler.exp(c)], axis=1), 0)
 
 

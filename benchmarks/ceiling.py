@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xaq import kriging
-from xaq import stations as border
-from xaq.kriging import Others
+from xaq.interpolate import leave_one_out
+from xaq.interpolate.leave_one_out import Others
+from xaq.stations import schema
 
 from . import networks
 
@@ -47,10 +47,10 @@ def corrected(errors: NDArray, near: NDArray, ridge: float) -> NDArray[np.float6
 def measure(name: str, seed: int) -> dict[str, float]:
     """Return MAE and RMSE of kriging, leaving one station out, and what each station's past changes, in per cent; nothing where it is too short."""
     ds, target = networks.load(name)
-    ds = border.conform(ds.aq.hide(fraction=0.15, seed=seed), target)
-    visible = border.observations(border.without_silent(ds.aq.visible, target), target)
+    ds = schema.conform(ds.aq.hide(fraction=0.15, seed=seed), target)
+    visible = schema.observations(schema.without_silent(ds.aq.visible, target), target)
     values, lon, lat = visible.values.astype(float), visible.lon, visible.lat
-    covariance = kriging.fit_covariance(values, lon, lat, k=_K, seed=seed)
+    covariance = leave_one_out.fit_covariance(values, lon, lat, k=_K, seed=seed)
     others = Others.of(lon, lat, covariance, _K)
     filled = np.nan_to_num(others.fill(values)[0])
     errors = np.where(np.isfinite(values), others.residuals(filled), np.nan)

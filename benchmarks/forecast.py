@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xaq.baselines import fit_baseline
+from xaq.aqnet.model import Model
 from xaq.errors import XaqWarning
-from xaq.model import Model
-from xaq.nn.aqnet import AQNetConfig
+from xaq.nn.config import AQNetConfig
+from xaq.training.baselines import fit_baseline
 
 from . import networks
 

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 import xaq
-from xaq import sphere
+from xaq.arrays import sphere
 
 _BUNDLED = ("germany", "germany-1998-2009")
 #: Folder -> target and time zone of its stamps; ``obs.parquet`` beside ``stations.csv``.

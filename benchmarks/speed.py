@@ -66,13 +66,14 @@ def run_limit(o: argparse.Namespace, folder: Path) -> dict[str, float]:
     import xarray as xr
     from scipy.sparse import csr_array
 
-    from xaq import kriging, sphere
+    from xaq.arrays import sphere
+    from xaq.interpolate import classical
 
     ds, grid = made.network(o.stations, 24 * o.days), _grid(o.spacing)
     start = time.perf_counter()
     x, y = (a.ravel() for a in np.meshgrid(grid.lon, grid.lat))
     index, distance = sphere.nearest(ds.lon.values, ds.lat.values, x, y, _K)
-    weights = kriging.inverse_distance_weights(distance, 2.0).astype(np.float32)
+    weights = classical.inverse_distance_weights(distance, 2.0).astype(np.float32)
     rows = np.repeat(np.arange(len(x)), _K)
     operator = csr_array(((weights / weights.sum(1, keepdims=True)).ravel(), (rows, index.ravel())))
     filled = ds.pm25.fillna(ds.pm25.mean("station")).values

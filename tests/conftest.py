@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from hypothesis import settings
 
-from xaq.mappers import Observations
+from xaq.interpolate.base import Observations
 
 settings.register_profile("xaq", deadline=None, max_examples=25, derandomize=True, database=None)
 settings.load_profile("xaq")
@@ -23,11 +23,11 @@ settings.load_profile("xaq")
 @pytest.fixture(scope="session", autouse=True)
 def short_epochs():
     """Epochs of a few steps: tests ask whether training works, not how well."""
-    from xaq import lightning_run
+    from xaq.training import loop
 
     with pytest.MonkeyPatch.context() as patch:
-        short = {task: replace(plan, steps_per_epoch=4) for task, plan in lightning_run.SCHEDULES.items()}
-        patch.setattr(lightning_run, "SCHEDULES", short)
+        short = {task: replace(plan, steps_per_epoch=4) for task, plan in loop.SCHEDULES.items()}
+        patch.setattr(loop, "SCHEDULES", short)
         yield
 
 

@@ -5,21 +5,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import xaq
-from xaq import covariates, mappers
-from xaq.plot_accessor import PlotAccessor
+from xaq.fields import sample
+from xaq.interpolate import base
+from xaq.plot.accessor import PlotAccessor
 
-#: What a mapper consists of: documented in full in xaq.mappers, in a line where it is implemented.
+#: What a mapper consists of: documented in full in xaq.interpolate.classical, in a line where it is implemented.
 CONTRACT = {"prepare", "estimate", "explain", "name", "has_interval", "margin_days", "fields"}
 MAPPERS = {"InverseDistance", "Model", "Nearest", "OrdinaryKriging", "SpaceTimeKriging"}
 #: Public beside what xaq exports: the contract of mappers, and ``ds.aq.plot``.
 BESIDE = {
-    "xaq.covariates.sample_points": covariates.sample_points,
-    "xaq.mappers.Estimate": mappers.Estimate,
-    "xaq.mappers.Explainer": mappers.Explainer,
-    "xaq.mappers.Explanation": mappers.Explanation,
-    "xaq.mappers.Mapper": mappers.Mapper,
-    "xaq.mappers.Observations": mappers.Observations,
-    "xaq.plot_accessor.PlotAccessor": PlotAccessor,
+    "xaq.fields.sample.sample_points": sample.sample_points,
+    "xaq.interpolate.base.Estimate": base.Estimate,
+    "xaq.interpolate.base.Explainer": base.Explainer,
+    "xaq.interpolate.base.Explanation": base.Explanation,
+    "xaq.interpolate.base.Mapper": base.Mapper,
+    "xaq.interpolate.base.Observations": base.Observations,
+    "xaq.plot.accessor.PlotAccessor": PlotAccessor,
 }
 
 
@@ -63,7 +64,7 @@ PUBLIC |= {f"{name}.{i}": m for name, thing in PUBLIC.items() if inspect.isclass
 #: Of these the verbs and figures of a dataset, each with the function that it calls and is documented by.
 VERBS = {
     f"{owner}.{name}": getattr(home, name)
-    for owner, home in (("xaq.AqAccessor", xaq), ("xaq.plot_accessor.PlotAccessor", xaq.plot))
+    for owner, home in (("xaq.AqAccessor", xaq), ("xaq.plot.accessor.PlotAccessor", xaq.plot))
     for name in home.__all__
     if inspect.isfunction(PUBLIC.get(f"{owner}.{name}"))
 }

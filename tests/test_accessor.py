@@ -9,7 +9,7 @@ import xarray as xr
 
 import xaq
 from xaq.accessor import AqAccessor
-from xaq.plot_accessor import PlotAccessor
+from xaq.plot.accessor import PlotAccessor
 
 #: Figures of a table of scores, and the lines of a map.
 OF_NO_DATASET = {"table", "skill", "draw_basemap", "Explorer"}

@@ -4,9 +4,9 @@ import pytest
 import xarray as xr
 
 from xaq import datasets
+from xaq.cube.grid import Grid
 from xaq.errors import SchemaError
-from xaq.grid import Grid
-from xaq.stations import conform
+from xaq.stations.schema import conform
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_the_reference_has_every_public_name():
 
 def test_the_gallery_shows_existing_calls_beside_their_pictures():
     import xaq
-    from xaq.plot_accessor import PlotAccessor
+    from xaq.plot.accessor import PlotAccessor
 
     page = (ROOT / "docs" / "gallery.md").read_text()
     drawn = set()
@@ -50,7 +50,7 @@ def test_the_readme_shows_existing_verbs_and_commands():
     import xaq
     from xaq.accessor import AqAccessor
     from xaq.cli import main
-    from xaq.plot_accessor import PlotAccessor
+    from xaq.plot.accessor import PlotAccessor
 
     readme = (ROOT / "README.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
@@ -75,7 +75,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 def test_python_on_a_page_is_python_and_calls_what_exists(page):
     import xaq
     from xaq.accessor import AqAccessor
-    from xaq.plot_accessor import PlotAccessor
+    from xaq.plot.accessor import PlotAccessor
 
     holders = {"ds.aq": AqAccessor, "ds.aq.plot": PlotAccessor, "xaq": xaq, "xaq.plot": xaq.plot}
     for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):

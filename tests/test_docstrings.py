@@ -8,7 +8,7 @@ from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import validate
 from public import PUBLIC, VERBS, implements_contract, is_property
 
-from xaq.docstrings import without_dataset
+from xaq._method import without_dataset
 
 #: Never asked: a longer summary (ES01) and See Also (SA01), where there is nothing to add.
 NOT_ASKED = {"ES01", "SA01"}

@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from . import datasets, errors
 from .accessor import AqAccessor
-from .audit import check
-from .covariates import sample
-from .explain import explain
-from .grid import Grid
-from .mappers import InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging
-from .readers import open_stations
-from .reanalysis import estimate, reanalyze
-from .repair import repair
-from .stations import hide
-from .store import CubeInfo, cube_info, open_cube
-from .units import convert_units
-from .verify import verify
+from .cube.grid import Grid
+from .cube.info import CubeInfo, cube_info
+from .cube.reanalyze import estimate, reanalyze
+from .cube.store import open_cube
+from .evaluate.explain import explain
+from .evaluate.verify import verify
+from .fields.sample import sample
+from .interpolate.classical import InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging
+from .quality.check import check
+from .quality.repair import repair
+from .readers.dispatch import open_stations
+from .stations.holdout import hide
+from .stations.units import convert_units
 
 if TYPE_CHECKING:
     from . import plot
-    from .model import Model, load_model
-    from .nn.aqnet import AQNetConfig
-    from .training import train
+    from .aqnet.model import Model, load_model
+    from .nn.config import AQNetConfig
+    from .training.train import train
 
 __version__ = "0.1.0"
 
@@ -62,11 +63,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "AQNetConfig": (".nn.aqnet", "AQNetConfig"),
-    "Model": (".model", "Model"),
-    "load_model": (".model", "load_model"),
+    "AQNetConfig": (".nn.config", "AQNetConfig"),
+    "Model": (".aqnet.model", "Model"),
+    "load_model": (".aqnet.model", "load_model"),
     "plot": (".plot", None),
-    "train": (".training", "train"),
+    "train": (".training.train", "train"),
 }
 
 

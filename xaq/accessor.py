@@ -12,26 +12,27 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from . import audit, covariates, reanalysis
-from . import stations as border
-from .covariates import Method
-from .docstrings import documented_by
+from ._display import html_table
+from ._method import documented_by
+from .conventions import LAT, LON
+from .cube import reanalyze as reanalysis
+from .cube.grid import Grid
+from .cube.location import StoreLike
 from .errors import SchemaError
-from .explain import explain
-from .forecasters import Forecaster
-from .grid import Grid
-from .mappers import Explainer, Mapper
-from .repair import Places, repair
-from .store import StoreLike
-from .tables import html_table
-from .units import PRESSURE, TEMPERATURE, convert_units
-from .verify import verify
-from .vocabulary import LAT, LON
+from .evaluate.explain import explain
+from .evaluate.verify import verify
+from .fields import sample
+from .fields.gridded import Method
+from .interpolate.base import Explainer, Forecaster, Mapper
+from .quality import check as audit
+from .quality.repair import Places, repair
+from .stations import holdout, schema
+from .stations.units import PRESSURE, TEMPERATURE, convert_units
 
 if TYPE_CHECKING:
-    from .model import Model
-    from .nn.aqnet import AQNetConfig, Task
-    from .plot_accessor import PlotAccessor
+    from .aqnet.model import Model
+    from .nn.config import AQNetConfig, Task
+    from .plot.accessor import PlotAccessor
 
 _NEXT = "train({!r}) -> verify(model) -> reanalyze(model, grid={:g}, store='cube.zarr') -> plot.map(cube)"
 
@@ -111,13 +112,13 @@ class AqAccessor:
     ) -> xr.Dataset:
         return convert_units(self._ds, units, temperature=temperature, pressure=pressure)
 
-    @documented_by(covariates.sample)
+    @documented_by(sample.sample)
     def sample(
         self, field: xr.DataArray | xr.Dataset, *, name: str | None = None, method: Method = "bilinear"
     ) -> xr.Dataset:
-        return covariates.sample(self._ds, field, name=name, method=method)
+        return sample.sample(self._ds, field, name=name, method=method)
 
-    @documented_by(border.hide)
+    @documented_by(holdout.hide)
     def hide(
         self,
         stations: Sequence[str] | None = None,
@@ -126,19 +127,19 @@ class AqAccessor:
         blocks: int | None = None,
         seed: int = 0,
     ) -> xr.Dataset:
-        return border.hide(self._ds, stations, fraction=fraction, blocks=blocks, seed=seed)
+        return holdout.hide(self._ds, stations, fraction=fraction, blocks=blocks, seed=seed)
 
     @property
     def visible(self) -> xr.Dataset:
         """The stations that take part: all but the hidden ones, ``xarray.Dataset`` in xaq's form. Lazy."""
-        ds = border.conform(self._ds)
-        return ds.isel(station=np.flatnonzero(~border.hidden_mask(ds)))
+        ds = schema.conform(self._ds)
+        return ds.isel(station=np.flatnonzero(~schema.hidden_mask(ds)))
 
     @property
     def hidden(self) -> xr.Dataset:
         """The stations kept for verification, ``xarray.Dataset`` in xaq's form; none before :meth:`hide`. Lazy."""
-        ds = border.conform(self._ds)
-        return ds.isel(station=np.flatnonzero(border.hidden_mask(ds)))
+        ds = schema.conform(self._ds)
+        return ds.isel(station=np.flatnonzero(schema.hidden_mask(ds)))
 
     # -- model ---------------------------------------------------------------------------------------------------
 
@@ -147,7 +148,7 @@ class AqAccessor:
         target: str | None = None,
         *,
         task: Task = "analysis",
-        time: border.Period = None,
+        time: schema.Period = None,
         covariates: Sequence[str] = (),
         known: Sequence[str] = (),
         background: xr.DataArray | xr.Dataset | None = None,
@@ -233,7 +234,7 @@ class AqAccessor:
         >>> model.target, model.task
         ('pm25', 'analysis')
         """
-        from .training import train
+        from .training.train import train
 
         return train(
             self._ds, target, task=task, time=time, covariates=covariates, known=known, background=background, rasters=rasters,
@@ -247,7 +248,7 @@ class AqAccessor:
         model: Mapper | str,
         *,
         target: str | None = None,
-        time: border.Period = None,
+        time: schema.Period = None,
         baselines: Sequence[str | Forecaster] | None = None,
         level: float = 0.9,
         by: str | None = None,
@@ -275,7 +276,7 @@ class AqAccessor:
         *,
         target: str | None = None,
         grid: Grid | float | xr.Dataset | xr.DataArray = 0.1,
-        time: border.Period = None,
+        time: schema.Period = None,
         init: str | np.datetime64 | pd.Timestamp | None = None,
         store: StoreLike | None = None,
         level: float = 0.9,
@@ -304,7 +305,7 @@ class AqAccessor:
         lon: ArrayLike,
         lat: ArrayLike,
         target: str | None = None,
-        time: border.Period = None,
+        time: schema.Period = None,
         init: str | np.datetime64 | pd.Timestamp | None = None,
         level: float = 0.9,
         max_distance: float | None = None,
@@ -353,7 +354,7 @@ class AqAccessor:
     @property
     def plot(self) -> PlotAccessor:
         """Figures: ``plot.map(cube)``, ``plot.stations()``, ``plot.errors(model)``, ``plot.explore(cube)`` and more."""
-        from .plot_accessor import PlotAccessor
+        from .plot.accessor import PlotAccessor
 
         return PlotAccessor(self._ds)
 
@@ -361,7 +362,7 @@ class AqAccessor:
 
     def __repr__(self) -> str:
         try:
-            lines = border.summary_lines(self._ds)
+            lines = schema.summary_lines(self._ds)
         except SchemaError as error:
             return f"<xaq> not a station dataset yet\n{error}"
         width = max(len(head) for head, _ in lines)
@@ -369,13 +370,13 @@ class AqAccessor:
         return f"<xaq> station dataset\n{body}\n  {'next':<{width}}  {self._next()}"
 
     def _next(self) -> str:
-        names = border.pollutants(self._ds) or [str(n) for n in self._ds.data_vars] or ["pm25"]
-        hide = "" if border.hidden_mask(self._ds).any() else "hide(fraction=0.15) -> "
-        return hide + _NEXT.format("pm25" if "pm25" in names else names[0], _spacing(border.conform(self._ds)))
+        names = schema.pollutants(self._ds) or [str(n) for n in self._ds.data_vars] or ["pm25"]
+        hide = "" if schema.hidden_mask(self._ds).any() else "hide(fraction=0.15) -> "
+        return hide + _NEXT.format("pm25" if "pm25" in names else names[0], _spacing(schema.conform(self._ds)))
 
     def _repr_html_(self) -> str:
         try:
-            lines = border.summary_lines(self._ds)
+            lines = schema.summary_lines(self._ds)
         except SchemaError as error:
             problems = f'<pre style="white-space:pre-wrap">{html.escape(str(error))}</pre>'
             return f"<p><b>xaq</b>: not a station dataset yet</p>{problems}"

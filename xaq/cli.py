@@ -17,12 +17,13 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from . import audit, datasets
-from . import stations as border
+from . import datasets
+from .cube.grid import Grid
 from .errors import SchemaError, StoreError, XaqError, XaqWarning
-from .grid import Grid
-from .mappers import CLASSICAL
-from .readers import FORMATS, open_stations
+from .interpolate.classical import CLASSICAL
+from .quality import check as audit
+from .readers.dispatch import FORMATS, open_stations
+from .stations import holdout
 
 _DATA_HELP = "observations: a table, a file or folder of a network, netCDF, Zarr; or the name of a bundled network: germany, germany-1998-2009"
 _TIME_HELP = "period START/END, either side may be left out, or one date, month, year or hour"
@@ -178,7 +179,7 @@ def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
         return ds
     known = set(ds["station"].values.astype(str))
     hidden = [s for s in model.recipe.hidden if s in known]
-    return border.hide(ds, hidden) if hidden else ds
+    return holdout.hide(ds, hidden) if hidden else ds
 
 
 def _units(text: str) -> str | dict[str, str]:
@@ -202,7 +203,7 @@ def _check_folder(path: str) -> None:
 
 
 def _load(path: str) -> Any:
-    from .model import load_model
+    from .aqnet.model import load_model
 
     return load_model(path)
 
@@ -217,13 +218,17 @@ def _check(a: argparse.Namespace) -> None:
 
 
 def _train(a: argparse.Namespace) -> None:
-    from .training import train
+    from .training.train import train
 
     ds = _open(a)
     _check_folder(a.output)
     if a.hide:
         fraction = _fraction(a.hide)
-        ds = border.hide(ds, a.hide.split(",")) if fraction is None else border.hide(ds, fraction=fraction, seed=a.seed)
+        ds = (
+            holdout.hide(ds, a.hide.split(","))
+            if fraction is None
+            else holdout.hide(ds, fraction=fraction, seed=a.seed)
+        )
     model = train(
         ds, a.target, task=a.task, time=a.time, covariates=[c for c in a.covariates.split(",") if c],
         known=[c for c in a.known.split(",") if c], geography=not a.no_geography, seed=a.seed,
@@ -234,7 +239,7 @@ def _train(a: argparse.Namespace) -> None:
 
 
 def _verify(a: argparse.Namespace) -> None:
-    from .verify import verify
+    from .evaluate.verify import verify
 
     model = _load(a.model)
     if a.csv:
@@ -251,7 +256,7 @@ def _print_table(table: pd.DataFrame) -> None:
 
 
 def _reanalyze(a: argparse.Namespace) -> None:
-    from .reanalysis import reanalyze
+    from .cube.reanalyze import reanalyze
 
     model = None if a.model in CLASSICAL else _load(a.model)
     ds = _open(a, model)
@@ -272,7 +277,7 @@ def _reanalyze(a: argparse.Namespace) -> None:
 
 
 def _info(a: argparse.Namespace) -> None:
-    from .store import cube_info
+    from .cube.info import cube_info
 
     info = cube_info(a.cube, verify=a.verify or a.forget, forget=a.forget)
     print(info)
@@ -288,7 +293,7 @@ def _plot(a: argparse.Namespace) -> None:
 
     mpl.use("Agg")
     from . import plot
-    from .store import open_cube
+    from .cube.store import open_cube
 
     _check_folder(a.output)
     formats = mpl.figure.Figure().canvas.get_supported_filetypes()
@@ -323,13 +328,13 @@ def _demo(a: argparse.Namespace) -> None:
 
     mpl.use("Agg")
     from . import plot
-    from .reanalysis import reanalyze
-    from .training import train
-    from .verify import verify
+    from .cube.reanalyze import reanalyze
+    from .evaluate.verify import verify
+    from .training.train import train
 
     out = Path(a.out)
     out.mkdir(parents=True, exist_ok=True)
-    ds = border.hide(datasets.load("germany"), fraction=0.15, seed=7)
+    ds = holdout.hide(datasets.load("germany"), fraction=0.15, seed=7)
     model = train(ds, "pm10")
     model.save(out / "pm10.xaq")
     print("Hidden stations, daily PM10 of 2005:")

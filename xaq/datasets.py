@@ -9,11 +9,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from . import stations as border
+from .conventions import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
+from .cube.grid import Grid
 from .errors import SchemaError
-from .grid import Grid
-from .readers import open_stations
-from .vocabulary import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
+from .readers.dispatch import open_stations
+from .stations import schema
 
 __all__ = ["load", "synthetic", "synthetic_truth", "synthetic_weather"]
 
@@ -128,7 +128,7 @@ def synthetic(
         },
         attrs={"title": "Synthetic plume network", "seed": seed},
     )
-    return border.describe_as_cf(ds)
+    return schema.describe_as_cf(ds)
 
 
 def synthetic_truth(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int = 0) -> xr.DataArray:

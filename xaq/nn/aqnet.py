@@ -7,21 +7,19 @@ small solve and a sparse product. Nothing here knows of labels, files or units.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
 
-from .drift import Drifted
+from .base_forecast import ForecastStart
+from .config import AQNetConfig
 from .forecaster import Forecaster
 from .neural_knn import Geometry, NeuralKNN, SharedGeometry, Weights
-from .start import ForecastStart
 from .temporal import N_CYCLIC, TemporalModule
+from .window import Window, with_mask
 
-Task = Literal["analysis", "forecast"]
 #: Summaries of a station's day: departure from the network, share observed, how badly its neighbours explain it.
 _N_SUMMARY = 3
 #: State of the network on a day, beside the means of its covariates: mean, spread, share observed, cyclic time.
@@ -32,214 +30,10 @@ _MAX_LOG_UNREST = 4.0
 _SMALL_RESIDUAL = 1e-3
 #: How far the network's own forecast may lie from the start, in standard deviations of the log scale.
 _MAX_DEPARTURE = 3.0
-#: Least square of a disagreement, in the target's units squared: far below the rounding of its terms.
-_SMALL_SQUARE = 1e-12
+
+
 #: Nugget added to a station that has nothing to say, relative to the sill.
 _SILENT_NOISE = 100.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class AQNetConfig:
-    """Hyper-parameters of the network; every one is saved with the model.
-
-    Attributes
-    ----------
-    task : {"analysis", "forecast"}
-        What is estimated: times inside the record, or after it.
-    steps_per_day : int
-        Steps that share one set of weights: 24 for hourly data, 1 for daily.
-    days_before, days_after : int
-        What the network reads around the target days. A forecast reads nothing after its init time.
-    target_days : int
-        Days estimated per window: 1 for an analysis, the horizon for a forecast.
-    patch : int
-        Steps per patch. 6 h makes an LSTM of 56 steps out of 336 h: six times faster than hourly.
-    hidden, lstm_layers, heads : int
-        Width, depth and attention heads of the temporal module. Small: a network has tens of stations, not millions.
-    k : int
-        Neighbours; a 16 x 16 solve is cheap and further stations carry next to no weight.
-    max_correction : float
-        Bound of the level correction by rasters, on the log of the estimate.
-    n_covariates, n_known : int
-        Channels beside the target; how many of them, the last ones, are known over the horizon too (forecast only).
-    n_rasters : int
-        Static rasters that move the level.
-    drift : bool
-        Read neighbours as they drift past the place, hours before or after. In an analysis of steps of
-        at most 3 h only; elsewhere it changes nothing.
-    dropout : float
-        Share of the temporal module's embedded patches dropped in training.
-    cyclic : bool
-        Use the cyclic time encoding; False is an ablation.
-
-    Raises
-    ------
-    ValueError
-        Sizes that do not fit each other, or the task.
-
-    Examples
-    --------
-    >>> import xaq
-    >>> config = xaq.AQNetConfig(task="forecast", days_before=14, days_after=0, target_days=7)
-    >>> config.input_steps, config.target_steps, config.input_offset, config.drifts
-    (336, 168, -336, False)
-    """
-
-    task: Task = "analysis"
-    steps_per_day: int = 24
-    days_before: int = 3
-    days_after: int = 3
-    target_days: int = 1
-    patch: int = 6
-    hidden: int = 32
-    lstm_layers: int = 1
-    heads: int = 4
-    k: int = 16
-    max_correction: float = 0.3
-    n_covariates: int = 0
-    n_known: int = 0
-    n_rasters: int = 0
-    drift: bool = True
-    dropout: float = 0.0
-    cyclic: bool = True
-
-    def __post_init__(self) -> None:
-        if self.task not in ("analysis", "forecast"):
-            raise ValueError(f"task is {self.task!r}, expected 'analysis' or 'forecast'")
-        if self.task == "forecast" and self.days_after:
-            raise ValueError(
-                f"days_after is {self.days_after}: a forecast sees nothing after its init time, expected 0"
-            )
-        sizes = ("steps_per_day", "target_days", "patch", "hidden", "lstm_layers", "heads", "k")
-        small = [f"{name}={getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
-        if small or self.input_steps < 1:
-            raise ValueError(f"{', '.join(small) or 'the window'} is empty, expected at least 1")
-        if not 0 <= self.n_known <= (self.n_covariates if self.task == "forecast" else 0):
-            raise ValueError(
-                f"n_known is {self.n_known}: of {self.n_covariates} covariates, and in a forecast only, some are known ahead"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}, expected at least 0 and below 1")
-        if self.steps_per_day % self.patch:
-            raise ValueError(f"patch {self.patch} does not divide the {self.steps_per_day} steps of a day")
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}")
-
-    @classmethod
-    def default(cls, task: Task, steps_per_day: int) -> AQNetConfig:
-        """Return the configuration xaq trains unless told otherwise.
-
-        Parameters
-        ----------
-        task : {"analysis", "forecast"}
-            As for :func:`xaq.train`.
-        steps_per_day : int
-            24 for hourly data, 1 for daily.
-
-        Returns
-        -------
-        AQNetConfig
-            To be changed by :func:`dataclasses.replace`, and passed as ``config`` of :func:`xaq.train`.
-
-        Examples
-        --------
-        >>> from dataclasses import replace
-        >>> import xaq
-        >>> replace(xaq.AQNetConfig.default("analysis", 24), k=8).k
-        8
-        """
-        if task == "forecast":
-            patch = 6 if steps_per_day % 6 == 0 else 1
-            return cls(
-                task=task, steps_per_day=steps_per_day, patch=patch, days_before=14, days_after=0,
-                target_days=7, hidden=64, dropout=0.2,
-            )  # fmt: skip
-        # An analysis reads the days around by the day: shorter patches gained nothing at hidden stations.
-        days = 3 if steps_per_day > 1 else 7
-        return cls(steps_per_day=steps_per_day, patch=steps_per_day, days_before=days, days_after=days)
-
-    @classmethod
-    def published(cls, steps_per_day: int = 24) -> AQNetConfig:
-        """Return the paper's forecast set-up: 336 h in, 168 h out, hourly LSTM steps, 20 neighbours.
-
-        Window, horizon, step and neighbours are those of arXiv 2502.11941 and its released code; width (128), depth
-        (2) and heads (4) are what secondary descriptions of it report.
-
-        Parameters
-        ----------
-        steps_per_day : int
-            24 for the hourly data of the paper.
-
-        Returns
-        -------
-        AQNetConfig
-            Of a forecast.
-
-        Examples
-        --------
-        >>> import xaq
-        >>> xaq.AQNetConfig.published().input_steps
-        336
-        """
-        return cls(
-            task="forecast", steps_per_day=steps_per_day, days_before=14, days_after=0, target_days=7,
-            patch=1, hidden=128, lstm_layers=2, heads=4, k=20,
-        )  # fmt: skip
-
-    @property
-    def drifts(self) -> bool:
-        """Whether neighbours are read as they drift past: the day divides into slots of the shares of drift."""
-        return (
-            self.drift
-            and self.task == "analysis"
-            and self.steps_per_day % 8 == 0
-            and self.days_before > 0 < self.days_after
-        )
-
-    @property
-    def input_offset(self) -> int:
-        """First step read, relative to the first target step."""
-        return -self.days_before * self.steps_per_day
-
-    @property
-    def input_steps(self) -> int:
-        """Steps read."""
-        middle = self.target_days if self.task == "analysis" else 0
-        return (self.days_before + middle + self.days_after) * self.steps_per_day
-
-    @property
-    def target_steps(self) -> int:
-        """Steps written."""
-        return self.target_days * self.steps_per_day
-
-
-class Window(NamedTuple):
-    """A batch of windows over all stations. Missing entries are NaN.
-
-    ``z (window, station, input_step)`` standardised log scale; ``residual``, of the same shape and scale, what the
-    stations around do not explain of it; ``usual (station,)`` its mean square in the training period,
-    ``redundancy (station,)`` how well they can foretell the station, from 0 to 1; ``log_share (window, station, day)`` of the log scale
-    around each;
-    ``covariates (window, station, input_step, channel)``;
-    ``cyclic (window, input_step, 6)``; ``cyclic_target (window, day, 6)``; ``climatology (window, input_step)`` and
-    ``climatology_target (window, target_step)`` in z; ``visible (station,) bool``: whose data make the network's state;
-    of a forecast, ``cyclic_horizon (window, target_step, 6)`` and ``known (window, station, target_step, n_known)``: what
-    is known after the init time.
-    """
-
-    z: Tensor
-    residual: Tensor
-    usual: Tensor
-    redundancy: Tensor
-    log_share: Tensor
-    covariates: Tensor
-    cyclic: Tensor
-    cyclic_target: Tensor
-    climatology: Tensor
-    climatology_target: Tensor
-    visible: Tensor
-    cyclic_horizon: Tensor
-    known: Tensor
 
 
 class StationSide(NamedTuple):
@@ -482,20 +276,6 @@ class AQNet(nn.Module):
             yield cells, self.knn.shared(geometry.part(cells), inverses, log_share, neighbours[cells], around)
 
 
-def relief_between(targets: Tensor, neighbours: Tensor) -> Tensor:
-    """Return standardised rasters of targets ``(batch, raster)`` less those of their neighbours ``(batch, k, raster)``.
-
-    0 where either is NaN: what is not known moves nothing.
-    """
-    return torch.nan_to_num(targets[:, None] - neighbours)
-
-
-def with_mask(values: Tensor) -> Tensor:
-    """Return values with NaN as zero, followed by the mask that says where they were observed."""
-    seen = torch.isfinite(values)
-    return torch.cat([torch.where(seen, values, 0.0), seen.to(values.dtype)], dim=-1)
-
-
 def mean_square(values: Tensor) -> Tensor:
     """Return the mean square of what is observed along the last dimension; 0 where nothing is."""
     seen = torch.isfinite(values)
@@ -507,144 +287,3 @@ def _horizon(window: Window, n_station: int) -> Tensor:
     shared = torch.cat([window.climatology_target[..., None], window.cyclic_horizon], dim=-1)
     shared = shared[:, None].expand(-1, n_station, -1, -1)
     return torch.cat([with_mask(window.known), shared], dim=-1)
-
-
-def station_table(values: Tensor, variance: Tensor, offset: float, sill: float, *, drifts: bool) -> Tensor:
-    """Return the columns that weights are applied to, ``(row, 4 steps)``, or ``(row, 3 steps)`` where neighbours drift.
-
-    Parameters
-    ----------
-    values : (row, step)
-        Station-days, gaps filled.
-    variance : (row, step)
-        Of what was filled, relative to the sill; 0 where observed.
-    offset : float
-        Of the log scale.
-    sill : float
-        In the target's units squared.
-    drifts : bool
-        The estimate is made of what drifts past, not of this.
-
-    Returns
-    -------
-    Tensor
-        Values, second moments, standard deviations of what was filled; the values' logs where nothing drifts.
-    """
-    moments = [values, values.square() + variance * sill, variance.sqrt()]
-    return torch.cat(moments if drifts else [*moments, _log_scale(values, offset)], dim=1)
-
-
-def both_scales(values: Tensor, offset: float) -> Tensor:
-    """Return values and their logs side by side, ``(row, 2 steps)``."""
-    return torch.cat([values, _log_scale(values, offset)], dim=-1)
-
-
-def _log_scale(values: Tensor, offset: float) -> Tensor:
-    return torch.log1p(values.clamp(min=0) / offset)
-
-
-def apply_weights(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None = None
-) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Apply weights to station-days: a sparse product for all the steps of a day.
-
-    Parameters
-    ----------
-    weights : Weights
-    rows : (batch, k) int
-        Row of each neighbour in the table.
-    table : (row, column)
-        From :func:`station_table`.
-    offset : float
-        Of the log scale, ``log1p(y / offset)``.
-    drifted : Drifted, optional
-        The neighbours as they drift past: what the estimate is made of in the place of what they report at the step.
-
-    Returns
-    -------
-    estimate : (batch, step)
-        Both scales mixed by their shares, corrected in level.
-    parts : tuple of (batch, step)
-        What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
-        of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
-    """
-    estimate, disagreement, root = _applied(weights, rows, table, offset, drifted)
-    return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
-
-
-def estimate_and_spread(
-    weights: Weights,
-    rows: Tensor,
-    table: Tensor,
-    offset: float,
-    drifted: Drifted | None,
-    coefficients: tuple[float, float, float],
-    factor: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Return the estimate of :func:`apply_weights`, and the sum of its parts times their coefficients.
-
-    Parameters
-    ----------
-    weights, rows, table, offset, drifted
-        As for :func:`apply_weights`.
-    coefficients : tuple of float
-        Of the parts.
-    factor : (batch,), optional
-        Level of each target: both are multiplied by it.
-    """
-    estimate, disagreement, root = _applied(weights, rows, table, offset, drifted)
-    # In place: this runs over every cell and step, and a new array of that size costs more than a product.
-    spread = estimate.clamp(min=0.0).mul_(coefficients[1]).add_(coefficients[0])
-    spread.add_(disagreement, alpha=coefficients[2]).mul_(root)
-    if factor is not None:
-        estimate.mul_(factor[:, None])
-        spread.mul_(factor[:, None])
-    return estimate, spread
-
-
-def _applied(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the estimate, the disagreement of the neighbours and the root of the kriging variance."""
-    applied = embedding_bag(rows, table, per_sample_weights=weights.kriging, mode="sum")
-    mean, square, filled, *rest = applied.chunk(4 if drifted is None else 3, dim=1)
-    # Roots of zeros are slow, and gradients have none.
-    disagreement = (square - mean.square()).clamp(min=_SMALL_SQUARE).sqrt()
-    mean, logs = (mean, rest[0]) if drifted is None else drifted.apply(weights.kriging).chunk(2, dim=1)
-    share, level = weights.log_share[:, None], torch.exp(weights.correction)[:, None]
-    from_log = torch.expm1(logs.clamp(max=20.0))
-    estimate = torch.addcmul(offset * share * level * from_log, mean, (1.0 - share) * level)
-    return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
-
-
-def attribute(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Say what each neighbour adds to the estimates of :func:`apply_weights`.
-
-    The linear scale is a sum already. On the log scale a neighbour has the share of the estimate that it has of the sum
-    of logs: its integrated gradient from zero, where all the logs and the estimate are 0 (Sundararajan et al. 2017).
-
-    Parameters
-    ----------
-    weights, rows, table, offset, drifted
-        As for :func:`apply_weights`.
-
-    Returns
-    -------
-    value : (batch, k, step)
-        Of each neighbour, gaps filled.
-    read : (batch, k, step)
-        As it drifts past; the value itself where nothing drifts.
-    contribution : (batch, k, step)
-        In the same units; the sum over the neighbours is the estimate.
-    """
-    value, _, _, *rest = table[rows].chunk(4 if drifted is None else 3, dim=-1)
-    read, logs = (value, rest[0]) if drifted is None else drifted.each(rows.shape[1]).chunk(2, dim=-1)
-    linear, log = (weights.kriging[..., None] * part for part in (read, logs))
-    total = log.sum(dim=1, keepdim=True)
-    small = total.abs() < 1e-6
-    per_log = torch.where(small, offset, offset * torch.expm1(total.clamp(max=20.0)) / torch.where(small, 1.0, total))
-    share = weights.log_share[:, None, None]
-    both = (1.0 - share) * linear + share * per_log * log
-    return value, read, both * torch.exp(weights.correction)[:, None, None]

@@ -8,9 +8,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .aqnet import AQNetConfig, Window, with_mask
-from .start import LINEAR, LOG, ForecastStart
+from .base_forecast import LINEAR, LOG, ForecastStart
+from .config import AQNetConfig
 from .temporal import N_CYCLIC
+from .window import Window, with_mask
 
 
 class RegressionBaseline(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .temporal import N_CYCLIC, TemporalModule
 
 if TYPE_CHECKING:
-    from .aqnet import AQNetConfig
+    from .config import AQNetConfig
 
 
 class Forecaster(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, pad
 
-from .solve import invert, solve
+from .batched_solve import invert, solve
 
 _EARTH_RADIUS_KM = 6371.0088
 #: How far the network may move the fitted covariance, both ways: noise by a factor of 20, range by a factor of 5.

@@ -12,15 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.ticker import FuncFormatter
 
-from .. import stations as border
-from .. import windows
+from ..arrays import timesteps
+from ..conventions import STATION, label
+from ..cube.request import check_model
 from ..errors import ModelError, SchemaError
-from ..plan import check_model
-from ..vocabulary import STATION, label
+from ..stations import schema
 from .style import ERROR_COLOURS, LABEL, SMALL, colour_bar, title
 
 if TYPE_CHECKING:
-    from ..model import Model
+    from ..aqnet.model import Model
 
 
 def attention(
@@ -79,17 +79,17 @@ def attention(
     >>> ds.aq.plot.attention(model).get_ylabel()
     'target day'
     """
-    ds = border.conform(ds)
+    ds = schema.conform(ds)
     if not hasattr(model, "attention"):
         raise ModelError(f"attention is for trained models, got {model!r}; mend: model = ds.aq.train(...)")
-    check_model(model, border.conform(ds, model.target), model.target)
+    check_model(model, schema.conform(ds, model.target), model.target)
     config, recipe = model.recipe.config, model.recipe
-    seen = border.observations(ds, model.target, covariates=recipe.covariates, known=recipe.known)
+    seen = schema.observations(ds, model.target, covariates=recipe.covariates, known=recipe.known)
     start = _first_target(seen.times, model, time)
     if model.task == "forecast":
         seen = seen.until(int(np.searchsorted(seen.times, start)), config.target_steps)
     days = model.attention(seen, start)
-    names = ds[STATION].values[~border.hidden_mask(ds)].astype(str)
+    names = ds[STATION].values[~schema.hidden_mask(ds)].astype(str)
     if station is not None and str(station) not in names:
         raise SchemaError(f"{station!r} is no visible station", subject="attention")
     shown = days.mean(axis=0) if station is None else days[list(names).index(str(station))]
@@ -116,14 +116,14 @@ def _first_target(record: np.ndarray, model: Model, time: Any) -> np.datetime64:
     step, config = model.step, model.recipe.config
     if time is None:
         after = config.target_steps if model.task == "forecast" else (1 + config.days_after) * config.steps_per_day
-        return windows.day_starts(record[-after], record[-after], step)[0]
+        return timesteps.day_starts(record[-after], record[-after], step)[0]
     try:
         stamp = np.datetime64(pd.Timestamp(time), "s")
     except (ValueError, TypeError) as error:
         raise SchemaError(f"time={time!r} is not one time ({error})", subject="attention") from error
     if not record[0] <= stamp <= record[-1]:
         raise SchemaError(f"time={time!r} is outside the record, {record[0]} .. {record[-1]}", subject="attention")
-    return stamp if model.task == "forecast" else windows.day_starts(stamp, stamp, step)[0]
+    return stamp if model.task == "forecast" else timesteps.day_starts(stamp, stamp, step)[0]
 
 
 def _label_days(ax: Axes, first: int, history: int, targets: int) -> None:

@@ -12,11 +12,11 @@ from matplotlib.colors import Colormap
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from .. import stations as border
-from .. import windows
+from ..arrays import timesteps
+from ..conventions import LAT, LON, STATION, TIME, label
 from ..errors import SchemaError
-from ..explain import PLACE_LAT, PLACE_LON
-from ..vocabulary import LAT, LON, STATION, TIME, label
+from ..evaluate.explain import PLACE_LAT, PLACE_LON
+from ..stations import schema
 from . import basemap
 from .basemap import Lines
 from .style import CASING, FIELD_COLOURS, SMALL, colour_bar, handle, legend_below, limits, title
@@ -81,7 +81,7 @@ def explanation(
     >>> ds.aq.plot.explanation(why).get_title("left").splitlines()[0]
     'PM2.5, 2020-01-04 08:00 UTC'
     """
-    ds = border.conform(ds)
+    ds = schema.conform(ds)
     target = _target(explained)
     units = shared_units(ds, explained.rename(estimate=target), target)
     place = float(explained[PLACE_LON]), float(explained[PLACE_LAT])
@@ -90,7 +90,7 @@ def explanation(
     lon = place[0] + (explained[LON].values - place[0] + 180.0) % 360.0 - 180.0
     ax = basemap.frame(ax, _bounds(np.append(lon, place[0]), np.append(lat, place[1])), lines)
     near = np.isin(ds[STATION].values, explained[STATION].values)
-    others = ds.isel({STATION: np.flatnonzero(~near & ~border.hidden_mask(ds))})
+    others = ds.isel({STATION: np.flatnonzero(~near & ~schema.hidden_mask(ds))})
     plate = ccrs.PlateCarree()
     ax.scatter(
         others[LON].values, others[LAT].values, s=_OTHER, color="0.55", linewidths=0, transform=plate, zorder=3,
@@ -118,7 +118,7 @@ def explanation(
     _write_weights(ax, xy, weight)
     colour_bar(ax, cross, axis_label(target, units), extend)
     _legend(ax, observed, weight, others=bool(others.sizes[STATION]))
-    step = pd.Timedelta(windows.regular_step(ds[TIME].values))
+    step = pd.Timedelta(timesteps.regular_step(ds[TIME].values))
     when = stamp_text(explained[[TIME]].expand_dims(TIME)[TIME].to_index()[0], step)
     title(ax, f"{label(target)}, {when}", _sum_text(explained, units))
     return ax

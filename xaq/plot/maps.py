@@ -20,9 +20,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from .. import stations as border
+from ..conventions import LAT, LON, STATION, TIME, label
 from ..errors import SchemaError
-from ..vocabulary import LAT, LON, STATION, TIME, label
+from ..stations import schema
 from . import basemap
 from .basemap import Lines
 from .places import draw_stations, station_handles
@@ -60,7 +60,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     ds: xr.Dataset,
     cube: xr.Dataset,
     *,
-    time: border.Period = None,
+    time: schema.Period = None,
     target: str | None = None,
     ax: GeoAxes | None = None,
     vmin: float | None = None,
@@ -119,7 +119,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     >>> ds.aq.plot.map(cube, time="2020-01-01").get_title("left").splitlines()
     ['PM2.5, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
-    ds = border.conform(ds)
+    ds = schema.conform(ds)
     target = cube_target(cube, target)
     picked, when = select_times(cube, time)
     units = shared_units(ds, cube, target)
@@ -143,7 +143,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
 def panels(
     ds: xr.Dataset,
     cube: xr.Dataset,
-    times: Sequence[border.Period],
+    times: Sequence[schema.Period],
     *,
     target: str | None = None,
     columns: int = 3,
@@ -191,7 +191,7 @@ def panels(
     >>> [ax.get_title("left") for ax in ds.aq.plot.panels(cube, ["2020-01-01", "2020-01-02"])]
     ['daily mean 2020-01-01 (UTC)', 'daily mean 2020-01-02 (UTC)']
     """
-    ds, target = border.conform(ds), cube_target(cube, target)
+    ds, target = schema.conform(ds), cube_target(cube, target)
     if not len(times):
         raise SchemaError("no times, expected one for each panel, such as ['2017-01-01', '2017-01-02']", subject="map")
     units = shared_units(ds, cube, target)
@@ -220,7 +220,7 @@ def compare(
     cube: xr.Dataset,
     other: xr.Dataset,
     *,
-    time: border.Period = None,
+    time: schema.Period = None,
     target: str | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
@@ -264,7 +264,7 @@ def compare(
     >>> [ax.get_title("left") for ax in ds.aq.plot.compare(cube, twin, time="2020-01-01")]
     ['kriging, 12 stations', 'idw, 12 stations', 'kriging − idw']
     """
-    ds, target = border.conform(ds), cube_target(cube, target)
+    ds, target = schema.conform(ds), cube_target(cube, target)
     cube_target(other, target)
     units = shared_units(ds, cube, target)
     shared_units(ds, other, target)
@@ -310,7 +310,7 @@ def width(
     ds: xr.Dataset,
     cube: xr.Dataset,
     *,
-    time: border.Period = None,
+    time: schema.Period = None,
     target: str | None = None,
     ax: GeoAxes | None = None,
     vmax: float | None = None,
@@ -355,7 +355,7 @@ def width(
     >>> ds.aq.plot.width(cube, time="2020-01-01").get_title("left").splitlines()
     ['PM2.5, 90 % interval, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
-    ds, target = border.conform(ds), cube_target(cube, target)
+    ds, target = schema.conform(ds), cube_target(cube, target)
     units = shared_units(ds, cube, target)
     lower, upper = f"{target}_lower", f"{target}_upper"
     if not {lower, upper} <= set(cube):
@@ -368,7 +368,7 @@ def width(
     norm, extend = limits(field, vmin=0.0, vmax=vmax, silent=_silent(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
     mesh, *_ = draw_field(ax, picked, field, norm, cmap or ERROR_COLOURS, unsupported)
-    visible = ~border.hidden_mask(ds)
+    visible = ~schema.hidden_mask(ds)
     ax.scatter(
         ds[LON].values[visible], ds[LAT].values[visible], s=9.0, color="white", edgecolors="black", linewidths=0.5,
         transform=ccrs.PlateCarree(), zorder=3, label="_visible",

@@ -23,9 +23,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from .. import stations as border
+from ..conventions import LAT, LON, STATION, TIME, label
 from ..errors import SchemaError
-from ..vocabulary import LAT, LON, STATION, TIME, label
+from ..stations import schema
 from . import basemap
 from .basemap import Lines
 from .maps import Unsupported, cube_bounds, draw_field, field_handles
@@ -43,7 +43,7 @@ def animation(
     ds: xr.Dataset,
     cube: xr.Dataset,
     *,
-    time: border.Period = None,
+    time: schema.Period = None,
     target: str | None = None,
     interval: float = 200.0,
     ax: GeoAxes | None = None,
@@ -101,7 +101,7 @@ def explore(
     ds: xr.Dataset,
     cube: xr.Dataset,
     *,
-    time: border.Period = None,
+    time: schema.Period = None,
     target: str | None = None,
     dpi: float = 90.0,
     vmin: float | None = None,
@@ -308,7 +308,7 @@ def _palette(cmap: Colormap) -> Image.Image:
 def _film(
     ds: xr.Dataset,
     cube: xr.Dataset,
-    time: border.Period,
+    time: schema.Period,
     target: str | None,
     vmin: float | None,
     vmax: float | None,
@@ -316,7 +316,7 @@ def _film(
     stations: bool,
     unsupported: Unsupported,
 ) -> _Film:
-    ds, target = border.conform(ds), cube_target(cube, target)
+    ds, target = schema.conform(ds), cube_target(cube, target)
     picked, when = select_times(cube, time)
     n = picked.sizes[TIME]
     if n > _MOST_STEPS:

@@ -18,11 +18,11 @@ from matplotlib.patches import ConnectionPatch, Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
-from .. import reanalysis
-from .. import stations as border
+from ..conventions import LAT, LON, STATION, TIME, label
+from ..cube import reanalyze as reanalysis
 from ..errors import ModelError, SchemaError
-from ..mappers import Mapper
-from ..vocabulary import LAT, LON, STATION, TIME, label
+from ..interpolate.base import Mapper
+from ..stations import schema
 from . import basemap
 from .basemap import Lines
 from .style import CASING, ERROR_COLOURS, FIELD_COLOURS, colour_bar, handle, legend_below, limits, round_values, title
@@ -56,7 +56,7 @@ def stations(
     ds: xr.Dataset,
     *,
     target: str | None = None,
-    time: border.Period = None,
+    time: schema.Period = None,
     zoom: basemap.Bounds | Literal["densest"] | None = "densest",
     ax: GeoAxes | None = None,
     vmin: float | None = None,
@@ -106,9 +106,9 @@ def stations(
     >>> xaq.datasets.load("germany").aq.plot.stations(time="2005-02-08").get_title("left")
     'PM10 at 66 stations, 2005-02-08'
     """
-    ds = border.conform(ds)
+    ds = schema.conform(ds)
     target = mapper_target(ds, None, target)
-    picked = border.select_period(ds, time)
+    picked = schema.select_period(ds, time)
     units = units_text(str(ds[target].attrs["units"]))
     level = mean_observed(picked, target, picked[TIME].values)
     when = period_text(picked, of=ds)
@@ -136,7 +136,7 @@ def errors(
     mapper_or_cube: Mapper | str | xr.Dataset,
     *,
     target: str | None = None,
-    time: border.Period = None,
+    time: schema.Period = None,
     ax: GeoAxes | None = None,
     lines: Lines = None,
 ) -> GeoAxes:
@@ -182,7 +182,7 @@ def errors(
     >>> ax = ds.aq.plot.errors("kriging")
     >>> ax.figure.savefig("errors.png")
     """
-    ds = border.conform(ds)
+    ds = schema.conform(ds)
     if isinstance(mapper_or_cube, xr.Dataset):
         places, estimated, target = _from_cube(ds, mapper_or_cube, target, time)
         method = provenance(mapper_or_cube).get("method", "cube")
@@ -222,7 +222,7 @@ def errors(
 
 
 def _from_cube(
-    ds: xr.Dataset, cube: xr.Dataset, target: str | None, time: border.Period
+    ds: xr.Dataset, cube: xr.Dataset, target: str | None, time: schema.Period
 ) -> tuple[xr.Dataset, xr.Dataset, str]:
     """Return the hidden stations, the cells of a cube that hold them, computed, and the target."""
     target = cube_target(cube, target)
@@ -241,7 +241,7 @@ def _from_cube(
 
 def unseen(ds: xr.Dataset, mapper: object) -> xr.Dataset:
     """Return the hidden stations; raise where there is none, or the mapper was trained on one."""
-    hidden = border.hidden_mask(ds)
+    hidden = schema.hidden_mask(ds)
     if not hidden.any():
         raise SchemaError("no station is hidden; mend: ds.aq.hide(fraction=0.15)")
     places = ds.isel({STATION: np.flatnonzero(hidden)})
@@ -259,7 +259,7 @@ def unseen(ds: xr.Dataset, mapper: object) -> xr.Dataset:
 
 def draw_stations(ax: GeoAxes, ds: xr.Dataset, observed: NDArray, mesh: ScalarMappable) -> list[Artist]:
     """Draw visible stations as circles and hidden ones as triangles on a field's colours; hollow where silent."""
-    hidden = border.hidden_mask(ds)
+    hidden = schema.hidden_mask(ds)
     silent = np.isnan(observed)
     drawn: list[Artist] = []
     for name, mask, marker, area in _kinds(hidden):
@@ -276,7 +276,7 @@ def draw_stations(ax: GeoAxes, ds: xr.Dataset, observed: NDArray, mesh: ScalarMa
 
 def station_handles(ds: xr.Dataset, observed: NDArray) -> list[Line2D]:
     """Return the legend's keys of what :func:`draw_stations` draws."""
-    hidden, silent = border.hidden_mask(ds), np.isnan(observed)
+    hidden, silent = schema.hidden_mask(ds), np.isnan(observed)
     shown = [
         handle(marker, area, f"{name} station", markerfacecolor="0.8", markeredgecolor="black")
         for name, mask, marker, area in _kinds(hidden)
@@ -314,7 +314,7 @@ def _draw_levels(
     ax: GeoAxes, ds: xr.Dataset, level: NDArray, norm: Normalize, cmap: str | Colormap, largest: float
 ) -> PathCollection:
     """Draw stations with areas proportional to their level; return the visible ones, or the hidden where all are."""
-    hidden, silent = border.hidden_mask(ds), np.isnan(level)
+    hidden, silent = schema.hidden_mask(ds), np.isnan(level)
     drawn = None
     for name, mask, marker, _ in reversed(_kinds(hidden)):
         kept = np.flatnonzero(mask & ~silent)
@@ -333,7 +333,7 @@ def _draw_levels(
 
 def _kind_handles(ds: xr.Dataset, level: NDArray) -> list[Line2D]:
     """Return keys for circles and triangles, where the network has both."""
-    hidden = border.hidden_mask(ds) & np.isfinite(level)
+    hidden = schema.hidden_mask(ds) & np.isfinite(level)
     if not hidden.any():
         return []
     return [
@@ -343,7 +343,7 @@ def _kind_handles(ds: xr.Dataset, level: NDArray) -> list[Line2D]:
 
 
 def _draw_errors(ax: GeoAxes, ds: xr.Dataset, places: xr.Dataset, rmse: NDArray) -> PathCollection:
-    visible = ~border.hidden_mask(ds)
+    visible = ~schema.hidden_mask(ds)
     ax.scatter(
         ds[LON].values[visible], ds[LAT].values[visible], s=_DOT, color="0.55", linewidths=0,
         transform=ccrs.PlateCarree(), zorder=3, label="_visible",

@@ -12,12 +12,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from .. import stations as border
+from ..conventions import LAT, LON, QUANTILE, STATION, TIME, label
+from ..cube.reanalyze import estimate_quantiles
+from ..cube.request import interval_probabilities
 from ..errors import SchemaError
-from ..mappers import Mapper
-from ..plan import interval_probabilities
-from ..reanalysis import estimate_quantiles
-from ..vocabulary import LAT, LON, QUANTILE, STATION, TIME, label
+from ..interpolate.base import Mapper
+from ..stations import schema
 from .places import unseen
 from .style import LABEL, METHOD_COLOURS, METHOD_MARKERS, SMALL, plain, title
 from .subject import mapper_target, period_text, refuse_forecast, units_text
@@ -178,7 +178,7 @@ def reliability(
     baselines: Sequence[str] = ("kriging",),
     levels: Sequence[float] = _LEVELS,
     target: str | None = None,
-    time: border.Period = None,
+    time: schema.Period = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw how often observations at hidden stations fall inside intervals of each level.
@@ -225,7 +225,7 @@ def reliability(
     >>> ax.get_xlabel()
     'level of the interval'
     """
-    ds = border.conform(ds)
+    ds = schema.conform(ds)
     refuse_forecast(mapper, "reliability", "mend: ds.aq.verify(model, level=...)")
     nominal = np.asarray(levels, float)
     if nominal.ndim != 1 or not len(nominal) or not ((nominal > 0) & (nominal < 1)).all():
@@ -258,7 +258,7 @@ def reliability(
     ax.set_ylabel("share of observations inside", fontsize=LABEL)
     plain(ax)
     ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
-    picked = border.select_period(ds, time)
+    picked = schema.select_period(ds, time)
     title(ax, f"{label(target)} at {places.sizes[STATION]} hidden stations", period_text(picked, mean=False, of=ds))
     return ax
 
@@ -303,7 +303,7 @@ def _best(values: NDArray[np.float64], metric: str, level: float | None) -> set[
 
 
 def _coverage(
-    ds: xr.Dataset, mapper: Any, levels: NDArray[np.float64], places: xr.Dataset, target: str, time: border.Period
+    ds: xr.Dataset, mapper: Any, levels: NDArray[np.float64], places: xr.Dataset, target: str, time: schema.Period
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return coverage by level, pooled ``(level,)`` and ``(level, station)``; None of a mapper without an interval."""
     bounds = np.array([interval_probabilities(level) for level in levels])

@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from numpy.typing import NDArray
 
-from .. import reanalysis, windows
-from .. import stations as border
+from ..arrays import timesteps
+from ..conventions import LAT, LON, STATION, TIME, label
+from ..cube import reanalyze as reanalysis
 from ..errors import SchemaError
-from ..mappers import Mapper
-from ..vocabulary import LAT, LON, STATION, TIME, label
+from ..interpolate.base import Mapper
+from ..stations import holdout, schema
 from .style import BLUE, LABEL, as_array, legend_below, plain, title
 from .subject import (
     axis_label,
@@ -43,7 +44,7 @@ def series(
     station: str,
     *,
     target: str | None = None,
-    time: border.Period = None,
+    time: schema.Period = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a station's observations against the reanalysis there, with the interval as a band.
@@ -90,13 +91,13 @@ def series(
     >>> ax = ds.aq.plot.series("kriging", "s003", time=("2020-01-02", "2020-01-03"))
     >>> ax.figure.savefig("series.png")
     """
-    ds = border.conform(ds)
+    ds = schema.conform(ds)
     subject = _at_station(ds, mapper_or_cube, station, target, time)
     if ax is None:
         ax = plt.figure(figsize=(8.0, 3.4), layout="constrained").add_subplot()
     _draw(ax, subject.observed, subject.estimated, subject.target)
     ax.set_ylabel(axis_label(subject.target, subject.units), fontsize=LABEL)
-    zone = "times in UTC" if windows.steps_per_day(windows.regular_step(ds[TIME].values)) > 1 else None
+    zone = "times in UTC" if timesteps.steps_per_day(timesteps.regular_step(ds[TIME].values)) > 1 else None
     title(ax, ", ".join(filter(None, [subject.head, zone])), subject.note)
     return ax
 
@@ -109,7 +110,7 @@ def hours(
     slots: Sequence[tuple[int, int]] = ((9, 12), (16, 19)),
     tz: str = "UTC",
     target: str | None = None,
-    time: border.Period = None,
+    time: schema.Period = None,
     axes: Sequence[Axes] | None = None,
 ) -> NDArray[np.object_]:
     """Draw observed against reanalysed for given hours of the day, over a week, say.
@@ -155,7 +156,7 @@ def hours(
     >>> morning.get_ylabel()
     'PM2.5 [µg m⁻³]'
     """
-    ds = border.conform(ds)
+    ds = schema.conform(ds)
     subject = _at_station(ds, mapper_or_cube, station, target, time)
     local = pd.DatetimeIndex(subject.estimated[TIME].values).tz_localize("UTC").tz_convert(tz)
     chosen = [_in_slot(local, *slot) for slot in slots]
@@ -188,7 +189,7 @@ class _Subject:
     note: str
 
 
-def _at_station(ds: xr.Dataset, mapper_or_cube: Any, station: str, target: str | None, time: border.Period) -> _Subject:
+def _at_station(ds: xr.Dataset, mapper_or_cube: Any, station: str, target: str | None, time: schema.Period) -> _Subject:
     position = _find(ds, station)
     if isinstance(mapper_or_cube, xr.Dataset):
         estimated, target, note = _from_cube(ds, mapper_or_cube, position, target, time)
@@ -210,7 +211,7 @@ def _find(ds: xr.Dataset, station: Any) -> int:
 
 
 def _from_cube(
-    ds: xr.Dataset, cube: xr.Dataset, position: int, target: str | None, time: border.Period
+    ds: xr.Dataset, cube: xr.Dataset, position: int, target: str | None, time: schema.Period
 ) -> tuple[xr.Dataset, str, str]:
     """Return the cell that holds the station, computed, the target, and what the cube knows of the station."""
     target = cube_target(cube, target)
@@ -218,7 +219,7 @@ def _from_cube(
     place = ds.isel({STATION: [position]})
     cell = cells_at(picked, place[LON].values, place[LAT].values, STATION).isel({STATION: 0})
     names = [n for n in (target, f"{target}_lower", f"{target}_upper") if n in cell]
-    hidden = bool(border.hidden_mask(ds)[position])
+    hidden = bool(schema.hidden_mask(ds)[position])
     if not hidden:
         note = "visible station: the cube has seen it"
     elif str(ds[STATION].values[position]) not in provenance(cube).get("hidden_stations", map(str, ds[STATION].values)):
@@ -229,17 +230,17 @@ def _from_cube(
 
 
 def _left_out(
-    ds: xr.Dataset, mapper: Any, position: int, target: str | None, time: border.Period
+    ds: xr.Dataset, mapper: Any, position: int, target: str | None, time: schema.Period
 ) -> tuple[xr.Dataset, str, str]:
     """Return estimates at the station made without it, computed, the target, and words for how it was left out."""
     refuse_forecast(mapper, "series", "mend: pass the cube, ds.aq.reanalyze(model, init=...)")
     target = mapper_target(ds, mapper, target)
-    hidden = border.hidden_mask(ds)
+    hidden = schema.hidden_mask(ds)
     ids = np.array([str(s) for s in ds[STATION].values])
     if hidden[position]:
         note = "hidden station, not used here"
     else:
-        ds = border.hide(ds, [*ids[hidden], ids[position]])
+        ds = holdout.hide(ds, [*ids[hidden], ids[position]])
         note = "visible station, left out here"
     if ids[position] in trained_on(mapper):
         note += " as a neighbour, but the model has seen it in training"

@@ -11,9 +11,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from .. import stations as border
+from ..conventions import LAT, LON, TIME, canonical_units, label
 from ..errors import GridError, ModelError, SchemaError
-from ..vocabulary import LAT, LON, TIME, canonical_units, label
+from ..stations import schema
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -27,8 +27,8 @@ def refuse_forecast(mapper: Any, verb: str, mend: str) -> None:
 def mapper_target(ds: xr.Dataset, mapper: Any, target: str | None) -> str:
     """Return the target asked for, or the model's, or the dataset's only pollutant; with units, on (station, time)."""
     recipe = getattr(mapper, "recipe", None)
-    target = recipe.target if recipe is not None and target is None else border.pick_target(ds, target)
-    border.conform(ds, target)
+    target = recipe.target if recipe is not None and target is None else schema.pick_target(ds, target)
+    schema.conform(ds, target)
     return target
 
 
@@ -56,12 +56,12 @@ def cube_target(cube: xr.Dataset, target: str | None) -> str:
     return target
 
 
-def select_times(cube: xr.Dataset, time: border.Period) -> tuple[xr.Dataset, str]:
+def select_times(cube: xr.Dataset, time: schema.Period) -> tuple[xr.Dataset, str]:
     """Return the chosen steps of a cube, and words for them; never the nearest time."""
     if TIME not in cube.dims:
         cube = cube.expand_dims(TIME)
     try:
-        picked = border.select_period(cube, time)
+        picked = schema.select_period(cube, time)
     except SchemaError as error:
         first, last = cube[TIME].values[[0, -1]].astype("datetime64[s]")
         raise SchemaError(
@@ -142,7 +142,7 @@ def axis_label(target: str, units: str) -> str:
 
 def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
     """Return the units of both, for people; on different units one colour would mean two things."""
-    border.conform(ds, target)
+    schema.conform(ds, target)
     ours, theirs = (canonical_units(str(d[target].attrs.get("units", ""))) for d in (ds, cube))
     if ours != theirs:
         raise SchemaError(f"{target!r} is in {ours!r}, in the cube in {theirs!r}; mend: convert one of them")

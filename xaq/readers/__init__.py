@@ -1,4 +1,7 @@
-"""Readers: tables and networks in, station datasets out."""
+"""Files to station datasets: a module for each format, and the shared path from rows to a dataset.
+
+In: tables, network files, CF netCDF and Zarr. Out: a station dataset. A new format is a module here and a line in ``dispatch``.
+"""
 
 from .dispatch import FORMATS, open_stations
 

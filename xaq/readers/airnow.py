@@ -12,8 +12,8 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
+from ..conventions import ELEVATION, LAT, LON, STATION, TIME
 from ..errors import SchemaError
-from ..vocabulary import ELEVATION, LAT, LON, STATION, TIME
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
 from .source import Format, Request, Source, gather
 

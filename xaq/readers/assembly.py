@@ -16,10 +16,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from .. import stations as border
-from .. import windows
-from ..errors import SchemaError, XaqWarning
-from ..vocabulary import (
+from ..arrays import timesteps
+from ..conventions import (
     ELEVATION,
     LAT,
     LON,
@@ -33,6 +31,8 @@ from ..vocabulary import (
     is_concentration,
     split_header,
 )
+from ..errors import SchemaError, XaqWarning
+from ..stations import schema
 
 _ROLES = (STATION, TIME, LON, LAT, ELEVATION)
 PARAMETER, VALUE, UNITS = "parameter", "value", "units"
@@ -210,16 +210,16 @@ def _regular_axis(stamps: pd.Series) -> pd.DatetimeIndex:
     off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any():
         raise SchemaError(
-            f"{int(off.sum())} stamps are off the step of {windows.step_name(step.to_timedelta64())}, first: {distinct[off][0]}; "
+            f"{int(off.sum())} stamps are off the step of {timesteps.step_name(step.to_timedelta64())}, first: {distinct[off][0]}; "
             "mend: round or aggregate them, such as table['time'] = table['time'].dt.floor('h') followed by groupby.mean()"
         )
     steps = int((distinct[-1] - distinct[0]) / step) + 1
     if steps > _SPARSE_STEPS and len(distinct) < _SPARSE_SHARE * steps:
         raise SchemaError(
-            f"time runs from {distinct[0]} to {distinct[-1]}, {steps} steps of {windows.step_name(step.to_timedelta64())}, of which "
+            f"time runs from {distinct[0]} to {distinct[-1]}, {steps} steps of {timesteps.step_name(step.to_timedelta64())}, of which "
             f"{len(distinct)} have rows; a stray stamp? mend: table = table[table['time'] > '{distinct[len(distinct) // 2]:%Y}']"
         )
-    windows.steps_per_day(step.to_timedelta64())
+    timesteps.steps_per_day(step.to_timedelta64())
     return pd.date_range(distinct[0], distinct[-1], freq=step, unit="s")
 
 
@@ -227,8 +227,8 @@ def label_starts(ds: xr.Dataset, stamps: str) -> xr.Dataset:
     """Return the dataset with each stamp at the start of its interval; ``stamps`` says where they are."""
     if stamps == "start":
         return ds
-    step = windows.regular_step(ds[TIME].values)
-    note = f"stamps moved from the end to the start of each interval (-{windows.step_name(step)})"
+    step = timesteps.regular_step(ds[TIME].values)
+    note = f"stamps moved from the end to the start of each interval (-{timesteps.step_name(step)})"
     history = "\n".join(filter(None, [str(ds.attrs.get("history", "")), note]))
     moved = ds[TIME].copy(data=ds[TIME].values - step)
     return ds.assign_coords({TIME: moved}).assign_attrs(history=history)
@@ -450,7 +450,7 @@ def with_units(ds: xr.Dataset, units: str | Mapping[str, str] | None) -> xr.Data
     """Attach units: as given, as already there, ug m-3 for particles; a gas without units is a warning."""
     names = [str(n) for n in ds.data_vars]
     if isinstance(units, str):
-        known = border.pollutants(ds)
+        known = schema.pollutants(ds)
         if len(known) != 1:
             raise SchemaError(
                 f"units={units!r} for {len(known)} pollutants ({', '.join(known)}); mend: units={{'pm25': {units!r}, ...}}"

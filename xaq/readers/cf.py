@@ -15,9 +15,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from .. import stations as border
+from ..conventions import ELEVATION, LAT, LON, POLLUTANTS, STATION, TIME, canonical_name
 from ..errors import SchemaError
-from ..vocabulary import ELEVATION, LAT, LON, POLLUTANTS, STATION, TIME, canonical_name
+from ..stations import schema
 from .assembly import Rows, assemble, check_columns
 from .source import Format, Request, Source
 
@@ -41,7 +41,7 @@ def _read(source: Source, said: Request) -> xr.Dataset:
     ragged = _station_of_sample(ds)
     if ragged is not None:
         ds = _orthogonal(ds, *ragged)
-    return border.normalise_units(border.conform(ds))
+    return schema.normalise_units(schema.conform(ds))
 
 
 def _open(paths: tuple[Path, ...]) -> xr.Dataset:
@@ -69,7 +69,7 @@ def _rename(ds: xr.Dataset, columns: Mapping[str, str]) -> xr.Dataset:
 
 def _text_identifiers(ds: xr.Dataset) -> xr.Dataset:
     """Return the dataset with station identifiers as text where a file holds characters as bytes."""
-    name = border.find_role(ds, STATION)
+    name = schema.find_role(ds, STATION)
     if name is None or name not in ds.variables or ds[name].dtype.kind != "S":
         return ds
     text = np.char.decode(ds[name].values, "utf-8", "replace")
@@ -110,7 +110,7 @@ def _integers(ds: xr.Dataset, name: Hashable) -> NDArray[np.int64]:
 
 def _orthogonal(ds: xr.Dataset, sample: Hashable, instance: Hashable, station: NDArray) -> xr.Dataset:
     """Return a ragged dataset on ``(station, time)``."""
-    roles = {role: border.find_role(ds, role) for role in (STATION, TIME, LON, LAT, ELEVATION)}
+    roles = {role: schema.find_role(ds, role) for role in (STATION, TIME, LON, LAT, ELEVATION)}
     absent = [r for r in (STATION, TIME, LON, LAT) if roles[r] is None or roles[r] not in ds.variables]
     if absent:
         raise SchemaError(f"no variable for {', '.join(absent)} (looked for CF attributes, then usual names)")

@@ -17,8 +17,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from ..conventions import MASS_UNITS, STATION, TIME
 from ..errors import SchemaError
-from ..vocabulary import MASS_UNITS, STATION, TIME
 from . import files
 from .assembly import leave_out, localise, numeric, places_of, station_dataset
 from .source import Format, Request, Source

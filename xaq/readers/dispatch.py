@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from .. import stations as border
+from ..conventions import ROLE_NAMES, STATION
 from ..errors import SchemaError
-from ..vocabulary import ROLE_NAMES, STATION
+from ..stations import schema
 from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
 from .assembly import label_starts, with_units
 from .source import Format, Request, Source, Table
@@ -109,11 +109,11 @@ def open_stations(
     try:
         chosen = detect(given, said) if format is None else FORMATS[format]
         ds = chosen.read(_in_folder(given, chosen), said)
-        ds = label_starts(border.conform(ds), stamps or chosen.stamps)
+        ds = label_starts(schema.conform(ds), stamps or chosen.stamps)
     except SchemaError as error:
         # The reader knows the fault, this is where the name of the source is known.
         raise _named(error, given, said) from error
-    return border.describe_as_cf(with_units(ds, units))
+    return schema.describe_as_cf(with_units(ds, units))
 
 
 def detect(source: Source, said: Request) -> Format:

@@ -15,8 +15,8 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
+from ..conventions import STATION, TIME
 from ..errors import SchemaError
-from ..vocabulary import STATION, TIME
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
 from .source import Format, Request, Source, gather
 

@@ -12,8 +12,8 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
+from ..conventions import MASS_UNITS, POLLUTANTS, STATION, TIME
 from ..errors import SchemaError
-from ..vocabulary import MASS_UNITS, POLLUTANTS, STATION, TIME
 from .assembly import Rows, assemble
 from .source import Format, Request, Source, gather
 from .tables import long_rows

@@ -13,8 +13,8 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
+from ..conventions import MASS_UNITS, ROLE_NAMES, STATION, TIME
 from ..errors import SchemaError, XaqWarning
-from ..vocabulary import MASS_UNITS, ROLE_NAMES, STATION, TIME
 from .assembly import Rows, assemble, name_columns
 from .source import Format, Request, Source, gather
 

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from ..conventions import ROLE_NAMES, STATION
 from ..errors import SchemaError
-from ..vocabulary import ROLE_NAMES, STATION
 from . import files
 from .assembly import Rows, check_columns, name_columns
 

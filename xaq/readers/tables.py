@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from ..conventions import POLLUTANTS, ROLE_NAMES, STATION, TIME, canonical_name
 from ..errors import SchemaError
-from ..vocabulary import POLLUTANTS, ROLE_NAMES, STATION, TIME, canonical_name
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, name_columns, no_column
 from .source import Format, Request, Source, gather
 

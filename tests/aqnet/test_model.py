@@ -1,0 +1,107 @@
+"""A model is a value and a file: safetensors + JSON, nothing executed on loading."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import xaq
+from xaq.aqnet.recipe import Interval
+from xaq.errors import ModelError
+from xaq.nn.config import AQNetConfig
+
+
+@pytest.fixture(scope="module")
+def network():
+    return xaq.datasets.synthetic(n_stations=16, days=6, seed=1).aq.hide(fraction=0.2, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model(network):
+    return network.aq.train("pm25", config=AQNetConfig(hidden=8, heads=2, k=8), max_epochs=1, progress=False)
+
+
+def test_a_saved_model_is_the_same_model(network, model, tmp_path):
+    path = model.save(tmp_path / "pm25.xaq")
+    loaded = xaq.load_model(path, device="cpu")
+    assert loaded.hash == model.hash
+    assert loaded.recipe == model.recipe
+    spot = {"lon": [10.0], "lat": [50.0]}
+    np.testing.assert_array_equal(network.aq.estimate(loaded, **spot).pm25, network.aq.estimate(model, **spot).pm25)
+    assert [p.name for p in tmp_path.iterdir()] == ["pm25.xaq"]
+
+
+def test_the_file_holds_no_pickle(model, tmp_path):
+    data = model.save(tmp_path / "m.xaq").read_bytes()
+    header = int.from_bytes(data[:8], "little")
+    assert data[8 : 8 + header].decode().startswith("{")
+    # What a reader of pickles stumbles over first depends on the bytes.
+    with pytest.raises((pickle.UnpicklingError, RuntimeError, LookupError, ValueError)):
+        torch.load(tmp_path / "m.xaq", weights_only=True)
+
+
+def test_a_model_travels_between_processes_and_is_loaded_once(model):
+    sent = pickle.dumps(model)
+    assert len(sent) < 300_000
+    assert pickle.loads(sent).hash == model.hash
+    assert pickle.loads(sent) is pickle.loads(sent)
+
+
+def test_files_that_are_no_models_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="no model file"):
+        xaq.load_model(tmp_path / "absent.xaq")
+    (tmp_path / "text.xaq").write_text("hello")
+    with pytest.raises(ModelError, match="no readable model"):
+        xaq.load_model(tmp_path / "text.xaq")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.xaq")
+    with pytest.raises(ModelError, match="not one of xaq's"):
+        xaq.load_model(tmp_path / "other.xaq")
+
+
+def test_a_truncated_model_is_refused(model, tmp_path):
+    path = model.save(tmp_path / "m.xaq")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError):
+        xaq.load_model(path)
+
+
+def test_saving_into_a_missing_folder_says_so(model, tmp_path):
+    with pytest.raises(ModelError, match="no such folder"):
+        model.save(tmp_path / "nowhere" / "m.xaq")
+
+
+def test_repr_says_what_it_is(model):
+    text = repr(model)
+    for part in ("analysis of pm25 [ug m-3]", "step 1h", "kriging", "MAE"):
+        assert part in text
+
+
+@pytest.mark.parametrize("method", ["model", "kriging"])
+def test_intervals_of_any_level_nest(network, model, method):
+    spot = {"lon": [10.0], "lat": [50.0]}
+    mapper = model if method == "model" else method
+    narrow, wide = (network.aq.estimate(mapper, **spot, level=level).compute() for level in (0.5, 0.9))
+    assert (wide.pm25_lower <= narrow.pm25_lower).all()
+    assert (wide.pm25_upper >= narrow.pm25_upper).all()
+    assert (narrow.pm25_upper > narrow.pm25_lower).all()
+
+
+def test_quantiles_belong_to_lead_days_and_never_cross():
+    interval = Interval((1.0, 0.0, 0.0), (0.1, 0.5, 0.9), ((-1.0, 0.0, 1.0), (-4.0, 0.0, 2.0)))
+    days = np.array([0, 1, 5])
+    np.testing.assert_allclose(interval.quantile(days, 0.9), [1, 2, 2])
+    np.testing.assert_allclose(interval.quantile(days, 0.3), [-0.5, -2, -2])
+    np.testing.assert_allclose(interval.quantile(days, 0.99), interval.quantile(days, 0.9))
+    rising = np.array([interval.quantile(days, p) for p in np.linspace(0.001, 0.999, 50)])
+    assert (np.diff(rising, axis=0) >= 0).all()
+
+
+def test_attention_rows_sum_to_one(network, model):
+    from xaq.stations import schema
+
+    observations = schema.observations(network.aq.visible, "pm25")
+    attention = model.attention(observations, network.time.values[48])
+    assert attention.shape == (observations.values.shape[0], 1, 7)
+    np.testing.assert_allclose(attention.sum(axis=-1), 1.0, rtol=1e-5)

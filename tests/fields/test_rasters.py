@@ -1,0 +1,198 @@
+"""Static rasters in the residual head: they help where they matter, are needed, checked and never filled."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import rioxarray  # noqa: F401 - registers the .rio accessor
+import torch
+import xarray as xr
+from dask.base import tokenize
+
+import xaq
+from xaq.errors import ModelError, SchemaError, StoreError
+from xaq.fields.rasters import Relief
+from xaq.fields.sample import sample_points
+from xaq.nn.config import AQNetConfig
+from xaq.nn.estimate import relief_between
+from xaq.stations import schema
+
+SMALL = AQNetConfig(hidden=16, days_before=1, days_after=1, k=8)
+HOLE = (9.6, 10.0, 49.6, 50.0)
+
+
+def hills(nodata=False):
+    """Return 200 to 1000 m in hills of some 20 km, whose valleys are not seen from the stations around."""
+    lat, lon = np.arange(52.0, 48.0, -0.02), np.arange(8.0, 12.0, 0.02)
+    y, x = np.meshgrid(lat, lon, indexing="ij")
+    values = (600.0 + 400.0 * np.sin(9 * x) * np.cos(11 * y)).astype("float32")
+    if nodata:
+        west, east, south, north = HOLE
+        values[(x > west) & (x < east) & (y > south) & (y < north)] = -9999.0
+    raster = xr.DataArray(values, {"y": lat, "x": lon}, ("y", "x"), attrs={"units": "m"})
+    return raster.rio.write_crs("EPSG:4326").rio.write_nodata(-9999.0)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Return plumes that thin out with height."""
+    ds = xaq.datasets.synthetic(n_stations=40, days=3, missing=0.0).drop_vars("elevation")
+    height = sample_points(hills(), ds.lon, ds.lat).values[:, None]
+    values = (ds.pm25 * np.exp(-(height - 600.0) / 1500.0)).astype("float32").assign_attrs(ds.pm25.attrs)
+    return ds.assign(pm25=values).aq.hide(fraction=0.25, seed=1)
+
+
+def train(ds, rasters=None, **options):
+    # The hills are made up: what the earth is like there says nothing of them.
+    settled = {"rasters": rasters, "geography": False, "config": SMALL, "max_epochs": 4, "progress": False}
+    return ds.aq.train("pm25", **{**settled, **options})
+
+
+@pytest.fixture(scope="module")
+def plain(network):
+    """Return an untrained model, certified by nothing."""
+    return train(network.drop_vars("hidden"), max_epochs=0)
+
+
+@pytest.fixture(scope="module")
+def model(network):
+    return train(network, {"elevation": hills()})
+
+
+def test_elevation_is_used_and_helps_at_hidden_stations(network, model):
+    rasters = {"elevation": hills()}
+    assert float(model.network.knn.slope[0]) < -0.02
+    table = network.aq.verify(model, rasters=rasters, baselines=["kriging"])
+    flat = dict(model.network.state_dict()) | {"knn.slope": torch.zeros(1)}
+    blind = xaq.Model(model.network.__class__(model.network.config, range_km=1.0, nugget=1.0), model.recipe)
+    blind.network.load_state_dict(flat)
+    without = network.aq.verify(blind, rasters=rasters, baselines=[])
+    for score in ("mae", "rmse"):
+        assert table.loc["AQ-Net", score] < 0.98 * table.loc["kriging", score]
+        assert table.loc["AQ-Net", score] < 0.99 * without[score].item()
+    assert model.recipe.certificate[0]["mae"] == pytest.approx(table.loc["AQ-Net", "mae"], rel=1e-3)
+
+
+def test_an_untrained_model_knows_no_raster(network, plain):
+    network = network.drop_vars("hidden")
+    over = train(network, {"elevation": hills()}, max_epochs=0)
+    where = {"lon": [9.5, 10.0], "lat": [49.5, 50.0], "time": "2020-01-02"}
+    ours, theirs = (
+        network.aq.estimate(over, rasters={"elevation": hills()}, **where),
+        network.aq.estimate(plain, **where),
+    )
+    np.testing.assert_array_equal(ours.pm25, theirs.pm25)
+    assert "knn.slope" not in plain.network.state_dict()
+    assert "rasters" not in json.loads(theirs.attrs["xaq_provenance"])
+
+
+def test_cells_without_data_are_estimated_without_it_and_marked(network):
+    holed = {"elevation": hills(nodata=True)}
+    model = train(network.drop_vars("hidden"), holed, max_epochs=2)
+    network = network.drop_vars("hidden")
+    grid = xaq.Grid.regular(0.1, bounds=(9, 49, 11, 51))
+    cube = network.aq.reanalyze(model, rasters=holed, grid=grid, time="2020-01-03").load()
+    assert np.isfinite(cube.pm25).all()
+    west, east, south, north = HOLE
+    inside = (cube.lon > west) & (cube.lon < east) & (cube.lat > south) & (cube.lat < north)
+    assert not cube.supported.where(inside.T, 0).any()
+    assert cube.supported.where(~inside.T, cube.nearest_station < 20).sum() > 200
+    assert "elevation" in cube.supported.attrs["long_name"]
+    at = network.aq.estimate(model, rasters=holed, lon=[9.8], lat=[49.8], time="2020-01-03")
+    assert not at.supported.any()
+    unaware = xaq.Model(model.network, model.recipe)
+    observations = schema.observations(network, "pm25")
+    bare = unaware.estimate(unaware.prepare(observations, at.time.values), np.array([9.8]), np.array([49.8]))
+    np.testing.assert_allclose(at.pm25[:, 0], np.maximum(bare.value[0], 0), rtol=1e-5)
+
+
+def test_what_is_unknown_moves_nothing():
+    target, near = torch.tensor([[1.0], [torch.nan]]), torch.tensor([[[3.0], [torch.nan]], [[1.0], [2.0]]])
+    torch.testing.assert_close(relief_between(target, near)[..., 0], torch.tensor([[-2.0, 0.0], [0.0, 0.0]]))
+
+
+def test_a_station_says_itself_what_the_raster_does_not(network):
+    visible = network.aq.visible
+    west, east, south, north = HOLE
+    inside = ((visible.lon > west) & (visible.lon < east) & (visible.lat > south) & (visible.lat < north)).values
+    assert inside.any()
+    raster = {"elevation": hills(nodata=True)}
+    lon, lat = visible.lon.values, visible.lat.values
+    silent = Relief.fit(raster, visible)
+    told = Relief.fit(raster, visible.assign_coords(elevation=("station", np.linspace(100.0, 1100.0, len(lon)))))
+    np.testing.assert_array_equal(np.isnan(silent.at_stations(lon, lat)[:, 0]), np.isnan(silent.at(lon, lat)[:, 0]))
+    assert np.isfinite(told.at_stations(lon, lat)).all()
+    seen = np.isfinite(silent.at(lon, lat)[:, 0])
+    np.testing.assert_allclose(
+        told.at_stations(lon, lat)[seen] * told.scales[0][2], silent.at(lon, lat)[seen] * silent.scales[0][2]
+    )
+
+
+def test_no_place_counts_as_more_than_the_stations_have_seen(network, model):
+    relief = Relief.of_model({"elevation": hills()}, model.recipe.rasters, network.aq.visible)
+    low, high, std = relief.scales[0]
+    everywhere = relief.at(*np.random.default_rng(0).uniform([8.1, 48.1], [11.9, 51.9], (500, 2)).T)
+    assert everywhere.min() == pytest.approx(low / std)
+    assert everywhere.max() == pytest.approx(high / std)
+
+
+def test_hidden_stations_leave_no_trace(network, model):
+    poisoned = network.copy(deep=True)
+    poisoned.pm25[schema.hidden_mask(network)] = 1e9
+    other = train(poisoned, {"elevation": hills()})
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, other.network.state_dict()[name]), name
+    assert other.recipe.rasters == model.recipe.rasters
+    assert other.recipe.interval == model.recipe.interval
+
+
+def test_a_model_keeps_its_rasters_in_its_file_and_travels_with_them(network, model, tmp_path):
+    again = xaq.load_model(model.save(tmp_path / "m.xaq"))
+    assert again.hash == model.hash
+    assert again.recipe.rasters == model.recipe.rasters
+    assert set(again.recipe.rasters[0]) == {"name", "units", "hash", "low", "high", "std"}
+    assert "rasters: elevation" in repr(again)
+    bound = again.with_relief(Relief.of_model({"elevation": hills()}, again.recipe.rasters, network.aq.visible))
+    there = pickle.loads(pickle.dumps(bound))
+    assert [f.hash for f in there.fields] == [f.hash for f in bound.fields]
+    assert tokenize(bound) != tokenize(again)
+
+
+def test_another_raster_or_none_is_refused_with_the_call_that_mends_it(network, model, plain):
+    good = hills()
+    where = {"lon": [10.0], "lat": [50.0]}
+    cases = [
+        (model, None, ModelError, r"mend: rasters=\{'elevation': raster\}"),
+        (model, {"height": good}, ModelError, "not given.*without the rasters height"),
+        (model, {"elevation": good + 1.0}, ModelError, "not the raster"),
+        (model, {"elevation": good[10:]}, ModelError, "not the raster"),
+        (plain, {"elevation": good}, ModelError, "without the rasters elevation"),
+        ("kriging", {"elevation": good}, ModelError, "rasters=None"),
+        (model, {"elevation": good[:60]}, SchemaError, "does not cover"),
+    ]
+    for mapper, rasters, error, message in cases:
+        with pytest.raises(error, match=message):
+            network.aq.estimate(mapper, rasters=rasters, target="pm25", **where)
+    for rasters, message in (
+        (good, r"rasters=\{'elevation': raster\}"),
+        ({"elevation": good * 0 + 5.0}, "leave it out"),
+        ({"elevation": good.expand_dims(time=network.time.values[:2])}, "has a time"),
+    ):
+        with pytest.raises(SchemaError, match=message):
+            network.aq.train("pm25", rasters=rasters)
+    with pytest.raises(ModelError, match="forecast"):
+        network.aq.train("pm25", rasters={"elevation": good}, task="forecast")
+
+
+def test_a_store_knows_its_rasters(network, model, plain, tmp_path):
+    options = {
+        "store": tmp_path / "c.zarr",
+        "grid": xaq.Grid.regular(0.5, bounds=(9, 49, 11, 51)),
+        "time": "2020-01-03",
+    }
+    made = network.aq.reanalyze(model, rasters={"elevation": hills()}, progress=False, **options)
+    (described,) = json.loads(made.attrs["xaq_provenance"])["rasters"]
+    assert described["hash"] == model.recipe.rasters[0]["hash"]
+    with pytest.raises(StoreError, match="another cube"):
+        network.aq.reanalyze(plain, progress=False, **options)

@@ -1,0 +1,396 @@
+"""Every format holds the same record, and what is special to each."""
+
+import gzip
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from made import IDS, LAT, LON, MAKERS, PLACES, STARTS, VALUES, Made, assert_the_record
+
+import xaq
+from xaq.errors import SchemaError, XaqWarning
+from xaq.readers.dispatch import FORMATS, open_stations
+
+pytestmark = pytest.mark.filterwarnings("ignore::xaq.errors.XaqWarning")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_format_holds_the_record(name, tmp_path):
+    made = MAKERS[name](tmp_path)
+    ds = open_stations(made.source, **made.options)
+    assert_the_record(ds, made)
+    assert ds.attrs["featureType"] == "timeSeries"
+    assert not (ds.aq.check().level == "error").any()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_format_that_is_found_is_the_one_that_is_said(name, tmp_path):
+    made = MAKERS[name](tmp_path)
+    said = {"long": "long", "long_narrow": "long", "wide": "wide", "wide_pairs": "wide"}.get(name, name.split("_")[0])
+    said = "china_sites" if said == "china" else said
+    options = {"format": said, **made.options}
+    xr.testing.assert_identical(open_stations(made.source, **made.options), open_stations(made.source, **options))
+
+
+@pytest.mark.parametrize("name", [n for n in MAKERS if n not in ("china_sites", "airnow_monitors")])
+def test_a_frame_reads_as_its_file(name, tmp_path):
+    made = MAKERS[name](tmp_path)
+    if made.source.is_dir():
+        paths = sorted(p for p in made.source.rglob("*") if p.is_file())
+    else:
+        paths = [made.source]
+    frames = [pd.read_parquet(p) if p.suffix == ".parquet" else pd.read_csv(p, dtype={"AQSID": str}) for p in paths]
+    ds = open_stations(pd.concat(frames, ignore_index=True), **made.options)
+    assert_the_record(ds, made)
+
+
+def test_stamps_of_the_end_move_to_the_start(tmp_path):
+    made = MAKERS["long"](tmp_path)
+    ended = open_stations(made.source, stamps="end", **made.options)
+    np.testing.assert_array_equal(ended.time, (STARTS - pd.Timedelta("1h")).values)
+    np.testing.assert_array_equal(ended.pm25, VALUES)
+    assert "start of each interval (-1h)" in ended.attrs["history"]
+    said_start = open_stations(MAKERS["openaq_download"](tmp_path).source, stamps="start")
+    np.testing.assert_array_equal(said_start.time, (STARTS + pd.Timedelta("1h")).values)
+    with pytest.raises(SchemaError, match="'start' or 'end'"):
+        open_stations(made.source, stamps="middle", **made.options)
+
+
+def test_a_dataset_may_have_stamps_of_the_end(tmp_path):
+    made = MAKERS["long"](tmp_path)
+    ds = open_stations(made.source, **made.options)
+    moved = open_stations(ds, stamps="end")
+    np.testing.assert_array_equal(moved.time, (STARTS - pd.Timedelta("1h")).values)
+    np.testing.assert_array_equal(ds.time, STARTS.values)
+
+
+def test_units_of_each_format(tmp_path):
+    expected = {
+        "prsa": {"co": "ug m-3", "temp": "degC", "wspm": "m s-1"},
+        "china_sites": {"co": "mg m-3", "o3": "ug m-3"},
+        "airnow_monitors": {"o3": "1e-9"},
+        "airnow_sites": {"o3": "1e-9"},
+        "openair": {"no2": "ug m-3", "co": "mg m-3", "ws": "m s-1"},
+        "wide_pairs": {"no2": "1e-9"},
+    }
+    for name, units in expected.items():
+        (folder := tmp_path / name).mkdir()
+        made = MAKERS[name](folder)
+        ds = open_stations(made.source, **made.options)
+        assert {v: ds[v].attrs["units"] for v in units} == units
+
+
+# -- detection ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_leaves_doubt_names_the_candidates(tmp_path):
+    made = MAKERS["openair"](tmp_path)
+    with pytest.raises(SchemaError, match=r"format='openair'.*format='long'"):
+        open_stations(made.source)
+    (tmp_path / "mixed").mkdir()
+    MAKERS["prsa"](tmp_path / "mixed")
+    MAKERS["china_sites"](tmp_path / "mixed")
+    with pytest.raises(SchemaError, match=r"prsa.*china_sites.*mend: format="):
+        open_stations(tmp_path / "mixed", stations=PLACES)
+    with pytest.raises(SchemaError, match=r"no format 'aqs'; there are long, wide, cf"):
+        open_stations(made.source, format="aqs")
+
+
+def test_folders_of_nothing_known(tmp_path):
+    with pytest.raises(SchemaError, match=r"no file that xaq reads; expected tables, or .*china_sites_\*"):
+        open_stations(tmp_path)
+    made = MAKERS["long"](tmp_path)
+    assert_the_record(open_stations(tmp_path, **made.options), made)
+    pd.read_csv(made.source).assign(station="1003").to_csv(tmp_path / "more.csv", index=False)
+    with pytest.raises(SchemaError, match=r"folder of 2 tables .*open_stations\(\['a.csv', 'b.csv'\]"):
+        open_stations(tmp_path, **made.options)
+    with pytest.raises(SchemaError, match="expected a path"):
+        open_stations(42)
+
+
+def test_a_list_of_files_is_one_table(tmp_path):
+    made = MAKERS["long"](tmp_path)
+    table = pd.read_csv(made.source)
+    for i in range(3):
+        table.iloc[i::3].to_csv(tmp_path / f"{i}.csv", index=False)
+    parts = [tmp_path / f"{i}.csv" for i in range(3)]
+    assert_the_record(open_stations(parts, **made.options), made)
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def test_wide_columns_by_station_and_pollutant_in_any_order():
+    options = {"stations": PLACES, "tz": "UTC"}
+    expected = open_stations(
+        pd.DataFrame({"time": STARTS, **dict(zip(IDS, VALUES, strict=True))}), pollutant="PM2.5", **options
+    )
+    for header in ("{} PM2.5", "PM2.5_{}", "pm25:{}", "{}.PM25", "PM2.5 / {}"):
+        table = pd.DataFrame({"time": STARTS, **{header.format(s): v for s, v in zip(IDS, VALUES, strict=True)}})
+        xr.testing.assert_identical(open_stations(table, **options), expected)
+    for pairs in ([(s, "PM2.5") for s in IDS], [("PM2.5", s) for s in IDS]):
+        table = pd.DataFrame(VALUES.T, columns=pd.MultiIndex.from_tuples(pairs))
+        table.insert(0, ("time", ""), STARTS)
+        xr.testing.assert_identical(open_stations(table, **options), expected)
+
+
+def test_a_long_table_with_a_column_that_ends_like_a_station_stays_long():
+    table = pd.DataFrame({"station": "1", "time": STARTS, "pm25": 1.0, "pm25_1": 2.0})
+    ds = open_stations(table, stations=PLACES.assign(station=["1", "2"]), tz="UTC")
+    assert set(ds.data_vars) == {"pm25", "pm25_1"}
+
+
+def test_a_wide_table_must_say_what_it_holds():
+    table = pd.DataFrame({"time": STARTS, **dict(zip(IDS, VALUES, strict=True))})
+    with pytest.raises(SchemaError, match="pollutant='pm25'"):
+        open_stations(table, stations=PLACES, tz="UTC")
+    with pytest.raises(SchemaError, match="format='wide'"):
+        open_stations(table, tz="UTC", pollutant="pm25")
+    with pytest.raises(SchemaError, match=r"1 of 2 stations have no coordinates: 1002"):
+        open_stations(table, stations=PLACES.iloc[:1], tz="UTC", pollutant="pm25")
+
+
+def test_one_variable_in_two_units_is_refused():
+    table = pd.DataFrame({
+        "station": ["a", "a", "b", "b"], "time": [*STARTS[:2], *STARTS[:2]], "parameter": "o3", "value": [1.0, 2, 3, 4],
+        "units": ["ppb", "ppb", "ug/m3", "ug/m3"], "lon": 1.0, "lat": 2.0,
+    })  # fmt: skip
+    with pytest.raises(SchemaError, match="o3 comes in several units: 1e-9, ug m-3"):
+        open_stations(table, tz="UTC")
+
+
+def test_excel(tmp_path):
+    made = MAKERS["long"](tmp_path)
+    table = pd.read_csv(made.source, dtype={"station": str})
+    table.to_excel(tmp_path / "obs.xlsx", index=False)
+    PLACES.to_excel(tmp_path / "stations.xlsx", index=False)
+    opened = open_stations(tmp_path / "obs.xlsx", stations=tmp_path / "stations.xlsx", tz="Asia/Shanghai")
+    assert_the_record(opened, made)
+    with pd.ExcelWriter(tmp_path / "two.xlsx") as book:
+        table.to_excel(book, sheet_name="2019", index=False)
+        table.to_excel(book, sheet_name="2020", index=False)
+    with pytest.raises(SchemaError, match=r"sheets 2019, 2020; mend: .*sheet_name='2019'"):
+        open_stations(tmp_path / "two.xlsx", **made.options)
+
+
+def test_frames_of_other_libraries(tmp_path):
+    import pyarrow as pa
+
+    made = MAKERS["long"](tmp_path)
+    table = pd.read_csv(made.source, dtype={"station": str})
+    assert_the_record(open_stations(pa.Table.from_pandas(table), **made.options), made)
+    polars = pytest.importorskip("polars", reason="polars is no dependency")
+    assert_the_record(open_stations(polars.from_pandas(table), **made.options), made)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_however_it_is_written(separator, encoding, tmp_path):
+    made = MAKERS["long"](tmp_path)
+    table = pd.read_csv(made.source).assign(name="Münster, Nord")
+    decimal = "." if separator == "," else ","
+    table.to_csv(tmp_path / "obs.csv", sep=separator, decimal=decimal, encoding=encoding, index=False)
+    assert_the_record(open_stations(tmp_path / "obs.csv", **made.options), made)
+
+
+def test_other_encodings_must_be_said(tmp_path):
+    made = MAKERS["long"](tmp_path)
+    pd.read_csv(made.source).assign(name="北京").to_csv(tmp_path / "gb.csv", encoding="gb18030", index=False)
+    with pytest.raises(SchemaError, match=r"is not utf-8 \(byte 0xb1.*encoding='cp1252'.*'gb18030'"):
+        open_stations(tmp_path / "gb.csv", **made.options)
+    assert_the_record(open_stations(tmp_path / "gb.csv", encoding="gb18030", **made.options), made)
+    with pytest.raises(SchemaError, match="unknown encoding 'klingon'"):
+        open_stations(tmp_path / "gb.csv", encoding="klingon", **made.options)
+
+
+def test_a_mixture_of_decimal_marks_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("station;time;pm25\na;2020-01-01 00:00;1,5\na;2020-01-01 01:00;2.5\n")
+    with pytest.raises(SchemaError, match=r"decimal commas \(1,5\) and decimal points \(2.5\)"):
+        open_stations(tmp_path / "a.csv", stations=PLACES, tz="UTC")
+
+
+def test_the_order_of_day_and_month_is_never_guessed():
+    def stamped(pattern, start="2020-01-01"):
+        times = pd.date_range(start, periods=48, freq="h").strftime(pattern)
+        return pd.DataFrame({"station": "1001", "time": times, "pm25": 1.0})
+
+    with pytest.raises(SchemaError, match="day/month or month/day"):
+        open_stations(stamped("%d/%m/%Y %H:%M"), stations=PLACES, tz="UTC")
+    for pattern in ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"):
+        ds = open_stations(stamped(pattern, "2020-01-12"), stations=PLACES, tz="UTC")
+        assert str(ds.time.values[0]) == "2020-01-12T00:00:00"
+    ds = open_stations(stamped("%d.%m.%Y %H:%M", "2020-02-01"), stations=PLACES, tz="UTC")
+    assert str(ds.time.values[0]) == "2020-02-01T00:00:00"
+
+
+def test_a_stray_stamp_makes_no_endless_axis():
+    times = [*pd.date_range("2020-01-01", periods=100, freq="h"), pd.Timestamp("1970-01-01")]
+    with pytest.raises(SchemaError, match="a stray stamp"):
+        open_stations(pd.DataFrame({"station": "1001", "time": times, "pm25": 1.0}), stations=PLACES, tz="UTC")
+
+
+def test_a_covariate_that_is_nearly_all_numbers_is_not_dropped_without_a_word():
+    table = pd.DataFrame({"station": "1001", "time": STARTS, "pm25": 1.0, "temp": ["1.5"] * 23 + ["#REF"]})
+    with pytest.warns(XaqWarning, match=r"'temp' is left out: 1 entries are no numbers, such as '#REF'"):
+        ds = open_stations(table, stations=PLACES, tz="UTC")
+    assert list(ds.data_vars) == ["pm25"]
+
+
+# -- networks ----------------------------------------------------------------------------------------------------------
+
+
+def test_uci_coordinates_are_noticed_and_not_used(tmp_path):
+    made = MAKERS["prsa"](tmp_path)
+    with pytest.warns(XaqWarning, match=r"noticed and not used \(Dongsi: lat=23.5, long=121.0; Huairou"):
+        ds = open_stations(made.source, **made.options)
+    np.testing.assert_allclose(ds.lon, LON)
+    assert {"no", "lat_file"}.isdisjoint(ds.data_vars)
+    with pytest.raises(SchemaError, match="no coordinates of their own"):
+        open_stations(made.source)
+
+
+def test_uci_files_without_coordinates_warn_of_nothing(tmp_path):
+    made = MAKERS["prsa"](tmp_path)
+    for path in tmp_path.glob("PRSA*"):
+        pd.read_csv(path).drop(columns=["lat", "long"]).to_csv(path, index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_stations(made.source, **made.options)
+
+
+def test_china_sites_of_several_days_with_changing_stations(tmp_path):
+    made = MAKERS["china_sites"](tmp_path)
+    first = pd.read_csv(made.source)
+    later = first.assign(date=20200103, **{"1003A": 7.0}).drop(columns="1002A")
+    (tmp_path / "2020").mkdir()
+    later.to_csv(tmp_path / "2020" / "china_sites_20200103.csv", index=False)
+    listed = pd.DataFrame({"station": ["1001A", "1002A", "1003A"], "lon": [*LON, 1.0], "lat": [*LAT, 2.0]})
+    ds = open_stations(tmp_path, stations=listed)
+    assert_the_record(ds, made)
+    assert ds.sizes == {"station": 3, "time": 72}
+    assert ds.pm25.sel(station="1001A")[24:48].isnull().all()
+    np.testing.assert_array_equal(ds.pm25.sel(station="1001A")[48:], VALUES[0])
+    np.testing.assert_array_equal(ds.pm25.notnull().sum("time"), [48, 24, 24])
+    with pytest.warns(XaqWarning, match="1 of 3 stations are not in the station list and left out: 1003A"):
+        assert open_stations(tmp_path, **made.options).sizes["station"] == 2
+
+
+def spoil_day(change):
+    def spoil(folder):
+        made = MAKERS["china_sites"](folder)
+        table = change(pd.read_csv(made.source, dtype=str))
+        table.to_csv(made.source, index=False)
+        return made
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.assign(date=["20200101"] * 95 + ["20200102"]), "1 rows are not an hour 0..23 of 2020-01-01"),
+        (lambda t: t.assign(hour=["24", *t.hour[1:]]), "1 rows are not an hour"),
+        (lambda t: pd.concat([t, t.iloc[:2]]), "several rows of one hour and type"),
+        (lambda t: t.assign(date="January"), "its date is 'January'"),
+        (lambda t: t.iloc[:0], "no rows"),
+        (lambda t: t.rename(columns={"type": "kind"}), "begins with the columns date, hour, kind"),
+        (lambda t: t.assign(**{"1001A": "x"}), "column '1001A' has 96 entries that are no numbers"),
+        (lambda t: t.drop(columns=["1001A", "1002A"]), "none of the 0 stations"),
+    ],
+)
+def test_faults_in_a_china_sites_file(change, says, tmp_path):
+    made = spoil_day(change)(tmp_path)
+    with pytest.raises(SchemaError, match=says):
+        open_stations(made.source, **made.options)
+
+
+def test_two_files_of_one_day(tmp_path):
+    made = MAKERS["china_sites"](tmp_path)
+    (tmp_path / "china_sites_copy.csv").write_bytes(made.source.read_bytes())
+    with pytest.raises(SchemaError, match="two files hold 2020-01-01"):
+        open_stations(tmp_path, **made.options)
+
+
+def test_airnow_station_lists(tmp_path):
+    made = MAKERS["airnow_monitors"](tmp_path)
+    v2 = "StationID|AQSID|FullAQSID|Parameter|Latitude|Longitude|Elevation\n" + "".join(
+        f"{s}|{s}|840{s}|{p}|{y}|{x}|5.0\n"
+        for s, x, y in zip(made.ids, LON, LAT, strict=True)
+        for p in ("PM2.5", "OZONE")
+    )
+    v1 = "".join(
+        "|".join([s, p, "1001", "NAME", "Active", "CA1", "Agency", "R9", str(y), str(x), "5.0", "-8", "US", *[""] * 10])
+        + "\n"
+        for s, x, y in zip(made.ids, LON, LAT, strict=True)
+        for p in ("PM2.5", "OZONE")
+    )
+    for name, text in (("v2.dat", v2), ("v1.dat", v1)):
+        (tmp_path / name).write_text(text)
+        ds = open_stations(tmp_path, stations=tmp_path / name)
+        assert_the_record(ds, made)
+        np.testing.assert_array_equal(ds.elevation, [5, 5])
+    with pytest.warns(XaqWarning, match="1 of 2 stations are not in the station list"):
+        ds = open_stations(tmp_path, stations=made.options["stations"].iloc[:1])
+    assert ds.station.values.tolist() == ["060371001"]
+    assert "co" not in ds
+
+
+def test_eea_without_the_metadata_keeps_sampling_points(tmp_path):
+    made = MAKERS["eea_parquet"](tmp_path)
+    points = ("SPO.DE_1001_PM25", "SPO.DE_1002_PM25")
+    ds = open_stations(tmp_path, stations=PLACES.assign(station=points))
+    assert_the_record(ds, Made(made.source, {}, points))
+
+
+def test_eea_days_are_days_and_do_not_mix_with_hours(tmp_path):
+    made = MAKERS["eea_csv"](tmp_path)
+    table = pd.read_csv(made.source)
+    days = pd.date_range("2020-01-01", periods=24).strftime("%Y-%m-%d 00:00:00 +01:00")
+    daily = table.assign(AveragingTime="day", DatetimeBegin=[*days, *days])
+    ds = open_stations(daily, stations=PLACES)
+    assert str(ds.time.values[0]) == "2020-01-01T00:00:00"
+    np.testing.assert_array_equal(ds.pm25, VALUES)
+    with pytest.raises(SchemaError, match="averages over day, hour"):
+        open_stations(pd.concat([table, daily]), stations=PLACES)
+
+
+def test_eea_carbon_monoxide_is_in_milligrams(tmp_path):
+    MAKERS["eea_parquet"](tmp_path)
+    table = pd.concat([pd.read_parquet(p) for p in tmp_path.glob("*.parquet")]).assign(Pollutant=10, Unit="mg.m-3")
+    points = ["SPO.DE_1001_PM25", "SPO.DE_1002_PM25"]
+    assert open_stations(table, stations=PLACES.assign(station=points)).co.attrs["units"] == "mg m-3"
+
+
+def test_eea_names_pollutants_that_xaq_does_not_know(tmp_path):
+    MAKERS["eea_parquet"](tmp_path)
+    table = pd.concat([pd.read_parquet(p) for p in tmp_path.glob("*.parquet")]).assign(Pollutant=20)
+    with pytest.raises(SchemaError, match=r"pollutant 20: xaq knows the codes 1 \(so2\)"):
+        open_stations(table, stations=PLACES)
+
+
+def test_openair_narrow_and_meta(tmp_path):
+    made = MAKERS["openair"](tmp_path)
+    table = pd.read_csv(made.source)
+    meta = table[["site", "code", "latitude", "longitude"]].drop_duplicates()
+    narrow = table[["date", "site", "code"]].assign(pollutant="pm2.5", value=table["pm2.5"])
+    assert_the_record(open_stations(narrow, stations=meta, format="openair"), made)
+
+
+def test_a_damaged_archive_file_is_named(tmp_path):
+    made = MAKERS["openaq_archive"](tmp_path)
+    path = sorted(tmp_path.rglob("*.gz"))[1]
+    path.write_bytes(gzip.compress(b"location_id,sensors_id\n1,2\n"))
+    with pytest.raises(SchemaError, match="no column datetime, parameter"):
+        open_stations(made.source)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(SchemaError, match=path.name):
+        open_stations(made.source)
+
+
+def test_the_documentation_lists_every_format():
+    page = (Path(xaq.__file__).parents[1] / "docs" / "readers.md").read_text()
+    assert all(f'"{name}"' in page for name in FORMATS)
+    assert all(f'"{name}"' in (open_stations.__doc__ or "") for name in FORMATS)

@@ -1,0 +1,321 @@
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from conftest import station_dataset
+
+from xaq.errors import SchemaError, XaqWarning
+from xaq.stations import holdout, schema
+
+
+def with_twins(ds: xr.Dataset) -> xr.Dataset:
+    """Put s01 eleven metres north of s00."""
+    lon, lat = ds.lon.values.copy(), ds.lat.values.copy()
+    lon[1], lat[1] = lon[0], lat[0] + 0.0001
+    return ds.assign_coords(lon=("station", lon), lat=("station", lat))
+
+
+# -- conform -----------------------------------------------------------------------------------------------------------
+
+
+def by_cf(ds):
+    ds = ds.rename(station="place", time="when", lon="x", lat="y")
+    ds.place.attrs["cf_role"] = "timeseries_id"
+    ds.when.attrs["standard_name"] = "time"
+    ds.x.attrs["units"] = "degrees_east"
+    ds.y.attrs["standard_name"] = "latitude"
+    return ds
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda ds: ds,
+        by_cf,
+        lambda ds: ds.rename(station="site_id", time="datetime", lon="longitude", lat="latitude"),
+        lambda ds: ds.rename(station="Site", time="Timestamp", lon="LON", lat="LAT"),
+        lambda ds: ds.rename(station="code", lon="lng").transpose("time", "code"),
+        lambda ds: ds.rename_dims(station="obs").rename_vars(station="station_id").drop_indexes("station_id"),
+        lambda ds: ds.rename_dims(time="t"),
+        lambda ds: ds.reset_coords(["lon", "lat"]),
+    ],
+    ids=["as is", "cf", "names", "case", "transposed", "id beside dim", "time beside dim", "data variables"],
+)
+def test_conform_finds_the_roles(stations, disguise):
+    got = schema.conform(disguise(stations), "pm25")
+    assert got.pm25.dims == ("station", "time")
+    assert {"lon", "lat", "station", "time"} <= set(got.coords)
+    np.testing.assert_array_equal(got.station, stations.station)
+    np.testing.assert_array_equal(got.lon, stations.lon)
+    np.testing.assert_array_equal(got.pm25, stations.pm25)
+
+
+def test_attributes_win_over_names(stations):
+    stations = stations.assign_coords(x=stations.lon + 1)
+    stations.x.attrs["standard_name"] = "longitude"
+    with pytest.raises(SchemaError, match="drop_vars"):
+        schema.conform(stations)
+    got = schema.conform(stations.drop_vars("lon"))
+    np.testing.assert_array_equal(got.lon, stations.lon + 1)
+
+
+def test_ambiguous_attributes_are_an_error(stations):
+    stations = stations.assign_coords(x=stations.lon)
+    for name in ("lon", "x"):
+        stations[name].attrs["standard_name"] = "longitude"
+    with pytest.raises(SchemaError, match=r"'lon', 'x'|'x', 'lon'"):
+        schema.conform(stations)
+
+
+def test_conform_is_idempotent(stations):
+    once = schema.conform(by_cf(stations))
+    xr.testing.assert_identical(schema.conform(once), once)
+
+
+def replace_ids(ds):
+    return ds.assign_coords(station=["s00", "s00", *ds.station.values[2:]])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda ds: ds.to_dataframe(), "DataFrame, expected an xarray.Dataset"),
+        (lambda ds: ds.pm25, "DataArray, expected an xarray.Dataset"),
+        (lambda ds: ds.drop_vars("lon"), "no lon"),
+        (lambda ds: ds.drop_vars("time").rename(time="t"), "no time"),
+        (lambda ds: ds.drop_vars("time"), "time has no coordinate"),
+        (lambda ds: ds.drop_vars("station"), "no identifiers"),
+        (lambda ds: ds.isel(time=0), "time"),
+        (lambda ds: ds.isel(time=[0]), "at least 2"),
+        (lambda ds: ds.isel(station=0), "station"),
+        (replace_ids, "duplicate station ids s00"),
+        (lambda ds: ds.assign_coords(lon=ds.lat, lat=ds.lon), "look swapped"),
+        (lambda ds: ds.assign_coords(lat=ds.lat * 1000), "expected -90..90"),
+        (lambda ds: ds.assign_coords(lon=ds.lon * 1000), "lon outside"),
+        (lambda ds: ds.assign_coords(lon=ds.lon.where(ds.station != "s03")), "without coordinates: s03"),
+        (lambda ds: ds.assign_coords(lon=("station", ["east"] * 10)), "lon"),
+        (lambda ds: ds.isel(time=[0, 1, 1, 2]), "repeated or unsorted"),
+        (lambda ds: ds.isel(time=slice(None, None, -1)), "repeated or unsorted"),
+        (lambda ds: ds.isel(time=[0, 1, 2, 5]), "irregular"),
+        (lambda ds: ds.isel(time=slice(None, None, 5)), "neither divides a day"),
+        (lambda ds: ds.assign_coords(time=np.arange(48)), "expected datetime64"),
+        (lambda ds: ds.rename(pm25="pm10"), "no variable 'pm25'; the dataset has: pm10"),
+        (lambda ds: ds.drop_attrs(), "no units"),
+        (lambda ds: ds.assign(pm25=ds.pm25.astype(str).assign_attrs(units="ug m-3")), "expected numbers"),
+        (lambda ds: ds.assign(pm25=ds.pm25.mean("time", keep_attrs=True)), "expected \\(station, time\\)"),
+        (lambda ds: xr.Dataset({"pm25": (("lat", "lon"), np.ones((2, 2)))}, {"lat": [1, 2], "lon": [1, 2]}), "station"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_a_schema_error(stations, spoil, says):
+    with pytest.raises(SchemaError, match=says):
+        schema.conform(spoil(stations), "pm25")
+
+
+def test_all_problems_come_at_once(stations):
+    bad = replace_ids(stations).isel(time=[0, 1, 2, 5]).drop_attrs()
+    bad = bad.assign_coords(lon=bad.lat, lat=bad.lon)
+    with pytest.raises(SchemaError) as caught:
+        schema.conform(bad, "pm25")
+    assert len(caught.value.problems) == 4
+    for word in ("duplicate", "swapped", "irregular", "units"):
+        assert word in str(caught.value)
+    assert all("mend:" in problem for problem in caught.value.problems)
+    with pytest.raises(SchemaError) as caught:
+        schema.conform(stations.drop_vars(["lon", "lat"]), "ozone")
+    assert len(caught.value.problems) == 3
+
+
+# -- laziness, purity --------------------------------------------------------------------------------------------------
+
+
+def test_conform_hide_and_summary_never_compute(stations, no_compute):
+    # Coordinates are loaded by design; only the variable is on Dask.
+    lazy = stations.transpose("time", "station")
+    lazy = lazy.copy(data={"pm25": lazy.pm25.chunk(time=12).data})
+    got = holdout.hide(schema.conform(lazy, "pm25"), fraction=0.3)
+    assert got.pm25.chunks is not None
+    headings = dict(schema.summary_lines(got))
+    assert headings["stations"] == "10 (7 visible, 3 hidden)"
+    assert headings["pm25"] == "PM2.5, ug m-3"
+    assert "step 1h, 48 steps, UTC" in headings["time"]
+    schema.select_period(got, "2020-01-02")
+    schema.stations_hash(got)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda ds: schema.conform(ds, "pm25"),
+        lambda ds: holdout.hide(ds, fraction=0.2),
+        schema.summary_lines,
+        schema.describe_as_cf,
+        schema.normalise_units,
+        lambda ds: schema.observations(schema.conform(ds), "pm25"),
+    ],
+    ids=["conform", "hide", "summary", "describe", "normalise", "observations"],
+)
+@pytest.mark.parametrize(
+    "disguise", [lambda ds: ds, by_cf, lambda ds: ds.transpose("time", "station")], ids=["plain", "cf", "transposed"]
+)
+def test_the_input_stays_as_it_was(stations, verb, disguise):
+    ds = disguise(stations)
+    ds.pm25.attrs["units"] = "ug/m3"
+    before = ds.copy(deep=True)
+    verb(ds)
+    xr.testing.assert_identical(ds, before)
+
+
+# -- hide --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fraction", "n"), [(0.1, 1), (0.3, 3), (0.9, 9), (0.01, 1), (None, 2)])
+def test_hide_a_fraction(stations, fraction, n):
+    hidden = holdout.hide(stations, fraction=fraction, seed=1).hidden
+    assert hidden.dtype == bool
+    assert hidden.dims == ("station",)
+    assert hidden.sum() == n
+
+
+def test_hide_is_seeded_and_leaves_the_data(stations):
+    one, again = (holdout.hide(stations, fraction=0.3, seed=5) for _ in range(2))
+    xr.testing.assert_identical(one, again)
+    xr.testing.assert_identical(one.drop_vars("hidden"), schema.conform(stations))
+    draws = {tuple(holdout.hide(stations, fraction=0.3, seed=s).hidden.values) for s in range(8)}
+    assert len(draws) > 4
+
+
+@pytest.mark.parametrize("blocks", [None, 1, 3])
+def test_whom_hide_draws_does_not_depend_on_the_order_of_stations(blocks):
+    ds = with_twins(station_dataset(n=30))
+    orders = [np.arange(30)[::-1], np.random.default_rng(1).permutation(30)]
+    for seed in range(4):
+        drawn = [
+            holdout.hide(ds.isel(station=o), fraction=0.3, blocks=blocks, seed=seed) for o in (np.arange(30), *orders)
+        ]
+        first, *others = (set(d.station.values[d.hidden]) for d in drawn)
+        assert others == [first, first]
+
+
+@pytest.mark.parametrize("wanted", [["s04", "s07"], np.array(["s07", "s04"]), ["s04", "s04", "s07"]])
+def test_hide_a_list(stations, wanted):
+    hidden = holdout.hide(stations, wanted).hidden
+    assert hidden.station[hidden].values.tolist() == ["s04", "s07"]
+
+
+def test_hide_one_by_its_name(stations):
+    assert holdout.hide(stations, "s04").hidden.sum() == 1
+
+
+def test_hidden_blocks_are_neighbourhoods():
+    ds = station_dataset(n=60)
+    hidden = holdout.hide(ds, fraction=0.2, blocks=1, seed=2).hidden.values
+    lon, lat = ds.lon.values, ds.lat.values
+    centre = np.array([lon[hidden].mean(), lat[hidden].mean()])
+    reach = np.hypot(lon - centre[0], lat - centre[1])
+    assert hidden.sum() == 12
+    assert np.median(reach[hidden]) < 0.5 * np.median(reach[~hidden])
+
+
+def test_colocated_stations_stay_together(stations):
+    twins = with_twins(stations)
+    with pytest.warns(XaqWarning, match="s01"):
+        got = holdout.hide(twins, ["s00"])
+    assert got.hidden.values[:2].all()
+    for seed in range(10):
+        hidden = holdout.hide(twins, fraction=0.3, seed=seed).hidden.values
+        assert hidden[0] == hidden[1]
+        assert 3 <= hidden.sum() <= 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"stations": ["nowhere"]},
+        {"stations": []},
+        {"stations": [f"s{i:02d}" for i in range(10)]},
+        {"stations": ["s00"], "fraction": 0.1},
+        {"stations": ["s00"], "blocks": 2},
+        {"fraction": 0},
+        {"fraction": 15},
+        {"fraction": -0.1},
+        {"fraction": float("nan")},
+        {"fraction": 0.99},
+        {"fraction": 0.2, "blocks": 0},
+    ],
+)
+def test_hide_refuses(stations, arguments):
+    with pytest.raises(SchemaError):
+        holdout.hide(stations, **arguments)
+
+
+def test_observations_split_visible_and_hidden(stations):
+    stations.pm25[0, 0] = np.inf
+    ds = holdout.hide(stations.assign(temp=stations.pm25 * 2), ["s03", "s05"])
+    visible = schema.observations(ds, "pm25", covariates=["temp"])
+    hidden = schema.observations(ds, "pm25", hidden=True)
+    assert visible.values.shape == (8, 48)
+    assert visible.covariates.shape == (1, 8, 48)
+    assert hidden.covariates.shape == (0, 2, 48)
+    assert np.isnan(visible.values[0, 0])
+    np.testing.assert_array_equal(hidden.values, ds.pm25.sel(station=["s03", "s05"]))
+    np.testing.assert_array_equal(hidden.lon, ds.lon.sel(station=["s03", "s05"]))
+
+
+# -- periods, hash ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("time", "n"),
+    [
+        (None, 48),
+        ("2020-01-02", 24),
+        ("2020-01", 48),
+        ("2020-01-01T05", 1),
+        (slice("2020-01-01T22", "2020-01-02T01"), 4),
+        (("2020-01-01T22", "2020-01-02T01"), 4),
+        ([pd.Timestamp("2020-01-01T22"), pd.Timestamp("2020-01-02T01")], 4),
+        (slice(None, "2020-01-01"), 24),
+        (np.datetime64("2020-01-01T05"), 1),
+        (pd.Timestamp("2020-01-01T05"), 1),
+    ],
+)
+def test_select_period(stations, time, n):
+    assert schema.select_period(stations, time).sizes["time"] == n
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2021",
+        "not a day",
+        slice("2020-01-02", "2020-01-01"),
+        3.5,
+        ("2020-01-01",),
+        pd.Timestamp("2020-01-01", tz="UTC"),
+    ],
+)
+def test_select_period_refuses(stations, time):
+    with pytest.raises(SchemaError):
+        schema.select_period(stations, time)
+
+
+def test_the_hash_knows_stations_not_their_order(stations):
+    assert schema.stations_hash(stations) == schema.stations_hash(stations.isel(station=slice(None, None, -1)))
+    assert schema.stations_hash(stations) != schema.stations_hash(stations.isel(station=slice(1, None)))
+    assert schema.stations_hash(stations) != schema.stations_hash(stations.assign_coords(lon=stations.lon + 0.001))
+
+
+def test_without_silent(stations):
+    stations.pm25[2] = np.nan
+    with pytest.warns(XaqWarning, match="s02"):
+        assert schema.without_silent(stations, "pm25").sizes["station"] == 9
+    stations.pm25[:] = np.nan
+    with pytest.raises(SchemaError, match="no observation"):
+        schema.without_silent(stations, "pm25")
+
+
+def test_pick_target(stations):
+    assert schema.pick_target(stations.assign(temp=stations.pm25), None) == "pm25"
+    assert schema.pick_target(stations, "anything") == "anything"
+    with pytest.raises(SchemaError, match="pm25, pm10"):
+        schema.pick_target(stations.assign(pm10=stations.pm25), None)

@@ -1,0 +1,92 @@
+"""Time as steps: the regular axis, the day, and the windows that a network reads.
+
+A window starts at step ``t0``. The network reads ``input_steps`` (offsets from ``t0``) and writes ``target_steps``.
+Steps outside the record or without an observation are masked, never skipped: a window cannot jump over a gap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SchemaError
+
+DAY = np.timedelta64(1, "D")
+#: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
+DAY_SHARE = 0.75
+
+
+def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
+    """Return the constant step of a time axis.
+
+    Raises
+    ------
+    SchemaError
+        When there are fewer than two times, or they are unsorted, repeated or irregular.
+    """
+    if len(times) < 2:
+        raise SchemaError(f"time has {len(times)} step(s), at least 2 are needed to know the step")
+    seconds = np.diff(times.astype("datetime64[s]")).astype(np.int64)
+    step = int(np.median(seconds))
+    bad = np.flatnonzero(seconds != step)
+    if step <= 0 or len(bad):
+        i = int(bad[0]) if len(bad) else 0
+        kind = "repeated or unsorted" if seconds[i] <= 0 else "irregular"
+        raise SchemaError(
+            f"time is {kind} at {times[i]} -> {times[i + 1]} ({len(bad)} such place(s)), expected one regular step; "
+            "mend: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
+        )
+    return np.timedelta64(step, "s")
+
+
+def steps_per_day(step: np.timedelta64) -> int:
+    """Return how many steps share one set of weights: the steps of a day, or 1 when a step is a day or longer.
+
+    Raises
+    ------
+    SchemaError
+        When the step neither divides a day nor is a whole number of days.
+    """
+    seconds = int(step / np.timedelta64(1, "s"))
+    if seconds <= 86400 and 86400 % seconds == 0:
+        return 86400 // seconds
+    if seconds % 86400 == 0:
+        return 1
+    raise SchemaError(
+        f"a step of {seconds} s neither divides a day nor is whole days; mend: ds.resample(time='1h').mean()"
+    )
+
+
+def step_name(step: np.timedelta64) -> str:
+    """Return the step as people write it: ``1h``, ``3h``, ``1D``, ``900s``."""
+    seconds = int(step / np.timedelta64(1, "s"))
+    for size, unit in ((86400, "D"), (3600, "h"), (60, "min")):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def day_starts(first: np.datetime64, last: np.datetime64, step: np.timedelta64) -> NDArray[np.datetime64]:
+    """Return the first step of every UTC day (or of every step, when a step is a day or longer) touched by a period."""
+    if steps_per_day(step) == 1:
+        return np.arange(first, last + step, step)
+    # Stamps need not fall on midnight (half-hour zones, 3 h steps of a local day): a day begins with its first stamp.
+    phase = (first - first.astype("datetime64[D]")) % step
+    days = np.arange((first - phase).astype("datetime64[D]"), (last - phase).astype("datetime64[D]") + DAY, DAY)
+    return days.astype(first.dtype) + phase
+
+
+def gather_steps(values: NDArray, steps: NDArray[np.intp], fill: float = np.nan) -> NDArray:
+    """Return ``values[..., steps]`` along the last axis, with ``fill`` where a step lies outside the record."""
+    n = values.shape[-1]
+    inside = (steps >= 0) & (steps < n)
+    taken = values[..., np.clip(steps, 0, n - 1)]
+    return np.where(inside, taken, np.asarray(fill, values.dtype))
+
+
+def forecast_starts(n_time: int, history: int, horizon: int, stride: int) -> NDArray[np.intp]:
+    """Return starts ``t0`` of forecast windows whose history and horizon both lie inside the record.
+
+    The observations up to and including step ``t0 - 1`` (the init time) are the history; ``t0`` is lead 1.
+    """
+    return np.arange(history, n_time - horizon + 1, stride, dtype=np.intp)

@@ -1,0 +1,149 @@
+"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
+
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
+it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+whole, whatever happened in between, and everything else is written once more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask
+import google_crc32c
+import numpy as np
+import xarray as xr
+import zarr
+from dask.callbacks import Callback
+from numpy.typing import NDArray
+
+from .._display import progress_bar
+from ..errors import StoreError
+from .layout import BLOCK_DIMS, Layout, StoreOptions, block_variables
+from .location import BLOCKS_PER_COMMIT, STATE, Target, active_client, is_repository, name_of, plain, transaction
+
+# -- blocks --------------------------------------------------------------------------------------------------------
+
+
+def fill_blocks(
+    cube: xr.Dataset,
+    target: Target,
+    layout: Layout,
+    inputs: Sequence[int],
+    options: StoreOptions,
+    progress: bool,
+) -> None:
+    """Compute, check, write and stamp each block whose stamp is not that of its inputs."""
+    stamps = zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False)["stamps"][..., 0]
+    pending = np.argwhere(stamps != np.asarray(inputs, np.uint64)[:, None, None])
+    if not len(pending):
+        return
+    per_commit = BLOCKS_PER_COMMIT if is_repository(target) else len(pending)
+    names = sorted(str(n) for n in block_variables(cube))
+    _check_labels(cube, target)
+    shape = tuple(cube.sizes[d] for d in BLOCK_DIMS)
+    # As they are: optimised one by one, they would no longer share what they are all made from.
+    blocks = {name: cube[name].transpose(*BLOCK_DIMS).data.to_delayed(optimize_graph=False) for name in names}
+    write = dask.delayed(_write_block, pure=False)
+
+    def task(place: Target, index: NDArray) -> Any:
+        return write(
+            place, names, tuple(map(int, index)), layout.region(index.tolist(), shape), int(inputs[index[0]]),
+            options.precision, *(blocks[name][tuple(index)] for name in names),
+        )  # fmt: skip
+
+    bar = {"total": stamps.size, "initial": stamps.size - len(pending), "unit": "block", "disable": not progress}
+    with progress_bar(desc=f"writing {name_of(target).rsplit('/', 1)[-1]}", **bar) as shown:
+        for i in range(0, len(pending), per_commit):
+            group = pending[i : i + per_commit]
+            with transaction(target, f"blocks {group[0].tolist()} .. {group[-1].tolist()}") as place:
+                _compute([task(place, index) for index in group], shown.update)
+
+
+def _compute(tasks: list[Any], done: Callable[[], Any]) -> None:
+    """Run tasks on the workers of an active distributed client, else on Dask's threads; call ``done`` after each."""
+    client = active_client()
+    if client is None:
+        with _Each({task.key for task in tasks}, done):
+            dask.compute(*tasks)
+        return
+    from distributed import as_completed
+
+    futures = client.compute(tasks)
+    try:
+        for future in as_completed(futures):
+            future.result()
+            done()
+    finally:
+        client.cancel(futures)
+
+
+class _Each(Callback):
+    """Call ``done`` when one of the tasks has run."""
+
+    def __init__(self, keys: set[Any], done: Callable[[], Any]) -> None:
+        super().__init__(posttask=self._after)
+        self._keys, self._done = keys, done
+
+    def _after(self, key: Any, *_: Any) -> None:
+        if key in self._keys:
+            self._done()
+
+
+def _write_block(
+    target: Target,
+    names: Sequence[str],
+    index: tuple[int, int, int],
+    region: tuple[slice, ...],
+    fingerprint: int,
+    precision: float | None,
+    *arrays: NDArray[np.float32],
+) -> None:
+    """Write one block of every variable, then its stamp."""
+    root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
+    stamps = root[STATE]["stamps"]
+    expected = tuple(s.stop - s.start for s in region)
+    wrong = [f"{n} is {a.shape}" for n, a in zip(names, arrays, strict=True) if a.shape != expected]
+    if wrong:
+        raise StoreError(f"block {index}: {', '.join(wrong)}, its place is {expected}")
+    if stamps[index][0]:
+        stamps[index] = 0
+    rounded = [np.ascontiguousarray(_round(a, precision)) for a in arrays]
+    for name, values in zip(names, rounded, strict=True):
+        # Whether a chunk is empty is not asked: that would read every value twice, and hardly any is.
+        root[name].with_config({"write_empty_chunks": True})[region] = values
+    stamps[index] = np.array([fingerprint, _checksum(rounded)], np.uint64)
+
+
+def _round(values: NDArray[np.float32], precision: float | None) -> NDArray[np.float32]:
+    """Round to multiples of the largest power of two not above the precision: the last bits become zeros."""
+    if precision is None:
+        return values
+    step = np.float32(2.0 ** math.floor(math.log2(precision)))
+    return np.round(values / step) * step
+
+
+def _checksum(arrays: Sequence[NDArray[np.float32]]) -> int:
+    value = 0
+    for array in arrays:
+        value = google_crc32c.extend(value, array.reshape(-1).view(np.uint8))
+    return value
+
+
+def read_checksum(root: zarr.Group, names: Sequence[str], region: tuple[slice, ...]) -> int:
+    """Return the checksum of a block as it is stored; -1 where it cannot be read."""
+    try:
+        return _checksum([np.ascontiguousarray(root[name][region]) for name in names])
+    except Exception:  # whatever a codec says of bytes that are not its own
+        return -1
+
+
+def _check_labels(cube: xr.Dataset, target: Target) -> None:
+    """Refuse to write blocks under labels that are not theirs."""
+    stored = xr.open_zarr(plain(target), consolidated=False, chunks=None)
+    for dim in BLOCK_DIMS:
+        if not np.array_equal(cube[dim].values, stored[dim].values):
+            raise StoreError(f"{name_of(target)}: the {dim} labels of the cube are not those of the store")

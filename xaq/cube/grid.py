@@ -1,0 +1,295 @@
+"""Grid: a regular lat/lon grid from spacing, bounds or another dataset's coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from .._display import html_table
+from ..conventions import LAT, LON, ROLE_CF
+from ..errors import GridError
+
+_MAX_CELLS = 200_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A regular grid of cell centres.
+
+    Usually made by :meth:`regular`, :meth:`around` or :meth:`like`; ``grid=0.1`` of :func:`xaq.reanalyze` does the second.
+
+    Attributes
+    ----------
+    lon, lat : (n,) float64 degrees
+        Cell centres, ascending.
+    spacing : float
+        Degrees; the width of a cell where an axis has only one.
+
+    Raises
+    ------
+    GridError
+        An axis is empty, not ascending, not finite or beyond the poles, or there are more than 200 million cells.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> grid = xaq.Grid([5.25, 5.75, 6.25], [47.25, 47.75])
+    >>> grid.shape
+    (2, 3)
+    """
+
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+    spacing: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in (LON, LAT):
+            axis = np.asarray(getattr(self, name), float)
+            if axis.ndim != 1 or not len(axis):
+                raise GridError(f"grid {name} has shape {axis.shape}, expected one dimension with at least one cell")
+            if not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
+                raise GridError(f"grid {name} must be finite and ascending; mend: np.sort(np.unique({name}))")
+            object.__setattr__(self, name, axis)
+        if np.abs(self.lat).max() > 90:
+            raise GridError(
+                f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; are lon and lat swapped?"
+            )
+        if len(self.lon) * len(self.lat) > _MAX_CELLS:
+            raise GridError(
+                f"the grid has {len(self.lon) * len(self.lat):,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?"
+            )
+
+    @classmethod
+    def regular(cls, spacing: float, *, bounds: tuple[float, float, float, float]) -> Grid:
+        """Return the grid of a spacing inside bounds.
+
+        Parameters
+        ----------
+        spacing : float
+            Degrees.
+        bounds : (west, south, east, north)
+            Degrees; edges of the outermost cells, the eastern and northern one to the nearest whole cell.
+
+        Returns
+        -------
+        Grid
+            Centres lie half a spacing inside the western and the southern edge.
+
+        Raises
+        ------
+        GridError
+            Bounds that are none, a spacing that is not above 0, or more than 200 million cells.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> xaq.Grid.regular(0.5, bounds=(5, 47, 7, 48)).lon
+        array([5.25, 5.75, 6.25, 6.75])
+        """
+        if len(bounds) != 4:
+            raise GridError(f"bounds are {bounds}, expected (west, south, east, north)")
+        west, south, east, north = map(float, bounds)
+        if not spacing > 0:
+            raise GridError(f"spacing is {spacing}, expected degrees above 0")
+        if not (west < east and south < north):
+            raise GridError(
+                f"bounds are {bounds}, expected (west, south, east, north) with west < east and south < north"
+            )
+        n_lon, n_lat = (max(1, round((b - a) / spacing)) for a, b in ((west, east), (south, north)))
+        if n_lon * n_lat > _MAX_CELLS:
+            raise GridError(
+                f"the grid would have {n_lon * n_lat:,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?"
+            )
+        return cls(_centres(west, spacing, n_lon), _centres(south, spacing, n_lat), spacing)
+
+    @classmethod
+    def around(cls, lon: ArrayLike, lat: ArrayLike, spacing: float) -> Grid:
+        """Return the grid of a spacing that covers the stations with a margin of 5 % of their extent, on whole multiples.
+
+        Parameters
+        ----------
+        lon, lat : array_like, (n_station,) degrees
+            Of the stations; a network may lie on both sides of the date line.
+        spacing : float
+            Degrees.
+
+        Returns
+        -------
+        Grid
+            Edges are whole multiples of the spacing, so that grids of two networks fit together.
+
+        Raises
+        ------
+        GridError
+            A spacing that is not above 0, or more than 200 million cells.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> ds = xaq.datasets.load("germany")
+        >>> xaq.Grid.around(ds.lon, ds.lat, 0.1)
+        Grid(81 lat x 95 lon, spacing 0.1, 5.85 .. 15.25 E, 47.35 .. 55.35 N)
+        """
+        lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+        if not spacing > 0:
+            raise GridError(f"spacing is {spacing}, expected degrees above 0")
+        if np.ptp(lon) > 180 and np.ptp(lon % 360) < np.ptp(lon):
+            lon = lon % 360  # a network on both sides of the date line
+        margin = max(0.05 * max(float(np.ptp(lon)), float(np.ptp(lat))), spacing)
+        west, south = (np.floor((float(a.min()) - margin) / spacing + 1e-9) * spacing for a in (lon, lat))
+        east, north = (np.ceil((float(a.max()) + margin) / spacing - 1e-9) * spacing for a in (lon, lat))
+        return cls.regular(spacing, bounds=(west, max(south, -90.0), east, min(north, 90.0)))
+
+    @classmethod
+    def like(cls, ds: xr.Dataset | xr.DataArray) -> Grid:
+        """Return the grid of another dataset's coordinates: a cube, a model's output, a raster in degrees.
+
+        Parameters
+        ----------
+        ds : xarray.Dataset or DataArray
+            With 1-D ``lon`` and ``lat``, ``longitude`` and ``latitude``, or ``x`` and ``y``, degrees, in any order.
+
+        Returns
+        -------
+        Grid
+            Its cell centres, ascending. Loads coordinates.
+
+        Raises
+        ------
+        GridError
+            There are no such coordinates, or they are not 1-D or no degrees.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> cube = xaq.datasets.synthetic(n_stations=8, days=2).aq.reanalyze("idw", grid=0.5)
+        >>> xaq.Grid.like(cube).shape == (cube.sizes["lat"], cube.sizes["lon"])
+        True
+        """
+        for lon, lat in ((LON, LAT), ("longitude", "latitude"), ("x", "y")):
+            if lon in ds.coords and lat in ds.coords:
+                x, y = (ds[name].values.astype(float) for name in (lon, lat))
+                return cls(np.sort(x) if x.ndim == 1 else x, np.sort(y) if y.ndim == 1 else y)
+        raise GridError(f"no lon/lat coordinates to take a grid from; the dataset has {', '.join(map(str, ds.coords))}")
+
+    @classmethod
+    def of(cls, grid: Grid | float | xr.Dataset | xr.DataArray, lon: ArrayLike, lat: ArrayLike) -> Grid:
+        """Return the grid a user means: a Grid, a spacing around the stations, or another dataset's coordinates.
+
+        Parameters
+        ----------
+        grid : float, Grid, xarray.Dataset or DataArray
+            As ``grid`` of :func:`xaq.reanalyze`.
+        lon, lat : array_like, (n_station,) degrees
+            Of the stations, for a spacing.
+
+        Returns
+        -------
+        Grid
+            Of :meth:`around` or :meth:`like`, or the grid itself.
+
+        Raises
+        ------
+        GridError
+            It is none of these, or what they raise.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> xaq.Grid.of(0.5, lon=[9.0, 11.0], lat=[49.0, 51.0]).shape
+        (6, 6)
+        """
+        if isinstance(grid, Grid):
+            return grid
+        if isinstance(grid, (xr.Dataset, xr.DataArray)):
+            return cls.like(grid)
+        if isinstance(grid, (int, float, np.number)) and not isinstance(grid, bool):
+            return cls.around(lon, lat, float(grid))
+        raise GridError(
+            f"grid is {type(grid).__name__}, expected a spacing in degrees, a Grid or a dataset with lon and lat"
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells, ``(n_lat, n_lon)``."""
+        return len(self.lat), len(self.lon)
+
+    def coords(self) -> dict[str, xr.Variable]:
+        """Return coordinate variables with CF attributes, without bounds.
+
+        Returns
+        -------
+        dict of str to xarray.Variable
+            ``lat (lat,)`` and ``lon (lon,)``, degrees.
+
+        Examples
+        --------
+        >>> import xarray as xr, xaq
+        >>> xr.Dataset(coords=xaq.Grid.regular(0.5, bounds=(5, 47, 7, 48)).coords()).lon.units
+        'degrees_east'
+        """
+        axis = {LON: "X", LAT: "Y"}
+        return {
+            name: xr.Variable(
+                (name,), getattr(self, name), {**ROLE_CF[name], "axis": axis[name], "bounds": f"{name}_bnds"}
+            )
+            for name in (LAT, LON)
+        }
+
+    def bounds(self) -> dict[str, xr.Variable]:
+        """Return cell bounds, half-way between centres.
+
+        Returns
+        -------
+        dict of str to xarray.Variable
+            ``lat_bnds (lat, bnds)`` and ``lon_bnds (lon, bnds)``, degrees.
+
+        Examples
+        --------
+        >>> import xaq
+        >>> xaq.Grid.regular(0.5, bounds=(5, 47, 7, 48)).bounds()["lat_bnds"].values.tolist()
+        [[47.0, 47.5], [47.5, 48.0]]
+        """
+        limit = {LAT: 90.0, LON: np.inf}
+        return {
+            f"{name}_bnds": xr.Variable((name, "bnds"), _edges(getattr(self, name), self.spacing, limit[name]))
+            for name in (LAT, LON)
+        }
+
+    def _repr_html_(self) -> str:
+        n_lat, n_lon = self.shape
+        lat, lon = (edges.values for edges in self.bounds().values())
+        size = (f"{np.median(np.diff(edges)):g}" for edges in (lat, lon))
+        return html_table(
+            "grid",
+            [
+                ("cells", f"{n_lat} x {n_lon} (lat x lon), of {' x '.join(size)} degrees"),
+                ("longitude", f"{lon[0, 0]:g} .. {lon[-1, 1]:g} degrees east, edges"),
+                ("latitude", f"{lat[0, 0]:g} .. {lat[-1, 1]:g} degrees north, edges"),
+            ],
+        )
+
+    def __repr__(self) -> str:
+        n_lat, n_lon = self.shape
+        spacing = f", spacing {np.median(np.diff(self.lon)):g}" if n_lon > 1 else ""
+        return (
+            f"Grid({n_lat} lat x {n_lon} lon{spacing}, "
+            f"{self.lon[0]:g} .. {self.lon[-1]:g} E, {self.lat[0]:g} .. {self.lat[-1]:g} N)"
+        )
+
+
+def _centres(start: float, spacing: float, n: int) -> NDArray[np.float64]:
+    # Rounded, so that 0.1-degree coordinates read 7.15 and not 7.1499999; twelve digits are far below a millimetre.
+    return np.round(start + spacing * (np.arange(n) + 0.5), 12)
+
+
+def _edges(centres: NDArray[np.float64], alone: float, limit: float) -> NDArray[np.float64]:
+    half = np.diff(centres) / 2
+    if len(half):
+        low, high = np.concatenate([half[:1], half]), np.concatenate([half, half[-1:]])
+    else:
+        low = high = np.array([alone / 2])
+    return np.clip(np.round(np.stack([centres - low, centres + high], axis=1), 12), -limit, limit)

@@ -1,0 +1,160 @@
+"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
+
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
+it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+whole, whatever happened in between, and everything else is written once more.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from .._display import html_table
+from .blocks import read_checksum
+from .layout import BLOCK_DIMS, Layout, block_names
+from .location import STATE, UNFINISHED, StoreLike, check_ours, name_of, only_writer, plain, resolve, set_status
+
+
+@dataclass(frozen=True, repr=False)
+class CubeInfo:
+    """What a stored cube is: how much of it is done, by which model, how accurate; its text is for people.
+
+    Attributes
+    ----------
+    name : str
+        Path or URL of the store.
+    title : str
+        Of the cube.
+    written, blocks : int
+        Blocks that are done, and all there are.
+    sizes : dict of str to int
+        Steps and cells: ``time``, ``lat``, ``lon``.
+    period : (first, last)
+        Times, as text.
+    provenance : dict
+        Model, stations, settings and hidden-station scores, as in the cube's attribute ``xaq_provenance``.
+    damaged : list of (time, lat, lon), optional
+        Indices of blocks whose values are not those that were written; None where they were not looked at.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("idw", grid=0.5, store="idw.zarr", progress=False, overwrite=True)
+    >>> info = xaq.cube_info("idw.zarr")
+    >>> info.written == info.blocks, info.provenance["method"]
+    (True, 'idw')
+    """
+
+    name: str
+    title: str
+    written: int
+    blocks: int
+    sizes: dict[str, int]
+    period: tuple[str, str]
+    provenance: dict[str, Any]
+    damaged: list[tuple[int, ...]] | None = None
+
+    def __repr__(self) -> str:
+        body = "\n".join(f"  {head}: {text}" for head, text in self._facts())
+        return f"{self.name}: {self.title}\n{body}"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"cube {self.name}: {self.title}", self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Return what is known of the cube, as names and texts."""
+        p = self.provenance
+        facts = [
+            (
+                "state",
+                "complete" if self.written == self.blocks else f"unfinished, {self.written} of {self.blocks} blocks",
+            ),
+            ("size", ", ".join(f"{k} {v}" for k, v in self.sizes.items())),
+            ("period", f"{self.period[0]} .. {self.period[1]}"),
+            (
+                "made by",
+                f"{p.get('method')} {str(p.get('model_hash'))[:12]}, {p.get('visible_stations')} stations, xaq {p.get('xaq_version')}",
+            ),
+        ]
+        facts += [
+            (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
+            for row in p.get("certificate", [])
+            if "mae" in row
+        ]
+        if self.damaged is not None:
+            shown = ", ".join(map(str, self.damaged[:5])) + (", ..." if len(self.damaged) > 5 else "")
+            intact = f"all {self.written} written blocks are as written"
+            facts.append(("damaged blocks", shown) if self.damaged else ("checked", intact))
+        return facts
+
+
+def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -> CubeInfo:
+    """Say what a stored cube is, and whether it is as it was written.
+
+    Parameters
+    ----------
+    store : path, URL or zarr.abc.store.Store
+        Of a cube, finished or not.
+    verify : bool
+        Read every written block and compare its checksum.
+    forget : bool
+        Take the stamps of damaged blocks away: the call that wrote the cube then writes them once more.
+
+    Returns
+    -------
+    CubeInfo
+        Printed, or shown by Jupyter, as a table. Reads metadata, and with ``verify`` every block.
+
+    Raises
+    ------
+    StoreError
+        There is no cube.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("idw", grid=0.5, store="idw.zarr", progress=False, overwrite=True)
+    >>> xaq.cube_info("idw.zarr", verify=True).damaged
+    []
+    """
+    target = resolve(store)
+    check_ours(target)
+    root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
+    stamps = root[STATE]["stamps"][:]
+    damaged = None
+    if verify:
+        layout = Layout.from_json(root[STATE].attrs["identity"])
+        names = block_names(root)
+        damaged = [
+            tuple(map(int, index))
+            for index in np.argwhere(stamps[..., 0])
+            if read_checksum(root, names, layout.region(index.tolist(), root[names[0]].shape))
+            != stamps[tuple(index)][1]
+        ]
+        if forget and damaged:
+            with only_writer(target):
+                for index in damaged:
+                    zarr.open_group(plain(target), mode="r+", path=STATE)["stamps"][index] = 0
+                set_status(target, UNFINISHED)
+    attrs = dict(root.attrs)
+    opened = xr.open_zarr(plain(target), consolidated=False)
+    times = opened["time"].values
+    return CubeInfo(
+        name=name_of(target),
+        title=str(attrs.get("title", "")),
+        written=int((stamps[..., 0] != 0).sum()),
+        blocks=int(np.prod(stamps.shape[:3])),
+        sizes={d: opened.sizes[d] for d in BLOCK_DIMS},
+        period=(str(times[0].astype("datetime64[s]")), str(times[-1].astype("datetime64[s]"))),
+        provenance=json.loads(attrs.get("xaq_provenance", "{}")),
+        damaged=damaged,
+    )

@@ -1,0 +1,163 @@
+"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
+
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
+it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+whole, whatever happened in between, and everything else is written once more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import zarr
+from filelock import FileLock, Timeout
+from zarr.abc.store import Store
+from zarr.errors import GroupNotFoundError
+
+from ..errors import StoreError
+
+STATE, STATUS = "_xaq", "xaq_status"
+CREATING, COMPLETE = "creating", "complete"
+UNFINISHED = "unfinished: blocks that are not written yet read as missing"
+
+
+StoreLike: TypeAlias = str | os.PathLike | Store
+#: A path on this machine, a URL, a store object, or an Icechunk repository.
+Target: TypeAlias = Any
+#: Of an Icechunk repository.
+_BRANCH, BLOCKS_PER_COMMIT = "main", 16
+
+
+# -- where ---------------------------------------------------------------------------------------------------------
+
+
+def resolve(store: StoreLike) -> Target:
+    """Return a path for what is on this machine's file system, else the URL, store object or repository as it is."""
+    if isinstance(store, Store) or is_repository(store):
+        return store
+    text = os.fspath(store)
+    if "://" in text:
+        return text
+    path = Path(text).absolute()
+    if path.is_file():
+        raise StoreError(f"{path} is a file, expected a folder or nothing; mend: another path")
+    return path
+
+
+def is_repository(store: Any) -> bool:
+    """Return whether this is an Icechunk repository, without importing it."""
+    return hasattr(store, "writable_session")
+
+
+def plain(target: Target) -> Any:
+    """Return what zarr can open; of a repository, the last commit."""
+    if is_repository(target):
+        return target.readonly_session(_BRANCH).store
+    return str(target) if isinstance(target, Path) else target
+
+
+@contextmanager
+def transaction(target: Target, message: str) -> Iterator[Target]:
+    """Yield where to write; in a repository, what was written becomes one commit."""
+    if not is_repository(target):
+        yield target
+        return
+    session = target.writable_session(_BRANCH)
+    yield session.store
+    if session.has_uncommitted_changes:
+        session.commit(f"xaq: {message}")
+
+
+def name_of(target: Target) -> str:
+    """Return what messages call a store."""
+    return str(target)
+
+
+@contextmanager
+def only_writer(target: Target) -> Iterator[None]:
+    """Keep other processes of this machine from writing to the same folder; the lock dies with its process."""
+    if not isinstance(target, Path):
+        yield
+        return
+    if not target.parent.is_dir():
+        raise StoreError(f"no such folder: {target.parent}; mend: create it first")
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StoreError(f"{target} is being written by another process; mend: wait for it, or another path") from error
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written ({error})") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def sweep(target: Target) -> None:
+    """Delete what killed writers left: zarr writes a file under another name first, and then renames it."""
+    if isinstance(target, Path):
+        for left in target.rglob("*.partial"):
+            left.unlink(missing_ok=True)
+
+
+def status_of(target: Target) -> str | None:
+    """Return the status of what is at the target, None where there is nothing; refuse what is not xaq's."""
+    try:
+        status = zarr.open_group(plain(target), mode="r", use_consolidated=False).attrs.get(STATUS)
+    except (GroupNotFoundError, FileNotFoundError) as error:
+        if isinstance(target, Path) and target.exists() and any(target.iterdir()):
+            raise _not_ours(target) from error
+        return None
+    if status is None:
+        raise _not_ours(target)
+    return str(status)
+
+
+def _not_ours(target: Target) -> StoreError:
+    return StoreError(f"{name_of(target)} exists and is no cube of xaq's; mend: another path")
+
+
+def check_ours(target: Target) -> None:
+    """Refuse what is no cube of xaq's, or was hardly begun."""
+    status = status_of(target)
+    if status is None:
+        raise StoreError(f"no store at {name_of(target)}")
+    if status == CREATING:
+        raise StoreError(f"{name_of(target)} was hardly begun; mend: call reanalyze(..., store=...) again")
+
+
+def set_status(target: Target, status: str) -> None:
+    """Write the status of a cube into its attributes."""
+    zarr.open_group(plain(target), mode="r+", use_consolidated=False).attrs[STATUS] = status
+
+
+def delete(target: Target) -> None:
+    """Delete a cube of ours. A folder is renamed first: a process killed meanwhile leaves no half store under its name."""
+    if status_of(target) is None:
+        return
+    if not isinstance(target, Path):
+        zarr.open_group(target, mode="w", attributes={STATUS: CREATING})
+        return
+    path = target.resolve()
+    doomed = path.with_name(f".{path.name}.{uuid4().hex}.deleted")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def active_client() -> Any:
+    """Return the active client of dask.distributed, if there is one."""
+    try:
+        from distributed import get_client
+
+        return get_client()
+    except (ImportError, ValueError):
+        return None

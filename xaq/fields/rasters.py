@@ -1,0 +1,145 @@
+"""Rasters and gridded fields at points: sampled lazily, in any CRS, and never beyond what they cover.
+
+A :class:`Gridded` is what a user's array becomes at the border: axes found and ascending, its CRS known, its missing cells NaN.
+It is read in windows, so that a field of any size is only ever opened where something is asked of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ..arrays import sphere
+from ..conventions import LAT, LON, STATION
+from ..errors import ModelError, SchemaError
+from .gridded import Gridded
+
+_RASTERS = "rasters"
+
+
+@dataclass(frozen=True)
+class Relief:
+    """Static rasters in standard deviations of the visible stations: what a network reads of a place beside its distance.
+
+    Attributes
+    ----------
+    rasters : tuple of Gridded
+    scales : tuple of (low, high, std)
+        The extremes and the spread of each at the visible stations: no place counts as more or less than them.
+    places, own : (2, n_station) degrees, (n_raster, n_station)
+        What stations say of themselves in a coordinate of the raster's name; NaN where they do not.
+    """
+
+    rasters: tuple[Gridded, ...]
+    scales: tuple[tuple[float, float, float], ...]
+    places: NDArray[np.float64]
+    own: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> Relief:
+        """Return the rasters standardised at the visible stations, or raise with what keeps them from being used."""
+        settled = _settle_rasters(rasters, visible)
+        unscaled = cls(settled, ((-np.inf, np.inf, 1.0),) * len(settled), *_own_values(visible, settled))
+        scales = []
+        for raster, values in zip(settled, unscaled.at_stations(unscaled.places[0], unscaled.places[1]).T, strict=True):
+            seen = values[np.isfinite(values)].astype(float)
+            spread = float(seen.std()) if len(seen) else 0.0
+            if not spread > 1e-6 * float(np.abs(seen).max(initial=0.0)):
+                raise SchemaError(
+                    f"{raster.name!r} is the same, or missing, at all {len(values)} visible stations and says nothing; mend: leave it out",
+                    subject=_RASTERS,
+                )
+            scales.append((float(seen.min()), float(seen.max()), spread))
+        return replace(unscaled, scales=tuple(scales))
+
+    @classmethod
+    def of_model(
+        cls, given: Mapping[str, xr.DataArray], described: Sequence[Mapping[str, Any]], visible: xr.Dataset
+    ) -> Relief | None:
+        """Return the rasters of a model, standardised as in its training, or refuse others."""
+        needed = {d["name"]: d for d in described}
+        missing, extra = [n for n in needed if n not in given], [n for n in given if n not in needed]
+        problems = []
+        if missing:
+            shown = ", ".join(f"{n!r}: raster" for n in missing)
+            problems.append(
+                f"the model was trained on rasters that are not given; mend: rasters={{{shown}}} in this call"
+            )
+        if extra:
+            problems.append(
+                f"the model was trained without the rasters {', '.join(extra)}; mend: leave them out, or train another"
+            )
+        if problems:
+            raise ModelError("; ".join(problems))
+        if not needed:
+            return None
+        settled = _settle_rasters({name: given[name] for name in needed}, visible)
+        other = [r.name for r in settled if r.hash != needed[r.name]["hash"]]
+        if other:
+            raise ModelError(
+                f"{', '.join(other)}: not the raster that the model was trained on (grid, units or values differ); mend: pass that "
+                "one, or ds.aq.train(..., rasters=...)"
+            )
+        scales = tuple((float(d["low"]), float(d["high"]), float(d["std"])) for d in needed.values())
+        return cls(settled, scales, *_own_values(visible, settled))
+
+    def describe(self) -> tuple[dict[str, Any], ...]:
+        """Return what a recipe keeps of each raster."""
+        return tuple(
+            {"name": r.name, "units": r.units, "hash": r.hash, "low": low, "high": high, "std": std}
+            for r, (low, high, std) in zip(self.rasters, self.scales, strict=True)
+        )
+
+    def at(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+        """Return standardised rasters at places, ``(place, raster)``; NaN where they have no data."""
+        return self._standardised([raster.at(lon, lat) for raster in self.rasters])
+
+    def at_stations(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+        """Return the same at stations, which say themselves what a raster does not."""
+        index, distance = sphere.nearest(self.places[0], self.places[1], lon, lat, 1)
+        own = np.where(distance[:, 0] < sphere.COLOCATED_KM, self.own[:, index[:, 0]], np.nan)
+        sampled = [raster.at(lon, lat) for raster in self.rasters]
+        return self._standardised([np.where(np.isfinite(s), s, o) for s, o in zip(sampled, own, strict=True)])
+
+    def _standardised(self, values: list[NDArray]) -> NDArray[np.float32]:
+        scaled = [np.clip(v, low, high) / std for v, (low, high, std) in zip(values, self.scales, strict=True)]
+        return np.stack(scaled, axis=1).astype(np.float32)
+
+
+def rasters_by_name(rasters: Mapping[str, xr.DataArray] | None) -> dict[str, xr.DataArray]:
+    """Return the rasters a user means, none of them by default; refuses one without a name."""
+    if rasters is None:
+        return {}
+    if not isinstance(rasters, Mapping):
+        raise SchemaError(
+            f"rasters is {type(rasters).__name__}, expected names; mend: rasters={{'elevation': raster}}",
+            subject=_RASTERS,
+        )
+    return {str(name): raster for name, raster in rasters.items()}
+
+
+def _settle_rasters(rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> tuple[Gridded, ...]:
+    settled = tuple(Gridded.of(raster, name, subject=_RASTERS) for name, raster in rasters.items())
+    for raster in settled:
+        if not raster.is_static:
+            raise SchemaError(
+                f"{raster.name!r} has a time; mend: .isel(time=0) or .mean('time'), or ds.aq.sample(field) and covariates=",
+                subject=_RASTERS,
+            )
+        raster.check_covers(visible[LON].values, visible[LAT].values, "stations", subject=_RASTERS)
+    return settled
+
+
+def _own_values(visible: xr.Dataset, rasters: Sequence[Gridded]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return the stations' places, and their coordinates of the rasters' names."""
+    places = np.stack([visible[LON].values, visible[LAT].values]).astype(float)
+    own = np.full((len(rasters), places.shape[1]), np.nan, np.float32)
+    for row, raster in zip(own, rasters, strict=True):
+        if raster.name in visible.coords and visible[raster.name].dims == (STATION,):
+            row[:] = visible[raster.name].values
+    return places, own

@@ -1,0 +1,323 @@
+"""What is wrong with a network, on plain arrays: values no sensor measured, places no station has, clocks that differ.
+
+Every function marks; none mends. Values are ``(station, time)`` with NaN where nothing was reported. The thresholds are
+argued in docs/audit.md.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from ..arrays import sphere
+from ..arrays.sphere import EARTH_RADIUS_KM
+
+#: Codes that stand for "missing" in files of the field although a sensor could reach them.
+FILL_CODES = (9999.0,)
+#: A run of equal values shorter than this is never called stuck.
+_LEAST_RUN = 6
+#: Expected number of runs that chance would give a network at the length from which one is suspicious.
+_CHANCE = 0.01
+#: A spike is this many robust deviations, and this many times, above the hours and the stations around it.
+_SPIKE_DEVIATIONS, _SPIKE_RATIO, _SPIKE_NEIGHBOURS, _SPIKE_REPORTING = 10.0, 3.0, 5, 3
+#: Two series are one when this share of the values they have in common is equal, over at least so many.
+_SAME_SHARE, _SAME_LEAST, _SAME_PROBES = 0.99, 48, 96
+#: Gaps between parts of a network: at least this far, and this many times the gap below it.
+_FAR_KM, _FAR_RATIO = 100.0, 3.0
+#: Solar time, h, at which ozone and air temperature peak near the ground, and how far from it is suspicious.
+_PEAK_HOUR, _PEAK_TOLERANCE = 15.0, 3.0
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def impossible(values: NDArray, low: NDArray, high: NDArray) -> NDArray[np.bool_]:
+    """Mark infinities, fill codes and values beyond the limits of their station, ``(station, 1)``."""
+    return (values < low) | (values > high) | np.isin(values, FILL_CODES)
+
+
+def stuck(values: NDArray) -> NDArray[np.bool_]:
+    """Mark runs of equal values that are too long for chance and that other stations do not share.
+
+    How often one value follows itself depends on the level and on how coarsely values are rounded; a run is suspicious
+    from twice the length at which chance would give the whole network 0.01 of them. Among the lowest quarter and the highest
+    half per cent of values, one at which a quarter of the other stations have runs at least half as long is a detection
+    limit or a cap, not a stuck sensor.
+    """
+    marked = np.zeros(values.shape, bool)
+    runs = _runs(values)
+    if not len(runs.value):
+        return marked
+    low, high = np.nanquantile(values, [0.25, 0.995])
+    for i in map(int, np.flatnonzero(runs.length >= runs.needed)):
+        amid = low < runs.value[i] < high
+        if amid or runs.length[i] > 2 * _usual_length(runs, i, len(values)):
+            marked[runs.station[i], runs.start[i] : runs.start[i] + runs.length[i]] = True
+    return marked
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of six and more equal values, and from which length each would be suspicious at its level."""
+
+    station: NDArray[np.intp]
+    start: NDArray[np.intp]
+    length: NDArray[np.intp]
+    value: NDArray
+    needed: NDArray[np.float64]
+
+
+def _runs(values: NDArray) -> _Runs:
+    starts, ends = np.isfinite(values), np.isfinite(values)
+    same = values[:, 1:] == values[:, :-1]
+    starts[:, 1:] &= ~same
+    ends[:, :-1] &= ~same
+    station, start = np.nonzero(starts)
+    length = np.nonzero(ends)[1] - start + 1
+    value = values[station, start]
+    edges = np.unique(np.quantile(value, np.arange(0.1, 1.0, 0.1))) if len(value) else np.empty(0)
+    level = np.searchsorted(edges, value, side="right")
+    # Long runs count as six values here: else those of a stuck sensor would excuse it in a short record.
+    counted = np.bincount(level, np.minimum(length, _LEAST_RUN), minlength=1)
+    followed = counted - np.bincount(level, minlength=1)
+    share = (followed + 1) / (counted + 2)
+    chance = 1 + np.log(_CHANCE / (counted + 2)) / np.log(share)
+    kept = length >= _LEAST_RUN
+    needed = np.maximum(_LEAST_RUN, 2 * chance[level[kept]])
+    return _Runs(station[kept], start[kept], length[kept], value[kept], needed)
+
+
+def _usual_length(runs: _Runs, i: int, n_station: int) -> float:
+    """Return the length of run that a quarter of the other stations reach at the value of run ``i``."""
+    alike = (runs.value == runs.value[i]) & (runs.station != runs.station[i])
+    longest = np.zeros(n_station)
+    np.maximum.at(longest, runs.station[alike], runs.length[alike])
+    rank = max(1, (n_station - 1) // 4)
+    return float(np.sort(longest)[-rank])
+
+
+def spikes(values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.bool_]:
+    """Mark single values far above the steps before and after and above the stations around at that step.
+
+    Needs both neighbours in time and three of the five nearest stations. Deviations are those of the value from the mean
+    of its neighbours in time: their median, scaled to a standard deviation, of the station or of the network, whichever
+    is larger.
+    """
+    marked = np.zeros(values.shape, bool)
+    placed = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
+    if values.shape[1] < 3 or len(placed) <= _SPIKE_REPORTING:
+        return marked
+    before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
+    deviation = row_medians(np.abs(here - (before + after) / 2)) * 1.4826
+    deviation = np.fmax(deviation, np.nanmedian(deviation) if np.isfinite(deviation).any() else 0.0)
+    around = np.maximum(before, after)
+    candidate = (here - around > _SPIKE_DEVIATIONS * deviation[:, None]) & (here > _SPIKE_RATIO * around)
+    station, step = np.nonzero(candidate)
+    keep = np.isin(station, placed)
+    station, step = station[keep], step[keep] + 1
+    near, _ = sphere.nearest(lon[placed], lat[placed], lon[placed], lat[placed], _SPIKE_NEIGHBOURS + 1)
+    # A station is among its own neighbours, though not always the first of them where several share a place.
+    others = np.array([row[row != i][:_SPIKE_NEIGHBOURS] for i, row in enumerate(near)])
+    nearby = values[placed[others[np.searchsorted(placed, station)]], step[:, None]]
+    enough = np.isfinite(nearby).sum(axis=1) >= _SPIKE_REPORTING
+    station, step, nearby = station[enough], step[enough], nearby[enough]
+    level = np.nanmedian(nearby, axis=1) if len(nearby) else np.empty(0)
+    value = values[station, step]
+    high = (value - level > _SPIKE_DEVIATIONS * deviation[station]) & (value > _SPIKE_RATIO * level)
+    marked[station[high], step[high]] = True
+    return marked
+
+
+def row_medians(values: NDArray) -> NDArray[np.float64]:
+    """Return the median of each row's finite values, NaN for a row without any."""
+    medians = np.full(len(values), np.nan)
+    for i, row in enumerate(values):
+        finite = row[np.isfinite(row)]
+        if len(finite):
+            medians[i] = np.median(finite)
+    return medians
+
+
+def identical(values: NDArray) -> list[tuple[int, int]]:
+    """Return (first, copy) of stations whose series are the same, whatever either of them lacks.
+
+    Pairs are found at 96 steps at which most stations report, and settled on the whole record.
+    """
+    seen = np.isfinite(values)
+    # A constant series agrees with many; it is no evidence of a copy.
+    varies = np.array([len(np.unique(row[s])) > _SAME_LEAST // 4 for row, s in zip(values, seen, strict=True)], bool)
+    active = np.flatnonzero(varies & (seen.sum(axis=1) >= _SAME_LEAST))
+    pairs: list[tuple[int, int]] = []
+    copies: set[int] = set()
+    probed = values[:, _probes(seen[active])]
+    for position, first in enumerate(active[:-1]):
+        if first in copies:
+            continue
+        later = active[position + 1 :]
+        both = (np.isfinite(probed[later]) & np.isfinite(probed[first])).sum(axis=1)
+        equal = (probed[later] == probed[first]).sum(axis=1)
+        for copy in later[(both > 0) & (equal >= 0.9 * both)]:
+            common = seen[first] & seen[copy]
+            if common.sum() >= _SAME_LEAST and (values[first] == values[copy])[common].mean() >= _SAME_SHARE:
+                pairs.append((int(first), int(copy)))
+                copies.add(int(copy))
+    return pairs
+
+
+def _probes(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return steps spread over the record, in each part that at which most stations report."""
+    parts = np.array_split(np.arange(seen.shape[1]), min(_SAME_PROBES, seen.shape[1]))
+    reporting = seen.sum(axis=0)
+    return np.array([part[np.argmax(reporting[part])] for part in parts], int)
+
+
+# -- places ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Places:
+    """What is wrong with the coordinates of each station, ``(station,)`` bool each; no station is in two."""
+
+    unplaced: NDArray[np.bool_]
+    swapped: NDArray[np.bool_]
+    far: NDArray[np.bool_]
+
+
+def judge_places(lon: NDArray, lat: NDArray) -> Places:
+    """Return the stations without a place, with longitude and latitude swapped, and far from their network.
+
+    A station has no place where a coordinate is missing or beyond the globe, or both are zero. It is swapped where it
+    would lie in its network after the swap and does not as it stands. The network is the largest part of the stations
+    that is left when they are cut at the first great gap: 100 km, and three times the widest gap inside.
+    """
+    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+    given = np.isfinite(lon) & np.isfinite(lat) & ~((np.abs(lon) < 0.01) & (np.abs(lat) < 0.01))
+    beyond = given & ((np.abs(lat) > 90) | (np.abs(lon) > 360))
+    exchangeable = given & (np.abs(lat) <= 360) & (np.abs(lon) <= 90)
+    if beyond.sum() > given.sum() / 2:
+        swapped = exchangeable & (np.abs(lat) > 90)
+        return Places(~given | beyond & ~swapped, swapped, np.zeros(len(lon), bool))
+    on_globe = given & ~beyond
+    network, reach = _largest_part(lon, lat, on_globe)
+    outside = given & ~network
+    candidates = np.flatnonzero(outside & exchangeable)
+    swapped = np.zeros(len(lon), bool)
+    if network.any() and len(candidates):
+        _, distance = sphere.nearest(lon[network], lat[network], lat[candidates], lon[candidates], 1)
+        swapped[candidates] = distance[:, 0] <= reach
+    return Places(~given | beyond & ~swapped, swapped, on_globe & ~network & ~swapped)
+
+
+def _largest_part(lon: NDArray, lat: NDArray, among: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], float]:
+    """Return the stations that hang together, and the distance in km within which a place belongs to them."""
+    index = np.flatnonzero(among)
+    everything = among.copy()
+    if len(index) < 3:
+        return everything, _FAR_KM
+    tree = linkage(sphere.unit_vectors(lon[index], lat[index]), "single")
+    gaps = sphere.chord_to_km(tree[:, 2])
+    for below, gap, chord in zip(gaps[:-1], gaps[1:], tree[:-1, 2], strict=True):
+        if gap > max(_FAR_KM, _FAR_RATIO * below):
+            part = fcluster(tree, chord * (1 + 1e-9) + 1e-12, "distance")
+            sizes = np.bincount(part)
+            if sizes.max() >= 3 and sizes.max() > len(index) / 2:
+                everything[index] = part == sizes.argmax()
+                return everything, max(_FAR_KM, below)
+    return everything, max(_FAR_KM, float(gaps[-1]))
+
+
+# -- clocks ------------------------------------------------------------------------------------------------------------
+
+
+def peak_hours(values: NDArray, hours: NDArray) -> NDArray[np.float64]:
+    """Return the hour of day at which each station's first harmonic peaks, NaN where the day hardly shows.
+
+    Parameters
+    ----------
+    values : (n_station, n_time)
+    hours : (n_station, n_time)
+        Hour of day of each value.
+    """
+    peaks = np.full(len(values), np.nan)
+    for i, (row, hour) in enumerate(zip(values, hours, strict=True)):
+        seen = np.isfinite(row)
+        if seen.sum() < 48 or not (spread := row[seen].std()):
+            continue
+        wave = np.mean((row[seen] - row[seen].mean()) * np.exp(2j * np.pi * hour[seen] / 24))
+        if 2 * abs(wave) / spread > 0.25:
+            peaks[i] = np.angle(wave) * 24 / (2 * np.pi) % 24
+    return peaks
+
+
+def hours_late(peaks: NDArray) -> tuple[float, float]:
+    """Return by how many hours peaks come later than mid-afternoon, and the share of stations within 2 h of that.
+
+    The first is in -12 .. 12, and 0 where it is within the tolerance.
+    """
+    peaks = peaks[np.isfinite(peaks)]
+    if not len(peaks):
+        return 0.0, 0.0
+    middle = np.angle(np.exp(2j * np.pi * peaks / 24).mean()) * 24 / (2 * np.pi)
+    late = float((middle - _PEAK_HOUR + 12) % 24 - 12)
+    agree = float((np.abs((peaks - middle + 12) % 24 - 12) <= 2).mean())
+    return (late if abs(late) > _PEAK_TOLERANCE else 0.0), agree
+
+
+def correlations(a: NDArray, b: NDArray, lags: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the correlation of paired series at each lag, ``(n_pair, n_lag)``.
+
+    At lag L the value of ``a`` at step ``t + L`` is held against that of ``b`` at step ``t``. NaN with fewer than 24
+    values in common.
+    """
+    found = np.full((len(a), len(lags)), np.nan)
+    for j, lag in enumerate(lags):
+        left = a[:, max(lag, 0) : a.shape[1] + min(lag, 0)]
+        right = b[:, max(-lag, 0) : b.shape[1] + min(-lag, 0)]
+        both = np.isfinite(left) & np.isfinite(right)
+        n = both.sum(axis=1)
+        x, y = np.where(both, left, 0.0).astype(float), np.where(both, right, 0.0).astype(float)
+        sums = x.sum(axis=1), y.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            covariance = (x * y).sum(axis=1) - sums[0] * sums[1] / n
+            spread = ((x**2).sum(axis=1) - sums[0] ** 2 / n) * ((y**2).sum(axis=1) - sums[1] ** 2 / n)
+            found[:, j] = np.where((n >= 24) & (spread > 0), covariance / np.sqrt(spread), np.nan)
+    return found
+
+
+#: The coastline ends here; what is farther south is the ice sheet.
+_SOUTH = -84.0
+
+
+@lru_cache(maxsize=1)
+def _land() -> shapely.STRtree:
+    """Return the bundled coastline as polygons in a search tree. Read once per process."""
+    packed = (files("xaq") / "data" / "basemap.geojson.gz").read_bytes()
+    features = json.loads(gzip.decompress(packed))["features"]
+    coast = next(f["geometry"]["coordinates"] for f in features if f["properties"]["layer"] == "coastline")
+    # Rings that the date line cuts are open in the file; a polygon closes them along it.
+    return shapely.STRtree([shapely.Polygon(line) for line in coast if len(line) > 3])
+
+
+def at_sea(lon: NDArray, lat: NDArray, within_km: float) -> NDArray[np.bool_]:
+    """Mark places in the sea, farther than ``within_km`` from any coast; ``lon``, ``lat`` in degrees, finite.
+
+    The coastline is Natural Earth 10m, simplified to 0.02 degrees (2 km), and lacks the smallest islands.
+    """
+    lon, lat = (np.asarray(lon, float) + 180) % 360 - 180, np.asarray(lat, float)
+    tree, points = _land(), shapely.points(lon, lat)
+    wet = lat > _SOUTH
+    wet[tree.query(points, predicate="within")[0]] = False
+    # Degrees of latitude are 111 km; those of longitude are stretched, so a box of the reach is searched.
+    reach = np.degrees(within_km / EARTH_RADIUS_KM)
+    east = reach / np.maximum(np.cos(np.radians(lat)), 0.01)
+    boxes = shapely.box(lon - east, lat - reach, lon + east, lat + reach)
+    wet[np.flatnonzero(wet)[np.unique(tree.query(boxes[wet], predicate="intersects")[0])]] = False
+    return wet

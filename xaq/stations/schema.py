@@ -1,0 +1,394 @@
+"""The border: what a station dataset is.
+
+One Dataset with dimensions ``(station, time)``: coordinates ``lon`` and ``lat`` in degrees, optional ``elevation``,
+``hidden`` after :func:`hide`; a variable per pollutant with ``units``; UTC times on one regular step, each labelling
+the start of its interval; CF discrete-sampling attributes. :func:`conform` is the first line of every public verb.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from ..arrays import timesteps
+from ..conventions import (
+    ELEVATION,
+    HIDDEN,
+    LAT,
+    LON,
+    MASS_UNITS,
+    POLLUTANTS,
+    ROLE_ATTRS,
+    ROLE_CF,
+    ROLE_NAMES,
+    STATION,
+    TIME,
+    canonical_name,
+    canonical_units,
+    cf_attrs,
+    label,
+)
+from ..errors import SchemaError, XaqWarning
+from ..interpolate.base import Observations
+
+Period = slice | tuple | list | str | pd.Timestamp | np.datetime64 | None
+
+
+def find_role(ds: xr.Dataset, role: str) -> Hashable | None:
+    """Return the variable that plays a role: by CF attributes first, then by the usual names; None if there is none.
+
+    Raises
+    ------
+    SchemaError
+        When CF attributes name more than one.
+    """
+    for key, value in ROLE_ATTRS[role]:
+        found = [
+            name for name, variable in ds.variables.items() if str(variable.attrs.get(key, "")).lower() == value.lower()
+        ]
+        if len(found) > 1:
+            names = ", ".join(map(repr, found))
+            raise SchemaError(
+                f"{names} all have {key}={value!r}; mend: keep the attribute on the one that is the {role}"
+            )
+        if found:
+            return found[0]
+    by_name = {str(name).lower(): name for name in [*ds.variables, *ds.dims]}
+    return next((by_name[name] for name in ROLE_NAMES[role] if name in by_name), None)
+
+
+def conform(ds: xr.Dataset, target: str | None = None) -> xr.Dataset:
+    """Return the dataset in xaq's form, or raise with every problem found.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Any station dataset whose roles are marked by CF attributes or the usual names.
+    target : str, optional
+        A variable that must be there, on ``(station, time)``, with units.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions ``(station, time)``; roles renamed to ``station, time, lon, lat, elevation``.
+
+    Raises
+    ------
+    SchemaError
+        Lists all problems at once, each with the call that mends it.
+
+    Notes
+    -----
+    Loads coordinates; never computes a data variable.
+    """
+    if not isinstance(ds, xr.Dataset):
+        raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; mend: xaq.open_stations(...)")
+    ds, problems = rename_roles(ds)
+    if not problems:
+        problems += identity_problems(ds)
+    if not problems:
+        problems += _coordinate_problems(ds)
+        problems += _time_problems(ds)
+    if target is not None:
+        problems += _target_problems(ds, target)
+    if problems:
+        raise SchemaError(problems)
+    for name in ds.data_vars:
+        if {STATION, TIME} == set(ds[name].dims) and ds[name].dims != (STATION, TIME):
+            ds[name] = ds[name].transpose(STATION, TIME)
+    return ds
+
+
+def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    """Return the dataset with its roles under xaq's names, and the problems that keep it from that."""
+    problems, names = [], {}
+    for role in (STATION, TIME, LON, LAT, ELEVATION):
+        found = find_role(ds, role)
+        if found is not None:
+            names[found] = role
+        elif role in (LON, LAT):
+            problems.append(
+                f"no {role} (looked for CF attributes, then {', '.join(ROLE_NAMES[role])}); "
+                f"mend: ds.assign_coords({role}=('station', [...]))"
+            )
+        elif role == TIME:
+            problems.append(
+                "no time coordinate; mend: xaq.open_stations(table, stations=...) or ds.assign_coords(time=...)"
+            )
+        elif role == STATION:
+            problems.append("no station dimension or identifier; mend: ds.rename({'your_dim': 'station'})")
+    if problems:
+        return ds, problems
+    lon = next(name for name, role in names.items() if role == LON)
+    dims = ds[lon].dims
+    if len(dims) != 1:
+        return ds, [
+            f"{lon!r} has dimensions {dims}, expected one station dimension; is this a grid rather than stations?"
+        ]
+    dim, identifier = dims[0], next(name for name, role in names.items() if role == STATION)
+    renames = {old: new for old, new in names.items() if old != new and new != STATION}
+    if identifier != dim and identifier in ds.variables:
+        ds = ds.swap_dims({dim: identifier}) if ds[identifier].dims == (dim,) else ds
+        ds = ds.drop_vars([dim], errors="ignore")
+        dim = identifier
+    if dim != STATION:
+        renames[dim] = STATION
+    taken = [new for old, new in renames.items() if new in ds.variables and new not in renames and new != old]
+    if taken:
+        return ds, [f"{taken} exist beside the variables that play these roles; mend: ds.drop_vars({taken})"]
+    when = next(name for name, role in names.items() if role == TIME)
+    if when in ds.variables and ds[when].dims != (when,):
+        if len(ds[when].dims) != 1:
+            return ds, [
+                f"{when!r} has dimensions {ds[when].dims}, expected one time dimension; mend: ds.expand_dims('time')"
+            ]
+        axis = ds[when].dims[0]
+        ds = ds.swap_dims({axis: when}).drop_vars([axis], errors="ignore")
+    ds = ds.rename(renames)
+    ds = ds.set_coords([n for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.variables])
+    # Coordinates decide everything that follows, so lazy ones are loaded here; data variables never are.
+    lazy = {n: ds[n].variable for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.coords and ds[n].chunks is not None}
+    return ds.assign_coords({n: v.copy(data=v.data.compute(scheduler="synchronous")) for n, v in lazy.items()}), []
+
+
+def identity_problems(ds: xr.Dataset) -> list[str]:
+    """Return what keeps stations and stamps from being told apart: no identifiers, no stamps, coordinates of text."""
+    problems = []
+    if STATION not in ds.coords:
+        problems.append("the station dimension has no identifiers; mend: ds.assign_coords(station=[...])")
+    for name in (LON, LAT):
+        if not np.issubdtype(ds[name].dtype, np.number):
+            mend = f"ds.assign_coords({name}=ds.{name}.astype(float))"
+            problems.append(f"{name} is {ds[name].dtype}, expected degrees as numbers; mend: {mend}")
+    if TIME not in ds.coords:
+        problems.append("time has no coordinate; mend: ds.assign_coords(time=pd.date_range(...))")
+    elif not np.issubdtype((times := ds[TIME].values).dtype, np.datetime64):
+        problems.append(
+            f"time is {times.dtype}, expected datetime64 in UTC; mend: xr.decode_cf(ds), or pd.to_datetime(...)"
+        )
+    elif np.isnat(times).any():
+        problems.append(f"{np.isnat(times).sum()} stamp(s) are missing; mend: ds.sel(time=ds.time.notnull())")
+    return problems
+
+
+def _coordinate_problems(ds: xr.Dataset) -> list[str]:
+    problems = []
+    ids = ds[STATION].to_index()
+    repeated = ids[ids.duplicated()].unique()
+    if len(repeated):
+        problems.append(f"duplicate station ids {some(repeated)}; mend: ds.aq.repair(duplicate_stations='merge')")
+    lon, lat = np.asarray(ds[LON], float), np.asarray(ds[LAT], float)
+    missing = ~(np.isfinite(lon) & np.isfinite(lat))
+    if missing.any():
+        where = some(ids[missing])
+        problems.append(f"{missing.sum()} station(s) without coordinates: {where}; mend: ds.aq.repair(unplaced='drop')")
+    if (np.abs(lat) > 90).any():
+        bad = np.flatnonzero(np.abs(lat) > 90)
+        swapped = (np.abs(lon[~missing]) <= 90).all()
+        hint = (
+            "lon and lat look swapped; mend: ds.aq.repair(swapped='swap')"
+            if swapped
+            else "expected -90..90 degrees; mend: ds.aq.repair(swapped='swap', unplaced='drop')"
+        )
+        problems.append(f"lat outside -90..90 at {some(ids[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}")
+    if (np.abs(lon) > 360).any():
+        problems.append(f"lon outside -180..360 (largest {np.nanmax(np.abs(lon)):g}); expected degrees east")
+    return problems
+
+
+def _time_problems(ds: xr.Dataset) -> list[str]:
+    try:
+        timesteps.steps_per_day(timesteps.regular_step(ds[TIME].values))
+    except SchemaError as error:
+        return error.problems
+    return []
+
+
+def _target_problems(ds: xr.Dataset, target: str) -> list[str]:
+    if target not in ds.data_vars:
+        known = ", ".join(map(str, ds.data_vars)) or "none"
+        return [f"no variable {target!r}; the dataset has: {known}"]
+    problems = []
+    if {STATION, TIME} <= set(ds.dims) and set(ds[target].dims) != {STATION, TIME}:
+        problems.append(f"{target!r} has dimensions {ds[target].dims}, expected (station, time)")
+    if not np.issubdtype(ds[target].dtype, np.number):
+        problems.append(
+            f"{target!r} has dtype {ds[target].dtype}, expected numbers; mend: ds[{target!r}].astype(float)"
+        )
+    if not ds[target].attrs.get("units"):
+        problems.append(f"{target!r} has no units; mend: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
+    return problems
+
+
+def some(items: Iterable[Any], n: int = 5) -> str:
+    """Return the first items as text, and how many there are in all."""
+    items = list(items)
+    shown = ", ".join(str(item) for item in items[:n])
+    return shown + (f", ... ({len(items)} in all)" if len(items) > n else "")
+
+
+def describe_as_cf(ds: xr.Dataset) -> xr.Dataset:
+    """Return the dataset with CF discrete-sampling attributes on its roles, pollutants and the dataset itself."""
+    ds = ds.assign_attrs({"featureType": "timeSeries", "Conventions": "CF-1.11", **ds.attrs})
+    for role, attrs in ROLE_CF.items():
+        if role in ds.variables:
+            ds[role].attrs = {**attrs, **ds[role].attrs}
+    for name in ds.data_vars:
+        units = ds[name].attrs.get("units")
+        ds[name].attrs = {**cf_attrs(str(name), units), **ds[name].attrs}
+        if "standard_name" not in ds[name].attrs:
+            ds[name].attrs.setdefault("long_name", str(name))
+    return ds
+
+
+def pollutants(ds: xr.Dataset) -> list[str]:
+    """Return the names of the variables on (station, time) that xaq knows as pollutants."""
+    return [str(n) for n in ds.data_vars if canonical_name(str(n)) in POLLUTANTS]
+
+
+def pick_target(ds: xr.Dataset, target: str | None) -> str:
+    """Return ``target``, or the dataset's only pollutant (its only variable) when none is named."""
+    if target is not None:
+        return target
+    candidates = pollutants(ds) or [str(n) for n in ds.data_vars]
+    if len(candidates) == 1:
+        return candidates[0]
+    raise SchemaError(
+        f"which variable? candidates are {', '.join(candidates) or 'none'}; mend: name one with target=..."
+    )
+
+
+def hidden_mask(ds: xr.Dataset) -> NDArray[np.bool_]:
+    """Return which stations are hidden, ``(station,)`` bool; all False before :func:`hide`."""
+    if HIDDEN not in ds.coords:
+        return np.zeros(ds.sizes[STATION], bool)
+    return np.asarray(ds[HIDDEN].values).astype(bool)
+
+
+def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
+    """Return the dataset over a period: a slice, a (start, end) pair, ``"2013/2016"``, one time, or None for all.
+
+    A string may name a day, a month or a year, as in xarray.
+
+    Raises
+    ------
+    SchemaError
+        When the period holds no step of the dataset.
+    """
+    if time is None:
+        return ds
+    if isinstance(time, str) and "/" in time:
+        time = tuple(part or None for part in time.split("/", 1))
+    if isinstance(time, (tuple, list)) and len(time) == 2:
+        time = slice(time[0], time[1])
+    times = ds[TIME].to_index()
+    key: Any = time if isinstance(time, slice) else slice(time, time)
+    try:
+        picked = times[times.slice_indexer(key.start, key.stop)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise SchemaError(
+            f"time={time!r} is not a period; mend: one such as {str(times[0])[:10]!r}, or slice({str(times[0])[:10]!r}, {str(times[-1])[:10]!r})"
+        ) from error
+    if not len(picked):
+        raise SchemaError(f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}")
+    return ds.sel({TIME: slice(picked[0], picked[-1])})
+
+
+def observations(
+    ds: xr.Dataset,
+    target: str,
+    *,
+    hidden: bool = False,
+    covariates: Sequence[str] = (),
+    known: Sequence[str] = (),
+) -> Observations:
+    """Return the visible (or the hidden) stations as arrays. Computes the target and the covariates."""
+    mask = hidden_mask(ds)
+    chosen = ds.isel({STATION: np.flatnonzero(mask if hidden else ~mask)})
+    values = np.asarray(chosen[target].transpose(STATION, TIME).values, np.float32)
+
+    def stack(names: Sequence[str]) -> NDArray:
+        arrays = [np.asarray(chosen[c].transpose(STATION, TIME).values, np.float32) for c in names]
+        return np.stack(arrays) if arrays else np.empty((0, *values.shape), np.float32)
+
+    return Observations(
+        values=np.where(np.isfinite(values), values, np.float32(np.nan)),
+        lon=chosen[LON].values.astype(float),
+        lat=chosen[LAT].values.astype(float),
+        times=chosen[TIME].values.astype("datetime64[s]"),
+        covariates=stack(covariates),
+        known=stack(known),
+    )
+
+
+def without_silent(ds: xr.Dataset, target: str) -> xr.Dataset:
+    """Return the dataset without stations that never report the target, and say which were dropped. Computes it."""
+    return drop_silent(ds, ~np.isfinite(ds[target].transpose(STATION, TIME).values).any(axis=1), target)
+
+
+def drop_silent(ds: xr.Dataset, silent: NDArray[np.bool_], target: str) -> xr.Dataset:
+    """Return the dataset without the stations marked silent; warn by name, raise when none is left."""
+    if silent.all():
+        raise SchemaError(f"{target!r} has no observation at any of {len(silent)} stations in the period")
+    if silent.any():
+        names = some(ds[STATION].values[silent])
+        warnings.warn(
+            f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}",
+            XaqWarning,
+            stacklevel=4,
+        )
+        ds = ds.isel({STATION: np.flatnonzero(~silent)})
+    return ds
+
+
+def stations_hash(ds: xr.Dataset) -> str:
+    """Return a short SHA-256 of the station list: ids and coordinates to a metre, in any order."""
+    rows = sorted(
+        f"{s}|{x:.5f}|{y:.5f}" for s, x, y in zip(ds[STATION].values, ds[LON].values, ds[LAT].values, strict=True)
+    )
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
+    """Return what xaq understood of a dataset, as (heading, text) pairs for the reprs. Metadata only."""
+    ds = conform(ds)
+    step = timesteps.regular_step(ds[TIME].values)
+    n, n_hidden = ds.sizes[STATION], int(hidden_mask(ds).sum())
+    lon, lat = ds[LON].values, ds[LAT].values
+    times = ds[TIME].to_index()
+    fmt = "%Y-%m-%d %H:%M" if step < timesteps.DAY else "%Y-%m-%d"
+    lines = [
+        ("stations", f"{n} ({n - n_hidden} visible, {n_hidden} hidden)" if n_hidden else f"{n}, none hidden"),
+        ("bounds", f"{lon.min():.3f} .. {lon.max():.3f} E, {lat.min():.3f} .. {lat.max():.3f} N"),
+        ("time", f"{times[0]:{fmt}} .. {times[-1]:{fmt}}, step {timesteps.step_name(step)}, {len(times)} steps, UTC"),
+    ]
+    for name in ds.data_vars:
+        attrs = ds[name].attrs
+        note = f" ({attrs['units_note']})" if "units_note" in attrs else ""
+        role = label(str(name)) if str(name) in POLLUTANTS else "covariate"
+        lines.append((str(name), f"{role}, {attrs.get('units', 'units missing')}{note}"))
+    return lines
+
+
+def normalise_units(ds: xr.Dataset) -> xr.Dataset:
+    """Return the dataset with concentration units in CF spelling."""
+    ds = ds.copy()
+    for name in ds.data_vars:
+        if units := ds[name].attrs.get("units"):
+            ds[name].attrs["units"] = canonical_units(str(units))
+    return ds
+
+
+def record(ds: xr.Dataset, verb: str, changes: Sequence[str]) -> xr.Dataset:
+    """Return the dataset with a line per change added to its ``history`` (CF), oldest first."""
+    if not changes:
+        return ds
+    lines = [str(ds.attrs["history"])] if ds.attrs.get("history") else []
+    return ds.assign_attrs(history="\n".join([*lines, *(f"xaq {verb}: {change}" for change in changes)]))
