@@ -35,7 +35,7 @@ FROZEN: dict[str, tuple[str, ...]] = {
     "ranges and nuggets": ("knn.log_range", "knn.log_noise"),
     "exponent": ("knn.exponent",),
     "anisotropy": ("knn.stretch",),
-    "unrest": ("knn.unrest",),
+    "variance_ratio": ("knn.variance_ratio",),
     "noise by station-day": ("knn.noise_head",),
     "temporal module": ("temporal",),
 }
@@ -70,8 +70,8 @@ def variants(ds: xr.Dataset, target: str) -> Iterator[tuple[str, AbstractContext
     for name, beginnings in FROZEN.items():
         yield f"without {name}", frozen(beginnings), {}
     yield "without shares of the scales by day", one_share(), {}
-    if config.drifts:
-        yield "without drift", nullcontext(), {"config": replace(config, drift=False)}
+    if config.advects:
+        yield "without advection", nullcontext(), {"config": replace(config, advection=False)}
     yield "without cyclic encoding", nullcontext(), {"config": replace(config, cyclic=False)}
     if others := [str(n) for n in ds.data_vars if n != target]:
         yield f"with {len(others)} covariates", nullcontext(), {"covariates": others}

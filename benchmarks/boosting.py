@@ -20,7 +20,7 @@ from xaq.arrays.transforms import Scaler, cyclic_encoding
 from xaq.interpolate import leave_one_out, spacetime
 from xaq.interpolate.base import Estimate, Mapper, Observations
 from xaq.interpolate.classical import OrdinaryKriging, SpaceTimeKriging
-from xaq.interpolate.leave_one_out import Others
+from xaq.interpolate.leave_one_out import LeaveOneOut
 
 #: Neighbours whose departures are features; observations to learn from; folds of the guard.
 _NEIGHBOURS, _SAMPLES, _FOLDS = 8, 20_000, 3
@@ -70,7 +70,7 @@ class BoostedKriging:
         x = _features(estimates, near, observations.times[time], scaler)
         level = estimates[:, 0] + scaler.offset
         y = (values[station, time] - estimates[:, 0]) / level
-        share = _choose_share(x, y, level, rng.permutation(len(lon))[station] % _FOLDS)
+        share = _choose_fraction(x, y, level, rng.permutation(len(lon))[station] % _FOLDS)
         return cls((linear, log, both), scaler, _regressor().fit(x, y, sample_weight=level), share)
 
     def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> tuple[Any, ...]:
@@ -98,8 +98,8 @@ def _left_out(
 ) -> NDArray[np.float64]:
     """Return the three krigings of (station, time) pairs without their station, ``(n_pair, 3)``, never negative."""
     values, lon, lat = observations.values, observations.lon, observations.lat
-    a, _ = Others.of(lon, lat, linear.covariance, linear.k).foretell(values, pairs)
-    b, _ = Others.of(lon, lat, log.covariance, log.k).foretell(log.scaler.log(values), pairs)
+    a, _ = LeaveOneOut.of(lon, lat, linear.covariance, linear.k).predict(values, pairs)
+    b, _ = LeaveOneOut.of(lon, lat, log.covariance, log.k).predict(log.scaler.log(values), pairs)
     series = both.prepare(observations, observations.times).series
     c, _ = spacetime.predict_left_out(series, lon, lat, pairs, both.lags_hours, both.covariance, both.k)
     return np.maximum(np.stack([a, log.scaler.exp(b), c if both.scaler is None else both.scaler.exp(c)], axis=1), 0)
@@ -126,7 +126,7 @@ def _regressor() -> HistGradientBoostingRegressor:
     )  # fmt: skip
 
 
-def _choose_share(x: NDArray, y: NDArray, level: NDArray, fold: NDArray[np.intp]) -> float:
+def _choose_fraction(x: NDArray, y: NDArray, level: NDArray, fold: NDArray[np.intp]) -> float:
     """Return the share of the boosted residual that leaves the least MAE over stations held out, the loss it learns."""
     guess = np.zeros(len(y))
     for k in np.unique(fold):

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xaq.interpolate import leave_one_out
-from xaq.interpolate.leave_one_out import Others
+from xaq.interpolate.leave_one_out import LeaveOneOut
 from xaq.stations import schema
 
 from . import networks
@@ -51,7 +51,7 @@ def measure(name: str, seed: int) -> dict[str, float]:
     visible = schema.observations(schema.without_silent(ds.aq.visible, target), target)
     values, lon, lat = visible.values.astype(float), visible.lon, visible.lat
     covariance = leave_one_out.fit_covariance(values, lon, lat, k=_K, seed=seed)
-    others = Others.of(lon, lat, covariance, _K)
+    others = LeaveOneOut.of(lon, lat, covariance, _K)
     filled = np.nan_to_num(others.fill(values)[0])
     errors = np.where(np.isfinite(values), others.residuals(filled), np.nan)
     # Where there are fewer than k other places, a station fills its own list, with weight zero.

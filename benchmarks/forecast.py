@@ -45,8 +45,8 @@ def run(name: str, *, known: bool, quick: bool, ablations: Sequence[str], seed: 
     """Hide stations, train on the first 80 %, score on the rest; return the table and what it was measured on."""
     ds, target = networks.load(name, covariates=True)
     ds = ds.aq.hide(fraction=0.15, seed=seed)
-    stamps = ds.time.values.astype("datetime64[s]")
-    last = stamps[int(_TRAINING_SHARE * len(stamps)) - 1]
+    timestamps = ds.time.values.astype("datetime64[s]")
+    last = timestamps[int(_TRAINING_SHARE * len(timestamps)) - 1]
     weather = [w for w in networks.WEATHER if w in ds]
     inputs = {
         "covariates": [p for p in networks.POLLUTANTS if p in ds],
@@ -78,7 +78,7 @@ def run(name: str, *, known: bool, quick: bool, ablations: Sequence[str], seed: 
     seconds["verify"] = round(time.perf_counter() - start, 1)
     said = {
         "network": name, "target": target, "seed": seed, "known": inputs["known"], "covariates": inputs["covariates"],
-        "trained_to": str(last), "test": [str(last + embargo), str(stamps[-1])], "windows": table.attrs["windows"],
+        "trained_to": str(last), "test": [str(last + embargo), str(timestamps[-1])], "windows": table.attrs["windows"],
         "hidden": list(model.recipe.hidden), "validation": model.recipe.training, "seconds": seconds,
         "parameters": sum(p.numel() for p in model.network.parameters()),
     }  # fmt: skip

@@ -14,7 +14,7 @@ import xaq
 from xaq.arrays import sphere
 
 _BUNDLED = ("germany", "germany-1998-2009")
-#: Folder -> target and time zone of its stamps; ``obs.parquet`` beside ``stations.csv``.
+#: Folder -> target and time zone of its timestamps; ``obs.parquet`` beside ``stations.csv``.
 _LOCAL = {
     "beijing12": ("pm25", "Asia/Shanghai"),
     "beijing35_2014_2015": ("pm25", "Asia/Shanghai"),

@@ -32,9 +32,9 @@ class Made:
     ids: tuple[str, ...] = tuple(IDS)
 
 
-def narrow(stamps) -> pd.DataFrame:
+def narrow(timestamps) -> pd.DataFrame:
     """Return station, time and value of every observation, station by station."""
-    return pd.DataFrame({"i": np.repeat([0, 1], 24), "time": [*stamps, *stamps], "value": VALUES.ravel()})
+    return pd.DataFrame({"i": np.repeat([0, 1], 24), "time": [*timestamps, *timestamps], "value": VALUES.ravel()})
 
 
 def stations_of(made: Made) -> list[int]:
@@ -106,9 +106,9 @@ def china_sites(folder: Path) -> Made:
 
 
 def airnow_monitors(folder: Path) -> Made:
-    for hour, stamp in enumerate(STARTS):
+    for hour, timestamp in enumerate(STARTS):
         lines = [
-            f"{stamp:%m/%d/%y|%H:%M}|{s}|NAME|-8|{parameter}|{unit}|{value}|Agency"
+            f"{timestamp:%m/%d/%y|%H:%M}|{s}|NAME|-8|{parameter}|{unit}|{value}|Agency"
             for i, s in enumerate(["060371001", "060371002"])
             for parameter, unit, value in (
                 ("PM2.5", "UG/M3", VALUES[i, hour]),
@@ -116,7 +116,7 @@ def airnow_monitors(folder: Path) -> Made:
                 ("CO", "PPM", -999),
             )
         ]
-        (folder / f"HourlyData_{stamp:%Y%m%d%H}.dat").write_text("\n".join(lines) + "\n")
+        (folder / f"HourlyData_{timestamp:%Y%m%d%H}.dat").write_text("\n".join(lines) + "\n")
     places = PLACES.rename(columns={"station": "AQSID"}).assign(AQSID=["060371001", "060371002"])
     return Made(folder, {"stations": places}, ("060371001", "060371002"))
 
@@ -129,8 +129,8 @@ def airnow_sites(folder: Path) -> Made:
         "ValidDate": rows.time.dt.strftime("%m/%d/%Y"), "ValidTime": rows.time.dt.strftime("%H:%M"), "DataSource": "y",
         "PM25_AQI": 40, "PM25_Measured": 1, "PM25": rows.value, "PM25_Unit": "UG/M3", "OZONE": 30.0, "OZONE_Unit": "PPB",
     })  # fmt: skip
-    for stamp, part in table.groupby(rows.time):
-        part.to_csv(folder / f"HourlyAQObs_{stamp:%Y%m%d%H}.dat", index=False, quoting=1)
+    for timestamp, part in table.groupby(rows.time):
+        part.to_csv(folder / f"HourlyAQObs_{timestamp:%Y%m%d%H}.dat", index=False, quoting=1)
     return Made(folder, {}, ("060371001", "060371002"))
 
 

@@ -60,13 +60,13 @@ def test_check_prints_the_report_and_writes_it(files, tmp_path, capsys):
 
 
 def test_columns_can_be_named(files, tmp_path):
-    table = pd.read_csv(files / "obs.csv").rename(columns={"time": "stamp", "pm25": "fine dust", "station": "code"})
+    table = pd.read_csv(files / "obs.csv").rename(columns={"time": "timestamp", "pm25": "fine dust", "station": "code"})
     table.to_csv(tmp_path / "mine.csv", index=False)
     arguments = [
         str(tmp_path / "mine.csv"),
         *data(files)[1:],
         "--columns",
-        "time=stamp,pm25=fine dust,station=code,station=station",
+        "time=timestamp,pm25=fine dust,station=code,station=station",
     ]
     store = ["--grid", "0.5", "--time", "2020-01-02/2020-01-03", "--store", str(tmp_path / "c.zarr")]
     assert main(["reanalyze", "idw", *arguments, *store]) == 0

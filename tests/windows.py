@@ -12,9 +12,9 @@ def make_window(config, n_window=2, n_station=6, seed=0):
     return Window(
         z=z,
         residual=0.3 * z,
-        usual=torch.full((n_station,), 0.09),
+        residual_variance=torch.full((n_station,), 0.09),
         redundancy=torch.ones(n_station),
-        log_share=torch.zeros(n_window, n_station, config.target_days),
+        log_weight=torch.zeros(n_window, n_station, config.target_days),
         covariates=torch.zeros(n_window, n_station, config.input_steps, config.n_covariates),
         cyclic=torch.randn(n_window, config.input_steps, 6, generator=generator),
         cyclic_target=torch.randn(n_window, config.target_days, 6, generator=generator),

@@ -47,7 +47,7 @@ class AqAccessor:
     Parameters
     ----------
     ds : xarray.Dataset, dims (station, time)
-        A station dataset: CF roles or the usual names of coordinates, one variable per pollutant with ``units``, stamps
+        A station dataset: CF roles or the usual names of coordinates, one variable per pollutant with ``units``, timestamps
         in UTC on a regular step. Any Dataset has the accessor; its repr says what is missing.
 
     Examples
@@ -183,7 +183,7 @@ class AqAccessor:
             A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The network then learns the ratio of observation to
             background, and whoever uses the model passes the field again. An analysis only.
         rasters : mapping of str to xarray.DataArray, optional
-            Static rasters by name, in any CRS: elevation, population, the share of a land use. The level of an estimate is
+            Static rasters by name, in any CRS: elevation, population, the fraction of a land use. The level of an estimate is
             corrected, within bounds, by how the place differs from its neighbours in them, where this helps at stations not learned from. A
             station at which a raster has no data takes its own coordinate of that name, if it has one. Whoever uses the
             model passes them again. An analysis only.

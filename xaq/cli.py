@@ -1,6 +1,6 @@
 """The command line: the verbs of ``ds.aq`` from a shell. Tables go to stdout, progress to stderr.
 
-Exit codes: 0 done, 1 a problem with data, model or store (the message says what and how to mend it), 2 wrong usage,
+Exit codes: 0 done, 1 a problem with data, model or store (the message says what and how to fix it), 2 wrong usage,
 130 interrupted.
 """
 
@@ -150,12 +150,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("table", help=_DATA_HELP)
     group.add_argument("--stations", help="station list with id, lon, lat")
     group.add_argument("--format", choices=tuple(FORMATS), help="what the observations are, where this is not found")
-    group.add_argument("--stamps", choices=("start", "end"), help="which end of its interval a stamp labels")
+    group.add_argument("--timestamps", choices=("start", "end"), help="which end of its interval a timestamp labels")
     group.add_argument(
         "--columns",
-        help="ROLE=COLUMN, comma-separated, such as time=stamp,pm25=fine; a role twice for table and list",
+        help="ROLE=COLUMN, comma-separated, such as time=timestamp,pm25=fine; a role twice for table and list",
     )
-    group.add_argument("--tz", help="time zone of naive stamps, such as Asia/Shanghai")
+    group.add_argument("--tz", help="time zone of naive timestamps, such as Asia/Shanghai")
     group.add_argument(
         "--units", help="NAME=UNITS, comma-separated, such as no2=ppb,o3=ppb; or UNITS of the only pollutant"
     )
@@ -172,7 +172,7 @@ def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
             role, name = pair.split("=", 1)
             columns.setdefault(role, []).append(name)
         ds = open_stations(
-            arguments.table, stations=arguments.stations, format=arguments.format, tz=arguments.tz, stamps=arguments.stamps,
+            arguments.table, stations=arguments.stations, format=arguments.format, tz=arguments.tz, timestamps=arguments.timestamps,
             units=units, columns=columns,
         )  # fmt: skip
     if model is None:
@@ -199,7 +199,7 @@ def _fraction(text: str) -> float | None:
 def _check_folder(path: str) -> None:
     """Refuse an output that could not be written, before any work is done for it."""
     if not Path(path).absolute().parent.is_dir():
-        raise SchemaError(f"no such folder: {Path(path).absolute().parent}; mend: create it first", subject="usage")
+        raise SchemaError(f"no such folder: {Path(path).absolute().parent}; fix: create it first", subject="usage")
 
 
 def _load(path: str) -> Any:
@@ -283,7 +283,7 @@ def _info(a: argparse.Namespace) -> None:
     print(info)
     if info.damaged and not a.forget:
         raise StoreError(
-            f"{len(info.damaged)} blocks are damaged; mend: xaq info {a.cube} --forget, then the call that wrote the cube"
+            f"{len(info.damaged)} blocks are damaged; fix: xaq info {a.cube} --forget, then the call that wrote the cube"
         )
 
 
@@ -306,7 +306,7 @@ def _plot(a: argparse.Namespace) -> None:
     if a.kind == "map":
         if not is_store:
             raise SchemaError(
-                f"a map needs a cube, {a.what} is a model; mend: xaq reanalyze {a.what} ... --store cube.zarr",
+                f"a map needs a cube, {a.what} is a model; fix: xaq reanalyze {a.what} ... --store cube.zarr",
                 subject="usage",
             )
         axes = plot.map(ds, what, time=a.time)

@@ -1,6 +1,6 @@
 """What can go wrong, as a small family.
 
-Every message says what is wrong (names and numbers), what was expected, and the call that mends it.
+Every message says what is wrong (names and numbers), what was expected, and the call that fixes it.
 """
 
 __all__ = ["GridError", "ModelError", "SchemaError", "StoreError", "XaqError", "XaqWarning"]
@@ -27,7 +27,7 @@ class SchemaError(XaqError, ValueError):
     Parameters
     ----------
     problems : str or list of str
-        What is wrong and what mends it; also an attribute, always a list.
+        What is wrong and what fixes it; also an attribute, always a list.
     subject : str
         What the problems are those of.
 

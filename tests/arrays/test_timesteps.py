@@ -27,12 +27,12 @@ def test_regular_step(hours, unit):
         ((1, 1, 1), "repeated or unsorted"),
     ],
 )
-def test_a_bad_axis_is_named_and_mended(hours, says):
+def test_a_bad_axis_is_named_and_fixed(hours, says):
     with pytest.raises(SchemaError) as caught:
         timesteps.regular_step(axis(*hours))
     text = str(caught.value)
     assert says in text
-    assert "mend:" in text
+    assert "fix:" in text
     assert "'0D'" not in text
 
 
@@ -62,7 +62,7 @@ def test_step_names_and_steps_per_day(seconds, name, per_day):
 
 @pytest.mark.parametrize("hours", [5, 36])
 def test_a_step_that_does_not_fit_the_day(hours):
-    with pytest.raises(SchemaError, match="mend"):
+    with pytest.raises(SchemaError, match="fix"):
         timesteps.steps_per_day(np.timedelta64(hours, "h"))
 
 

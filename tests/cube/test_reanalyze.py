@@ -182,7 +182,7 @@ def test_longitudes_may_count_from_zero(network):
     np.testing.assert_allclose(network.aq.reanalyze("kriging", grid=grid).compute().pm25, east.pm25, rtol=1e-4)
 
 
-def test_cf_crs_bounds_and_certificate(cube, network, model):
+def test_cf_crs_bounds_and_held_out_scores(cube, network, model):
     assert cube.pm25.attrs["standard_name"] == "mass_concentration_of_pm2p5_ambient_aerosol_particles_in_air"
     assert cube.pm25.attrs["units"] == "ug m-3"
     assert cube.rio.crs.to_epsg() == 4326
@@ -191,7 +191,7 @@ def test_cf_crs_bounds_and_certificate(cube, network, model):
     assert (cube.time_bnds[:, 1] - cube.time_bnds[:, 0] == np.timedelta64(1, "h")).all()
     provenance = json.loads(cube.attrs["xaq_provenance"])
     assert provenance["model_hash"] == model.hash
-    assert [row["method"] for row in provenance["certificate"]] == ["AQ-Net", "kriging", "idw", "nearest"]
+    assert [row["method"] for row in provenance["held_out_scores"]] == ["AQ-Net", "kriging", "idw", "nearest"]
 
 
 def test_points_keep_their_own_dimension(network):
@@ -272,9 +272,9 @@ def swap(ds):
     return ds.assign_coords(lon=("station", ds.lat.values), lat=("station", ds.lon.values))
 
 
-def test_the_mend_for_swapped_coordinates_mends(network):
+def test_the_fix_for_swapped_coordinates_fixes(network):
     east = network.assign_coords(lon=network.lon + 90)
-    with pytest.raises(SchemaError, match=r"mend: ds.aq.repair\(swapped='swap'\)"):
+    with pytest.raises(SchemaError, match=r"fix: ds.aq.repair\(swapped='swap'\)"):
         swap(east).aq.visible  # noqa: B018
     xr.testing.assert_allclose(swap(east).aq.repair(swapped="swap").aq.visible, east.aq.visible)
 

@@ -149,9 +149,9 @@ def test_a_store_of_another_cube_is_refused_and_left_alone(network, tmp_path):
 def test_a_finished_store_is_only_reopened(network, tmp_path):
     path = tmp_path / "c.zarr"
     network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
-    stamps = {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
+    records = {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
     network.aq.reanalyze("idw", grid=0.5, store=path, progress=False)
-    assert stamps == {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
+    assert records == {p: p.stat().st_mtime_ns for p in path.rglob("c/*/*/*")}
 
 
 def test_an_overwrite_that_is_killed_leaves_no_hole(network, tmp_path, monkeypatch):
@@ -327,7 +327,7 @@ def test_workers_of_a_cluster_write_the_same_bytes_even_when_one_dies(network, m
 def _kill_when_begun(path, pid):
     """Kill a worker as soon as the first block is written."""
     for _ in range(6000):
-        if any((path / "_xaq" / "stamps").rglob("c/*/*/*/*")):
+        if any((path / "_xaq" / "records").rglob("c/*/*/*/*")):
             os.kill(pid, 9)
             return
         time.sleep(0.01)
@@ -451,7 +451,7 @@ def test_a_block_whose_writer_died_inside_it_counts_as_not_written(network, tmp_
     assert tree(path) == before
 
 
-@pytest.mark.parametrize("where", ["labels", "stamps"])
+@pytest.mark.parametrize("where", ["labels", "records"])
 def test_an_update_cut_off_while_it_makes_room_is_completed(network, tmp_path, monkeypatch, where):
     # A method without margin: whole blocks before the new ones give no other reason to look again.
     cut, whole = tmp_path / "cut.zarr", tmp_path / "whole.zarr"
@@ -464,7 +464,7 @@ def test_an_update_cut_off_while_it_makes_room_is_completed(network, tmp_path, m
     if where == "labels":
         monkeypatch.setattr(store, "_write_small", killed)
     else:
-        monkeypatch.setattr(zarr.Array, "resize", lambda a, n: killed() if a.basename == "stamps" else resize(a, n))
+        monkeypatch.setattr(zarr.Array, "resize", lambda a, n: killed() if a.basename == "records" else resize(a, n))
     with pytest.raises(KeyboardInterrupt):
         write(network, "idw", cut, update=True)
     monkeypatch.undo()
@@ -495,7 +495,7 @@ def test_a_damaged_block_is_found_forgotten_and_written_anew(network, model, tmp
     info = xaq.cube_info(path, verify=True)
     assert info.damaged == [(2, 0, 0)]
     assert cli.main(["info", str(path), "--verify"]) == 1
-    assert "mend: xaq info" in capsys.readouterr().err
+    assert "fix: xaq info" in capsys.readouterr().err
     assert cli.main(["info", str(path), "--forget"]) == 0
     with pytest.raises(StoreError, match="unfinished: 5 of 6"):
         xaq.open_cube(path)

@@ -39,8 +39,8 @@ def restarted(model, **changes):
 @pytest.fixture(scope="module")
 def model(untrained):
     """A model as if trained: both scales mixed, weights and noise moved from where they start."""
-    moved = restarted(untrained, log_share=0.3)
-    for name, value in (("log_range", 0.6), ("log_noise", 0.5), ("unrest", 0.5), ("stretch", 1.0)):
+    moved = restarted(untrained, log_weight=0.3)
+    for name, value in (("log_range", 0.6), ("log_noise", 0.5), ("variance_ratio", 0.5), ("stretch", 1.0)):
         getattr(moved.network.knn, name).fill_(value)
     return moved
 
@@ -61,8 +61,8 @@ def test_the_estimate_is_the_estimate(network, model, why):
 
 def test_weights_sum_to_one_and_contributions_to_the_estimate(why):
     assert float(why.weight.sum()) == pytest.approx(1.0, abs=1e-4)
-    assert not np.allclose(why.value, why.read)
-    assert 0 < float(why.log_share) < 1
+    assert not np.allclose(why.value, why.advected)
+    assert 0 < float(why.log_weight) < 1
     assert float(why.correction) == 1.0
     assert float(why.contribution.sum()) == pytest.approx(float(why.estimate), rel=1e-4)
 
@@ -86,21 +86,21 @@ def test_the_correction_is_what_the_neighbours_lack_as_they_weigh(network, model
 
 
 def test_contributions_follow_from_weights_on_the_linear_scale(network, untrained):
-    linear = restarted(untrained, log_share=0.0)
+    linear = restarted(untrained, log_weight=0.0)
     why = network.aq.explain(linear, **SPOT, time=WHEN)
-    np.testing.assert_allclose(why.contribution, why.weight * why.read, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(why.contribution, why.weight * why.advected, rtol=1e-3, atol=1e-4)
 
 
 def test_an_untrained_model_has_learned_nothing(network, untrained, why):
     for share in (1.0, 0.0, 0.3):
-        nothing = network.aq.explain(restarted(untrained, log_share=share), **SPOT, time=WHEN)
+        nothing = network.aq.explain(restarted(untrained, log_weight=share), **SPOT, time=WHEN)
         assert abs(float(nothing.learned)) < 1e-4
         assert float(nothing.correction) == 1.0
         # The share of the whole period speaks for every day only where it is none or all.
         if share in (0.0, 1.0):
-            assert float(nothing.log_share) == pytest.approx(share, abs=1e-5)
+            assert float(nothing.log_weight) == pytest.approx(share, abs=1e-5)
         else:
-            assert 0 < float(nothing.log_share) < 1
+            assert 0 < float(nothing.log_weight) < 1
     assert abs(float(why.learned)) > 0.02
     assert float(why.kriging) == pytest.approx(float(nothing.estimate), rel=1e-5)
     assert float(why.kriging + why.learned) == pytest.approx(float(why.estimate))

@@ -11,7 +11,7 @@ from scipy.stats import norm
 import xaq
 from xaq.cube.reanalyze import estimate_quantiles
 from xaq.errors import ModelError, SchemaError, XaqWarning
-from xaq.evaluate.verify import _against_truth, _probabilities, certify, scores
+from xaq.evaluate.verify import _against_truth, _probabilities, score_held_out, scores
 from xaq.interpolate.classical import Nearest
 from xaq.nn.config import AQNetConfig
 
@@ -135,8 +135,8 @@ def test_stations_pool_to_the_whole(network):
         assert (by[column] * by.n).sum() / by.n.sum() == pytest.approx(whole[column].iloc[0], rel=1e-5)
 
 
-def test_the_certificate_carries_the_distribution_as_strict_json(network):
-    rows = {row["method"]: row for row in certify(network, Nearest(), "pm25", None)}
+def test_the_held_out_scores_carries_the_distribution_as_strict_json(network):
+    rows = {row["method"]: row for row in score_held_out(network, Nearest(), "pm25", None)}
     assert rows["kriging"]["crps"] > 0
     assert rows["kriging"]["width"] > 0
     assert rows["nearest"]["crps"] is rows["nearest"]["width"] is None
@@ -163,7 +163,7 @@ def test_nothing_hidden_is_an_error(network):
         network.aq.verify("idw", by="hour")
 
 
-def test_hidden_stations_that_cannot_be_scored_leave_no_certificate_and_a_warning(network):
+def test_hidden_stations_that_cannot_be_scored_leave_no_held_out_scores_and_a_warning(network):
     silent = network.assign(pm25=network.pm25.where(~network.hidden))
-    with pytest.warns(XaqWarning, match="no accuracy certificate"):
-        assert certify(silent, Nearest(), "pm25", None) == []
+    with pytest.warns(XaqWarning, match="no accuracy held_out_scores"):
+        assert score_held_out(silent, Nearest(), "pm25", None) == []

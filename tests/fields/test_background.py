@@ -114,7 +114,7 @@ def test_a_model_over_a_background_is_the_model_of_ratios_multiplied(network, ca
 def test_quantiles_on_the_log_scale_are_those_of_the_ratio_times_the_background(network, cams, probability):
     seen = schema.observations(network.aq.visible, "pm25")
     seen = replace(seen, values=seen.values[:, :6], times=seen.times[:6])
-    over = Background(settle_field(cams, "pm25", "ug m-3"), float(cams.mean()), share=1.0)
+    over = Background(settle_field(cams, "pm25", "ug m-3"), float(cams.mean()), slope=1.0)
     mapper, places = OrdinaryKriging.fit_log(over.remove(seen)), (np.array(POINTS["lon"]), np.array(POINTS["lat"]))
     both = OverBackground(mapper, over)
     made = both.estimate(both.prepare(seen, seen.times), *places)
@@ -136,7 +136,7 @@ def test_the_analysis_beats_kriging_and_the_background_at_hidden_stations(networ
         assert table.loc["AQ-Net", score] < 0.9 * table.loc["background", score]
         assert table.loc["kriging", score] < 0.9 * plain[score].min()
     assert 0.8 < table.loc["AQ-Net", "coverage"] < 1
-    assert model.recipe.certificate[0]["mae"] == pytest.approx(table.loc["AQ-Net", "mae"], rel=1e-3)
+    assert model.recipe.held_out_scores[0]["mae"] == pytest.approx(table.loc["AQ-Net", "mae"], rel=1e-3)
 
 
 def test_a_background_of_noise_is_not_believed(network, cams):
@@ -225,8 +225,8 @@ def test_an_explanation_adds_up_over_a_background(network, cams, model):
     assert float(why.contribution.sum()) == pytest.approx(at.pm25.item(), rel=1e-3)
     # What is read of a neighbour is in the target's units, as its value is: within the hours around it has been as much.
     spread = network.pm25.sel(station=why.station, time="2020-01-03")
-    assert (why.read < 1.1 * spread.max("time")).all()
-    assert (why.read > 0.9 * spread.min("time")).all()
+    assert (why.advected < 1.1 * spread.max("time")).all()
+    assert (why.advected > 0.9 * spread.min("time")).all()
 
 
 # -- the model's file, and what is refused -------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_a_model_keeps_its_background_in_its_file(model, tmp_path):
     again = xaq.load_model(model.save(tmp_path / "m.xaq"))
     assert again.hash == model.hash
     assert again.recipe.background == model.recipe.background
-    assert set(again.recipe.background) == {"name", "units", "hash", "mean", "share"}
+    assert set(again.recipe.background) == {"name", "units", "hash", "mean", "slope"}
     assert "background" in repr(again)
 
 
@@ -246,15 +246,15 @@ def test_hidden_stations_leave_no_trace(network, cams, model):
     other = train(poisoned, background=cams)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
-    assert other.recipe.certificate != model.recipe.certificate
+    assert other.recipe.held_out_scores != model.recipe.held_out_scores
     assert other.recipe.background == model.recipe.background
     assert other.recipe.interval == model.recipe.interval
 
 
-def test_another_background_or_none_is_refused_with_the_call_that_mends_it(network, cams, model):
+def test_another_background_or_none_is_refused_with_the_call_that_fixes_it(network, cams, model):
     plain = train(network.drop_vars("hidden"), max_epochs=0)
     cases = [
-        (model, None, ModelError, "mend: background=field in this call"),
+        (model, None, ModelError, "fix: background=field in this call"),
         (model, cams.rename("o3"), ModelError, "name 'pm25' in training, 'o3' here"),
         (model, cams.isel(lon=slice(0, 38)), ModelError, "is not the one"),
         (plain, cams, ModelError, "without a background"),

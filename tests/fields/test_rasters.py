@@ -12,10 +12,10 @@ from dask.base import tokenize
 
 import xaq
 from xaq.errors import ModelError, SchemaError, StoreError
-from xaq.fields.rasters import Relief
+from xaq.fields.rasters import RasterPredictors
 from xaq.fields.sample import sample_points
 from xaq.nn.config import AQNetConfig
-from xaq.nn.estimate import relief_between
+from xaq.nn.estimate import predictor_difference
 from xaq.stations import schema
 
 SMALL = AQNetConfig(hidden=16, days_before=1, days_after=1, k=8)
@@ -51,7 +51,7 @@ def train(ds, rasters=None, **options):
 
 @pytest.fixture(scope="module")
 def plain(network):
-    """Return an untrained model, certified by nothing."""
+    """Return an untrained model, scored by nothing."""
     return train(network.drop_vars("hidden"), max_epochs=0)
 
 
@@ -71,7 +71,7 @@ def test_elevation_is_used_and_helps_at_hidden_stations(network, model):
     for score in ("mae", "rmse"):
         assert table.loc["AQ-Net", score] < 0.98 * table.loc["kriging", score]
         assert table.loc["AQ-Net", score] < 0.99 * without[score].item()
-    assert model.recipe.certificate[0]["mae"] == pytest.approx(table.loc["AQ-Net", "mae"], rel=1e-3)
+    assert model.recipe.held_out_scores[0]["mae"] == pytest.approx(table.loc["AQ-Net", "mae"], rel=1e-3)
 
 
 def test_an_untrained_model_knows_no_raster(network, plain):
@@ -109,7 +109,7 @@ def test_cells_without_data_are_estimated_without_it_and_marked(network):
 
 def test_what_is_unknown_moves_nothing():
     target, near = torch.tensor([[1.0], [torch.nan]]), torch.tensor([[[3.0], [torch.nan]], [[1.0], [2.0]]])
-    torch.testing.assert_close(relief_between(target, near)[..., 0], torch.tensor([[-2.0, 0.0], [0.0, 0.0]]))
+    torch.testing.assert_close(predictor_difference(target, near)[..., 0], torch.tensor([[-2.0, 0.0], [0.0, 0.0]]))
 
 
 def test_a_station_says_itself_what_the_raster_does_not(network):
@@ -119,8 +119,10 @@ def test_a_station_says_itself_what_the_raster_does_not(network):
     assert inside.any()
     raster = {"elevation": hills(nodata=True)}
     lon, lat = visible.lon.values, visible.lat.values
-    silent = Relief.fit(raster, visible)
-    told = Relief.fit(raster, visible.assign_coords(elevation=("station", np.linspace(100.0, 1100.0, len(lon)))))
+    silent = RasterPredictors.fit(raster, visible)
+    told = RasterPredictors.fit(
+        raster, visible.assign_coords(elevation=("station", np.linspace(100.0, 1100.0, len(lon))))
+    )
     np.testing.assert_array_equal(np.isnan(silent.at_stations(lon, lat)[:, 0]), np.isnan(silent.at(lon, lat)[:, 0]))
     assert np.isfinite(told.at_stations(lon, lat)).all()
     seen = np.isfinite(silent.at(lon, lat)[:, 0])
@@ -130,9 +132,9 @@ def test_a_station_says_itself_what_the_raster_does_not(network):
 
 
 def test_no_place_counts_as_more_than_the_stations_have_seen(network, model):
-    relief = Relief.of_model({"elevation": hills()}, model.recipe.rasters, network.aq.visible)
-    low, high, std = relief.scales[0]
-    everywhere = relief.at(*np.random.default_rng(0).uniform([8.1, 48.1], [11.9, 51.9], (500, 2)).T)
+    predictors = RasterPredictors.of_model({"elevation": hills()}, model.recipe.rasters, network.aq.visible)
+    low, high, std = predictors.scales[0]
+    everywhere = predictors.at(*np.random.default_rng(0).uniform([8.1, 48.1], [11.9, 51.9], (500, 2)).T)
     assert everywhere.min() == pytest.approx(low / std)
     assert everywhere.max() == pytest.approx(high / std)
 
@@ -153,17 +155,19 @@ def test_a_model_keeps_its_rasters_in_its_file_and_travels_with_them(network, mo
     assert again.recipe.rasters == model.recipe.rasters
     assert set(again.recipe.rasters[0]) == {"name", "units", "hash", "low", "high", "std"}
     assert "rasters: elevation" in repr(again)
-    bound = again.with_relief(Relief.of_model({"elevation": hills()}, again.recipe.rasters, network.aq.visible))
+    bound = again.with_predictors(
+        RasterPredictors.of_model({"elevation": hills()}, again.recipe.rasters, network.aq.visible)
+    )
     there = pickle.loads(pickle.dumps(bound))
     assert [f.hash for f in there.fields] == [f.hash for f in bound.fields]
     assert tokenize(bound) != tokenize(again)
 
 
-def test_another_raster_or_none_is_refused_with_the_call_that_mends_it(network, model, plain):
+def test_another_raster_or_none_is_refused_with_the_call_that_fixes_it(network, model, plain):
     good = hills()
     where = {"lon": [10.0], "lat": [50.0]}
     cases = [
-        (model, None, ModelError, r"mend: rasters=\{'elevation': raster\}"),
+        (model, None, ModelError, r"fix: rasters=\{'elevation': raster\}"),
         (model, {"height": good}, ModelError, "not given.*without the rasters height"),
         (model, {"elevation": good + 1.0}, ModelError, "not the raster"),
         (model, {"elevation": good[10:]}, ModelError, "not the raster"),

@@ -187,7 +187,7 @@ def test_what_a_field_does_not_cover_or_say_is_refused(stations):
     two_d = two_d.assign_coords(lat=(("y", "x"), np.ones((9, 9))), lon=(("y", "x"), np.ones((9, 9))))
     cases = [
         (field.isel(longitude=slice(0, 3)), "does not cover .* of 10 stations"),
-        (field.isel(time=slice(0, 4)), r"covers 2020-01-01T00:00:00 to 2020-01-01T09:00:00.*mend"),
+        (field.isel(time=slice(0, 4)), r"covers 2020-01-01T00:00:00 to 2020-01-01T09:00:00.*fix"),
         (field.isel(time=[0, 2, 1]), "sortby"),
         (field.isel(longitude=[0, 2, 1]), "sortby"),
         (field.expand_dims(member=3), r"member \(3\).*isel"),

@@ -1,4 +1,4 @@
-"""Drift: neighbours are read at the hours at which what they had is here."""
+"""Advection: neighbours are read at the hours at which what they had is here."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from xaq import AQNetConfig
 from xaq.arrays import sphere
 from xaq.interpolate import advection
 from xaq.interpolate.kriging import Covariance
-from xaq.interpolate.leave_one_out import Others
+from xaq.interpolate.leave_one_out import LeaveOneOut
 
 
 @given(st.floats(-300, 300), st.floats(-300, 300), st.sampled_from([0.5, 1.0, 3.0]))
@@ -62,11 +62,11 @@ def moving(speed_east, n_station=40, days=4, seed=0):
 @pytest.mark.parametrize("speed", [20.0, -20.0])
 def test_the_slowness_of_a_moving_pattern_gets_the_largest_share(speed):
     values, lon, lat = moving(speed)
-    others = Others.of(lon, lat, Covariance(100.0, 0.05), 12)
-    foretelling = advection.Foretelling.of(lon, lat, (10.0, 50.0), (others.near, others.always[0]), 1.0)
-    shares = advection.shares(values, np.isfinite(values), foretelling, 24)
-    np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-4)
-    best = advection.slownesses()[shares.mean(axis=(0, 2)).argmax()]
+    others = LeaveOneOut.of(lon, lat, Covariance(100.0, 0.05), 12)
+    operators = advection.SlownessOperators.of(lon, lat, (10.0, 50.0), (others.near, others.always[0]), 1.0)
+    weights = advection.slowness_weights(values, np.isfinite(values), operators, 24)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-4)
+    best = advection.slownesses()[weights.mean(axis=(0, 2)).argmax()]
     np.testing.assert_allclose(best, [1 / speed, 0.0], atol=1e-9)
 
 
@@ -75,14 +75,14 @@ def test_evidence_grows_with_the_stations_that_give_it(copies):
     """Every station once more at its place, with the same neighbours, errs alike: the odds are squared, then cubed."""
     values, lon, lat = moving(20.0, n_station=8, days=2)
     values += np.random.default_rng(0).normal(0, 10, values.shape).astype("f4")
-    others = Others.of(lon, lat, Covariance(100.0, 0.05), 6)
+    others = LeaveOneOut.of(lon, lat, Covariance(100.0, 0.05), 6)
 
     def log_odds(n):
         places = np.tile(lon, n), np.tile(lat, n)
         weighted = np.tile(others.near, (n, 1)), np.tile(others.always[0], (n, 1))
-        foretelling = advection.Foretelling.of(*places, (10.0, 50.0), weighted, 1.0)
+        operators = advection.SlownessOperators.of(*places, (10.0, 50.0), weighted, 1.0)
         many = np.tile(values, (n, 1))
-        weights = advection.shares(many, np.isfinite(many), foretelling, 24)[: len(lon)].astype(float)
+        weights = advection.slowness_weights(many, np.isfinite(many), operators, 24)[: len(lon)].astype(float)
         return np.log(weights[:, 1:] / weights[:, :1])
 
     once = log_odds(1)
@@ -104,9 +104,9 @@ def test_an_untrained_model_reads_a_moving_pattern_better_than_kriging_does():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"steps_per_day": 1, "patch": 1}, {"task": "forecast", "days_after": 0}, {"days_after": 0}, {"drift": False}],
+    [{"steps_per_day": 1, "patch": 1}, {"task": "forecast", "days_after": 0}, {"days_after": 0}, {"advection": False}],
     ids=str,
 )
-def test_nothing_drifts_where_a_step_or_a_record_cannot_tell(changes):
-    assert AQNetConfig().drifts
-    assert not AQNetConfig(**changes).drifts
+def test_nothing_is_advected_where_a_step_or_a_record_cannot_tell(changes):
+    assert AQNetConfig().advects
+    assert not AQNetConfig(**changes).advects

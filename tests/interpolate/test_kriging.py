@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from xaq.arrays import sphere
 from xaq.interpolate import leave_one_out
 from xaq.interpolate.kriging import Covariance, ordinary_weights
-from xaq.interpolate.leave_one_out import Others, fit_covariance
+from xaq.interpolate.leave_one_out import LeaveOneOut, fit_covariance
 
 seeds = st.integers(0, 10_000)
 KM_PER_DEGREE = np.pi * sphere.EARTH_RADIUS_KM / 180
@@ -67,7 +67,7 @@ def test_filling_a_gap_by_kriging_changes_nothing(seed, range_km, nugget):
     missing[:, 0] = True
     without = ordinary_weights(d, between, covariance, missing)[0] @ np.where(missing[0], 0, values)
     holed = np.where(missing[0], np.nan, values)[:, None]
-    filled = Others.of(lon, lat, covariance, 6).fill(holed)[0][:, 0]
+    filled = LeaveOneOut.of(lon, lat, covariance, 6).fill(holed)[0][:, 0]
     np.testing.assert_allclose(ordinary_weights(d, between, covariance)[0] @ filled, without, rtol=1e-7)
     np.testing.assert_array_equal(filled[1:], values[1:])
 
@@ -131,23 +131,23 @@ def test_fit_on_hardly_any_station(n):
     assert fit.sill > 0
 
 
-def test_others_foretell_never_sees_itself_or_a_colocated_station():
+def test_others_predict_never_sees_itself_or_a_colocated_station():
     lon, lat = scatter(10)
     lon[1], lat[1] = lon[0], lat[0] + 0.0001  # 11 m
     values = np.random.default_rng(0).gamma(4, 10, (10, 3))
     pairs, covariance = np.array([[0, 1], [1, 2]]), Covariance(50.0, 0.1)
-    before = Others.of(lon, lat, covariance, 5).foretell(values, pairs)
+    before = LeaveOneOut.of(lon, lat, covariance, 5).predict(values, pairs)
     values[:2] = 1e9
-    np.testing.assert_array_equal(Others.of(lon, lat, covariance, 5).foretell(values, pairs), before)
+    np.testing.assert_array_equal(LeaveOneOut.of(lon, lat, covariance, 5).predict(values, pairs), before)
 
 
 @given(seeds, st.integers(2, 12), st.floats(0.0, 1.0), st.floats(1, 1000), st.floats(0.001, 3))
-def test_others_foretell_is_kriging_from_the_others_that_report(seed, n, gaps, range_km, nugget):
+def test_others_predict_is_kriging_from_the_others_that_report(seed, n, gaps, range_km, nugget):
     rng, covariance = np.random.default_rng(seed), Covariance(range_km, nugget)
     lon, lat = scatter(n, seed)
     values = np.where(rng.random((n, 6)) < gaps, np.nan, rng.gamma(4, 10, (n, 6)))
     pairs = np.argwhere(np.ones(values.shape, bool))
-    estimate, variance = Others.of(lon, lat, covariance, n).foretell(values, pairs)
+    estimate, variance = LeaveOneOut.of(lon, lat, covariance, n).predict(values, pairs)
     for (station, time), made, relative in zip(pairs, estimate, variance, strict=True):
         others = np.flatnonzero(np.isfinite(values[:, time]) & (np.arange(n) != station))
         if not len(others):
@@ -161,12 +161,12 @@ def test_others_foretell_is_kriging_from_the_others_that_report(seed, n, gaps, r
         np.testing.assert_allclose(relative, expected[0], rtol=1e-6)
 
 
-def test_others_foretell_without_a_reporting_neighbour_is_nan():
+def test_others_predict_without_a_reporting_neighbour_is_nan():
     lon, lat = scatter(4)
     values = np.full((4, 2), np.nan)
     values[0] = 10.0
     values[1, 1] = 20.0
-    estimate, _ = Others.of(lon, lat, Covariance(50.0, 0.1), 3).foretell(values, np.array([[0, 0], [0, 1]]))
+    estimate, _ = LeaveOneOut.of(lon, lat, Covariance(50.0, 0.1), 3).predict(values, np.array([[0, 0], [0, 1]]))
     np.testing.assert_allclose(estimate, [np.nan, 20.0])
 
 
@@ -177,7 +177,7 @@ def test_filling_leaves_only_empty_steps_empty():
     values[:8, 2] = np.nan
     values[3, 3] = np.nan
     kept = values.copy()
-    filled, variance = Others.of(lon, lat, Covariance(50.0, 0.1), 2).fill(values)
+    filled, variance = LeaveOneOut.of(lon, lat, Covariance(50.0, 0.1), 2).fill(values)
     np.testing.assert_array_equal(values, kept)
     np.testing.assert_array_equal(filled[np.isfinite(values)], values[np.isfinite(values)])
     assert np.isnan(filled[:, 1]).all()
@@ -196,11 +196,11 @@ def test_distinct_rows_rebuild_the_table():
     assert len(rows) == len(np.unique(table, axis=0)) < len(table)
 
 
-def test_a_station_that_stands_alone_cannot_be_foretold_by_the_others():
+def test_a_station_that_stands_alone_cannot_be_predicted_by_the_others():
     rng = np.random.default_rng(0)
     lon, lat = np.append(rng.uniform(6, 8, 20), 12.0), np.append(rng.uniform(47, 49, 20), 48.0)
-    found = Others.of(lon, lat, Covariance(80.0, 0.1), 12).redundancy()
+    found = LeaveOneOut.of(lon, lat, Covariance(80.0, 0.1), 12).redundancy()
     assert found.argmin() == 20
     assert found[20] < 0.5 < np.median(found[:20])
     assert found.max() == 1.0
-    assert (Others.of(lon[:1], lat[:1], Covariance(80.0, 0.1), 12).redundancy() == 1.0).all()
+    assert (LeaveOneOut.of(lon[:1], lat[:1], Covariance(80.0, 0.1), 12).redundancy() == 1.0).all()

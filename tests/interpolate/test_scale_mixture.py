@@ -1,4 +1,4 @@
-"""The share of the log scale: the scale that foretells the stations around better, day by day."""
+"""The weight of the log scale: the scale that predicts the stations around better, day by day."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaq.interpolate import scale_mixture
-from xaq.interpolate.pooling import Surroundings
+from xaq.interpolate.pooling import PoolingNeighbourhood
 
 LON, LAT = np.arange(6.0), np.full(6, 50.0)
-AROUND = Surroundings.of(LON, LAT)
+AROUND = PoolingNeighbourhood.of(LON, LAT)
 
 
 def errors(days=4, steps=24, seed=0):
@@ -78,6 +78,6 @@ def test_only_the_stations_around_count():
     lon = np.concatenate([np.linspace(0, 3, 40), np.linspace(90, 93, 40)])
     linear = np.ones((80, 2), "f4")
     log = np.where(lon < 45, 0.5, 2.0)[:, None].repeat(2, axis=1).astype("f4")
-    share = scale_mixture.by_day(linear, log, Surroundings.of(lon, np.zeros(80)), 1, 0.5)
+    share = scale_mixture.by_day(linear, log, PoolingNeighbourhood.of(lon, np.zeros(80)), 1, 0.5)
     assert (share[:40] > 0.99).all()
     assert (share[40:] < 0.01).all()

@@ -182,13 +182,13 @@ def test_a_station_is_met_near_its_own_place(ds, model):
 
 
 def test_an_explanation_adds_up_and_names_the_level(ds, model):
-    stamp = ds.time.values[30]
-    why = ds.aq.explain(model, lon=10.0, lat=48.0, time=stamp)
-    estimate = ds.aq.estimate(model, lon=[10.0], lat=[48.0], time=slice(stamp, stamp)).pm10
+    timestamp = ds.time.values[30]
+    why = ds.aq.explain(model, lon=10.0, lat=48.0, time=timestamp)
+    estimate = ds.aq.estimate(model, lon=[10.0], lat=[48.0], time=slice(timestamp, timestamp)).pm10
     assert float(why.contribution.sum()) == pytest.approx(float(estimate.squeeze()), rel=1e-4)
     assert float(why.correction) != 1.0
     seen = why.observed.values
-    np.testing.assert_allclose(why.value[seen], ds.pm10.sel(station=why.station[seen], time=stamp), rtol=1e-5)
+    np.testing.assert_allclose(why.value[seen], ds.pm10.sel(station=why.station[seen], time=timestamp), rtol=1e-5)
 
 
 def test_a_cube_says_what_its_levels_are_made_of_and_the_file_keeps_it(ds, model, tmp_path):

@@ -9,7 +9,7 @@ from xaq.arrays import sphere
 from xaq.interpolate import kriging, leave_one_out
 from xaq.interpolate.kriging import Covariance
 from xaq.nn import neural_knn
-from xaq.nn.advection import Drifted, advect
+from xaq.nn.advection import Advected, advect
 from xaq.nn.aqnet import AQNet
 from xaq.nn.batched_solve import invert, solve
 from xaq.nn.config import AQNetConfig
@@ -22,7 +22,7 @@ CONFIGS = [AQNetConfig.default(task, n) for task in ("analysis", "forecast") for
 
 
 def nuggets(module, evidence):
-    """Nuggets of stations that the others foretell as well as any, on one day."""
+    """Nuggets of stations that the others predict as well as any, on one day."""
     alone = evidence[None, :, None]
     return module.station_side(alone, alone[..., 0], evidence.new_ones(len(evidence)))[0, :, 0]
 
@@ -53,12 +53,12 @@ def knn(**changes):
     )
 
 
-def run_knn(module, targets, neighbours, seed=1, relief=None):
+def run_knn(module, targets, neighbours, seed=1, predictors=None):
     generator = torch.Generator().manual_seed(seed)
     n, k = neighbours.shape[:2]
-    evidence, log_share = torch.randn(n * k, N_EVIDENCE, generator=generator), torch.rand(n * k, generator=generator)
+    evidence, log_weight = torch.randn(n * k, N_EVIDENCE, generator=generator), torch.rand(n * k, generator=generator)
     rows = torch.arange(n * k).reshape(n, k)
-    return module(module.geometry(targets, neighbours), nuggets(module, evidence), log_share, rows, relief)
+    return module(module.geometry(targets, neighbours), nuggets(module, evidence), log_weight, rows, predictors)
 
 
 def test_untrained_neural_knn_is_ordinary_kriging():
@@ -138,14 +138,14 @@ def test_targets_that_share_neighbours_get_the_weights_of_each_by_itself(device)
         torch.as_tensor(sphere.unit_vectors(*p), dtype=torch.float32, device=device) for p in ((x, y), (lon, lat))
     )
     generator = torch.Generator().manual_seed(1)
-    evidence, log_share = (torch.rand(*n, generator=generator).to(device) for n in ((30, N_EVIDENCE), (30,)))
+    evidence, log_weight = (torch.rand(*n, generator=generator).to(device) for n in ((30, N_EVIDENCE), (30,)))
     noise = nuggets(module, evidence)
-    each = module(module.geometry(targets, stations[near]), noise, log_share, near)
+    each = module(module.geometry(targets, stations[near]), noise, log_weight, near)
     with torch.no_grad():
         geometry = module.shared_geometry(targets, stations[near], stations[sets], which)
         inverses = module.inverses(geometry, sets, noise)
         parts = [
-            module.shared(geometry.part(c), inverses, log_share, near[c]) for c in (slice(0, 150), slice(150, 400))
+            module.shared(geometry.part(c), inverses, log_weight, near[c]) for c in (slice(0, 150), slice(150, 400))
         ]
     for got, expected in zip(zip(*parts, strict=True), each, strict=True):
         torch.testing.assert_close(torch.cat(got), expected.detach(), atol=1e-4, rtol=1e-3)
@@ -157,20 +157,20 @@ def test_any_parameters_keep_weights_summing_to_one_and_the_correction_bounded()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter) * 3)
-    got = run_knn(module, *places, relief=torch.randn(*places[1].shape[:2], 2))
+    got = run_knn(module, *places, predictors=torch.randn(*places[1].shape[:2], 2))
     torch.testing.assert_close(got.kriging.sum(dim=1), torch.ones(len(places[0])), atol=1e-3, rtol=0)
     assert 0 < got.correction.abs().max() <= 0.3
-    assert ((got.log_share >= 0) & (got.log_share <= 1)).all()
+    assert ((got.log_weight >= 0) & (got.log_weight <= 1)).all()
     assert (got.variance > 0).all()
 
 
 def test_learned_terms_receive_gradients_at_their_zero_start():
     places, _ = geometry()
     module = knn(n_rasters=2)
-    got = run_knn(module, *places, relief=torch.randn(*places[1].shape[:2], 2))
+    got = run_knn(module, *places, predictors=torch.randn(*places[1].shape[:2], 2))
     (got.kriging[:, 0].sum() + got.correction.sum()).backward()
     assert module.noise_head[-1].weight.grad.abs().sum() > 0
-    for name in ("log_range", "log_noise", "exponent", "stretch", "unrest", "slope"):
+    for name in ("log_range", "log_noise", "exponent", "stretch", "variance_ratio", "slope"):
         assert (getattr(module, name).grad != 0).all(), name
 
 
@@ -209,16 +209,16 @@ def test_half_precision_leaves_the_solve_in_float32():
     assert half.kriging.dtype == torch.float32
 
 
-def test_what_the_others_cannot_foretell_they_do_not_judge():
+def test_what_the_others_cannot_predict_they_do_not_judge():
     module = knn()
     torch.nn.init.normal_(module.noise_head[-1].weight)
     evidence = torch.randn(2, 7, 1, N_EVIDENCE, generator=torch.Generator().manual_seed(0))
     redundancy = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.0])
     judged, noise = (module.station_side(evidence, evidence[..., 0], r).log() for r in (torch.ones(7), redundancy))
     torch.testing.assert_close(noise[:, :5], judged[:, :5])
-    usual = (redundancy[:, None] * judged).sum(dim=1) / redundancy.sum()
-    torch.testing.assert_close(noise[:, 6], usual)
-    torch.testing.assert_close(noise[:, 5], (judged[:, 5] + usual) / 2)
+    residual_variance = (redundancy[:, None] * judged).sum(dim=1) / redundancy.sum()
+    torch.testing.assert_close(noise[:, 6], residual_variance)
+    torch.testing.assert_close(noise[:, 5], (judged[:, 5] + residual_variance) / 2)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.task}-{c.steps_per_day}")
@@ -227,7 +227,7 @@ def test_station_side_shapes_and_attention(config):
     network = AQNet(config, range_km=50.0, nugget=0.1)
     side = network.station_side(make_window(config))
     n_patch = config.input_steps // config.patch
-    assert side.noise.shape == side.log_share.shape == (2, config.target_days, 6)
+    assert side.noise.shape == side.log_weight.shape == (2, config.target_days, 6)
     assert side.attention.shape == (2, 6, config.target_days, n_patch)
     torch.testing.assert_close(side.attention.sum(dim=-1), torch.ones(2, 6, config.target_days))
     assert all(torch.isfinite(t).all() for t in side if t is not None)
@@ -255,13 +255,13 @@ def test_a_forecast_starts_as_climatology_plus_regression_and_stays_within_its_b
     network = AQNet(config, range_km=50.0, nugget=0.1)
     window = make_window(config)
     network.eval()
-    network.start.coefficients.normal_(0, 0.05)
-    start = network.start(window)
+    network.base_forecast.coefficients.normal_(0, 0.05)
+    start = network.base_forecast(window)
     assert torch.equal(network.station_side(window).z_hat, start)
     with torch.no_grad():
         network.forecaster.head.weight.normal_(0, 5)
     assert torch.equal(network.station_side(window).z_hat, start)
-    network.share.fill_(0.5)
+    network.forecast_weight.fill_(0.5)
     assert 0 < (network.station_side(window).z_hat - start).abs().max() <= 1.5 + 1e-5
 
 
@@ -282,7 +282,7 @@ def half(**changes):
 
 def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
     values, rows = torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1]])
-    tables = [station_table(values, torch.tensor(v), 1.0, 4.0, drifts=False) for v in ([[0.0], [0.0]], [[0.0], [1.0]])]
+    tables = [station_table(values, torch.tensor(v), 1.0, 4.0, advects=False) for v in ([[0.0], [0.0]], [[0.0], [1.0]])]
     (observed, observed_parts), (filled, filled_parts) = (apply_weights(half(), rows, t, 1.0) for t in tables)
     assert torch.equal(observed, filled)
     assert all((after > before).all() for after, before in zip(filled_parts, observed_parts, strict=True))
@@ -294,7 +294,7 @@ def test_deviations_of_filled_neighbours_add_up_before_they_widen_the_variance()
     values, filled = rng.gamma(4.0, 10.0, (9, 4)), rng.gamma(2.0, 0.3, (9, 4)) * (rng.random((9, 4)) < 0.5)
     kriging_weights, variance = rng.normal(0.25, 0.3, (5, 4)), rng.gamma(2.0, 0.2, 5)
     rows = rng.integers(0, 9, (5, 4))
-    table = station_table(torch.as_tensor(values), torch.as_tensor(filled), 1.0, 4.0, drifts=False)
+    table = station_table(torch.as_tensor(values), torch.as_tensor(filled), 1.0, 4.0, advects=False)
     weights = Weights(torch.as_tensor(kriging_weights), torch.as_tensor(variance), *torch.zeros(2, 5).double())
     estimate, (root, level, _) = apply_weights(weights, torch.as_tensor(rows), table, 1.0)
     expected = np.empty((5, 4))
@@ -310,28 +310,28 @@ def test_deviations_of_filled_neighbours_add_up_before_they_widen_the_variance()
 def test_apply_weights_mixes_scales_and_reports_disagreement():
     values = torch.tensor([[1.0, 2.0], [3.0, 2.0]])
     rows = torch.tensor([[0, 1]])
-    table = station_table(values, torch.zeros_like(values), 1.0, 1.0, drifts=False)
+    table = station_table(values, torch.zeros_like(values), 1.0, 1.0, advects=False)
     estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0)
     torch.testing.assert_close(estimate, torch.tensor([[2.0, 2.0]]))
     torch.testing.assert_close(disagreement, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
-    log, _ = apply_weights(half(log_share=torch.ones(1)), rows, table, 1.0)
+    log, _ = apply_weights(half(log_weight=torch.ones(1)), rows, table, 1.0)
     torch.testing.assert_close(log[0, 0], torch.tensor(8.0).sqrt() - 1.0)
     scaled, _ = apply_weights(half(correction=torch.tensor([0.1])), rows, table, 1.0)
     torch.testing.assert_close(scaled, estimate * torch.exp(torch.tensor(0.1)))
 
 
-def test_drifting_neighbours_make_the_estimate_and_their_reports_the_disagreement():
+def test_advected_neighbours_make_the_estimate_and_their_reports_the_disagreement():
     values, rows = torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1]])
-    table = station_table(values, torch.zeros_like(values), 1.0, 1.0, drifts=True)
+    table = station_table(values, torch.zeros_like(values), 1.0, 1.0, advects=True)
     read = torch.tensor([[5.0, 2.0], [9.0, 3.0], [7.0, 2.5]])
     # The first neighbour is read between two rows, the second at one.
-    drifted = Drifted(read, torch.tensor([[0, 1, 2, 2]]), torch.tensor([[0.5, 0.5, 1.0, 0.0]]))
-    estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0, drifted)
+    advected = Advected(read, torch.tensor([[0, 1, 2, 2]]), torch.tensor([[0.5, 0.5, 1.0, 0.0]]))
+    estimate, (_, _, disagreement) = apply_weights(half(), rows, table, 1.0, advected)
     torch.testing.assert_close(estimate, torch.tensor([[(7.0 + 7.0) / 2]]))
     torch.testing.assert_close(disagreement, torch.tensor([[1.0]]))
     for share in (torch.zeros(1), torch.full((1,), 0.4)):
-        estimate, _ = apply_weights(half(log_share=share), rows, table, 1.0, drifted)
-        value, taken, contribution = attribute(half(log_share=share), rows, table, 1.0, drifted)
+        estimate, _ = apply_weights(half(log_weight=share), rows, table, 1.0, advected)
+        value, taken, contribution = attribute(half(log_weight=share), rows, table, 1.0, advected)
         torch.testing.assert_close(contribution.sum(dim=1), estimate)
         torch.testing.assert_close(value[0], values)
         torch.testing.assert_close(taken[0], torch.tensor([[7.0], [7.0]]))

@@ -1,4 +1,4 @@
-"""The audit and its repairs: every defect reported, mended when asked, nothing else touched; real networks judged."""
+"""The audit and its repairs: every defect reported, fixed when asked, nothing else touched; real networks judged."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from xaq.quality import detectors
 from xaq.stations import schema
 
 HOUR = np.timedelta64(3600, "s")
-#: Steps that stamp defects may touch; values are spoilt later, so that no run is cut by an absent hour.
+#: Steps that timestamp defects may touch; values are spoilt later, so that no run is cut by an absent hour.
 EARLY, LATE = 24, 30
 
 
@@ -29,7 +29,7 @@ CLEAN = clean_network()
 
 
 def problems(report, *levels):
-    chosen = report[report.level.isin(levels)] if levels else report[report.problem != "coverage"]
+    chosen = report[report.severity.isin(levels)] if levels else report[report.problem != "coverage"]
     return set(chosen.problem)
 
 
@@ -163,9 +163,9 @@ def duplicate_stations(s):
 
 
 def off_step(s):
-    stamps = s.ds.time.values.copy()
-    stamps[7] += np.timedelta64(7 * 60, "s")
-    s.ds = s.ds.assign_coords(time=("time", stamps, s.ds.time.attrs))
+    timestamps = s.ds.time.values.copy()
+    timestamps[7] += np.timedelta64(7 * 60, "s")
+    s.ds = s.ds.assign_coords(time=("time", timestamps, s.ds.time.attrs))
     s.options["off_step"] = "nearest"
 
 
@@ -222,42 +222,42 @@ def test_the_network_to_be_spoilt_is_clean():
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: d.__name__)
-def test_each_defect_alone_is_reported_and_mended(defect):
+def test_each_defect_alone_is_reported_and_fixed(defect):
     s = spoil([defect], seed=1)
     report = s.ds.aq.check(CLEAN if defect is shift_hours else None)
     named = report[report.problem == defect.__name__]
     assert len(named) == 1
-    assert f"{defect.__name__}=" in named.mend.iloc[0]
+    assert f"{defect.__name__}=" in named.fix.iloc[0]
     assert problems(report, "error", "warning") | {defect.__name__} == {defect.__name__}
     assert_same_bits(s.ds.aq.repair(**s.options), s.expected)
 
 
 @given(st.sets(st.sampled_from(DEFECTS), min_size=1), st.integers(0, 2**16))
-def test_any_mixture_is_reported_and_mended_and_nothing_else_changes(kinds, seed):
+def test_any_mixture_is_reported_and_fixed_and_nothing_else_changes(kinds, seed):
     s = spoil(kinds, seed)
     names = {kind.__name__ for kind in kinds}
     before = s.ds.copy(deep=True)
     report = s.ds.aq.check(CLEAN)
     assert names - {"shift_hours"} == problems(report) - {"shift_hours"}
     clock = report.set_index("problem").loc["shift_hours"]
-    assert (clock.level == "warning") == (shift_hours in kinds)
+    assert (clock.severity == "warning") == (shift_hours in kinds)
 
-    mended = s.ds.aq.repair(**s.options)
-    assert_same_bits(mended, s.expected)
-    assert problems(mended.aq.check(CLEAN), "error", "warning") <= ({"silent"} if identical in kinds else set())
-    assert {line.split(": ")[1] for line in mended.history.splitlines()} == names
+    fixed = s.ds.aq.repair(**s.options)
+    assert_same_bits(fixed, s.expected)
+    assert problems(fixed.aq.check(CLEAN), "error", "warning") <= ({"silent"} if identical in kinds else set())
+    assert {line.split(": ")[1] for line in fixed.history.splitlines()} == names
     xr.testing.assert_identical(s.ds, before)
 
 
 @given(st.sets(st.sampled_from(DEFECTS[:4]), min_size=1), st.sets(st.sampled_from(DEFECTS[:4])), st.integers(0, 2**16))
-def test_only_what_is_asked_is_mended(kinds, asked, seed):
+def test_only_what_is_asked_is_fixed(kinds, asked, seed):
     s = spoil(kinds, seed)
     options = {kind.__name__: "missing" for kind in asked}
-    mended = s.ds.aq.repair(**options)
-    changed = ~((mended.pm25 == s.ds.pm25) | (mended.pm25.isnull() & s.ds.pm25.isnull()))
-    assert mended.pm25.values[changed.values].size == sum(report_count(s.ds, kind) for kind in kinds & asked)
-    assert np.isnan(mended.pm25.values[changed.values]).all()
-    assert problems(mended.aq.check(), "warning") == {kind.__name__ for kind in kinds - asked}
+    fixed = s.ds.aq.repair(**options)
+    changed = ~((fixed.pm25 == s.ds.pm25) | (fixed.pm25.isnull() & s.ds.pm25.isnull()))
+    assert fixed.pm25.values[changed.values].size == sum(report_count(s.ds, kind) for kind in kinds & asked)
+    assert np.isnan(fixed.pm25.values[changed.values]).all()
+    assert problems(fixed.aq.check(), "warning") == {kind.__name__ for kind in kinds - asked}
 
 
 def report_count(ds, kind) -> int:
@@ -266,42 +266,42 @@ def report_count(ds, kind) -> int:
 
 def test_nothing_asked_nothing_done():
     s = spoil(DEFECTS, seed=5)
-    mended = s.ds.aq.repair()
-    xr.testing.assert_identical(mended, s.ds)
-    assert "history" not in mended.attrs
+    fixed = s.ds.aq.repair()
+    xr.testing.assert_identical(fixed, s.ds)
+    assert "history" not in fixed.attrs
 
 
 def test_dropping_stations_instead_of_placing_them():
     s = spoil([unplaced, far, sea], seed=2)
-    mended = s.ds.aq.repair(unplaced="drop", far="drop", sea="drop")
+    fixed = s.ds.aq.repair(unplaced="drop", far="drop", sea="drop")
     gone = {*s.options["unplaced"], *s.options["far"], *s.options["sea"]}
-    assert set(mended.station.values) == set(CLEAN.station.values) - gone
-    assert_same_bits(mended, s.expected.sel(station=mended.station))
-    assert all(station in mended.history for station in gone)
+    assert set(fixed.station.values) == set(CLEAN.station.values) - gone
+    assert_same_bits(fixed, s.expected.sel(station=fixed.station))
+    assert all(station in fixed.history for station in gone)
 
 
 def test_negative_values_can_be_zero():
     s = spoil([negative], seed=4)
-    mended = s.ds.aq.repair(negative="zero")
+    fixed = s.ds.aq.repair(negative="zero")
     lost = s.expected.pm25.isnull()
-    assert (mended.pm25.values[lost.values] == 0).all()
-    np.testing.assert_array_equal(mended.pm25.where(~lost), s.expected.pm25)
+    assert (fixed.pm25.values[lost.values] == 0).all()
+    np.testing.assert_array_equal(fixed.pm25.where(~lost), s.expected.pm25)
 
 
 def test_a_merge_keeps_the_first_value_that_is_there():
     ds = CLEAN.isel(station=[0, 1, 2, 3]).copy(deep=True)
     ds = ds.assign_coords(station=["a", "b", "a", "c"])
     ds.pm25[0, :5] = np.nan
-    mended = ds.aq.repair(duplicate_stations="merge")
-    assert mended.station.values.tolist() == ["a", "b", "c"]
-    np.testing.assert_array_equal(mended.pm25[0, :5], ds.pm25[2, :5])
-    np.testing.assert_array_equal(mended.pm25[0, 5:], ds.pm25[0, 5:])
+    fixed = ds.aq.repair(duplicate_stations="merge")
+    assert fixed.station.values.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(fixed.pm25[0, :5], ds.pm25[2, :5])
+    np.testing.assert_array_equal(fixed.pm25[0, 5:], ds.pm25[0, 5:])
 
 
 def test_history_is_added_to_not_replaced():
     s = spoil([negative], seed=4)
-    mended = s.ds.assign_attrs(history="read from a file").aq.repair(negative="missing")
-    first, second = mended.history.splitlines()
+    fixed = s.ds.assign_attrs(history="read from a file").aq.repair(negative="missing")
+    first, second = fixed.history.splitlines()
     assert first == "read from a file"
     assert second.startswith("xaq repair: negative: 3 values of pm25 made missing at s0")
 
@@ -324,7 +324,7 @@ def test_repair_refuses(options, says):
         CLEAN.aq.repair(**options)
 
 
-def test_values_are_not_judged_on_irregular_stamps():
+def test_values_are_not_judged_on_irregular_timestamps():
     s = spoil([irregular, spikes], seed=1)
     with pytest.raises(SchemaError, match="in the same call"):
         s.ds.aq.repair(spikes="missing")
@@ -332,10 +332,10 @@ def test_values_are_not_judged_on_irregular_stamps():
         spoil([off_step], seed=1).ds.aq.repair(irregular="fill")
 
 
-def test_what_conform_refuses_names_a_repair_that_mends_it():
+def test_what_conform_refuses_names_a_repair_that_fixes_it():
     for defect in (duplicate_stations, off_step, duplicate_times, irregular):
         s = spoil([defect], seed=1)
-        with pytest.raises(SchemaError, match=r"mend: ds\.aq\.repair\("):
+        with pytest.raises(SchemaError, match=r"fix: ds\.aq\.repair\("):
             schema.conform(s.ds)
         schema.conform(s.ds.aq.repair(**s.options))
 
@@ -357,7 +357,7 @@ def test_what_conform_refuses_names_a_repair_that_mends_it():
 )
 def test_what_cannot_be_looked_at_is_an_error_in_the_report(ruin, says):
     report = ruin(CLEAN).aq.check()
-    assert report.level.tolist() == ["error"] * len(report)
+    assert report.severity.tolist() == ["error"] * len(report)
     assert report.finding.str.contains(says).any()
 
 
@@ -368,12 +368,12 @@ def test_dask_backed_data_give_the_same_report_and_stay_lazy():
     s = spoil([kind for kind in DEFECTS if kind is not units], seed=9)
     lazy = s.ds.chunk(station=7, time=50)
     pd.testing.assert_frame_equal(pd.DataFrame(lazy.aq.check()), pd.DataFrame(s.ds.aq.check()))
-    mended = lazy.aq.repair(**s.options)
-    assert mended.pm25.chunks is not None
-    assert_same_bits(mended.compute(), s.expected)
+    fixed = lazy.aq.repair(**s.options)
+    assert fixed.pm25.chunks is not None
+    assert_same_bits(fixed.compute(), s.expected)
 
 
-def test_repairs_of_stamps_and_places_compute_nothing(no_compute):
+def test_repairs_of_timestamps_and_places_compute_nothing(no_compute):
     kinds = [swapped, unplaced, far, sea, units, duplicate_stations, off_step, duplicate_times, irregular, shift_hours]
     s = spoil(kinds, seed=9)
     lazy = s.ds.copy(data={"pm25": s.ds.pm25.chunk(time=50).data})
@@ -383,9 +383,9 @@ def test_repairs_of_stamps_and_places_compute_nothing(no_compute):
 def test_integers_and_transposed_variables():
     ds = CLEAN.assign(pm25=CLEAN.pm25.round().astype("int32").assign_attrs(units="ug m-3").transpose("time", "station"))
     ds.pm25[40:43, 2] = -5
-    mended = ds.aq.repair(negative="missing")
-    assert int(mended.pm25.isnull().sum()) == 3
-    np.testing.assert_array_equal(mended.pm25.fillna(-5), ds.pm25)
+    fixed = ds.aq.repair(negative="missing")
+    assert int(fixed.pm25.isnull().sum()) == 3
+    np.testing.assert_array_equal(fixed.pm25.fillna(-5), ds.pm25)
 
 
 def test_the_report_prints_every_finding_in_full():
@@ -393,10 +393,10 @@ def test_the_report_prints_every_finding_in_full():
     report = s.ds.aq.check()
     text = repr(report)
     assert all(finding in text for finding in report.finding)
-    assert all(mend in text for mend in report.mend)
-    assert all(mend.replace("'", "&#x27;") in report._repr_html_() for mend in report.mend)
-    assert type(report[report.level == "error"]) is pd.DataFrame
-    assert repr(report.drop(columns="mend")).count("\n") > 1
+    assert all(fix in text for fix in report.fix)
+    assert all(fix.replace("'", "&#x27;") in report._repr_html_() for fix in report.fix)
+    assert type(report[report.severity == "error"]) is pd.DataFrame
+    assert repr(report.drop(columns="fix")).count("\n") > 1
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
@@ -442,11 +442,11 @@ def gas(name, values, unit):
 def test_a_factor_of_thousand_is_noticed(name, scale, stated, instead):
     ds = gas(name, CLEAN.pm25.values * np.float32(scale), stated)
     row = ds.aq.check().set_index("problem").loc["units"]
-    assert f"'{instead}'" in row.mend or instead in row.finding
-    mended = ds.aq.repair(units={name: instead})
-    np.testing.assert_array_equal(mended[name], ds[name])
-    assert mended[name].units == instead
-    assert "units" not in problems(mended.aq.check())
+    assert f"'{instead}'" in row.fix or instead in row.finding
+    fixed = ds.aq.repair(units={name: instead})
+    np.testing.assert_array_equal(fixed[name], ds[name])
+    assert fixed[name].units == instead
+    assert "units" not in problems(fixed.aq.check())
 
 
 def test_co_in_right_units_is_no_alarm():
@@ -460,12 +460,12 @@ def test_a_station_in_other_units_is_noticed_and_converted():
     ds = gas("co", values, "mg m-3")
     row = ds.aq.check().set_index("problem").loc["units"]
     assert row.examples == "s004"
-    assert row.mend == "ds.aq.repair(units={'co': {'s004': 'ug m-3'}})"
-    mended = ds.aq.repair(units={"co": {"s004": "ug m-3"}})
-    np.testing.assert_allclose(mended.co, CLEAN.pm25 * 0.03, rtol=1e-5)
-    np.testing.assert_array_equal(mended.co.drop_sel(station="s004"), ds.co.drop_sel(station="s004"))
-    assert mended.co.dtype == np.float32
-    assert problems(mended.aq.check()) == set()
+    assert row.fix == "ds.aq.repair(units={'co': {'s004': 'ug m-3'}})"
+    fixed = ds.aq.repair(units={"co": {"s004": "ug m-3"}})
+    np.testing.assert_allclose(fixed.co, CLEAN.pm25 * 0.03, rtol=1e-5)
+    np.testing.assert_array_equal(fixed.co.drop_sel(station="s004"), ds.co.drop_sel(station="s004"))
+    assert fixed.co.dtype == np.float32
+    assert problems(fixed.aq.check()) == set()
 
 
 def test_ppb_taken_for_mass_is_told_by_another_network():
@@ -474,12 +474,12 @@ def test_ppb_taken_for_mass_is_told_by_another_network():
     wrong.o3.attrs["units"] = "ug m-3"
     assert problems(wrong.aq.check()) == set(), "one network cannot tell"
     row = wrong.aq.check(right).set_index("problem").loc["units"]
-    assert row.mend.startswith("ds.aq.repair(units={'o3': '1e-9'})")
+    assert row.fix.startswith("ds.aq.repair(units={'o3': '1e-9'})")
     assert problems(wrong.aq.repair(units={"o3": "ppb"}).aq.check(right), "warning") == set()
 
 
 def test_units_that_are_none():
-    assert (CLEAN.drop_attrs().aq.check().level == "error").sum() == 1
+    assert (CLEAN.drop_attrs().aq.check().severity == "error").sum() == 1
     assert "no concentration" in gas("o3", CLEAN.pm25.values, "m s-1").aq.check().set_index("problem").finding["units"]
 
 
@@ -490,15 +490,15 @@ def test_units_that_are_none():
 def test_two_networks_tell_the_time(hours):
     late = CLEAN.assign_coords(time=CLEAN.time + hours * HOUR)
     row = late.aq.check(CLEAN).set_index("problem").loc["shift_hours"]
-    assert row.mend.startswith(f"ds.aq.repair(shift_hours={-hours})")
-    assert row.share == 1
+    assert row.fix.startswith(f"ds.aq.repair(shift_hours={-hours})")
+    assert row.fraction == 1
     assert ("end and the start" in row.finding) == (abs(hours) == 1)
 
 
 def test_networks_without_a_station_in_common_tell_it_by_their_means():
     here, there = CLEAN.isel(station=slice(0, None, 2)), CLEAN.isel(station=slice(1, None, 2))
     row = here.assign_coords(time=here.time + HOUR).aq.check(there).set_index("problem").loc["shift_hours"]
-    assert row.mend.startswith("ds.aq.repair(shift_hours=-1)")
+    assert row.fix.startswith("ds.aq.repair(shift_hours=-1)")
     assert "means of the networks" in row.finding
 
 
@@ -511,11 +511,11 @@ def test_nothing_to_compare_is_said():
         CLEAN.aq.check(CLEAN.drop_vars("lon"))
 
 
-def test_stamps_past_the_hour_are_noted():
+def test_timestamps_past_the_hour_are_noted():
     ds = CLEAN.assign_coords(time=CLEAN.time + np.timedelta64(1800, "s"))
     row = ds.aq.check().set_index("problem").loc["shift_hours"]
-    assert row.level == "note"
-    assert "shift_hours=-0.5" in row.mend
+    assert row.severity == "note"
+    assert "shift_hours=-0.5" in row.fix
     np.testing.assert_array_equal(ds.aq.repair(shift_hours=-0.5).time, CLEAN.time)
 
 
@@ -533,7 +533,7 @@ def test_ozone_tells_local_time_taken_for_utc(zone, found):
     assert "shift_hours" not in problems(ds.aq.check())
     if found:
         row = ds.assign_coords(time=times + zone * HOUR).aq.check().set_index("problem").loc["shift_hours"]
-        assert row.mend.startswith(f"ds.aq.repair(shift_hours={found})")
+        assert row.fix.startswith(f"ds.aq.repair(shift_hours={found})")
 
 
 # -- places ------------------------------------------------------------------------------------------------------------
@@ -543,9 +543,9 @@ def test_a_whole_network_swapped():
     ds = CLEAN.assign_coords(lon=CLEAN.lon + 100)
     swapped_ds = ds.assign_coords(lon=("station", ds.lat.values), lat=("station", ds.lon.values))
     assert problems(swapped_ds.aq.check(), "error") == {"swapped"}
-    mended = swapped_ds.aq.repair(swapped="swap")
-    np.testing.assert_array_equal(mended.lon, ds.lon)
-    np.testing.assert_array_equal(mended.lat, ds.lat)
+    fixed = swapped_ds.aq.repair(swapped="swap")
+    np.testing.assert_array_equal(fixed.lon, ds.lon)
+    np.testing.assert_array_equal(fixed.lat, ds.lat)
 
 
 def test_remote_stations_of_a_wide_network_are_no_alarm():
@@ -617,7 +617,7 @@ def test_two_beijing_networks_align_on_the_word_of_the_audit(shared_data):
     row = a.aq.check(b).set_index("problem").loc["shift_hours"]
     assert "1 h later" in row.finding
     assert "end and the start" in row.finding
-    assert row.share == 1
+    assert row.fraction == 1
     moved = a.aq.repair(shift_hours=-1)
     assert "agree" in moved.aq.check(b).set_index("problem").finding["shift_hours"]
     # The same monitors under other names: after the repair both files hold the same air.
@@ -637,7 +637,7 @@ def test_beijing_opened_in_the_wrong_zone_is_noticed(shared_data):
     ds = beijing(shared_data, "beijing12", columns=["o3"], units="ug m-3")
     assert "shift_hours" not in problems(ds.aq.check())
     wrong = ds.assign_coords(time=ds.time + 8 * HOUR)
-    assert "shift_hours=-8" in wrong.aq.check().set_index("problem").mend["shift_hours"]
+    assert "shift_hours=-8" in wrong.aq.check().set_index("problem").fix["shift_hours"]
 
 
 def test_garbage_coordinates_of_the_uci_files_are_noticed(shared_data):

@@ -51,7 +51,7 @@ def test_zarr_loses_nothing_and_stays_lazy(network, tmp_path):
 
 def test_opening_computes_no_variable(network, tmp_path, no_compute):
     lazy = network.chunk(station=5, time=24)
-    assert open_stations(lazy, stamps="end").pm25.chunks is not None
+    assert open_stations(lazy, timestamps="end").pm25.chunks is not None
 
 
 def test_the_cf_checker_finds_no_fault(network, tmp_path):

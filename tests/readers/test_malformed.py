@@ -62,7 +62,7 @@ def replace_last_number(new):
     return change
 
 
-def replace_stamp(new):
+def replace_timestamp(new):
     def change(rows):
         s = separator_of(rows[-1])
         fields = rows[-1].split(s)
@@ -115,10 +115,10 @@ HARMFUL = {
     "value of 400 digits": lines(replace_last_number("9" * 400)),
     "value in words": lines(replace_last_number("twelve")),
     "value with a unit": lines(replace_last_number("12 ug")),
-    "year 0001": lines(replace_stamp("0001-01-01 00:00:00")),
-    "year 9999": lines(replace_stamp("9999-12-31 23:00:00")),
-    "no such day": lines(replace_stamp("2020-02-31 00:00:00")),
-    "no date": lines(replace_stamp("yesterday")),
+    "year 0001": lines(replace_timestamp("0001-01-01 00:00:00")),
+    "year 9999": lines(replace_timestamp("9999-12-31 23:00:00")),
+    "no such day": lines(replace_timestamp("2020-02-31 00:00:00")),
+    "no date": lines(replace_timestamp("yesterday")),
     "an open quote": lambda d: d[: len(d) // 3] + b'"' + d[len(d) // 3 :],
     "a very long field": lambda d: d[:-1] + b"7" * 200_000 + b"\n",
 }

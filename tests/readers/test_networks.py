@@ -23,7 +23,7 @@ def test_every_format_holds_the_record(name, tmp_path):
     ds = open_stations(made.source, **made.options)
     assert_the_record(ds, made)
     assert ds.attrs["featureType"] == "timeSeries"
-    assert not (ds.aq.check().level == "error").any()
+    assert not (ds.aq.check().severity == "error").any()
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -47,22 +47,22 @@ def test_a_frame_reads_as_its_file(name, tmp_path):
     assert_the_record(ds, made)
 
 
-def test_stamps_of_the_end_move_to_the_start(tmp_path):
+def test_timestamps_of_the_end_move_to_the_start(tmp_path):
     made = MAKERS["long"](tmp_path)
-    ended = open_stations(made.source, stamps="end", **made.options)
+    ended = open_stations(made.source, timestamps="end", **made.options)
     np.testing.assert_array_equal(ended.time, (STARTS - pd.Timedelta("1h")).values)
     np.testing.assert_array_equal(ended.pm25, VALUES)
     assert "start of each interval (-1h)" in ended.attrs["history"]
-    said_start = open_stations(MAKERS["openaq_download"](tmp_path).source, stamps="start")
+    said_start = open_stations(MAKERS["openaq_download"](tmp_path).source, timestamps="start")
     np.testing.assert_array_equal(said_start.time, (STARTS + pd.Timedelta("1h")).values)
     with pytest.raises(SchemaError, match="'start' or 'end'"):
-        open_stations(made.source, stamps="middle", **made.options)
+        open_stations(made.source, timestamps="middle", **made.options)
 
 
-def test_a_dataset_may_have_stamps_of_the_end(tmp_path):
+def test_a_dataset_may_have_timestamps_of_the_end(tmp_path):
     made = MAKERS["long"](tmp_path)
     ds = open_stations(made.source, **made.options)
-    moved = open_stations(ds, stamps="end")
+    moved = open_stations(ds, timestamps="end")
     np.testing.assert_array_equal(moved.time, (STARTS - pd.Timedelta("1h")).values)
     np.testing.assert_array_equal(ds.time, STARTS.values)
 
@@ -93,7 +93,7 @@ def test_what_leaves_doubt_names_the_candidates(tmp_path):
     (tmp_path / "mixed").mkdir()
     MAKERS["prsa"](tmp_path / "mixed")
     MAKERS["china_sites"](tmp_path / "mixed")
-    with pytest.raises(SchemaError, match=r"prsa.*china_sites.*mend: format="):
+    with pytest.raises(SchemaError, match=r"prsa.*china_sites.*fix: format="):
         open_stations(tmp_path / "mixed", stations=PLACES)
     with pytest.raises(SchemaError, match=r"no format 'aqs'; there are long, wide, cf"):
         open_stations(made.source, format="aqs")
@@ -172,7 +172,7 @@ def test_excel(tmp_path):
     with pd.ExcelWriter(tmp_path / "two.xlsx") as book:
         table.to_excel(book, sheet_name="2019", index=False)
         table.to_excel(book, sheet_name="2020", index=False)
-    with pytest.raises(SchemaError, match=r"sheets 2019, 2020; mend: .*sheet_name='2019'"):
+    with pytest.raises(SchemaError, match=r"sheets 2019, 2020; fix: .*sheet_name='2019'"):
         open_stations(tmp_path / "two.xlsx", **made.options)
 
 
@@ -213,22 +213,22 @@ def test_a_mixture_of_decimal_marks_is_refused(tmp_path):
 
 
 def test_the_order_of_day_and_month_is_never_guessed():
-    def stamped(pattern, start="2020-01-01"):
+    def timestamped(pattern, start="2020-01-01"):
         times = pd.date_range(start, periods=48, freq="h").strftime(pattern)
         return pd.DataFrame({"station": "1001", "time": times, "pm25": 1.0})
 
     with pytest.raises(SchemaError, match="day/month or month/day"):
-        open_stations(stamped("%d/%m/%Y %H:%M"), stations=PLACES, tz="UTC")
+        open_stations(timestamped("%d/%m/%Y %H:%M"), stations=PLACES, tz="UTC")
     for pattern in ("%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"):
-        ds = open_stations(stamped(pattern, "2020-01-12"), stations=PLACES, tz="UTC")
+        ds = open_stations(timestamped(pattern, "2020-01-12"), stations=PLACES, tz="UTC")
         assert str(ds.time.values[0]) == "2020-01-12T00:00:00"
-    ds = open_stations(stamped("%d.%m.%Y %H:%M", "2020-02-01"), stations=PLACES, tz="UTC")
+    ds = open_stations(timestamped("%d.%m.%Y %H:%M", "2020-02-01"), stations=PLACES, tz="UTC")
     assert str(ds.time.values[0]) == "2020-02-01T00:00:00"
 
 
-def test_a_stray_stamp_makes_no_endless_axis():
+def test_a_stray_timestamp_makes_no_endless_axis():
     times = [*pd.date_range("2020-01-01", periods=100, freq="h"), pd.Timestamp("1970-01-01")]
-    with pytest.raises(SchemaError, match="a stray stamp"):
+    with pytest.raises(SchemaError, match="a stray timestamp"):
         open_stations(pd.DataFrame({"station": "1001", "time": times, "pm25": 1.0}), stations=PLACES, tz="UTC")
 
 

@@ -115,12 +115,12 @@ def test_a_station_list_may_name_more_stations():
         ("America/New_York", "2020-01-01T13:00:00"),
     ],
 )
-def test_naive_stamps_are_moved_to_utc(tz, first):
+def test_naive_timestamps_are_moved_to_utc(tz, first):
     assert str(read(table(), tz=tz).time.values[0]) == first
 
 
 @pytest.mark.parametrize("tz", [None, "Europe/Berlin"])
-def test_aware_stamps_carry_their_zone(tz):
+def test_aware_timestamps_carry_their_zone(tz):
     frame = table()
     frame["time"] = frame.time.dt.tz_localize("Asia/Shanghai")
     text = frame.assign(time=frame.time.map(lambda t: t.isoformat()))
@@ -129,8 +129,8 @@ def test_aware_stamps_carry_their_zone(tz):
 
 
 def test_aware_text_across_a_change_of_clocks():
-    stamps = pd.date_range("2020-03-28 23:00", periods=4, freq="h", tz="UTC").tz_convert("Europe/Berlin")
-    frame = table().assign(time=[t.isoformat() for t in stamps] * 2)
+    timestamps = pd.date_range("2020-03-28 23:00", periods=4, freq="h", tz="UTC").tz_convert("Europe/Berlin")
+    frame = table().assign(time=[t.isoformat() for t in timestamps] * 2)
     assert str(read(frame, tz=None).time.values[0]) == "2020-03-28T23:00:00"
 
 
@@ -152,7 +152,7 @@ def test_an_unknown_zone(tz):
 
 
 @pytest.mark.parametrize("start", ["2020-10-25 00:00", "2020-03-29 00:00"], ids=["ambiguous", "nonexistent"])
-def test_stamps_around_a_change_of_clocks_are_refused(start):
+def test_timestamps_around_a_change_of_clocks_are_refused(start):
     with pytest.raises(SchemaError, match="Etc/GMT-1"):
         read(table(start), tz="Europe/Berlin")
     assert read(table(start), tz="Etc/GMT-1").sizes["time"] == 4
@@ -337,7 +337,7 @@ def test_units_that_are_no_concentration_are_refused(units):
         open_stations(table, stations=places, units=units)
 
 
-def test_mends_speak_of_the_columns_of_the_user():
+def test_fixes_speak_of_the_columns_of_the_user():
     table = pd.DataFrame({"sensor": ["a", "a"], "when": ["2020-01-01", "2020-01-01"], "pm25": [1.0, 2.0]})
     places = pd.DataFrame({"sensor": ["a"], "x": [100.0], "y": [2.0]})
     columns = {"lon": "x", "lat": "y"}
@@ -353,7 +353,7 @@ def test_a_role_may_have_another_name_in_the_station_list():
     ds = open_stations(table, stations=places, columns={"station": ["sensor", "number"], "time": "when"})
     assert ds.pm25.values.tolist() == [[1.0, 2.0]]
     with pytest.raises(
-        SchemaError, match=r"it has number, lon, lat; mend: columns=\{'station': \['column of the table'"
+        SchemaError, match=r"it has number, lon, lat; fix: columns=\{'station': \['column of the table'"
     ):
         open_stations(table, stations=places, columns={"station": "sensor", "time": "when"})
     with pytest.raises(SchemaError, match=r"columns= names 'nummer' \(for station\)"):
@@ -381,7 +381,7 @@ def test_words_among_decimal_commas_are_told_from_numbers(tmp_path):
     assert ds.pm25.units == "ug m-3"
 
 
-def test_a_mend_of_a_table_says_how_the_file_becomes_one(tmp_path):
+def test_a_fix_of_a_table_says_how_the_file_becomes_one(tmp_path):
     path = tmp_path / "obs.csv"
     path.write_text("station;time;pm25;lon;lat\na;2020-01-01;10,5;1;2\na;2020-01-01;10,5;1;2\na;2020-01-02;9,5;1;2\n")
     with pytest.raises(SchemaError) as raised:

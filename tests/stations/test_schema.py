@@ -119,7 +119,7 @@ def test_all_problems_come_at_once(stations):
     assert len(caught.value.problems) == 4
     for word in ("duplicate", "swapped", "irregular", "units"):
         assert word in str(caught.value)
-    assert all("mend:" in problem for problem in caught.value.problems)
+    assert all("fix:" in problem for problem in caught.value.problems)
     with pytest.raises(SchemaError) as caught:
         schema.conform(stations.drop_vars(["lon", "lat"]), "ozone")
     assert len(caught.value.problems) == 3

@@ -97,6 +97,6 @@ def test_convert_units_refuses(wanted, says):
         network(o3="ppb", pm25="ug m-3").aq.convert_units(wanted)
 
 
-def test_missing_units_name_the_call_that_mends_them():
+def test_missing_units_name_the_call_that_fixes_them():
     with pytest.raises(SchemaError, match=r"repair\(units="):
         network(o3="").aq.convert_units("ppb")

@@ -12,18 +12,18 @@ from xaq.nn.aqnet import AQNet
 from xaq.nn.base_forecast import LINEAR
 from xaq.nn.config import AQNetConfig
 from xaq.nn.window import Record
-from xaq.training import fit_base_forecast
+from xaq.training import fit_base_forecast as fitting
 from xaq.training.fit_base_forecast import (
     _as_scored,
-    _best_shares,
+    _best_weights,
     _Blocks,
     _coefficients,
     _error,
     _lead_blocks,
     _learning,
     _thinned,
-    fit_share,
-    fit_start,
+    fit_base_forecast,
+    fit_forecast_weight,
 )
 from xaq.training.folds import TrainingData, _split_windows
 
@@ -63,12 +63,12 @@ def made_network(config=CONFIG):
 def fitted_coefficients(data, blocks):
     """Return the coefficients without each fold, then with all windows, of every ridge strength."""
     learning = _learning(data)
-    return _coefficients(made_network().start, data, learning, torch.nonzero(learning)[:, 0], blocks)
+    return _coefficients(made_network().base_forecast, data, learning, torch.nonzero(learning)[:, 0], blocks)
 
 
 def test_windows_in_a_gap_teach_no_regression_that_is_tested_beside_them(monkeypatch):
     """Without a fold: what all windows of the other blocks teach, and nothing else; the last ones learn from everything."""
-    monkeypatch.setattr(fit_base_forecast, "_RIDGES", (0.1,))
+    monkeypatch.setattr(fitting, "_RIDGES", (0.1,))
     data = made_data()
     blocks = _Blocks.of(data, CONFIG)
     assert len(blocks.folds) == 5
@@ -101,7 +101,7 @@ def test_absurd_values_that_only_windows_in_a_gap_reach_leave_the_folds_bit_iden
 
 
 def test_coefficients_know_nothing_of_the_period_that_validates_until_the_end(monkeypatch):
-    monkeypatch.setattr(fit_base_forecast, "_RIDGES", (1.0,))
+    monkeypatch.setattr(fitting, "_RIDGES", (1.0,))
     first_read = int(made_data().validation_starts[0]) + CONFIG.input_offset
 
     def later(z):
@@ -110,14 +110,14 @@ def test_coefficients_know_nothing_of_the_period_that_validates_until_the_end(mo
 
     networks, ends = [made_network(), made_network()], []
     for network, change in zip(networks, (None, later), strict=True):
-        ends.append(fit_start(network, made_data(change=change))[1])
-    assert torch.equal(networks[0].start.coefficients, networks[1].start.coefficients)
+        ends.append(fit_base_forecast(network, made_data(change=change))[1])
+    assert torch.equal(networks[0].base_forecast.coefficients, networks[1].start.coefficients)
     assert not torch.equal(*ends)
-    assert not torch.equal(ends[0], networks[0].start.coefficients)
+    assert not torch.equal(ends[0], networks[0].base_forecast.coefficients)
 
 
 def test_stations_that_validate_teach_nothing_about_a_start(monkeypatch):
-    monkeypatch.setattr(fit_base_forecast, "_RIDGES", (0.1, 1.0))
+    monkeypatch.setattr(fitting, "_RIDGES", (0.1, 1.0))
 
     def poison(z):
         z[-2:] = 1e9
@@ -125,10 +125,10 @@ def test_stations_that_validate_teach_nothing_about_a_start(monkeypatch):
 
     networks, ends = [made_network(), made_network()], []
     for network, change in zip(networks, (None, poison), strict=True):
-        ends.append(fit_start(network, made_data(change=change))[1])
+        ends.append(fit_base_forecast(network, made_data(change=change))[1])
     assert torch.equal(*ends)
-    for name, tensor in networks[0].start.state_dict().items():
-        assert torch.equal(tensor, networks[1].start.state_dict()[name]), name
+    for name, tensor in networks[0].base_forecast.state_dict().items():
+        assert torch.equal(tensor, networks[1].base_forecast.state_dict()[name]), name
 
 
 def test_each_lead_takes_the_ridge_strength_with_the_least_error(monkeypatch):
@@ -143,34 +143,34 @@ def test_each_lead_takes_the_ridge_strength_with_the_least_error(monkeypatch):
         truth[..., 4:] = 3.0
         return torch.full((30, 4, 8), 50.0), tried, truth
 
-    monkeypatch.setattr(fit_base_forecast, "_foretold", judged)
-    _, everything = fit_start(network, data)
+    monkeypatch.setattr(fitting, "_predicted", judged)
+    _, everything = fit_base_forecast(network, data)
     for best, leads in ((1, slice(0, 4)), (2, slice(4, 8))):
-        assert torch.equal(network.start.coefficients[:, :, leads], kept["fitted"][-2][best][:, :, leads])
+        assert torch.equal(network.base_forecast.coefficients[:, :, leads], kept["fitted"][-2][best][:, :, leads])
         assert torch.equal(everything[:, :, leads], kept["fitted"][-1][best][:, :, leads])
 
 
 def test_starts_are_kept_of_evenly_spread_learning_windows(monkeypatch):
-    monkeypatch.setattr(fit_base_forecast, "_KEPT_WINDOWS", 40)
+    monkeypatch.setattr(fitting, "_KEPT_WINDOWS", 40)
     network, before = made_network(), made_data()
-    data, _ = fit_start(network, before)
+    data, _ = fit_base_forecast(network, before)
     assert len(data.train_starts) == 40
     assert (data.train_starts[0], data.train_starts[-1]) == (before.train_starts[0], before.train_starts[-1])
     assert torch.equal(data.validation_starts, before.validation_starts)
     window = data.record.window(data.train_starts, _learning(data))
-    torch.testing.assert_close(data.starts, network.start(window))
+    torch.testing.assert_close(data.base_forecasts, network.base_forecast(window))
 
 
 def test_an_analysis_has_no_start_to_fit():
     config = AQNetConfig(steps_per_day=4, days_before=1, days_after=1, patch=2, hidden=8, heads=2)
     data = object()
-    assert fit_start(AQNet(config, range_km=50.0, nugget=0.1), data) == (data, None)
+    assert fit_base_forecast(AQNet(config, range_km=50.0, nugget=0.1), data) == (data, None)
 
 
 def test_the_fraction_of_the_own_forecast_is_the_best_one_lead_by_lead():
     """The network's own forecast is perfect at first, half of it is right on the second half day, none on day 2."""
     data = made_data()
-    start = made_network().start
+    start = made_network().base_forecast
     wrong = torch.tensor([0.2, 0.1, 0.5, 0.5, 0.4, 0.3, 0.4, 0.3])
     best = torch.tensor([1.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0])
     weight = torch.zeros(CONFIG.target_steps)
@@ -183,7 +183,7 @@ def test_the_fraction_of_the_own_forecast_is_the_best_one_lead_by_lead():
 
     record = SimpleNamespace(z=data.record.z, window=lambda part, visible: part)
     network = SimpleNamespace(config=CONFIG, start=start, share=weight, eval=lambda: None, station_side=own_forecast)
-    fit_share(network, dataclasses.replace(data, record=record))
+    fit_forecast_weight(network, dataclasses.replace(data, record=record))
     torch.testing.assert_close(weight, best)
 
 
@@ -252,13 +252,13 @@ def test_a_mixture_that_is_the_truth_is_found(weights, n_lead):
     parts = torch.as_tensor(np.random.default_rng(2).gamma(4.0, 10.0, (3, 20, 4, n_lead)).astype("float32"))
     truth = torch.einsum("m,mwsl->wsl", torch.tensor(weights), parts)
     truth[0] = torch.nan
-    best = _best_shares(parts, truth, 24)
+    best = _best_weights(parts, truth, 24)
     torch.testing.assert_close(best, torch.tensor(weights))
     assert float(best.sum()) == pytest.approx(1.0)
 
 
 def test_leads_without_an_observation_go_to_the_linear_regression():
-    best = _best_shares(torch.rand(3, 4, 2, 6), torch.full((4, 2, 6), torch.nan), 24)
+    best = _best_weights(torch.rand(3, 4, 2, 6), torch.full((4, 2, 6), torch.nan), 24)
     assert best.tolist() == [float(part == LINEAR) for part in range(3)]
 
 

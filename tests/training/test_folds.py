@@ -16,7 +16,7 @@ from xaq.training import calibrate as calibration
 from xaq.training.calibrate import calibrate
 from xaq.training.folds import (
     FOLDS,
-    LEARNING_SHARE,
+    LEARNING_FRACTION,
     MEMBERS,
     TrainingData,
     _split_windows,
@@ -188,7 +188,7 @@ def test_no_step_is_read_by_windows_of_a_forecast_that_learn_and_by_those_that_v
     assert learned[-1] + config.target_steps <= later[0] + config.input_offset
     assert learned[0] == starts[0]
     assert later[-1] == starts[-1]
-    assert len(learned) == int(LEARNING_SHARE * len(starts)) - embargo
+    assert len(learned) == int(LEARNING_FRACTION * len(starts)) - embargo
     assert (np.diff(learned) == 1).all()
     assert (np.diff(later) > 0).all()
     assert len(later) <= 96

@@ -19,7 +19,7 @@ from xaq.nn.base_forecast import LINEAR, LOG, PERSISTENCE
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 from xaq.training.baselines import fit_baseline
-from xaq.training.fit_base_forecast import _best_shares, _Blocks, _NormalEquations
+from xaq.training.fit_base_forecast import _best_weights, _Blocks, _NormalEquations
 
 CONFIG = AQNetConfig(task="forecast", days_before=3, days_after=0, target_days=2, hidden=16, k=8)
 
@@ -145,28 +145,28 @@ def test_attention_rows_sum_to_one(ds, model):
 def test_shares_go_to_the_best_and_to_persistence_when_regression_is_worse():
     truth = torch.rand(20, 5, 6, generator=torch.Generator().manual_seed(0)) * 50
     parts = torch.stack([truth + 1, truth + 20, truth + 30])
-    assert _best_shares(parts, truth, 24)[PERSISTENCE] == 1
+    assert _best_weights(parts, truth, 24)[PERSISTENCE] == 1
     parts = torch.stack([truth + 30, truth, truth + 20])
-    assert _best_shares(parts, truth, 24)[LINEAR] == 1
+    assert _best_weights(parts, truth, 24)[LINEAR] == 1
 
 
 def test_shares_decide_what_a_start_says():
     torch.manual_seed(0)
     network = AQNet(CONFIG, range_km=50, nugget=0.1, log_mean=1.0, log_std=0.5)
-    start = network.start
+    start = network.base_forecast
     window = _window(CONFIG)
-    start.shares.zero_()
-    start.shares[PERSISTENCE] = 1.0
+    start.weights.zero_()
+    start.weights[PERSISTENCE] = 1.0
     last = window.z[..., -1:].expand(-1, -1, CONFIG.target_steps)
     torch.testing.assert_close(start(window), last, rtol=1e-4, atol=1e-4)
-    start.shares.zero_()
-    start.shares[LOG] = 1.0
+    start.weights.zero_()
+    start.weights[LOG] = 1.0
     normal = window.climatology_target[:, None].expand_as(last)
     torch.testing.assert_close(start(window), normal, rtol=1e-4, atol=1e-4)
 
 
 @given(st.integers(1, 200), st.integers(30, 3000))
-def test_blocks_of_time_share_no_steps_and_each_is_foretold_by_most_of_the_record(n_validation, n_learning):
+def test_blocks_of_time_share_no_steps_and_each_is_predicted_by_most_of_the_record(n_validation, n_learning):
     gap = (CONFIG.days_before + CONFIG.target_days) * CONFIG.steps_per_day
     cut = n_learning + gap
     data = SimpleNamespace(
@@ -197,7 +197,7 @@ def test_normal_equations_are_solved_lead_by_lead(seed, n_own, ridge):
 
 
 def test_a_regression_says_no_more_than_was_observed(ds, model):
-    start = model.network.start
+    start = model.network.base_forecast
     visible = ds.pm25.where(~ds.hidden, drop=True).sel(time=slice(None, "2020-02-08"))
     most = model.recipe.scaler.transform(visible.values[np.isfinite(visible.values)]).max()
     assert start.extremes[1] <= most + 1e-5
@@ -210,7 +210,7 @@ def test_what_validated_teaches_in_the_end(ds, model):
     other = ds.copy(deep=True)
     late = (other.time > other.time[int(0.75 * other.sizes["time"])]) & (other.time < np.datetime64("2020-02-09"))
     other["pm25"] = other.pm25.where(~late, 1.5 * other.pm25).assign_attrs(other.pm25.attrs)
-    one, two = (train(d, known=["wind"]).network.start.coefficients for d in (ds, other))
+    one, two = (train(d, known=["wind"]).network.base_forecast.coefficients for d in (ds, other))
     assert not torch.equal(one, two)
 
 
@@ -227,7 +227,7 @@ def test_every_hour_of_the_day_falls_into_its_group():
     cyclic = torch.as_tensor(xaq.arrays.transforms.cyclic_encoding(times))
     window = _window(CONFIG)._replace(cyclic=cyclic[:, None].expand(-1, 2, -1))
     expected = (np.arange(48) - 1) % 24 // 3
-    np.testing.assert_array_equal(network.start.group(window), expected)
+    np.testing.assert_array_equal(network.base_forecast.group(window), expected)
 
 
 @pytest.mark.parametrize("method", ["regression", "regression, log scale", "LSTM", "PatchTST"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from xaq.nn.aqnet import AQNet
 from xaq.nn.config import AQNetConfig
 from xaq.training.checkpoint import SafetensorsCheckpoint, _from_tree, _to_tree
-from xaq.training.loop import SCHEDULES, AQNetTraining, _choose_share, _mae_and_rmse, _mean, _sums
+from xaq.training.loop import SCHEDULES, AQNetTraining, _choose_fraction, _mae_and_rmse, _mean, _sums
 
 SMALL = AQNetConfig(hidden=8, heads=2, days_before=1, days_after=1, k=6, n_rasters=1)
 
@@ -102,7 +102,7 @@ def test_saved_tensors_do_not_change_with_the_ones_that_are_trained_on():
 # -- how much of what was learned is kept ---------------------------------------------------------------------------
 
 
-def learned_module(best, gain, n_members=2, shares=(0.25, 0.5, 0.75, 1.0)):
+def learned_module(best, gain, n_members=2, fractions=(0.25, 0.5, 0.75, 1.0)):
     """Return a module whose score is ``1 - gain`` where ``best`` of what was learned is kept, and its start and end."""
     torch.manual_seed(0)
     start = torch.nn.Linear(3, 2).state_dict()
@@ -113,14 +113,14 @@ def learned_module(best, gain, n_members=2, shares=(0.25, 0.5, 0.75, 1.0)):
         moved, whole = members[0].weight - start["weight"], learned[0]["weight"] - start["weight"]
         return float((moved / whole).mean().detach())
 
-    plan = dataclasses.replace(SCHEDULES["analysis"], shares=shares, min_gain=0.002)
+    plan = dataclasses.replace(SCHEDULES["analysis"], fractions=fractions, min_gain=0.002)
     module = SimpleNamespace(networks=members, schedule=plan, score=lambda: 1.0 - gain + abs(kept() - best))
     return module, start, learned
 
 
 def test_all_that_was_learned_is_kept_bit_by_bit_where_it_is_best():
     module, start, learned = learned_module(best=1.0, gain=0.1)
-    kept, score = _choose_share(module, start)
+    kept, score = _choose_fraction(module, start)
     assert (kept, score) == (1.0, pytest.approx(0.9))
     for member, weights in zip(module.networks, learned, strict=True):
         assert all(torch.equal(tensor, weights[name]) for name, tensor in member.state_dict().items())
@@ -129,7 +129,7 @@ def test_all_that_was_learned_is_kept_bit_by_bit_where_it_is_best():
 @pytest.mark.parametrize("gain", [-0.1, 0.0, 0.0019])
 def test_the_start_is_kept_bit_by_bit_where_training_gains_too_little(gain):
     module, start, _ = learned_module(best=0.5, gain=gain)
-    assert _choose_share(module, start) == (0.0, 1.0)
+    assert _choose_fraction(module, start) == (0.0, 1.0)
     for member in module.networks:
         assert all(torch.equal(tensor, start[name]) for name, tensor in member.state_dict().items())
 
@@ -137,7 +137,7 @@ def test_the_start_is_kept_bit_by_bit_where_training_gains_too_little(gain):
 @pytest.mark.parametrize("best", [0.25, 0.5, 0.75])
 def test_each_member_keeps_the_fraction_of_what_it_learned_that_validates_best(best):
     module, start, learned = learned_module(best=best, gain=0.0021)
-    kept, score = _choose_share(module, start)
+    kept, score = _choose_fraction(module, start)
     assert (kept, score) == (best, pytest.approx(1.0 - 0.0021))
     for member, weights in zip(module.networks, learned, strict=True):
         for name, tensor in member.state_dict().items():

@@ -39,8 +39,8 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
     """The principle of the house: it starts as the best classical method (here on the linear scale)."""
     complete = xaq.datasets.synthetic(n_stations=24, days=6, missing=0.0, seed=3).aq.hide(fraction=0.2, seed=1)
     untrained = train(complete, max_epochs=0, geography=False)
-    still = dataclasses.replace(untrained.recipe.config, drift=False)
-    recipe = dataclasses.replace(untrained.recipe, log_share=0.0, config=still)
+    still = dataclasses.replace(untrained.recipe.config, advection=False)
+    recipe = dataclasses.replace(untrained.recipe, log_weight=0.0, config=still)
     network = xaq.Model(untrained_network(recipe), recipe)
     kriging = OrdinaryKriging(recipe.covariance, recipe.config.k)
     hidden = complete.aq.hidden
@@ -51,8 +51,8 @@ def test_untrained_analysis_equals_ordinary_kriging_on_a_complete_network(networ
 
 def test_untrained_analysis_is_close_to_exact_kriging_with_gaps(network):
     untrained = train(network, max_epochs=0, geography=False)
-    still = dataclasses.replace(untrained.recipe.config, drift=False)
-    recipe = dataclasses.replace(untrained.recipe, log_share=0.0, config=still)
+    still = dataclasses.replace(untrained.recipe.config, advection=False)
+    recipe = dataclasses.replace(untrained.recipe, log_weight=0.0, config=still)
     start = xaq.Model(untrained_network(recipe), recipe)
     table = network.aq.verify(start, baselines=[])
     exact = network.aq.verify(OrdinaryKriging(recipe.covariance, recipe.config.k), target="pm25", baselines=[])
@@ -66,7 +66,7 @@ def test_hidden_stations_leave_no_trace(network, model):
     other = train(poisoned)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
-    for part in ("scaler", "covariance", "climatology", "interval", "log_share", "geography"):
+    for part in ("scaler", "covariance", "climatology", "interval", "log_weight", "geography"):
         assert getattr(model.recipe, part) == getattr(other.recipe, part), part
 
 
@@ -101,7 +101,7 @@ def test_a_long_record_of_many_stations_is_thinned_to_what_fits(network, model, 
     data = prepare_data(visible, model.recipe)
     assert len(data.train_starts) == 3
     assert data.record.z.shape[1] < len(visible.times)
-    window = data.record.window(data.train_starts, data.folds[0].visible, data.folds[0].residual, data.folds[0].usual)
+    window = data.record.window(data.train_starts, data.folds[0].visible, data.folds[0].residual, data.folds[0].residual_variance)
     first, last = (model.recipe.scaler.transform(visible.values[:, 24 * d : 24 * (d + 1)]) for d in (0, 13))
     np.testing.assert_array_equal(window.z[0][:, 24:48], first)
     np.testing.assert_array_equal(window.z[2][:, 24:48], last)
@@ -199,7 +199,7 @@ def test_half_precision_trains(network):
 
 
 @pytest.mark.parametrize(("step", "offset"), [("1h", 30), ("3h", 60)])
-def test_stamps_need_not_fall_on_midnight(step, offset):
+def test_timestamps_need_not_fall_on_midnight(step, offset):
     ds = xaq.datasets.synthetic(n_stations=16, days=10, step=step, seed=2)
     ds = ds.assign_coords(time=ds.time + np.timedelta64(offset, "m"))
     model = ds.aq.train("pm25", max_epochs=0, progress=False)

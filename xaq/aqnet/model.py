@@ -27,22 +27,22 @@ from .._display import html_table
 from ..arrays import sphere, timesteps
 from ..errors import ModelError
 from ..fields.gridded import Gridded
-from ..fields.rasters import Relief
+from ..fields.rasters import RasterPredictors
 from ..interpolate import advection, leave_one_out
 from ..interpolate.base import Estimate, Explanation, Observations
 from ..interpolate.site_predictors import FEATURES
-from ..nn.advection import Drifted
+from ..nn.advection import Advected
 from ..nn.aqnet import AQNet, StationSide
-from ..nn.estimate import attribute, estimate_and_spread, relief_between, station_table
+from ..nn.estimate import attribute, estimate_and_spread, predictor_difference, station_table
 from ..nn.neural_knn import SharedGeometry, Weights
 from ..nn.window import Record
 from .recipe import Recipe
 from .station_side import (
-    DriftingDays,
+    AdvectedDays,
     StationGeometry,
     StationSeries,
+    advected_days,
     displacements,
-    drifting_days,
     in_units,
     knot_lags,
     make_record,
@@ -63,8 +63,8 @@ _REMEMBERED = 4
 class Neighbourhoods(NamedTuple):
     """The neighbours of targets: distinct ``sets (set, k)``, those of each target ``near (target, k)``, distances.
 
-    Where neighbours drift, ``stations (n,)`` are all of those in the sets, and ``rows, shares (target, 4 k)`` say what of
-    their :meth:`DriftingDays.table` is read. ``level (target,)`` is that of the places, relative to the network's.
+    Where neighbours are advected, ``stations (n,)`` are all of those in the sets, and ``rows, advection_weights (target, 4 k)`` say what of
+    their :meth:`AdvectedDays.table` is read. ``level (target,)`` is that of the places, relative to the network's.
     """
 
     sets: Tensor
@@ -72,7 +72,7 @@ class Neighbourhoods(NamedTuple):
     geometry: SharedGeometry
     stations: Tensor
     rows: Tensor
-    shares: Tensor
+    advection_weights: Tensor
     level: Tensor
 
 
@@ -80,13 +80,13 @@ class Neighbourhoods(NamedTuple):
 class Prepared:
     """The station side of a period, ready for any number of targets.
 
-    ``table`` holds what weights are applied to, rows ordered (window-day, station), and ``drifting`` what is read in its
-    place where neighbours drift; ``select`` maps each asked time to a window-day and a step.
+    ``table`` holds what weights are applied to, rows ordered (window-day, station), and ``advecting`` what is read in its
+    place where neighbours are advected; ``select`` maps each asked time to a window-day and a step.
     """
 
     side: StationSide
     table: Tensor
-    drifting: DriftingDays | None
+    advecting: AdvectedDays | None
     select: NDArray[np.intp]
     lon: NDArray
     lat: NDArray
@@ -103,7 +103,7 @@ class Model:
         The weights.
     recipe : xaq.aqnet.recipe.Recipe
         What it was trained on, how, and what it scored at hidden stations.
-    relief : xaq.fields.rasters.Relief, optional
+    predictors : xaq.fields.rasters.RasterPredictors, optional
         The rasters that it reads, where it reads any.
 
     Examples
@@ -121,10 +121,10 @@ class Model:
 
     name = "AQ-Net"
 
-    def __init__(self, network: AQNet, recipe: Recipe, relief: Relief | None = None) -> None:
+    def __init__(self, network: AQNet, recipe: Recipe, predictors: RasterPredictors | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
         self.recipe = recipe
-        self.relief = relief
+        self.predictors = predictors
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -151,14 +151,14 @@ class Model:
     @property
     def fields(self) -> tuple[Gridded, ...]:
         """The rasters that estimates are made of beside the stations, once the model has been given them."""
-        return () if self.relief is None else self.relief.rasters
+        return () if self.predictors is None else self.predictors.rasters
 
-    def with_relief(self, relief: Relief) -> Model:
+    def with_predictors(self, predictors: RasterPredictors) -> Model:
         """Return the model with the rasters it was trained on at hand; verbs do so with ``rasters=``.
 
         Parameters
         ----------
-        relief : xaq.fields.rasters.Relief
+        predictors : xaq.fields.rasters.RasterPredictors
             The rasters, standardised as in training.
 
         Returns
@@ -171,10 +171,10 @@ class Model:
         >>> import xaq
         >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
         >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
-        >>> model.with_relief(xaq.fields.rasters.Relief((), (), None, None)).hash == model.hash
+        >>> model.with_predictors(xaq.fields.rasters.RasterPredictors((), (), None, None)).hash == model.hash
         True
         """
-        return Model(self.network, self.recipe, relief)
+        return Model(self.network, self.recipe, predictors)
 
     @property
     def margin_days(self) -> tuple[int, int]:
@@ -213,7 +213,7 @@ class Model:
         True
         """
         return Model(
-            _rebuild(self.recipe, self.network.state_dict()).to(pick_device(str(device))), self.recipe, self.relief
+            _rebuild(self.recipe, self.network.state_dict()).to(pick_device(str(device))), self.recipe, self.predictors
         )
 
     @cached_property
@@ -242,7 +242,7 @@ class Model:
             (
                 "covariance",
                 f"range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill"
-                + ("; neighbours drift" if r.config.drifts else ""),
+                + ("; neighbours are advected" if r.config.advects else ""),
             ),
         ]
         score = r.training.get("score")
@@ -264,11 +264,11 @@ class Model:
             facts.append(("geography", f"log level per standard deviation of {told}"))
         if r.background:
             facts.append(
-                ("background", f"{r.background['name']} [{r.background['units']}], share {r.background['share']:g}")
+                ("background", f"{r.background['name']} [{r.background['units']}], slope {r.background['slope']:g}")
             )
         facts += [
             (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
-            for row in r.certificate
+            for row in r.held_out_scores
             if "mae" in row
         ]
         return facts
@@ -308,17 +308,17 @@ class Model:
         """
         path = Path(path)
         if not path.parent.is_dir():
-            raise ModelError(f"no such folder: {path.parent.absolute()}; mend: create it first")
+            raise ModelError(f"no such folder: {path.parent.absolute()}; fix: create it first")
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
             part.write(self._serialised)
         Path(part.name).replace(path)
         return path
 
     def __reduce__(self) -> tuple:
-        return _revive_over, (self.hash, self._serialised, self.relief)
+        return _revive_over, (self.hash, self._serialised, self.predictors)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return "xaq.Model", self.hash, tokenize(self.relief)
+        return "xaq.Model", self.hash, tokenize(self.predictors)
 
     # -- the mapper ----------------------------------------------------------------------------------------------
 
@@ -350,10 +350,10 @@ class Model:
             side, series, series_times = self._station_side(observations, starts)
             at = np.searchsorted(series_times, targets.reshape(-1))
             table = self._table(side, series, at)
-            drifting = None if series is None or series.shares is None else self._drifting(series, at)
+            advecting = None if series is None or series.slowness_weights is None else self._advected(series, at)
         position = {t: i for i, t in enumerate(targets.reshape(-1).tolist())}
         select = np.array([position[t] for t in times.tolist()], np.intp)
-        return Prepared(side, table, drifting, select, observations.lon, observations.lat)
+        return Prepared(side, table, advecting, select, observations.lon, observations.lat)
 
     def attention(self, observations: Observations, start: np.datetime64) -> NDArray[np.float32]:
         """Return the attention that target days pay to the days of a window.
@@ -415,7 +415,7 @@ class Model:
             geometry = self._stations(*(_bytes(a) for a in (observations.lon, observations.lat)))
             series = station_series(self.recipe, observations.at(times), geometry)
             residual = torch.as_tensor(series.residual, device=self.device)
-            said = (self._usual(observations), series.redundancy, series.log_share)
+            said = (self._residual_variance(observations), series.redundancy, series.log_weight)
             own = tuple(torch.as_tensor(v, device=self.device) for v in said)
         visible = torch.ones(len(observations.lon), dtype=torch.bool, device=self.device)
         parts = []
@@ -445,12 +445,12 @@ class Model:
             :, begin[:, None] + torch.arange(config.input_steps // config.patch, device=start.device)
         ].swapaxes(0, 1)
 
-    def _usual(self, observations: Observations) -> NDArray[np.float32]:
+    def _residual_variance(self, observations: Observations) -> NDArray[np.float32]:
         """Return each station's usual residual, by its place; a place unknown in training has that of the network."""
-        lon, lat, usual = np.array(self.recipe.usual, np.float32).reshape(-1, 3).T
+        lon, lat, residual_variance = np.array(self.recipe.residual_variance, np.float32).reshape(-1, 3).T
         index, distance = sphere.nearest(lon, lat, observations.lon, observations.lat, 1)
         known = distance[:, 0] < sphere.COLOCATED_KM
-        return np.where(known, usual[index[:, 0]], np.median(usual)).astype(np.float32)
+        return np.where(known, residual_variance[index[:, 0]], np.median(residual_variance)).astype(np.float32)
 
     def _table(self, side: StationSide, series: StationSeries | None, at: NDArray[np.intp]) -> Tensor:
         """Return the station-days without gaps, wherever the network says anything at all."""
@@ -461,15 +461,15 @@ class Model:
         else:
             values, variance = (torch.as_tensor(a[:, at], device=self.device) for a in (series.values, series.variance))
         values, variance = (rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day) for a in (values, variance))
-        return station_table(values, variance, recipe.scaler.offset, recipe.covariance.sill, drifts=config.drifts)
+        return station_table(values, variance, recipe.scaler.offset, recipe.covariance.sill, advects=config.advects)
 
-    def _drifting(self, series: StationSeries, at: NDArray[np.intp]) -> DriftingDays:
-        """Return what drifts on the days whose steps are ``at`` in the series."""
+    def _advected(self, series: StationSeries, at: NDArray[np.intp]) -> AdvectedDays:
+        """Return what is advected on the days whose steps are ``at`` in the series."""
         steps = self.recipe.config.steps_per_day
         days = at.reshape(-1, steps)
-        drifting, shares = drifting_days(series, days[:, 0], self.recipe)
+        advecting, advection_weights = advected_days(series, days[:, 0], self.recipe)
         silent = torch.as_tensor(~np.isfinite(series.values[:, at]).any(axis=0).reshape(-1, steps))
-        return DriftingDays(drifting.to(self.device), shares.to(self.device), silent.to(self.device))
+        return AdvectedDays(advecting.to(self.device), advection_weights.to(self.device), silent.to(self.device))
 
     def estimate(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> Estimate:
         """Estimate the prepared times at targets, with the calibrated distribution."""
@@ -564,21 +564,21 @@ class Model:
         (select,), steps = prepared.select, self.recipe.config.steps_per_day
         place = np.array([lon]), np.array([lat])
         with torch.inference_mode():
-            ((_, _, weights, rows, table, drifted, _),) = self._weights(prepared, *place, prepared.select // steps)
-            parts = attribute(weights, rows, table, self.recipe.scaler.offset, drifted)
-            value, read, contribution = (a[0, :, select % steps].cpu().numpy() for a in parts)
-            weight, variance, share, correction = (w[0].cpu().numpy() for w in weights)
+            ((_, _, weights, rows, table, neighbours, _),) = self._weights(prepared, *place, prepared.select // steps)
+            parts = attribute(weights, rows, table, self.recipe.scaler.offset, neighbours)
+            value, advected, contribution = (a[0, :, select % steps].cpu().numpy() for a in parts)
+            weight, variance, log_weight, correction = (w[0].cpu().numpy() for w in weights)
         index = rows[0].cpu().numpy()
         here, there = self._level_of(*place), self._level_of(prepared.lon[index], prepared.lat[index])
-        value, read, contribution = value * there, read * there, contribution * here
+        value, advected, contribution = value * there, advected * there, contribution * here
         # The level of the place beside that of its neighbours.
         correction = np.exp(correction) * here[0] / np.average(there, weights=weight)
         distance = sphere.distance_km(prepared.lon[index], prepared.lat[index], *place)
         order = np.argsort(distance, kind="stable")
-        weight, value, read, contribution = (a[order] for a in (weight, value, read, contribution))
+        weight, value, advected, contribution = (a[order] for a in (weight, value, advected, contribution))
         return Explanation(
-            index[order], distance[order], weight, value, read, contribution, self._start(prepared, *place), float(correction),
-            float(share), float(variance),
+            index[order], distance[order], weight, value, advected, contribution, self._start(prepared, *place), float(correction),
+            float(log_weight), float(variance),
         )  # fmt: skip
 
     def _start(self, prepared: Prepared, lon: NDArray, lat: NDArray) -> float:
@@ -623,40 +623,40 @@ class Model:
         """Yield (position, cells, (value, spread)) of each needed window-day and batch of cells."""
         interval = self.recipe.interval
         scale = interval.coefficients if interval else (0.0, 0.0, 0.0)
-        for j, cells, weights, rows, table, drifted, level in self._weights(prepared, lon, lat, need):
-            yield j, cells, estimate_and_spread(weights, rows, table, self.recipe.scaler.offset, drifted, scale, level)
+        for j, cells, weights, rows, table, advected, level in self._weights(prepared, lon, lat, need):
+            yield j, cells, estimate_and_spread(weights, rows, table, self.recipe.scaler.offset, advected, scale, level)
 
     def _weights(
         self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]
-    ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor, Drifted | None, Tensor]]:
+    ) -> Iterator[tuple[int, slice, Weights, Tensor, Tensor, Advected | None, Tensor]]:
         """Yield what the estimates of window-days and batches of cells are made of.
 
-        Position, cells, weights, the neighbours' rows, their table, how they drift, the level of the cells.
+        Position, cells, weights, the neighbours' rows, their table, how they are advected, the level of the cells.
         """
         device = self.device
         tables = prepared.table.unflatten(0, (-1, len(prepared.lon)))
         for first in range(0, len(lon), _SHARING_CELLS):
             part = slice(first, first + _SHARING_CELLS)
             places = (_bytes(a) for a in (prepared.lon, prepared.lat, lon[part], lat[part]))
-            sets, near, geometry, stations, rows, shares, level = self._neighbourhoods(*places)
-            relief = None
-            if self.relief is not None:
+            sets, near, geometry, stations, rows, advection_weights, level = self._neighbourhoods(*places)
+            predictors = None
+            if self.predictors is not None:
                 here, there = (
                     torch.as_tensor(v, device=device)
                     for v in (
-                        self.relief.at(lon[part], lat[part]),
-                        self.relief.at_stations(prepared.lon, prepared.lat),
+                        self.predictors.at(lon[part], lat[part]),
+                        self.predictors.at_stations(prepared.lon, prepared.lat),
                     )
                 )
-                relief = relief_between(here, there[near])
+                predictors = predictor_difference(here, there[near])
             room = torch.empty(len(sets), (sets.shape[1] + 1) ** 2, device=device)
             for j, flat in enumerate(need.tolist()):
-                made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, relief, _CELLS, room)
-                drifting = None if prepared.drifting is None else prepared.drifting.table(flat, stations, self._lags)
+                made = self.network.cells_of_day(prepared.side, flat, sets, near, geometry, predictors, _CELLS, room)
+                advecting = None if prepared.advecting is None else prepared.advecting.table(flat, stations, self._lags)
                 for cells, weights in made:
-                    drifted = None if drifting is None else Drifted(drifting, rows[cells], shares[cells])
+                    advected = None if advecting is None else Advected(advecting, rows[cells], advection_weights[cells])
                     at = slice(first + cells.start, first + cells.stop)
-                    yield j, at, weights, near[cells], tables[flat], drifted, level[cells]
+                    yield j, at, weights, near[cells], tables[flat], advected, level[cells]
 
     @cached_property
     def _stations(self) -> Callable[..., StationGeometry]:
@@ -680,14 +680,14 @@ class Model:
         targets = self._on_sphere(lon, lat)
         geometry = self.network.knn.shared_geometry(targets, stations[near], stations[sets], which)
         level = torch.as_tensor(self._level_of(lon, lat), device=self.device)
-        if not self.recipe.config.drifts:
+        if not self.recipe.config.advects:
             nothing = near.new_empty(0)
             return Neighbourhoods(sets, near, geometry, nothing, nothing, nothing, level)
         some = torch.unique(sets)
         displacement = displacements(self.recipe, (station_lon, station_lat), (lon, lat), near.cpu().numpy())
-        knot, share = (torch.as_tensor(a, device=self.device).flatten(1) for a in advection.corners(displacement))
+        knot, weight = (torch.as_tensor(a, device=self.device).flatten(1) for a in advection.corners(displacement))
         position = torch.searchsorted(some, near).repeat_interleave(knot.shape[1] // near.shape[1], dim=1)
-        return Neighbourhoods(sets, near, geometry, some, position * len(advection.knots()) + knot, share, level)
+        return Neighbourhoods(sets, near, geometry, some, position * len(advection.knots()) + knot, weight, level)
 
     @cached_property
     def _lags(self) -> Tensor:
@@ -718,7 +718,7 @@ def untrained_network(recipe: Recipe) -> AQNet:
     r = recipe
     return AQNet(
         r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget,
-        log_share=r.log_share, centre=r.centre, log_mean=r.scaler.mean, log_std=r.scaler.std,
+        log_weight=r.log_weight, centre=r.centre, log_mean=r.scaler.mean, log_std=r.scaler.std,
     )  # fmt: skip
 
 
@@ -787,9 +787,9 @@ def _revive(_hash: str, data: bytes) -> Model:
     return _from_bytes(data, recipe)
 
 
-def _revive_over(identifier: str, data: bytes, relief: Relief | None) -> Model:
+def _revive_over(identifier: str, data: bytes, predictors: RasterPredictors | None) -> Model:
     model = _revive(identifier, data)
-    return model if relief is None else model.with_relief(relief)
+    return model if predictors is None else model.with_predictors(predictors)
 
 
 def pick_device(device: str) -> str:
@@ -799,7 +799,7 @@ def pick_device(device: str) -> str:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {device!r} cannot be used here ({error}); mend: device='auto'") from error
+        raise ModelError(f"device {device!r} cannot be used here ({error}); fix: device='auto'") from error
     if torch.device(device).type not in ("cpu", "cuda"):
-        raise ModelError(f"device {device!r} is not supported, expected 'cpu' or 'cuda'; mend: device='auto'")
+        raise ModelError(f"device {device!r} is not supported, expected 'cpu' or 'cuda'; fix: device='auto'")
     return device

@@ -46,10 +46,10 @@ class Recipe:
     config: AQNetConfig
     scaler: Scaler
     covariance: Covariance
-    log_share: float
+    log_weight: float
     climatology: tuple[float, ...]
     centre: tuple[float, float]
-    usual: tuple[tuple[float, float, float], ...] = ()
+    residual_variance: tuple[tuple[float, float, float], ...] = ()
     interval: Interval | None = None
     covariates: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Recipe:
     hidden: tuple[str, ...] = ()
     stations_hash: str = ""
     training: dict[str, Any] = field(default_factory=dict)
-    certificate: list[dict[str, Any]] = field(default_factory=list)
+    held_out_scores: list[dict[str, Any]] = field(default_factory=list)
     xaq_version: str = ""
     format: int = FORMAT
 
@@ -76,10 +76,8 @@ class Recipe:
         data = json.loads(text)
         found = data.get("format")
         if found != FORMAT:
-            mend = (
-                "upgrade xaq" if isinstance(found, int) and found > FORMAT else "train it again with ds.aq.train(...)"
-            )
-            raise ModelError(f"the model file has format {found}, this xaq reads {FORMAT}; mend: {mend}")
+            fix = "upgrade xaq" if isinstance(found, int) and found > FORMAT else "train it again with ds.aq.train(...)"
+            raise ModelError(f"the model file has format {found}, this xaq reads {FORMAT}; fix: {fix}")
         data["config"] = AQNetConfig(**data["config"])
         data["scaler"] = Scaler.from_json(data["scaler"])
         data["covariance"] = Covariance(**data["covariance"])
@@ -87,7 +85,7 @@ class Recipe:
             interval = data["interval"]
             rows = tuple(tuple(row) for row in interval["quantiles"])
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
-        data["usual"] = tuple(tuple(row) for row in data["usual"])
+        data["residual_variance"] = tuple(tuple(row) for row in data["residual_variance"])
         if data["geography"] is not None:
             data["geography"] = Geography.from_json(data["geography"])
         for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden", "rasters"):

@@ -13,8 +13,8 @@ from ..arrays import sphere, timesteps
 from ..arrays.transforms import Scaler, climatology_design, cyclic_encoding
 from ..interpolate import advection, scale_mixture
 from ..interpolate.base import Observations
-from ..interpolate.leave_one_out import Others
-from ..interpolate.pooling import Surroundings
+from ..interpolate.leave_one_out import LeaveOneOut
+from ..interpolate.pooling import PoolingNeighbourhood
 from ..nn.advection import advect
 from ..nn.estimate import both_scales
 from ..nn.window import Record
@@ -24,20 +24,20 @@ from .recipe import Recipe
 _EXTREME = 4.0
 
 
-class DriftingDays(NamedTuple):
-    """What drifts, by window-day.
+class AdvectedDays(NamedTuple):
+    """What advects, by window-day.
 
-    ``series (day, station, 2, step + 2 * reach)``, values and logs through silence; ``shares (day, station, slowness, slot)``;
+    ``series (day, station, 2, step + 2 * reach)``, values and logs through silence; ``slowness_weights (day, station, slowness, slot)``;
     ``silent (day, step)``, where no station reports.
     """
 
     series: Tensor
-    shares: Tensor
+    slowness_weights: Tensor
     silent: Tensor
 
     def table(self, day: int, stations: Tensor, lags: Tensor) -> Tensor:
         """Return what is read around stations on a day, ``(station * knot, 2 * step)``; NaN at silent steps."""
-        read = advect(self.series[day, stations], self.shares[day, stations], lags)
+        read = advect(self.series[day, stations], self.slowness_weights[day, stations], lags)
         if self.silent[day].any():
             read.masked_fill_(self.silent[day], torch.nan)
         return read.flatten(0, 1).flatten(1)
@@ -77,7 +77,7 @@ class Unexplained(NamedTuple):
     """What the stations elsewhere leave unexplained of each, ``(station, step)``.
 
     ``values`` with gaps filled from the stations that report at the step, the ``variance`` of what was filled; ``residual`` in
-    z and ``linear, log``, the errors in the target's units of what they foretell on either scale: NaN where not observed.
+    z and ``linear, log``, the errors in the target's units of what they predict on either scale: NaN where not observed.
     """
 
     values: NDArray[np.float32]
@@ -87,8 +87,8 @@ class Unexplained(NamedTuple):
     log: NDArray[np.float32]
 
 
-def unexplained(recipe: Recipe, values: NDArray, others: Others) -> Unexplained:
-    """Fill gaps, and foretell each station from those elsewhere, step by step."""
+def unexplained(recipe: Recipe, values: NDArray, others: LeaveOneOut) -> Unexplained:
+    """Fill gaps, and predict each station from those elsewhere, step by step."""
     scaler = recipe.scaler
     # Whatever the order in the dataset: all that follows runs along the steps of a station.
     values = np.ascontiguousarray(values)
@@ -105,52 +105,54 @@ class StationSeries(NamedTuple):
     """What the station side makes of observations before any network; of stations ``(n,)`` and steps.
 
     ``values``, ``residual`` and ``variance`` as of :class:`Unexplained`; ``redundancy (station,)``, how well the others can
-    foretell each, from 0 to 1; ``log_share (station, day)`` of the log scale around each. Where neighbours drift
-    (:mod:`xaq.interpolate.advection`), ``drifting (station, step)`` are the values through silence, and ``shares (station, slowness, slot)`` those
-    of each slowness.
+    predict each, from 0 to 1; ``log_weight (station, day)`` of the log scale around each. Where neighbours are advected
+    (:mod:`xaq.interpolate.advection`), ``advecting (station, step)`` are the values through silence, and
+    ``slowness_weights (station, slowness, slot)`` those of each slowness.
     """
 
     values: NDArray[np.float32]
     residual: NDArray[np.float32]
     variance: NDArray[np.float32]
     redundancy: NDArray[np.float32]
-    log_share: NDArray[np.float32]
-    drifting: NDArray[np.float32] | None
-    shares: NDArray[np.float32] | None
+    log_weight: NDArray[np.float32]
+    advecting: NDArray[np.float32] | None
+    slowness_weights: NDArray[np.float32] | None
 
 
 class StationGeometry(NamedTuple):
-    """What the places of stations alone decide: whom each is foretold by, and whose errors count around it.
+    """What the places of stations alone decide: whom each is predicted by, and whose errors count around it.
 
-    ``foretelling`` where neighbours drift.
+    ``operators`` where neighbours are advected.
     """
 
-    others: Others
-    around: Surroundings
-    foretelling: advection.Foretelling | None
+    others: LeaveOneOut
+    around: PoolingNeighbourhood
+    operators: advection.SlownessOperators | None
 
     @classmethod
     def of(cls, recipe: Recipe, lon: NDArray, lat: NDArray) -> StationGeometry:
         """Find the neighbours of stations and solve their systems."""
-        config, others = recipe.config, Others.of(lon, lat, recipe.covariance, recipe.config.k)
-        foretelling = None
-        if config.drifts:
+        config, others = recipe.config, LeaveOneOut.of(lon, lat, recipe.covariance, recipe.config.k)
+        operators = None
+        if config.advects:
             weighted = others.near, others.always[0]
-            foretelling = advection.Foretelling.of(lon, lat, recipe.centre, weighted, 24 / config.steps_per_day)
-        return cls(others, Surroundings.of(lon, lat), foretelling)
+            operators = advection.SlownessOperators.of(lon, lat, recipe.centre, weighted, 24 / config.steps_per_day)
+        return cls(others, PoolingNeighbourhood.of(lon, lat), operators)
 
 
 def station_series(recipe: Recipe, values: NDArray, geometry: StationGeometry) -> StationSeries:
-    """Fill gaps, and ask of the stations how well they foretell each other; the steps are whole days."""
-    (others, around, foretelling), steps_per_day = geometry, recipe.config.steps_per_day
+    """Fill gaps, and ask of the stations how well they predict each other; the steps are whole days."""
+    (others, around, operators), steps_per_day = geometry, recipe.config.steps_per_day
     made = unexplained(recipe, values, others)
     linear, log = (np.nan_to_num(errors) for errors in (made.linear, made.log))
-    share = scale_mixture.by_day(linear, log, around, steps_per_day, recipe.log_share)
-    drifting, shares = None, None
-    if foretelling is not None:
-        drifting = advection.through_silence(made.values)
-        shares = advection.shares(drifting, np.isfinite(made.linear), foretelling, steps_per_day)
-    return StationSeries(made.values, made.residual, made.variance, others.redundancy(), share, drifting, shares)
+    log_weight = scale_mixture.by_day(linear, log, around, steps_per_day, recipe.log_weight)
+    advecting, slowness_weights = None, None
+    if operators is not None:
+        advecting = advection.through_silence(made.values)
+        slowness_weights = advection.slowness_weights(advecting, np.isfinite(made.linear), operators, steps_per_day)
+    return StationSeries(
+        made.values, made.residual, made.variance, others.redundancy(), log_weight, advecting, slowness_weights
+    )
 
 
 def displacements(
@@ -161,15 +163,15 @@ def displacements(
     return there[near] - here[:, None]
 
 
-def drifting_days(series: StationSeries, first: NDArray[np.intp], recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return series ``(day, station, 2, step + 2 * reach)`` and shares ``(day, station, slowness, slot)`` of days that begin at steps."""
+def advected_days(series: StationSeries, first: NDArray[np.intp], recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Return series ``(day, station, 2, step + 2 * reach)`` and slowness_weights ``(day, station, slowness, slot)`` of days that begin at steps."""
     steps = recipe.config.steps_per_day
     reach = advection.reach(24 / steps)
-    through = advection.with_ends(series.drifting, reach)  # type: ignore[arg-type]
+    through = advection.with_ends(series.advecting, reach)  # type: ignore[arg-type]
     days = torch.as_tensor(through[:, first[:, None] + np.arange(steps + 2 * reach)]).transpose(0, 1)
     slots = first[:, None] // (steps // advection.SLOTS_PER_DAY) + np.arange(advection.SLOTS_PER_DAY)
-    shares = torch.as_tensor(series.shares[:, :, slots]).permute(2, 0, 1, 3)  # type: ignore[index]
-    return both_scales(days, recipe.scaler.offset).unflatten(-1, (2, -1)), shares
+    slowness_weights = torch.as_tensor(series.slowness_weights[:, :, slots]).permute(2, 0, 1, 3)  # type: ignore[index]
+    return both_scales(days, recipe.scaler.offset).unflatten(-1, (2, -1)), slowness_weights
 
 
 def knot_lags(recipe: Recipe) -> Tensor:
@@ -177,7 +179,7 @@ def knot_lags(recipe: Recipe) -> Tensor:
     return torch.as_tensor(advection.lag_weights(advection.knots(), 24 / recipe.config.steps_per_day))
 
 
-def usual_residual(residual: NDArray) -> NDArray[np.float32]:
+def residual_variance_of(residual: NDArray) -> NDArray[np.float32]:
     """Return the mean square of each station's residuals, kept away from zero; of the network where there are none.
 
     Parameters

@@ -13,7 +13,7 @@ from ..errors import SchemaError
 
 DAY = np.timedelta64(1, "D")
 #: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
-DAY_SHARE = 0.75
+DATA_CAPTURE = 0.75
 
 
 def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
@@ -34,7 +34,7 @@ def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
         kind = "repeated or unsorted" if seconds[i] <= 0 else "irregular"
         raise SchemaError(
             f"time is {kind} at {times[i]} -> {times[i + 1]} ({len(bad)} such place(s)), expected one regular step; "
-            "mend: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
+            "fix: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
         )
     return np.timedelta64(step, "s")
 
@@ -53,7 +53,7 @@ def steps_per_day(step: np.timedelta64) -> int:
     if seconds % 86400 == 0:
         return 1
     raise SchemaError(
-        f"a step of {seconds} s neither divides a day nor is whole days; mend: ds.resample(time='1h').mean()"
+        f"a step of {seconds} s neither divides a day nor is whole days; fix: ds.resample(time='1h').mean()"
     )
 
 
@@ -70,7 +70,7 @@ def day_starts(first: np.datetime64, last: np.datetime64, step: np.timedelta64) 
     """Return the first step of every UTC day (or of every step, when a step is a day or longer) touched by a period."""
     if steps_per_day(step) == 1:
         return np.arange(first, last + step, step)
-    # Stamps need not fall on midnight (half-hour zones, 3 h steps of a local day): a day begins with its first stamp.
+    # Timestamps need not fall on midnight (half-hour zones, 3 h steps of a local day): a day begins with its first timestamp.
     phase = (first - first.astype("datetime64[D]")) % step
     days = np.arange((first - phase).astype("datetime64[D]"), (last - phase).astype("datetime64[D]") + DAY, DAY)
     return days.astype(first.dtype) + phase

@@ -1,8 +1,8 @@
-"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
+"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
 
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
-it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
+it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
 whole, whatever happened in between, and everything else is written once more.
 """
 
@@ -36,9 +36,9 @@ def fill_blocks(
     options: StoreOptions,
     progress: bool,
 ) -> None:
-    """Compute, check, write and stamp each block whose stamp is not that of its inputs."""
-    stamps = zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False)["stamps"][..., 0]
-    pending = np.argwhere(stamps != np.asarray(inputs, np.uint64)[:, None, None])
+    """Compute, check, write and record each block whose record is not that of its inputs."""
+    records = zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False)["records"][..., 0]
+    pending = np.argwhere(records != np.asarray(inputs, np.uint64)[:, None, None])
     if not len(pending):
         return
     per_commit = BLOCKS_PER_COMMIT if is_repository(target) else len(pending)
@@ -55,7 +55,7 @@ def fill_blocks(
             options.precision, *(blocks[name][tuple(index)] for name in names),
         )  # fmt: skip
 
-    bar = {"total": stamps.size, "initial": stamps.size - len(pending), "unit": "block", "disable": not progress}
+    bar = {"total": records.size, "initial": records.size - len(pending), "unit": "block", "disable": not progress}
     with progress_bar(desc=f"writing {name_of(target).rsplit('/', 1)[-1]}", **bar) as shown:
         for i in range(0, len(pending), per_commit):
             group = pending[i : i + per_commit]
@@ -102,20 +102,20 @@ def _write_block(
     precision: float | None,
     *arrays: NDArray[np.float32],
 ) -> None:
-    """Write one block of every variable, then its stamp."""
+    """Write one block of every variable, then its record."""
     root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
-    stamps = root[STATE]["stamps"]
+    records = root[STATE]["records"]
     expected = tuple(s.stop - s.start for s in region)
     wrong = [f"{n} is {a.shape}" for n, a in zip(names, arrays, strict=True) if a.shape != expected]
     if wrong:
         raise StoreError(f"block {index}: {', '.join(wrong)}, its place is {expected}")
-    if stamps[index][0]:
-        stamps[index] = 0
+    if records[index][0]:
+        records[index] = 0
     rounded = [np.ascontiguousarray(_round(a, precision)) for a in arrays]
     for name, values in zip(names, rounded, strict=True):
         # Whether a chunk is empty is not asked: that would read every value twice, and hardly any is.
         root[name].with_config({"write_empty_chunks": True})[region] = values
-    stamps[index] = np.array([fingerprint, _checksum(rounded)], np.uint64)
+    records[index] = np.array([fingerprint, _checksum(rounded)], np.uint64)
 
 
 def _round(values: NDArray[np.float32], precision: float | None) -> NDArray[np.float32]:

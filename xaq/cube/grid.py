@@ -51,7 +51,7 @@ class Grid:
             if axis.ndim != 1 or not len(axis):
                 raise GridError(f"grid {name} has shape {axis.shape}, expected one dimension with at least one cell")
             if not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
-                raise GridError(f"grid {name} must be finite and ascending; mend: np.sort(np.unique({name}))")
+                raise GridError(f"grid {name} must be finite and ascending; fix: np.sort(np.unique({name}))")
             object.__setattr__(self, name, axis)
         if np.abs(self.lat).max() > 90:
             raise GridError(

@@ -1,8 +1,8 @@
-"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
+"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
 
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
-it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
+it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
 whole, whatever happened in between, and everything else is written once more.
 """
 
@@ -86,7 +86,7 @@ class CubeInfo:
         ]
         facts += [
             (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
-            for row in p.get("certificate", [])
+            for row in p.get("held_out_scores", [])
             if "mae" in row
         ]
         if self.damaged is not None:
@@ -106,7 +106,7 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     verify : bool
         Read every written block and compare its checksum.
     forget : bool
-        Take the stamps of damaged blocks away: the call that wrote the cube then writes them once more.
+        Take the records of damaged blocks away: the call that wrote the cube then writes them once more.
 
     Returns
     -------
@@ -129,21 +129,21 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     target = resolve(store)
     check_ours(target)
     root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
-    stamps = root[STATE]["stamps"][:]
+    records = root[STATE]["records"][:]
     damaged = None
     if verify:
         layout = Layout.from_json(root[STATE].attrs["identity"])
         names = block_names(root)
         damaged = [
             tuple(map(int, index))
-            for index in np.argwhere(stamps[..., 0])
+            for index in np.argwhere(records[..., 0])
             if read_checksum(root, names, layout.region(index.tolist(), root[names[0]].shape))
-            != stamps[tuple(index)][1]
+            != records[tuple(index)][1]
         ]
         if forget and damaged:
             with only_writer(target):
                 for index in damaged:
-                    zarr.open_group(plain(target), mode="r+", path=STATE)["stamps"][index] = 0
+                    zarr.open_group(plain(target), mode="r+", path=STATE)["records"][index] = 0
                 set_status(target, UNFINISHED)
     attrs = dict(root.attrs)
     opened = xr.open_zarr(plain(target), consolidated=False)
@@ -151,8 +151,8 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     return CubeInfo(
         name=name_of(target),
         title=str(attrs.get("title", "")),
-        written=int((stamps[..., 0] != 0).sum()),
-        blocks=int(np.prod(stamps.shape[:3])),
+        written=int((records[..., 0] != 0).sum()),
+        blocks=int(np.prod(records.shape[:3])),
         sizes={d: opened.sizes[d] for d in BLOCK_DIMS},
         period=(str(times[0].astype("datetime64[s]")), str(times[-1].astype("datetime64[s]"))),
         provenance=json.loads(attrs.get("xaq_provenance", "{}")),

@@ -55,7 +55,7 @@ def labelled(
     near: xr.Variable,
     missing: da.Array | None,
 ) -> xr.Dataset:
-    """Return the dataset with CF names, units, bounds, provenance and the accuracy certificate.
+    """Return the dataset with CF names, units, bounds, provenance and the accuracy held_out_scores.
 
     ``missing`` says where a field or a raster that the mapper reads has no value; None where it reads none.
     """

@@ -1,8 +1,8 @@
-"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
+"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
 
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
-it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
+it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
 whole, whatever happened in between, and everything else is written once more.
 """
 

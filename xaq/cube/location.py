@@ -1,8 +1,8 @@
-"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
+"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
 
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
-it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
+it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
 whole, whatever happened in between, and everything else is written once more.
 """
 
@@ -47,7 +47,7 @@ def resolve(store: StoreLike) -> Target:
         return text
     path = Path(text).absolute()
     if path.is_file():
-        raise StoreError(f"{path} is a file, expected a folder or nothing; mend: another path")
+        raise StoreError(f"{path} is a file, expected a folder or nothing; fix: another path")
     return path
 
 
@@ -87,12 +87,12 @@ def only_writer(target: Target) -> Iterator[None]:
         yield
         return
     if not target.parent.is_dir():
-        raise StoreError(f"no such folder: {target.parent}; mend: create it first")
+        raise StoreError(f"no such folder: {target.parent}; fix: create it first")
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise StoreError(f"{target} is being written by another process; mend: wait for it, or another path") from error
+        raise StoreError(f"{target} is being written by another process; fix: wait for it, or another path") from error
     except OSError as error:
         raise StoreError(f"{target}: cannot be written ({error})") from error
     try:
@@ -123,7 +123,7 @@ def status_of(target: Target) -> str | None:
 
 
 def _not_ours(target: Target) -> StoreError:
-    return StoreError(f"{name_of(target)} exists and is no cube of xaq's; mend: another path")
+    return StoreError(f"{name_of(target)} exists and is no cube of xaq's; fix: another path")
 
 
 def check_ours(target: Target) -> None:
@@ -132,7 +132,7 @@ def check_ours(target: Target) -> None:
     if status is None:
         raise StoreError(f"no store at {name_of(target)}")
     if status == CREATING:
-        raise StoreError(f"{name_of(target)} was hardly begun; mend: call reanalyze(..., store=...) again")
+        raise StoreError(f"{name_of(target)} was hardly begun; fix: call reanalyze(..., store=...) again")
 
 
 def set_status(target: Target, status: str) -> None:

@@ -247,7 +247,7 @@ def estimate(
     if not len(x):
         raise GridError("no points: lon and lat are empty")
     if not (np.isfinite(x) & np.isfinite(y)).all():
-        raise GridError(f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; mend: drop them")
+        raise GridError(f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; fix: drop them")
     if np.abs(y).max() > 90:
         raise GridError(f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; are lon and lat swapped?")
     check_points(x, y, plan)

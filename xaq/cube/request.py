@@ -19,7 +19,7 @@ from ..conventions import LAT, LON, STATION, TIME, canonical_units
 from ..errors import GridError, ModelError, SchemaError, XaqWarning
 from ..fields.background import BACKGROUND, Background, BackgroundAlone, OverBackground, settle_field
 from ..fields.gridded import Gridded
-from ..fields.rasters import Relief, rasters_by_name
+from ..fields.rasters import RasterPredictors, rasters_by_name
 from ..interpolate.base import Mapper
 from ..interpolate.classical import CLASSICAL, classical
 from ..interpolate.site_predictors import FEATURES
@@ -70,7 +70,7 @@ def make_plan(
         raise SchemaError(f"level is {level}, expected above 0 and at most 0.99, such as 0.9", subject="interval")
     source = ds.isel({STATION: np.flatnonzero(~schema.hidden_mask(ds))})
     if not source.sizes[STATION]:
-        raise SchemaError("every station is hidden; mend: ds.aq.hide(fraction=0.15)")
+        raise SchemaError("every station is hidden; fix: ds.aq.hide(fraction=0.15)")
     field = _settle_background(background, source, target)
     settled = _settle_mapper(mapper, source, target, field)
     if recipe is not None:
@@ -78,9 +78,9 @@ def make_plan(
     times, last = _settle_times(settled, ds, time, init)
     given = rasters_by_name(rasters)
     if recipe is None and given:
-        raise ModelError(f"rasters are read by a trained model, not by {settled.name!r}; mend: rasters=None")
-    if recipe is not None and (relief := Relief.of_model(given, recipe.rasters, source)) is not None:
-        settled = settled.with_relief(relief)  # type: ignore[attr-defined]
+        raise ModelError(f"rasters are read by a trained model, not by {settled.name!r}; fix: rasters=None")
+    if recipe is not None and (predictors := RasterPredictors.of_model(given, recipe.rasters, source)) is not None:
+        settled = settled.with_predictors(predictors)  # type: ignore[attr-defined]
     if recipe is not None and (over := Background.of_model(field, recipe.background)) is not None:
         settled = OverBackground(settled, over)
     _check_periods(settled, ds, times)
@@ -110,7 +110,7 @@ def make_plan(
         "interval_level": level,
         "max_distance_km": round(limit, 3),
         "seed": None if recipe is None else recipe.seed,
-        "certificate": [] if recipe is None else recipe.certificate,
+        "held_out_scores": [] if recipe is None else recipe.held_out_scores,
     }
     if isinstance(settled, OverBackground):
         provenance["background"] = settled.background.describe()
@@ -142,9 +142,7 @@ def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str, field:
         if not isinstance(mapper, Mapper):
             raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
         if field is not None and not hasattr(mapper, "recipe"):
-            raise ModelError(
-                f"{mapper.name} was fitted without a background; mend: pass it by name, or background=None"
-            )
+            raise ModelError(f"{mapper.name} was fitted without a background; fix: pass it by name, or background=None")
         return mapper
     if mapper == BACKGROUND and field is not None:
         return BackgroundAlone(field)
@@ -182,17 +180,17 @@ def check_model(model: Any, ds: xr.Dataset, target: str) -> None:
     problems = []
     if model.target != target:
         problems.append(
-            f"the model was trained for {model.target!r}, asked for {target!r}; mend: target={model.target!r}, or train another"
+            f"the model was trained for {model.target!r}, asked for {target!r}; fix: target={model.target!r}, or train another"
         )
     elif canonical_units(model.recipe.units) != canonical_units(str(ds[target].attrs["units"])):
         problems.append(
-            f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; mend: convert the dataset"
+            f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; fix: convert the dataset"
         )
     step = timesteps.regular_step(ds[TIME].values)
     if step != model.step:
         problems.append(
             f"the model has a step of {timesteps.step_name(model.step)}, the dataset {timesteps.step_name(step)}; "
-            "mend: ds.resample(...), or train another"
+            "fix: ds.resample(...), or train another"
         )
     missing = [c for c in (*model.recipe.covariates, *model.recipe.known) if c not in ds.data_vars]
     if missing:
@@ -209,7 +207,7 @@ def check_horizon(recipe: Any, ds: xr.Dataset, init: np.datetime64) -> None:
     if recipe.known and len(absent):
         raise SchemaError(
             f"the forecast from {init} reads {', '.join(recipe.known)} over its horizon, and the dataset lacks "
-            f"{len(absent)} of {len(horizon)} steps there, {absent[0]} .. {absent[-1]}; mend: an earlier init=, or append those "
+            f"{len(absent)} of {len(horizon)} steps there, {absent[0]} .. {absent[-1]}; fix: an earlier init=, or append those "
             "steps with the weather and no observations"
         )
 
@@ -221,12 +219,12 @@ def _settle_times(
     record = ds[TIME].values.astype("datetime64[s]")
     if getattr(mapper, "task", "analysis") == "analysis":
         if init is not None:
-            raise ModelError("init= is for forecast models; this one is an analysis; mend: time=")
+            raise ModelError("init= is for forecast models; this one is an analysis; fix: time=")
         return schema.select_period(ds, time)[TIME].values.astype("datetime64[s]"), None
     try:
         last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
     except (ValueError, TypeError) as error:
-        raise SchemaError(f"init={init!r} is no time ({error}); mend: init='2017-01-01T00'") from error
+        raise SchemaError(f"init={init!r} is no time ({error}); fix: init='2017-01-01T00'") from error
     if last not in record:
         raise SchemaError(f"init={init!r} is no step of the dataset, which covers {record[0]} to {record[-1]}")
     recipe = mapper.recipe  # type: ignore[attr-defined]
@@ -236,7 +234,7 @@ def _settle_times(
         return schema.select_period(empty, time)[TIME].values.astype("datetime64[s]"), last
     except SchemaError as error:
         raise SchemaError(
-            f"time={time!r} lies outside the forecast from {last}, which covers {horizon[0]} to {horizon[-1]}; mend: init="
+            f"time={time!r} lies outside the forecast from {last}, which covers {horizon[0]} to {horizon[-1]}; fix: init="
         ) from error
 
 
@@ -264,7 +262,7 @@ def check_reach(grid: Grid, plan: Plan) -> None:
         raise GridError(
             f"the grid ({grid}) is {closest:.0f} km from the nearest of {len(lon)} stations "
             f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
-            f"{plan.max_distance:.0f} km; mend: another grid, or max_distance="
+            f"{plan.max_distance:.0f} km; fix: another grid, or max_distance="
         )
     for field in fields_of(plan.mapper):
         x, y = np.meshgrid(grid.lon, grid.lat)
@@ -278,7 +276,7 @@ def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:
     if closest > plan.max_distance:
         raise GridError(
             f"the nearest of {len(lon)} points is {closest:.0f} km from any station, farther than max_distance={plan.max_distance:.0f} km; "
-            "mend: other points (are lon and lat swapped?), or max_distance="
+            "fix: other points (are lon and lat swapped?), or max_distance="
         )
     for field in fields_of(plan.mapper):
         field.check_covers(lon, lat, "points")

@@ -1,8 +1,8 @@
-"""The writer: a template, blocks, and a stamp per block. It knows no model and no stations.
+"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
 
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of stamps:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is stamped after
-it is written, and its stamp is taken away before it is written anew; so a block whose stamp is that of its inputs is
+A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
+for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
+it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
 whole, whatever happened in between, and everything else is written once more.
 """
 
@@ -94,7 +94,7 @@ def write_cube(
     if is_repository(target) and active_client() is not None:
         raise StoreError(
             "an Icechunk repository is written by the threads of one process, and a distributed client is active; "
-            "mend: close the client, or another store"
+            "fix: close the client, or another store"
         )
     layout = Layout.of(cube, block)
     whole = {**identity, **layout.identity(), "precision": options.precision, "zarr_format": options.zarr_format}
@@ -153,7 +153,7 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     written, total = _progress_of(target)
     if written < total or status_of(target) != COMPLETE:
         raise StoreError(
-            f"{name_of(target)} is unfinished: {written} of {total} blocks; mend: call reanalyze(..., store=...) again to resume"
+            f"{name_of(target)} is unfinished: {written} of {total} blocks; fix: call reanalyze(..., store=...) again to resume"
         )
     # By whole shards: what one file holds is one task.
     layout = Layout.from_json(zarr.open_group(plain(target), mode="r", path=STATE).attrs["identity"])
@@ -167,7 +167,7 @@ def open_cube(store: StoreLike) -> xr.Dataset:
 
 
 def _create(cube: xr.Dataset, target: Target, layout: Layout, identity: dict[str, Any], options: StoreOptions) -> None:
-    """Write metadata, what is small, and empty stamps; the status says "creating" until all of it is there."""
+    """Write metadata, what is small, and empty records; the status says "creating" until all of it is there."""
     zarr.open_group(plain(target), mode="w", zarr_format=options.zarr_format, attributes={STATUS: CREATING})
     names = [str(n) for n in block_variables(cube)]
     encoding = {name: {"_FillValue": np.float32(np.nan), **encoding_of(BLOCK_DIMS, layout, options)} for name in names}
@@ -189,7 +189,7 @@ def _create(cube: xr.Dataset, target: Target, layout: Layout, identity: dict[str
         STATE, attributes={"identity": identity}, overwrite=True
     )
     counts = layout.counts([cube.sizes[d] for d in BLOCK_DIMS])
-    state.create_array("stamps", shape=(*counts, 2), chunks=(1, 1, 1, 2), dtype="uint64", fill_value=0)
+    state.create_array("records", shape=(*counts, 2), chunks=(1, 1, 1, 2), dtype="uint64", fill_value=0)
     set_status(target, UNFINISHED)
 
 
@@ -207,7 +207,7 @@ def _check_identity(target: Target, wanted: dict[str, Any]) -> None:
     differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
     if differing:
         shown = "; ".join(f"{k}: {_short(found.get(k))} there, {_short(wanted.get(k))} here" for k in differing[:4])
-        raise StoreError(f"{name_of(target)} holds another cube ({shown}); mend: another path, or overwrite=True")
+        raise StoreError(f"{name_of(target)} holds another cube ({shown}); fix: another path, or overwrite=True")
 
 
 def _short(value: Any) -> str:
@@ -218,13 +218,13 @@ def _short(value: Any) -> str:
 def _extend(cube: xr.Dataset, target: Target, inputs: Sequence[int], update: bool) -> None:
     """Make the store as long as the cube, or refuse what only an update may change."""
     root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
-    names, stamps = block_names(root), root[STATE]["stamps"]
+    names, records = block_names(root), root[STATE]["records"]
     there, here = root[names[0]].shape[0], cube.sizes["time"]
     if here < there:
         raise StoreError(
-            f"{name_of(target)} has {there} steps, {here} are asked for; mend: a period that reaches as far, or overwrite=True"
+            f"{name_of(target)} has {there} steps, {here} are asked for; fix: a period that reaches as far, or overwrite=True"
         )
-    written = stamps[..., 0]
+    written = records[..., 0]
     changed = sum(bool((w[w != 0] != i).any()) for w, i in zip(written, inputs, strict=False))
     if (changed or here > there) and not update:
         what = (
@@ -233,7 +233,7 @@ def _extend(cube: xr.Dataset, target: Target, inputs: Sequence[int], update: boo
             else f"it ends {here - there} steps earlier"
         )
         raise StoreError(
-            f"{name_of(target)} holds another cube ({what}); mend: update=True to bring it up to date, another path, or overwrite=True"
+            f"{name_of(target)} holds another cube ({what}); fix: update=True to bring it up to date, another path, or overwrite=True"
         )
     if here == there and not changed and status_of(target) == COMPLETE:
         return
@@ -242,13 +242,13 @@ def _extend(cube: xr.Dataset, target: Target, inputs: Sequence[int], update: boo
     for name, variable in cube.variables.items():
         if variable.dims[:1] == ("time",):
             root[str(name)].resize((here, *root[str(name)].shape[1:]))
-    stamps.resize((len(inputs), *stamps.shape[1:]))
+    records.resize((len(inputs), *records.shape[1:]))
     _write_small(cube, target, mode="r+")
 
 
 def _progress_of(target: Target) -> tuple[int, int]:
-    stamps = zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False)["stamps"][..., 0]
-    return int((stamps != 0).sum()), stamps.size
+    records = zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False)["records"][..., 0]
+    return int((records != 0).sum()), records.size
 
 
 def _finish(cube: xr.Dataset, target: Target, options: StoreOptions) -> None:

@@ -53,10 +53,10 @@ def explain(
     -------
     xarray.Dataset
         Of each neighbour, ``(station)``, the nearest first: ``distance`` in km; ``weight``; ``value``, filled from the
-        other stations where not ``observed``; ``read``, what it is taken to say as it drifts past, from the hours around;
+        other stations where not ``observed``; ``advected``, what it is taken to say advected, from the hours around;
         ``contribution``. Of the place: ``estimate`` with ``lower`` and
         ``upper`` as :func:`xaq.estimate` gives them; ``kriging`` of what is read, where training started, and
-        ``learned``, what it added; ``correction``, the factor of the level that rasters make; ``log_share``, the share of the log scale that day;
+        ``learned``, what it added; ``correction``, the factor of the level that rasters make; ``log_weight``, the weight of the log scale that day;
         ``kriging_variance`` relative to the sill.
 
     Raises
@@ -84,11 +84,11 @@ def explain(
     """
     _check_model(model)
     place = _place(lon, lat)
-    stamp = _step(schema.conform(ds), time)
+    timestamp = _step(schema.conform(ds), time)
     plan = make_plan(
         ds,
         model,
-        time=slice(stamp, stamp),
+        time=slice(timestamp, timestamp),
         level=level,
         max_distance=max_distance,
         background=background,
@@ -97,23 +97,23 @@ def explain(
     x, y = np.array([place[0]]), np.array([place[1]])
     check_points(x, y, plan)
     prepared, stations = prepare(plan)
-    observed = np.asarray(stations[plan.target].sel({TIME: stamp}).values, float)
+    observed = np.asarray(stations[plan.target].sel({TIME: timestamp}).values, float)
     if not np.isfinite(observed).any():
-        raise SchemaError(f"no visible station reports {plan.target!r} at {stamp}: there is no estimate to explain")
+        raise SchemaError(f"no visible station reports {plan.target!r} at {timestamp}: there is no estimate to explain")
     settled = cast(Explainer, plan.mapper)
     fields = estimate_fields(settled, prepared, 1, x, y, plan.probabilities)[:, 0, 0]
     return _dress(plan, stations, observed, settled.explain(prepared, *place), fields, place)
 
 
 def _check_model(model: Any) -> None:
-    instead = "mend: model = ds.aq.train(...); of anything else: ds.aq.estimate(...)"
+    instead = "fix: model = ds.aq.train(...); of anything else: ds.aq.estimate(...)"
     if isinstance(model, str):
         raise ModelError(
             f"explain is for trained models, got the name {model!r}; an explanation says what kriging says too; {instead}"
         )
     if getattr(model, "task", "analysis") == "forecast":
         raise ModelError(
-            "explain is for analysis models, and this one is a forecast; mend: ds.aq.estimate(model, lon=..., lat=..., init=...) "
+            "explain is for analysis models, and this one is a forecast; fix: ds.aq.estimate(model, lon=..., lat=..., init=...) "
             "for its values, model.attention(...) for the days it reads"
         )
     if not isinstance(model, Explainer):
@@ -135,18 +135,18 @@ def _step(ds: xr.Dataset, time: Any) -> np.datetime64:
     first = str(record[0])
     try:
         given: Any = time.values[()] if isinstance(time, xr.DataArray) else time
-        stamp = pd.Timestamp(given)
+        timestamp = pd.Timestamp(given)
     except (ValueError, TypeError) as error:
-        raise SchemaError(f"time={time!r} is not one time ({error}); mend: one step, such as {first!r}") from error
-    if pd.isna(stamp):
-        raise SchemaError(f"time={time!r} is not one time; mend: one step, such as {first!r}")
-    if stamp.tzinfo is not None:
-        stamp = stamp.tz_convert("UTC").tz_localize(None)
-    after = int(np.searchsorted(record.astype("datetime64[ns]"), stamp.to_datetime64()))
-    if after < len(record) and record[after] == stamp.to_datetime64():
+        raise SchemaError(f"time={time!r} is not one time ({error}); fix: one step, such as {first!r}") from error
+    if pd.isna(timestamp):
+        raise SchemaError(f"time={time!r} is not one time; fix: one step, such as {first!r}")
+    if timestamp.tzinfo is not None:
+        timestamp = timestamp.tz_convert("UTC").tz_localize(None)
+    after = int(np.searchsorted(record.astype("datetime64[ns]"), timestamp.to_datetime64()))
+    if after < len(record) and record[after] == timestamp.to_datetime64():
         return record[after]
     nearest = " and ".join(str(t) for t in record[max(after - 1, 0) : after + 1])
-    raise SchemaError(f"time={time!r} is no step of the dataset; mend: the nearest, {nearest}")
+    raise SchemaError(f"time={time!r} is no step of the dataset; fix: the nearest, {nearest}")
 
 
 def _dress(
@@ -167,7 +167,7 @@ def _dress(
         "weight": (made.weight, "weight of the neighbour", "1"),
         "value": (value, f"{name} of the neighbour, observed or filled", units),
         "observed": (seen, "the neighbour observed; otherwise its value is filled from the others", None),
-        "read": (made.read, f"{name} of the neighbour as it drifts past the place", units),
+        "advected": (made.advected, f"{name} of the neighbour advected to the place", units),
         "contribution": (made.contribution, f"what the neighbour adds to the estimate of {name}", units),
     }
     of_place: dict[str, tuple[float, str, str]] = {
@@ -183,7 +183,7 @@ def _dress(
         of_place[side] = (float(bound), f"{side} bound of the {percent} interval of {name}", units)
     of_place |= {
         "correction": (made.correction, "factor by which geography and rasters correct the level", "1"),
-        "log_share": (made.log_share, "share of the log scale", "1"),
+        "log_weight": (made.log_weight, "weight of the log scale", "1"),
         "kriging_variance": (made.variance, "kriging variance of a new observation, relative to the sill", "1"),
     }
     near = stations.isel({STATION: made.index})

@@ -99,14 +99,14 @@ def verify(
     hidden = schema.hidden_mask(ds)
     if not hidden.any():
         raise SchemaError(
-            "no station is hidden, so there is nothing to verify with; mend: ds = ds.aq.hide(fraction=0.15) before training"
+            "no station is hidden, so there is nothing to verify with; fix: ds = ds.aq.hide(fraction=0.15) before training"
         )
     _check_unseen(model, ds, hidden)
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
     if getattr(model, "task", "analysis") == "forecast":
         if background is not None or rasters is not None:
-            raise ModelError("a forecast reads no background and no rasters; mend: background=None, rasters=None")
+            raise ModelError("a forecast reads no background and no rasters; fix: background=None, rasters=None")
         return _verify_forecast(ds, model, target, time, level, baselines)
     if baselines is None:
         baselines = _ANALYSIS_BASELINES if background is None else (BACKGROUND, *_ANALYSIS_BASELINES)
@@ -148,7 +148,7 @@ def _check_unseen(model: Any, ds: xr.Dataset, hidden: NDArray[np.bool_]) -> None
     if seen:
         raise ModelError(
             f"the model was trained on {len(seen)} of the stations that are hidden now: {', '.join(seen[:5])}; scores there would "
-            "flatter it; mend: hide before training, or ds.aq.hide(model.recipe.hidden)"
+            "flatter it; fix: hide before training, or ds.aq.hide(model.recipe.hidden)"
         )
 
 
@@ -315,7 +315,7 @@ def _warn_overlap(model: Any, first: np.datetime64) -> None:
     if first <= last:
         warnings.warn(
             f"the scored period begins {first}, inside the training period (to {last}): scores at visible stations are optimistic; "
-            "mend: time=slice(after training, ...)",
+            "fix: time=slice(after training, ...)",
             XaqWarning,
             stacklevel=4,
         )
@@ -333,7 +333,7 @@ def _settle_forecasters(baselines: Sequence[str | Forecaster], visible: Observat
             if not np.isfinite(visible.values[:, inside]).any():
                 raise SchemaError(
                     f"climatology is that of the training period, {first} .. {last}, of which the dataset holds nothing; "
-                    "mend: pass the whole record and time=, or baselines=['persistence']"
+                    "fix: pass the whole record and time=, or baselines=['persistence']"
                 )
             period = Observations(visible.values[:, inside], visible.lon, visible.lat, visible.times[inside])
             settled.append(Climatology.fit(period))
@@ -364,7 +364,7 @@ def _horizon_rows(
         # Of a daily mean there is no distribution: those of its hours do not say how their errors go together.
         made = made[[truth.name]].coarsen(step=per_day).construct(step=("step", "hour")).mean("hour", skipna=False)
         by_day = truth.coarsen(step=per_day).construct(step=("step", "hour"))
-        truth = by_day.mean("hour").where(by_day.notnull().mean("hour") >= timesteps.DAY_SHARE)
+        truth = by_day.mean("hour").where(by_day.notnull().mean("hour") >= timesteps.DATA_CAPTURE)
     for n in _DAYS if step <= timesteps.DAY else ():
         if n <= truth.sizes["step"]:
             parts[f"{n} d"] = made, truth, n
@@ -374,7 +374,7 @@ def _horizon_rows(
     ]
 
 
-def certify(
+def score_held_out(
     ds: xr.Dataset,
     model: Mapper,
     target: str,
@@ -383,7 +383,7 @@ def certify(
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the accuracy certificate: the hidden-station table as JSON-ready rows.
+    """Return the accuracy held_out_scores: the hidden-station table as JSON-ready rows.
 
     Empty when nothing is hidden, and, with a warning, when the hidden stations cannot be scored.
     """
@@ -392,7 +392,7 @@ def certify(
     try:
         table = verify(ds, model, target=target, time=time, background=background, rasters=rasters)
     except SchemaError as error:
-        warnings.warn(f"no accuracy certificate: {error}", XaqWarning, stacklevel=3)
+        warnings.warn(f"no accuracy held_out_scores: {error}", XaqWarning, stacklevel=3)
         return []
     rows = table.reset_index().to_dict("records")
     n = len(table.attrs["hidden_stations"])

@@ -25,39 +25,39 @@ from .gridded import Gridded
 BACKGROUND = "background"
 #: How much of the background's departure from its mean is believed. None: the observations alone. More than all: it is
 #: too flat, as one with a constant added is.
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-#: Below this share of its mean a background counts as this: a ratio to next to nothing says nothing.
+SLOPES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+#: Below this slope of its mean a background counts as this: a ratio to next to nothing says nothing.
 _FLOOR = 0.1
-#: Observations that are estimated from the others to choose the share.
+#: Observations that are estimated from the others to choose the slope.
 _PAIRS = 2000
 
 
 @dataclass(frozen=True)
 class Background:
-    """A bias-corrected background, relative to its mean: ``1 + share (b / mean - 1)``, kept above a tenth.
+    """A bias-corrected background, relative to its mean: ``1 + slope (b / mean - 1)``, kept above a tenth.
 
     Attributes
     ----------
     field : Gridded
     mean : float
         Of the field where and when the visible stations observe, in its own units.
-    share : float
+    slope : float
         Of its departure from the mean that is believed.
     """
 
     field: Gridded
     mean: float
-    share: float
+    slope: float
 
     @classmethod
     def fit(cls, field: Gridded, observations: Observations, *, seed: int = 0, k: int = 16) -> Background:
-        """Fit the mean, and the share by the leave-one-station-out error of kriging the ratio; MAE and RMSE count alike."""
+        """Fit the mean, and the slope by the leave-one-station-out error of kriging the ratio; MAE and RMSE count alike."""
         values, lon, lat = observations.values, observations.lon, observations.lat
         there = field.at(lon, lat, observations.times)
         both = np.isfinite(values) & np.isfinite(there)
         if not both.any():
             raise SchemaError(
-                "it has no value where and when a visible station observes; mend: another field, or background=None",
+                "it has no value where and when a visible station observes; fix: another field, or background=None",
                 subject=BACKGROUND,
             )
         mean = float(there[both].mean(dtype=float))
@@ -74,16 +74,16 @@ class Background:
         pairs = observed[rng.choice(len(observed), min(_PAIRS, len(observed)), replace=False)]
         truth = values[pairs[:, 0], pairs[:, 1]].astype(float)
         scores = []
-        for share in SHARES:
-            factor = cls(field, mean, share)._relative(there)
+        for slope in SLOPES:
+            factor = cls(field, mean, slope)._relative(there)
             ratio = values / factor
             covariance = leave_one_out.fit_covariance(ratio, lon, lat, k=k, n_pairs=_PAIRS // 4, seed=seed)
-            guess, _ = leave_one_out.Others.of(lon, lat, covariance, k).foretell(ratio, pairs)
+            guess, _ = leave_one_out.LeaveOneOut.of(lon, lat, covariance, k).predict(ratio, pairs)
             error = truth - guess * factor[pairs[:, 0], pairs[:, 1]]
             scores.append((float(np.nanmean(np.abs(error))), float(np.nanmean(error**2)) ** 0.5))
         mae, rmse = scores[0]
         total = [a / max(mae, 1e-12) + b / max(rmse, 1e-12) for a, b in scores]
-        return cls(field, mean, SHARES[int(np.argmin(total))])
+        return cls(field, mean, SLOPES[int(np.argmin(total))])
 
     @classmethod
     def of_model(cls, field: Gridded | None, described: dict[str, Any] | None) -> Background | None:
@@ -92,12 +92,12 @@ class Background:
             return None
         if described is None:
             raise ModelError(
-                "the model was trained without a background; mend: background=None, or ds.aq.train(..., background=field)"
+                "the model was trained without a background; fix: background=None, or ds.aq.train(..., background=field)"
             )
         if field is None:
             raise ModelError(
                 f"the model was trained on the background {described['name']!r} [{described['units']}] and is nothing without it; "
-                "mend: background=field in this call"
+                "fix: background=field in this call"
             )
         found = {"name": field.name, "units": canonical_units(field.units), "hash": field.hash}
         differing = [
@@ -108,15 +108,15 @@ class Background:
         if differing:
             raise ModelError(
                 f"this background is not the one the model was trained on ({'; '.join(differing)}; the hash is that of its grid and "
-                "units); mend: pass that one, or ds.aq.train(..., background=field)"
+                "units); fix: pass that one, or ds.aq.train(..., background=field)"
             )
-        return cls(field, float(described["mean"]), float(described["share"]))
+        return cls(field, float(described["mean"]), float(described["slope"]))
 
     def describe(self) -> dict[str, Any]:
         """Return what a recipe keeps of it."""
         return {
             "name": self.field.name, "units": canonical_units(self.field.units), "hash": self.field.hash,
-            "mean": self.mean, "share": self.share,
+            "mean": self.mean, "slope": self.slope,
         }  # fmt: skip
 
     def factor(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
@@ -124,7 +124,7 @@ class Background:
         return self._relative(self.field.at(lon, lat, times))
 
     def _relative(self, values: NDArray) -> NDArray[np.float32]:
-        return np.maximum(1.0 + self.share * (values / self.mean - 1.0), _FLOOR).astype(np.float32)
+        return np.maximum(1.0 + self.slope * (values / self.mean - 1.0), _FLOOR).astype(np.float32)
 
     def remove(self, observations: Observations) -> Observations:
         """Return observations over the relative background; missing where that is."""
@@ -138,12 +138,12 @@ def settle_field(field: xr.DataArray | xr.Dataset, target: str, units: str) -> G
     gridded = Gridded.of(field, name, subject=BACKGROUND)
     problems = []
     if gridded.is_static:
-        problems.append("it has no time; mend: a field (time, lat, lon) of the target; a static one goes into rasters=")
+        problems.append("it has no time; fix: a field (time, lat, lon) of the target; a static one goes into rasters=")
     if not gridded.units:
-        problems.append(f"it has no units; mend: field.attrs['units'] = {units!r}, if that is what they are")
+        problems.append(f"it has no units; fix: field.attrs['units'] = {units!r}, if that is what they are")
     elif canonical_units(gridded.units) != canonical_units(units):
         problems.append(
-            f"it is in {gridded.units!r}, the stations in {units!r}; mend: (field * 1e9).assign_attrs(units={units!r}) from kg m-3"
+            f"it is in {gridded.units!r}, the stations in {units!r}; fix: (field * 1e9).assign_attrs(units={units!r}) from kg m-3"
         )
     if problems:
         raise SchemaError(problems, subject=BACKGROUND)
@@ -211,7 +211,7 @@ class OverBackground:
         factor = float(self.background.factor(np.array([lon]), np.array([lat]), prepared.times)[0, 0])
         there = prepared.station_factor[made.index, 0]
         return replace(
-            made, value=made.value * there, read=made.read * there, contribution=made.contribution * factor,
+            made, value=made.value * there, advected=made.advected * there, contribution=made.contribution * factor,
             kriging=made.kriging * factor,
         )  # fmt: skip
 

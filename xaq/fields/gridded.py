@@ -83,7 +83,7 @@ class Gridded:
         if long:
             first = long[0].split(" ")[0]
             raise SchemaError(
-                f"it has the dimensions {', '.join(long)} beside {y} and {x}; mend: field.isel({first}=0)",
+                f"it has the dimensions {', '.join(long)} beside {y} and {x}; fix: field.isel({first}=0)",
                 subject=subject,
             )
         nodata = array.rio.nodata if array.rio.nodata is not None else np.nan
@@ -174,7 +174,7 @@ class Gridded:
             x, y = (np.asarray(v, float)[beyond][0] for v in np.broadcast_arrays(lon, lat))
             raise SchemaError(
                 f"{self.name!r} does not cover {int(beyond.sum())} of {beyond.size} {what}, such as {x:.4g} E, {y:.4g} N; it "
-                f"reaches from {west:.6g} to {east:.6g} and from {south:.6g} to {north:.6g} in {here}; mend: a larger field, or "
+                f"reaches from {west:.6g} to {east:.6g} and from {south:.6g} to {north:.6g} in {here}; fix: a larger field, or "
                 f"fewer {what}", subject=subject,
             )  # fmt: skip
 
@@ -186,7 +186,7 @@ class Gridded:
         if first < begin or last > end:
             raise SchemaError(
                 f"{self.name!r} covers {begin} to {end}, and {first} to {last} is read; it is never carried beyond its ends; "
-                f"mend: a longer field, or a shorter record: ds.sel(time=slice('{max(begin, first)}', '{min(end, last)}'))",
+                f"fix: a longer field, or a shorter record: ds.sel(time=slice('{max(begin, first)}', '{min(end, last)}'))",
                 subject=subject,
             )
 
@@ -199,7 +199,7 @@ class Gridded:
             name = timesteps.step_name(step)
             raise SchemaError(
                 f"{self.name!r} has a step of {timesteps.step_name(own)}, the stations {name}: a value at the start of each step "
-                f"is no mean over it; mend: field.resample(time={name!r}).mean()", subject=subject,
+                f"is no mean over it; fix: field.resample(time={name!r}).mean()", subject=subject,
             )  # fmt: skip
 
     # -- values --------------------------------------------------------------------------------------------------
@@ -243,8 +243,8 @@ class Gridded:
     ) -> tuple[xr.DataArray, csr_array, csr_array | None]:
         """Return the part of the field that is read, and what turns it into values at points and at times."""
         x, y = self._project(lon, lat)
-        rows, row_share = _bracket(self.data["y"].values, y, self.method)
-        columns, column_share = _bracket(self.data["x"].values, x, self.method, periodic=self._periodic)
+        rows, row_weight = _bracket(self.data["y"].values, y, self.method)
+        columns, column_weight = _bracket(self.data["x"].values, x, self.method, periodic=self._periodic)
         row_key, rows = _compress(rows)
         column_key, columns = _compress(columns)
         window = self.data.isel(y=row_key, x=column_key)
@@ -252,17 +252,17 @@ class Gridded:
         # Corners of each point: two rows by two columns.
         corner = rows[:, :, None] * shape[1] + columns[:, None, :]
         space = _sparse(
-            corner.reshape(len(x), 4), (row_share[:, :, None] * column_share[:, None, :]).reshape(len(x), 4), shape
+            corner.reshape(len(x), 4), (row_weight[:, :, None] * column_weight[:, None, :]).reshape(len(x), 4), shape
         )
         if times is None:
             return window, space, None
         if self.is_static:
-            raise SchemaError(f"{self.name!r} has no time; mend: leave time out", subject=_SUBJECT)
+            raise SchemaError(f"{self.name!r} has no time; fix: leave time out", subject=_SUBJECT)
         seconds, own = (t.astype("datetime64[s]").astype(np.int64).astype(float) for t in (times, self.times))
-        steps, step_share = _bracket(own, seconds, "bilinear")
+        steps, step_weight = _bracket(own, seconds, "bilinear")
         step_key, steps = _compress(steps)
         window = window.isel({TIME: step_key})
-        return window, space, _sparse(steps, step_share, (window.sizes[TIME],))
+        return window, space, _sparse(steps, step_weight, (window.sizes[TIME],))
 
 
 # -- from a user's array to a field --------------------------------------------------------------------------------
@@ -279,12 +279,12 @@ def _pick_variable(field: xr.DataArray | xr.Dataset, name: str | None, subject: 
             array = field[candidates[0]]
         else:
             raise SchemaError(
-                f"which variable? the dataset has {', '.join(candidates) or 'no field'}; mend: pass one, such as "
+                f"which variable? the dataset has {', '.join(candidates) or 'no field'}; fix: pass one, such as "
                 f"field[{(candidates or ['pm25'])[0]!r}]", subject=subject,
             )  # fmt: skip
     else:
         raise SchemaError(
-            f"got {type(field).__name__}, expected an xarray DataArray or Dataset; mend: xr.open_dataset(...), or "
+            f"got {type(field).__name__}, expected an xarray DataArray or Dataset; fix: xr.open_dataset(...), or "
             "rioxarray.open_rasterio(...)", subject=subject,
         )  # fmt: skip
     if not np.issubdtype(array.dtype, np.number):
@@ -306,9 +306,9 @@ def _axes(array: xr.DataArray, subject: str) -> tuple[Any, Any, Any, str]:
         x = y = None
     if x is None or x not in array.coords or y not in array.coords:
         hint = (
-            f"{lon} and {lat} are two-dimensional; mend: regrid it, or give it x and y and field.rio.write_crs(...)"
+            f"{lon} and {lat} are two-dimensional; fix: regrid it, or give it x and y and field.rio.write_crs(...)"
             if lon is not None and lat is not None
-            else "mend: name them lon and lat, or x and y with field.rio.write_crs(...)"
+            else "fix: name them lon and lat, or x and y with field.rio.write_crs(...)"
         )
         raise SchemaError(
             f"no axes of longitude and latitude, or of x and y, in {', '.join(map(str, array.dims)) or 'a number'}; {hint}",
@@ -316,7 +316,7 @@ def _axes(array: xr.DataArray, subject: str) -> tuple[Any, Any, Any, str]:
         )
     if array.rio.crs is None:
         raise SchemaError(
-            f"its axes are {x} and {y}, and it has no CRS; mend: field.rio.write_crs('EPSG:4326'), or the one it is in",
+            f"its axes are {x} and {y}, and it has no CRS; fix: field.rio.write_crs('EPSG:4326'), or the one it is in",
             subject=subject,
         )
     crs = CRS.from_user_input(array.rio.crs)
@@ -335,7 +335,7 @@ def _ascending(array: xr.DataArray, axis: str, subject: str) -> xr.DataArray:
         return array.isel({axis: slice(None, None, -1)})
     if (np.diff(centres) <= 0).any():
         raise SchemaError(
-            f"its {axis} axis is neither ascending nor descending ({centres[0]:g}, ... {centres[-1]:g}); mend: field.sortby(...)",
+            f"its {axis} axis is neither ascending nor descending ({centres[0]:g}, ... {centres[-1]:g}); fix: field.sortby(...)",
             subject=subject,
         )
     return array
@@ -345,10 +345,10 @@ def _check_time(array: xr.DataArray, subject: str) -> None:
     times = array[TIME].values
     if not np.issubdtype(times.dtype, np.datetime64):
         raise SchemaError(
-            f"its times are {times.dtype}, expected datetime64 in UTC; mend: xr.decode_cf(field)", subject=subject
+            f"its times are {times.dtype}, expected datetime64 in UTC; fix: xr.decode_cf(field)", subject=subject
         )
     if not len(times) or (np.diff(times) <= np.timedelta64(0)).any():
-        raise SchemaError("its times are not ascending; mend: field.sortby('time')", subject=subject)
+        raise SchemaError("its times are not ascending; fix: field.sortby('time')", subject=subject)
 
 
 # -- the arithmetic ------------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def _load(array: xr.DataArray) -> NDArray:
 def _bracket(
     axis: NDArray, points: NDArray[np.float64], method: str, *, periodic: bool = False
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the two cells ``(point, 2)`` between whose centres each point lies, and the share of each.
+    """Return the two cells ``(point, 2)`` between whose centres each point lies, and the weight of each.
 
     The outermost half cell has the value of its centre.
     """
@@ -374,9 +374,9 @@ def _bracket(
     nearest = np.rint(position)
     position = np.where((np.abs(position - nearest) < _SAME) | (method == "nearest"), nearest, position)
     low = np.clip(np.floor(position).astype(np.intp), 0, max(len(extended) - 2, 0))
-    share = position - low
+    weight = position - low
     pair = np.stack([low, np.minimum(low + 1, len(extended) - 1)], axis=1) % n
-    return pair, np.stack([1.0 - share, share], axis=1)
+    return pair, np.stack([1.0 - weight, weight], axis=1)
 
 
 def _compress(index: NDArray[np.intp]) -> tuple[Any, NDArray[np.intp]]:
@@ -387,11 +387,11 @@ def _compress(index: NDArray[np.intp]) -> tuple[Any, NDArray[np.intp]]:
     return need, np.searchsorted(need, index)
 
 
-def _sparse(index: NDArray[np.intp], share: NDArray[np.float64], shape: tuple[int, ...]) -> csr_array:
-    """Return ``(point, cell)``; a cell without a share is not in it, so that it cannot make a value missing."""
+def _sparse(index: NDArray[np.intp], weight: NDArray[np.float64], shape: tuple[int, ...]) -> csr_array:
+    """Return ``(point, cell)``; a cell without a weight is not in it, so that it cannot make a value missing."""
     n, per_point = index.shape
     rows = np.arange(0, n * per_point + 1, per_point)
-    matrix = csr_array((share.ravel().astype(np.float32), index.ravel(), rows), shape=(n, int(np.prod(shape))))
+    matrix = csr_array((weight.ravel().astype(np.float32), index.ravel(), rows), shape=(n, int(np.prod(shape))))
     matrix.eliminate_zeros()
     return matrix
 

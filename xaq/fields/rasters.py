@@ -23,7 +23,7 @@ _RASTERS = "rasters"
 
 
 @dataclass(frozen=True)
-class Relief:
+class RasterPredictors:
     """Static rasters in standard deviations of the visible stations: what a network reads of a place beside its distance.
 
     Attributes
@@ -41,7 +41,7 @@ class Relief:
     own: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> Relief:
+    def fit(cls, rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> RasterPredictors:
         """Return the rasters standardised at the visible stations, or raise with what keeps them from being used."""
         settled = _settle_rasters(rasters, visible)
         unscaled = cls(settled, ((-np.inf, np.inf, 1.0),) * len(settled), *_own_values(visible, settled))
@@ -51,7 +51,7 @@ class Relief:
             spread = float(seen.std()) if len(seen) else 0.0
             if not spread > 1e-6 * float(np.abs(seen).max(initial=0.0)):
                 raise SchemaError(
-                    f"{raster.name!r} is the same, or missing, at all {len(values)} visible stations and says nothing; mend: leave it out",
+                    f"{raster.name!r} is the same, or missing, at all {len(values)} visible stations and says nothing; fix: leave it out",
                     subject=_RASTERS,
                 )
             scales.append((float(seen.min()), float(seen.max()), spread))
@@ -60,7 +60,7 @@ class Relief:
     @classmethod
     def of_model(
         cls, given: Mapping[str, xr.DataArray], described: Sequence[Mapping[str, Any]], visible: xr.Dataset
-    ) -> Relief | None:
+    ) -> RasterPredictors | None:
         """Return the rasters of a model, standardised as in its training, or refuse others."""
         needed = {d["name"]: d for d in described}
         missing, extra = [n for n in needed if n not in given], [n for n in given if n not in needed]
@@ -68,11 +68,11 @@ class Relief:
         if missing:
             shown = ", ".join(f"{n!r}: raster" for n in missing)
             problems.append(
-                f"the model was trained on rasters that are not given; mend: rasters={{{shown}}} in this call"
+                f"the model was trained on rasters that are not given; fix: rasters={{{shown}}} in this call"
             )
         if extra:
             problems.append(
-                f"the model was trained without the rasters {', '.join(extra)}; mend: leave them out, or train another"
+                f"the model was trained without the rasters {', '.join(extra)}; fix: leave them out, or train another"
             )
         if problems:
             raise ModelError("; ".join(problems))
@@ -82,7 +82,7 @@ class Relief:
         other = [r.name for r in settled if r.hash != needed[r.name]["hash"]]
         if other:
             raise ModelError(
-                f"{', '.join(other)}: not the raster that the model was trained on (grid, units or values differ); mend: pass that "
+                f"{', '.join(other)}: not the raster that the model was trained on (grid, units or values differ); fix: pass that "
                 "one, or ds.aq.train(..., rasters=...)"
             )
         scales = tuple((float(d["low"]), float(d["high"]), float(d["std"])) for d in needed.values())
@@ -117,7 +117,7 @@ def rasters_by_name(rasters: Mapping[str, xr.DataArray] | None) -> dict[str, xr.
         return {}
     if not isinstance(rasters, Mapping):
         raise SchemaError(
-            f"rasters is {type(rasters).__name__}, expected names; mend: rasters={{'elevation': raster}}",
+            f"rasters is {type(rasters).__name__}, expected names; fix: rasters={{'elevation': raster}}",
             subject=_RASTERS,
         )
     return {str(name): raster for name, raster in rasters.items()}
@@ -128,7 +128,7 @@ def _settle_rasters(rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) ->
     for raster in settled:
         if not raster.is_static:
             raise SchemaError(
-                f"{raster.name!r} has a time; mend: .isel(time=0) or .mean('time'), or ds.aq.sample(field) and covariates=",
+                f"{raster.name!r} has a time; fix: .isel(time=0) or .mean('time'), or ds.aq.sample(field) and covariates=",
                 subject=_RASTERS,
             )
         raster.check_covers(visible[LON].values, visible[LAT].values, "stations", subject=_RASTERS)

@@ -114,7 +114,7 @@ def sample(
 
     Notes
     -----
-    Stamps are compared as they are: those of stations label the start of their interval, those of a model are often instants.
+    Timestamps are compared as they are: those of stations label the start of their interval, those of a model are often instants.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def sample(
     gridded = Gridded.of(field, name, method=method)
     if gridded.name in ds.variables:
         raise SchemaError(
-            f"there is a variable {gridded.name!r} already; mend: name='another', or ds.drop_vars({gridded.name!r})",
+            f"there is a variable {gridded.name!r} already; fix: name='another', or ds.drop_vars({gridded.name!r})",
             subject="sample",
         )
     lon, lat = ds[LON].values.astype(float), ds[LAT].values.astype(float)

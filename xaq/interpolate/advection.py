@@ -1,8 +1,8 @@
-"""Drift: what a place has now, its neighbours upwind had hours ago, and those downwind will have. NumPy and SciPy only.
+"""Advection: what a place has now, its neighbours upwind had hours ago, and those downwind will have. NumPy and SciPy only.
 
 A pattern that moves with velocity v past a place at time t passes a station, at displacement x from the place, at time
-t + x . s, with the slowness s = v / |v|^2. Which slownesses move the pattern is asked of the stations: each is foretold by
-its neighbours, read as every slowness would have them, and those that foretell better get larger shares. This is Bayesian
+t + x . s, with the slowness s = v / |v|^2. Which slownesses move the pattern is asked of the stations: each is predicted by
+its neighbours, read as every slowness would have them, and those that predict better get larger weights. This is Bayesian
 model averaging in spirit (Hoeting et al. 1999), with a fixed sharpness for each station in the place of a likelihood; standing
 still is one of the slownesses.
 """
@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
 from ..arrays import sphere
-from .pooling import Surroundings
+from .pooling import PoolingNeighbourhood
 
 #: Speeds in km/h and the number of directions that are tried, beside standing still.
 _SPEEDS, _DIRECTIONS = (6.0, 20.0), 6
@@ -76,12 +76,12 @@ def lag_weights(displacement: NDArray, step_hours: float) -> NDArray[np.float32]
 
 
 def corners(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return the knots around displacements ``(..., 2)`` in km, and their shares, linear in distance and direction.
+    """Return the knots around displacements ``(..., 2)`` in km, and their weights, linear in distance and direction.
 
     Returns
     -------
     index : (..., 4) int
-    share : (..., 4) float32
+    weight : (..., 4) float32
         They sum to one; beyond the outermost distance, all is as it is there.
     """
     rings = np.array([0.0, *_RADII])
@@ -93,10 +93,10 @@ def corners(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32
     onward = turn - direction
     ring = np.stack([inner, inner, inner + 1, inner + 1], axis=-1)
     spoke = np.stack([direction, direction + 1, direction, direction + 1], axis=-1) % _DIRECTIONS
-    share = np.stack(
+    weight = np.stack(
         [(1 - outward) * (1 - onward), (1 - outward) * onward, outward * (1 - onward), outward * onward], axis=-1
     )
-    return np.where(ring == 0, 0, 1 + (ring - 1) * _DIRECTIONS + spoke), share.astype(np.float32)
+    return np.where(ring == 0, 0, 1 + (ring - 1) * _DIRECTIONS + spoke), weight.astype(np.float32)
 
 
 def through_silence(filled: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -119,8 +119,8 @@ def with_ends(series: NDArray, n_steps: int) -> NDArray:
 
 
 @dataclass(frozen=True)
-class Foretelling:
-    """How each slowness foretells stations from those elsewhere.
+class SlownessOperators:
+    """How each slowness predicts stations from those elsewhere.
 
     Attributes
     ----------
@@ -128,13 +128,13 @@ class Foretelling:
         The stations as they lie in space: whoever is read together lies together in memory, which halves the time of thousands.
     products : list of (station, (2 * reach + 1) * station)
         One for each slowness: sparse products with the series at each lag, one below the other, in that order.
-    around : Surroundings
+    around : PoolingNeighbourhood
         Of the stations in that order.
     """
 
     order: NDArray[np.intp]
     products: list[csr_array]
-    around: Surroundings
+    around: PoolingNeighbourhood
 
     @classmethod
     def of(
@@ -144,7 +144,7 @@ class Foretelling:
         centre: tuple[float, float],
         others: tuple[NDArray[np.intp], NDArray],
         step_hours: float,
-    ) -> Foretelling:
+    ) -> SlownessOperators:
         """Make the products.
 
         Parameters
@@ -167,11 +167,11 @@ class Foretelling:
             station, neighbour, lag = np.nonzero(per_lag[:, :, slowness])
             entries = per_lag[station, neighbour, slowness, lag], (station, lag * len(lon) + index[station, neighbour])
             products.append(csr_array(entries, shape=shape))
-        return cls(order, products, Surroundings.of(lon, lat))
+        return cls(order, products, PoolingNeighbourhood.of(lon, lat))
 
 
-def shares(
-    filled: NDArray[np.float32], observed: NDArray[np.bool_], foretelling: Foretelling, steps_per_day: int
+def slowness_weights(
+    filled: NDArray[np.float32], observed: NDArray[np.bool_], operators: SlownessOperators, steps_per_day: int
 ) -> NDArray[np.float32]:
     """Return the share of each slowness around each station.
 
@@ -181,7 +181,7 @@ def shares(
         Gaps filled (:func:`through_silence`); the first step is the first of a day.
     observed : (station, step) bool
         What the errors are taken at.
-    foretelling : Foretelling
+    operators : SlownessOperators
     steps_per_day : int
 
     Returns
@@ -189,7 +189,7 @@ def shares(
     (station, slowness, slot) float32
         They sum to one over the slownesses.
     """
-    order, products, around = foretelling.order, foretelling.products, foretelling.around
+    order, products, around = operators.order, operators.products, operators.around
     filled, observed = filled[order], observed[order]
     most, size, lots = reach(24 / steps_per_day), _DAYS * steps_per_day, []
     padded = with_ends(filled, most)
@@ -202,7 +202,7 @@ def shares(
     mean = gaussian_filter1d(np.concatenate(lots, axis=-1), width, axis=-1, mode="nearest")
     floor = _SMALL_ERROR * mean.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
     log = -_SHARPNESS * around.counts[:, None, None] * np.log(mean + floor)
-    share = np.exp(log - log.max(axis=1, keepdims=True))
-    result = np.empty_like(share)
-    result[order] = share / share.sum(axis=1, keepdims=True)
+    weight = np.exp(log - log.max(axis=1, keepdims=True))
+    result = np.empty_like(weight)
+    result[order] = weight / weight.sum(axis=1, keepdims=True)
     return result

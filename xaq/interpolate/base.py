@@ -285,15 +285,15 @@ class Explanation:
         Of the neighbour; they sum to one.
     value : (k,)
         Of the neighbour, a gap filled.
-    read : (k,)
-        What is read of the neighbour as it drifts past the place; the value itself where nothing drifts.
+    advected : (k,)
+        What is read of the neighbour advected to the place; the value itself where nothing is advected.
     contribution : (k,)
         Their sum is the estimate.
     kriging : float
         What the mapper said before it was trained.
     correction : float
         By how much geography and rasters put the level of the place above its neighbours', a factor; 1 without any.
-    log_share : float
+    log_weight : float
         Of the log scale.
     variance : float
         Kriging variance of a new observation, relative to the sill.
@@ -314,11 +314,11 @@ class Explanation:
     distance: NDArray
     weight: NDArray
     value: NDArray
-    read: NDArray
+    advected: NDArray
     contribution: NDArray
     kriging: float
     correction: float
-    log_share: float
+    log_weight: float
     variance: float
 
 

@@ -80,7 +80,7 @@ def fit_covariance(
     for range_km in ranges:
         for nugget in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6):
             candidate = Covariance(float(range_km), nugget)
-            estimate, variance = Others.at(*places, candidate).foretell(values, pairs)
+            estimate, variance = LeaveOneOut.at(*places, candidate).predict(values, pairs)
             residual = truth - estimate
             error = float(np.nanmean(residual**2))
             if error < best_error:
@@ -100,7 +100,7 @@ def candidate_ranges(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Others:
+class LeaveOneOut:
     """Each station seen from the stations elsewhere: the ordinary kriging systems of all its neighbours there, solved.
 
     Stations co-located with one are no neighbours of it: they would make its error look small.
@@ -129,12 +129,12 @@ class Others:
     nugget: float
 
     @classmethod
-    def of(cls, lon: NDArray, lat: NDArray, covariance: Covariance, k: int) -> Others:
+    def of(cls, lon: NDArray, lat: NDArray, covariance: Covariance, k: int) -> LeaveOneOut:
         """Find the neighbours of each station and solve its system."""
         return cls.at(*other_stations(lon, lat, k), covariance)
 
     @classmethod
-    def at(cls, near: NDArray[np.intp], distance: NDArray, among: NDArray, covariance: Covariance) -> Others:
+    def at(cls, near: NDArray[np.intp], distance: NDArray, among: NDArray, covariance: Covariance) -> LeaveOneOut:
         """Solve the systems of neighbours from :func:`other_stations`."""
         n, k = near.shape
         elsewhere = np.isfinite(distance)
@@ -182,7 +182,7 @@ class Others:
         """
         return self.without(np.arange(len(self.near)), ~self.elsewhere)
 
-    def foretell(self, values: NDArray, pairs: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def predict(self, values: NDArray, pairs: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Krige the named (station, time) pairs from the neighbours that report.
 
         Parameters
@@ -236,7 +236,7 @@ class Others:
             return values, variance
         filled, at = values.copy(), (gaps[:, 0], gaps[:, 1])
         if len(values) > 1:
-            filled[at], variance[at] = self.foretell(values, gaps)
+            filled[at], variance[at] = self.predict(values, gaps)
         # Out of reach of any neighbour that reports: the mean of those that do, which is kriging at infinite distance.
         count = np.isfinite(values).sum(axis=0)
         mean = np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan).astype(values.dtype)
@@ -261,7 +261,7 @@ class Others:
         return ((filled - operator @ filled) * self.elsewhere.any(axis=1, keepdims=True)).astype(np.float32)
 
     def redundancy(self) -> NDArray[np.float32]:
-        """Return how well the others can foretell each station, beside what is usual in the network.
+        """Return how well the others can predict each station, beside what is usual in the network.
 
         Returns
         -------

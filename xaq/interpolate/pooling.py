@@ -11,19 +11,19 @@ from scipy.sparse import csr_array
 from ..arrays import sphere
 
 #: Stations around each, itself among them: a small network whole.
-_SURROUNDINGS = 32
+_POOLED_STATIONS = 32
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class PoolingNeighbourhood:
     """The stations around each as a sparse matrix of ones, ``(station, station)``."""
 
     gather: csr_array
 
     @classmethod
-    def of(cls, lon: NDArray, lat: NDArray) -> Surroundings:
+    def of(cls, lon: NDArray, lat: NDArray) -> PoolingNeighbourhood:
         """Find the stations around each."""
-        index, _ = sphere.nearest(lon, lat, lon, lat, _SURROUNDINGS)
+        index, _ = sphere.nearest(lon, lat, lon, lat, _POOLED_STATIONS)
         rows = np.repeat(np.arange(len(index)), index.shape[1])
         ones = np.ones(index.size, np.float32)
         return cls(csr_array((ones, (rows, index.ravel())), shape=(len(index), len(index))))

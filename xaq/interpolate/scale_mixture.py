@@ -1,6 +1,6 @@
-"""Share of the log scale by day: whichever scale foretells the stations around better. NumPy and SciPy only.
+"""weight of the log scale by day: whichever scale predicts the stations around better. NumPy and SciPy only.
 
-Pollutants mix by factors on some days and by amounts on others. Each station is foretold by its neighbours on both scales;
+Pollutants mix by factors on some days and by amounts on others. Each station is predicted by its neighbours on both scales;
 the one with the smaller errors gets the larger share that day, in odds to those of the whole period: Bayesian model
 averaging in spirit (Hoeting et al. 1999), with a fixed sharpness in the place of a likelihood.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from .pooling import Surroundings
+from .pooling import PoolingNeighbourhood
 
 #: Odds go with the product of mean absolute and root-mean-square error to the power of minus this.
 _SHARPNESS = 20.0
@@ -20,16 +20,20 @@ _SMALL_ERROR = 1e-3
 
 
 def by_day(
-    linear: NDArray[np.float32], log: NDArray[np.float32], around: Surroundings, steps_per_day: int, prior: float
+    linear: NDArray[np.float32],
+    log: NDArray[np.float32],
+    around: PoolingNeighbourhood,
+    steps_per_day: int,
+    prior: float,
 ) -> NDArray[np.float32]:
-    """Return the share of the log scale around each station, ``(station, day)``.
+    """Return the weight of the log scale around each station, ``(station, day)``.
 
     Parameters
     ----------
     linear, log : (station, step) float32
-        Errors of what the neighbours foretell on either scale, in the target's units; 0 where not observed. The first step
+        Errors of what the neighbours predict on either scale, in the target's units; 0 where not observed. The first step
         is the first of a day.
-    around : Surroundings
+    around : PoolingNeighbourhood
         Whose errors count.
     steps_per_day : int
     prior : float

@@ -22,7 +22,7 @@ _FILE = Path(__file__).parents[1] / "data" / "geography.npz"
 #: People are counted around a place with Gaussian weights of these standard deviations, in km.
 SCALES_KM = (2.0, 6.0, 25.0)
 #: What is known of a place, in the order of the features.
-FEATURES = (*(f"people ({scale:g} km)" for scale in SCALES_KM), "altitude")
+FEATURES = (*(f"population density ({scale:g} km)" for scale in SCALES_KM), "altitude")
 #: Densities are made on a lattice of so many nodes per degree and are linear between them: the same whatever else is asked.
 _NODES_PER_DEGREE = (128, 40, 10)
 #: Weights end after so many standard deviations.
@@ -77,14 +77,14 @@ def features(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
 
 
 def _log_density(lon: NDArray, lat: NDArray, scale_km: float, per_degree: int) -> NDArray[np.float64]:
-    corners, shares = _bilinear(lat * per_degree, lon * per_degree)
+    corners, weights = _bilinear(lat * per_degree, lon * per_degree)
     # One number for each node: faster than np.unique along an axis.
     columns = 1 + 720 * per_degree
     key, which = np.unique(corners[..., 0] * columns + corners[..., 1] + columns // 2, return_inverse=True)
     node = np.stack([key // columns, key % columns - columns // 2], axis=1)
     lots = (node[first : first + _NODES] / per_degree for first in range(0, max(len(node), 1), _NODES))
     density = np.concatenate([_density(lot, scale_km) for lot in lots])
-    return (np.log(_FEW_PEOPLE + density)[which.reshape(shares.shape)] * shares).sum(axis=1)
+    return (np.log(_FEW_PEOPLE + density)[which.reshape(weights.shape)] * weights).sum(axis=1)
 
 
 def _density(node: NDArray, scale_km: float) -> NDArray[np.float64]:
@@ -101,15 +101,15 @@ def _altitude(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
     altitude = _world().altitude
     rows, columns = altitude.shape
     # Centres of cells; the first is half a cell south of the pole and east of 180 W.
-    corners, shares = _bilinear((90 - lat) / 180 * rows - 0.5, (lon + 180) / 360 * columns - 0.5)
+    corners, weights = _bilinear((90 - lat) / 180 * rows - 0.5, (lon + 180) / 360 * columns - 0.5)
     row, column = np.clip(corners[..., 0], 0, rows - 1), corners[..., 1] % columns
-    return (altitude[row, column] * shares).sum(axis=1)
+    return (altitude[row, column] * weights).sum(axis=1)
 
 
 def _bilinear(row: NDArray, column: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the four nodes ``(n, 4, 2)`` around positions on a lattice, and their shares ``(n, 4)``."""
+    """Return the four nodes ``(n, 4, 2)`` around positions on a lattice, and their weights ``(n, 4)``."""
     low = np.floor(np.stack([row, column], axis=-1))
-    share = np.stack([row, column], axis=-1) - low
+    weight = np.stack([row, column], axis=-1) - low
     step = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
-    shares = np.where(step == 1, share[:, None], 1 - share[:, None]).prod(axis=-1)
-    return low[:, None].astype(np.intp) + step, shares
+    weights = np.where(step == 1, weight[:, None], 1 - weight[:, None]).prod(axis=-1)
+    return low[:, None].astype(np.intp) + step, weights

@@ -155,7 +155,7 @@ def predict_left_out(
     covariance: SpaceTimeCovariance,
     k: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Krige the named (station, time) pairs from the other stations; see :meth:`xaq.interpolate.leave_one_out.Others.foretell`.
+    """Krige the named (station, time) pairs from the other stations; see :meth:`xaq.interpolate.leave_one_out.LeaveOneOut.predict`.
 
     The predicted station is no neighbour of itself at any lag, nor is a co-located one.
     """

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from . import leave_one_out
 from .base import Observations
-from .leave_one_out import Others
+from .leave_one_out import LeaveOneOut
 from .site_predictors import FEATURES, features, table
 
 #: The level of a place lies within exp(+-this) of the network's.
@@ -59,7 +59,7 @@ class Geography:
         """Rebuild what JSON gives, or refuse what was fitted to other data than the package has."""
         if data["table"] != table():
             raise ModelError(
-                "the model was trained on other data on people and altitude than this xaq has; mend: train it again with "
+                "the model was trained on other data on people and altitude than this xaq has; fix: train it again with "
                 "ds.aq.train(...), or use the xaq that it names"
             )
         numbers: dict[str, Any] = {name: tuple(value) for name, value in data.items() if name != "table"}
@@ -67,7 +67,7 @@ class Geography:
 
     @classmethod
     def fit(cls, observations: Observations, *, seed: int = 0, k: int = 16) -> Geography:
-        """Fit the slopes to what lastingly remains of each visible station when the others foretell it."""
+        """Fit the slopes to what lastingly remains of each visible station when the others predict it."""
         lon, lat = observations.lon, observations.lat
         raw = features(lon, lat)
         std = raw.std(axis=0)
@@ -106,7 +106,7 @@ def _lasting_errors(
         reported = np.sort(np.random.default_rng([seed, 7]).choice(reported, _STEPS, replace=False))
     values = values[:, reported]
     covariance = leave_one_out.fit_covariance(values, lon, lat, k=k, n_pairs=_PAIRS, seed=seed)
-    others = Others.of(lon, lat, covariance, k)
+    others = LeaveOneOut.of(lon, lat, covariance, k)
     filled, _ = others.fill(np.ascontiguousarray(values))
     error = others.residuals(filled)
     seen = np.isfinite(values) & np.isfinite(error) & others.elsewhere.any(axis=1, keepdims=True)

@@ -13,7 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .base_forecast import ForecastStart
+from .base_forecast import BaseForecast
 from .config import AQNetConfig
 from .forecaster import Forecaster
 from .neural_knn import Geometry, NeuralKNN, SharedGeometry, Weights
@@ -25,7 +25,7 @@ _N_SUMMARY = 3
 #: State of the network on a day, beside the means of its covariates: mean, spread, share observed, cyclic time.
 _N_STATE = 3 + N_CYCLIC
 #: Bound of the log ratio by which a day's residuals exceed the usual ones.
-_MAX_LOG_UNREST = 4.0
+_MAX_LOG_VARIANCE_RATIO = 4.0
 #: Keeps that ratio finite where a station agrees with those around it, in squared standard deviations of the log scale.
 _SMALL_RESIDUAL = 1e-3
 #: How far the network's own forecast may lie from the start, in standard deviations of the log scale.
@@ -39,12 +39,12 @@ _SILENT_NOISE = 100.0
 class StationSide(NamedTuple):
     """What the station side hands to the cell side.
 
-    ``noise (window, day, station)``, the nugget of each, and ``log_share`` of the same shape; ``attention (window, station, day, patch)``,
+    ``noise (window, day, station)``, the nugget of each, and ``log_weight`` of the same shape; ``attention (window, station, day, patch)``,
     ``z_hat (window, station, target_step)`` (forecast only, else None).
     """
 
     noise: Tensor
-    log_share: Tensor
+    log_weight: Tensor
     attention: Tensor
     z_hat: Tensor | None
 
@@ -57,7 +57,7 @@ class AQNet(nn.Module):
     config : AQNetConfig
     range_km, nugget : float
         The fitted covariance: where neighbours do not drift, an untrained analysis network equals ordinary kriging.
-    log_share : float
+    log_weight : float
         Of the log scale, in the estimates that a forecast at stations is spread by; an analysis is given one by day.
     centre : (lon, lat) degrees
         Of the network.
@@ -65,8 +65,8 @@ class AQNet(nn.Module):
         Of the scaler, ``log1p(y / offset) = log_mean + log_std * z``: a forecast starts on both scales.
     """
 
-    share: Tensor
-    log_share: Tensor
+    forecast_weight: Tensor
+    log_weight: Tensor
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class AQNet(nn.Module):
         *,
         range_km: float,
         nugget: float,
-        log_share: float = 0.0,
+        log_weight: float = 0.0,
         centre: tuple[float, float] = (0.0, 0.0),
         log_mean: float = 0.0,
         log_std: float = 1.0,
@@ -83,11 +83,11 @@ class AQNet(nn.Module):
         self.config = config
         n_channels = 2 + 2 * config.n_covariates
         if config.task == "forecast":
-            self.start = ForecastStart(config, log_mean=log_mean, log_std=log_std)
+            self.base_forecast = BaseForecast(config, log_mean=log_mean, log_std=log_std)
             self.forecaster = Forecaster(config, n_channels=n_channels)
             # Share of the network's own forecast per step; none before training has shown on later windows what it is worth.
-            self.register_buffer("share", torch.zeros(config.target_steps))
-            self.register_buffer("log_share", torch.tensor(log_share, dtype=torch.float32))
+            self.register_buffer("forecast_weight", torch.zeros(config.target_steps))
+            self.register_buffer("log_weight", torch.tensor(log_weight, dtype=torch.float32))
         else:
             # One channel more: what the stations around do not explain.
             self.temporal = TemporalModule(
@@ -122,13 +122,13 @@ class AQNet(nn.Module):
             channels = rearrange(channels, "w s t c -> (w s) t c")
             calendar = [c.repeat_interleave(n_station, dim=0) for c in (blank.cyclic, cyclic_target)]
             # The start is a fit of its own: it keeps its calendar when the network is denied one.
-            start = self.start(window) if start is None else start
+            start = self.base_forecast(window) if start is None else start
             horizon = rearrange(_horizon(blank, n_station), "w s t c -> (w s) t c")
             anomaly, learned, attention = self.forecaster(channels, *calendar, horizon)
             own = window.climatology_target[:, None] + rearrange(anomaly, "(w s) t -> w s t", w=n_window)
             # In training the network answers for its own forecast alone.
-            share = torch.ones_like(self.share) if self.training else self.share
-            z_hat = start + share * _MAX_DEPARTURE * torch.tanh((own - start) / _MAX_DEPARTURE)
+            weight = torch.ones_like(self.forecast_weight) if self.training else self.forecast_weight
+            z_hat = start + weight * _MAX_DEPARTURE * torch.tanh((own - start) / _MAX_DEPARTURE)
         else:
             if patches is None:
                 patches = self.patches(window.z, window.covariates, window.residual, window.cyclic[:, None])
@@ -146,9 +146,9 @@ class AQNet(nn.Module):
             silent = ~torch.isfinite(window.z[..., -self.config.steps_per_day :]).any(dim=-1)
             noise = noise + _SILENT_NOISE * silent[..., None]
         attention = rearrange(attention, "(w s) d p -> w s d p", w=n_window)
-        by_day = window.log_share if z_hat is None else self.log_share.expand_as(noise)
-        noise, log_share = (v.transpose(1, 2).contiguous() for v in (noise, by_day))
-        return StationSide(noise, log_share, attention, z_hat)
+        by_day = window.log_weight if z_hat is None else self.log_weight.expand_as(noise)
+        noise, log_weight = (v.transpose(1, 2).contiguous() for v in (noise, by_day))
+        return StationSide(noise, log_weight, attention, z_hat)
 
     def patches(self, z: Tensor, covariates: Tensor, residual: Tensor, cyclic: Tensor) -> Tensor:
         """Return what the temporal module of an analysis makes of each patch before it reads them in their order.
@@ -176,14 +176,14 @@ class AQNet(nn.Module):
         seen = torch.isfinite(days)
         count = seen.sum(dim=-1)
         level = torch.where(seen, days, 0.0).sum(dim=-1) / count.clamp(min=1)
-        share = count / config.steps_per_day
+        fraction = count / config.steps_per_day
         weight = (count > 0) * visible[None, :, None]
         total = weight.sum(dim=1).clamp(min=1)
         mean = (level * weight).sum(dim=1) / total
         departure = torch.where(count > 0, level - mean[:, None], 0.0)
         spread = ((departure.square() * weight).sum(dim=1) / total + 1e-2).sqrt()
-        reporting = (share * visible[None, :, None]).sum(dim=1) / visible.sum().clamp(min=1)
-        summary = torch.stack([departure / spread[:, None], share, self._unrest(window)], dim=-1)
+        reporting = (fraction * visible[None, :, None]).sum(dim=1) / visible.sum().clamp(min=1)
+        summary = torch.stack([departure / spread[:, None], fraction, self._variance_ratio(window)], dim=-1)
         covariates = self._covariate_means(window)
         state = torch.cat([torch.stack([mean, spread, reporting], dim=-1), covariates, cyclic_target], dim=-1)
         return summary, state
@@ -195,18 +195,18 @@ class AQNet(nn.Module):
         start = self.config.days_before * self.config.steps_per_day
         return self._by_day(steps[..., start : start + self.config.target_steps])
 
-    def _unrest(self, window: Window) -> Tensor:
+    def _variance_ratio(self, window: Window) -> Tensor:
         """Return by how much a day's residuals exceed the station's usual ones, on the log scale, ``(window, station, day)``.
 
         A forecast has no residuals in its target days: the last day before them speaks for all.
         """
         residual = window.residual
         days = self._target_days(residual) if self.config.task == "analysis" else self._by_day(residual)[:, :, -1:]
-        usual = window.usual[None, :, None]
-        ratio = (mean_square(days) + _SMALL_RESIDUAL) / (usual + _SMALL_RESIDUAL)
-        unrest = ratio.log().clamp(-_MAX_LOG_UNREST, _MAX_LOG_UNREST)
+        residual_variance = window.residual_variance[None, :, None]
+        ratio = (mean_square(days) + _SMALL_RESIDUAL) / (residual_variance + _SMALL_RESIDUAL)
+        variance_ratio = ratio.log().clamp(-_MAX_LOG_VARIANCE_RATIO, _MAX_LOG_VARIANCE_RATIO)
         some = torch.isfinite(days).any(dim=-1)
-        return torch.where(some, unrest, 0.0).expand(-1, -1, self.config.target_days)
+        return torch.where(some, variance_ratio, 0.0).expand(-1, -1, self.config.target_days)
 
     def _covariate_means(self, window: Window) -> Tensor:
         """Return the network's mean of each covariate on the target days (a forecast: on the last day seen)."""
@@ -220,7 +220,7 @@ class AQNet(nn.Module):
         return mean.expand(-1, config.target_days, -1)
 
     def cell_side(
-        self, side: StationSide, flat: Tensor, neighbours: Tensor, geometry: Geometry, relief: Tensor | None = None
+        self, side: StationSide, flat: Tensor, neighbours: Tensor, geometry: Geometry, predictors: Tensor | None = None
     ) -> tuple[Weights, Tensor]:
         """Return the neighbours' weights for a batch of (target, window-day), and the neighbours' rows.
 
@@ -233,11 +233,11 @@ class AQNet(nn.Module):
             Station index of each neighbour.
         geometry : Geometry
             From ``knn.geometry``.
-        relief : (batch, k, n_rasters), optional
-            From :func:`relief_between`.
+        predictors : (batch, k, n_rasters), optional
+            From :func:`predictor_difference`.
         """
         rows = flat[:, None] * side.noise.shape[2] + neighbours
-        return self.knn(geometry, side.noise.flatten(), side.log_share.flatten(), rows, relief), rows
+        return self.knn(geometry, side.noise.flatten(), side.log_weight.flatten(), rows, predictors), rows
 
     def cells_of_day(
         self,
@@ -246,7 +246,7 @@ class AQNet(nn.Module):
         sets: Tensor,
         neighbours: Tensor,
         geometry: SharedGeometry,
-        relief: Tensor | None,
+        predictors: Tensor | None,
         batch: int,
         room: Tensor | None = None,
     ) -> Iterator[tuple[slice, Weights]]:
@@ -262,18 +262,18 @@ class AQNet(nn.Module):
         neighbours : (target, k) int
             Those of each target, in the order of its set.
         geometry : SharedGeometry
-        relief : (target, k, n_rasters), optional
+        predictors : (target, k, n_rasters), optional
         batch : int
             Targets at a time.
         room : Tensor, optional
             As for :meth:`NeuralKNN.inverses`.
         """
-        noise, log_share = (tensor.flatten(0, 1)[flat] for tensor in (side.noise, side.log_share))
+        noise, log_weight = (tensor.flatten(0, 1)[flat] for tensor in (side.noise, side.log_weight))
         inverses = self.knn.inverses(geometry, sets, noise, room)
         for first in range(0, len(neighbours), batch):
             cells = slice(first, first + batch)
-            around = None if relief is None else relief[cells]
-            yield cells, self.knn.shared(geometry.part(cells), inverses, log_share, neighbours[cells], around)
+            around = None if predictors is None else predictors[cells]
+            yield cells, self.knn.shared(geometry.part(cells), inverses, log_weight, neighbours[cells], around)
 
 
 def mean_square(values: Tensor) -> Tensor:

@@ -25,8 +25,8 @@ _EXTREME = 4.0
 PERSISTENCE, LINEAR, LOG = range(3)
 
 
-class ForecastStart(nn.Module):
-    """Persistence and two linear regressions of the coming anomalies, mixed by fixed shares per lead.
+class BaseForecast(nn.Module):
+    """Persistence and two linear regressions of the coming anomalies, mixed by fixed weights per lead.
 
     Anomalies are departures from the climatology. Both regressions read the same inputs: the last day step by step,
     daily means and the last value, on both scales; the anomaly of the network's mean; recent values of the
@@ -43,7 +43,7 @@ class ForecastStart(nn.Module):
     """
 
     coefficients: Tensor
-    shares: Tensor
+    weights: Tensor
     limits: Tensor
     extremes: Tensor
 
@@ -68,9 +68,9 @@ class ForecastStart(nn.Module):
         self.register_buffer("limits", limits)
         # The least and the most that was observed, in z: the inverse of more would be no concentration.
         self.register_buffer("extremes", torch.tensor([-_EXTREME, _EXTREME]))
-        shares = torch.zeros(3, config.target_steps)
-        shares[LOG] = 1.0
-        self.register_buffer("shares", shares)
+        weights = torch.zeros(3, config.target_steps)
+        weights[LOG] = 1.0
+        self.register_buffer("weights", weights)
 
     def linear(self, z: Tensor) -> Tensor:
         """Return values on the linear scale, in offsets, from z-scores."""
@@ -160,15 +160,15 @@ class ForecastStart(nn.Module):
         climatology = window.climatology_target[:, None]
         return torch.stack([(self.linear(z) - self.linear(climatology)) / _LEVEL, z - climatology])
 
-    def mix(self, persistence: Tensor, regressions: Tensor, shares: Tensor) -> Tensor:
-        """Return the mixture of the three by ``shares (3, target_step)``, in offsets, never negative."""
+    def mix(self, persistence: Tensor, regressions: Tensor, weights: Tensor) -> Tensor:
+        """Return the mixture of the three by ``weights (3, target_step)``, in offsets, never negative."""
         parts = torch.cat([persistence[None], regressions])
-        return (shares[:, None, None] * parts).sum(dim=0).clamp(min=0.0)
+        return (weights[:, None, None] * parts).sum(dim=0).clamp(min=0.0)
 
     def forward(self, window: Window) -> Tensor:
         """Return the forecast ``(window, station, target_step)`` in z; in float32 even under half precision."""
         with torch.autocast(window.z.device.type, enabled=False):
-            mixed = self.mix(self.persistence(window), self.regressions(window, self.coefficients), self.shares)
+            mixed = self.mix(self.persistence(window), self.regressions(window, self.coefficients), self.weights)
             return (torch.log1p(mixed) - self.log_mean) / self.log_std
 
 

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .base_forecast import LINEAR, LOG, ForecastStart
+from .base_forecast import LINEAR, LOG, BaseForecast
 from .config import AQNetConfig
 from .temporal import N_CYCLIC
 from .window import Window, with_mask
@@ -19,12 +19,12 @@ class RegressionBaseline(nn.Module):
 
     Parameters
     ----------
-    start : ForecastStart
+    start : BaseForecast
         Fitted.
     scale : {"linear", "log"}
     """
 
-    def __init__(self, start: ForecastStart, scale: str) -> None:
+    def __init__(self, start: BaseForecast, scale: str) -> None:
         super().__init__()
         self.start = start
         self.row = {"linear": LINEAR, "log": LOG}[scale] - LINEAR
@@ -78,7 +78,7 @@ class PatchTSTBaseline(nn.Module):
         try:
             from transformers import PatchTSTConfig, PatchTSTForPrediction
         except ImportError as error:
-            raise ImportError("PatchTST needs transformers; mend: pip install 'xaq[bench]'") from error
+            raise ImportError("PatchTST needs transformers; fix: pip install 'xaq[bench]'") from error
         self.model: Any = PatchTSTForPrediction(
             PatchTSTConfig(
                 num_input_channels=1,

@@ -38,8 +38,8 @@ class AQNetConfig:
         Channels beside the target; how many of them, the last ones, are known over the horizon too (forecast only).
     n_rasters : int
         Static rasters that move the level.
-    drift : bool
-        Read neighbours as they drift past the place, hours before or after. In an analysis of steps of
+    advection : bool
+        Read neighbours advected to the place, hours before or after. In an analysis of steps of
         at most 3 h only; elsewhere it changes nothing.
     dropout : float
         Share of the temporal module's embedded patches dropped in training.
@@ -55,7 +55,7 @@ class AQNetConfig:
     --------
     >>> import xaq
     >>> config = xaq.AQNetConfig(task="forecast", days_before=14, days_after=0, target_days=7)
-    >>> config.input_steps, config.target_steps, config.input_offset, config.drifts
+    >>> config.input_steps, config.target_steps, config.input_offset, config.advects
     (336, 168, -336, False)
     """
 
@@ -73,7 +73,7 @@ class AQNetConfig:
     n_covariates: int = 0
     n_known: int = 0
     n_rasters: int = 0
-    drift: bool = True
+    advection: bool = True
     dropout: float = 0.0
     cyclic: bool = True
 
@@ -161,10 +161,10 @@ class AQNetConfig:
         )  # fmt: skip
 
     @property
-    def drifts(self) -> bool:
-        """Whether neighbours are read as they drift past: the day divides into slots of the shares of drift."""
+    def advects(self) -> bool:
+        """Whether neighbours are read advected: the day divides into slots of the slowness weights."""
         return (
-            self.drift
+            self.advection
             and self.task == "analysis"
             and self.steps_per_day % 8 == 0
             and self.days_before > 0 < self.days_after

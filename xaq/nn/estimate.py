@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from .advection import Drifted
+from .advection import Advected
 from .neural_knn import Weights
 
 #: Least square of a disagreement, in the target's units squared: far below the rounding of its terms.
 _SMALL_SQUARE = 1e-12
 
 
-def relief_between(targets: Tensor, neighbours: Tensor) -> Tensor:
+def predictor_difference(targets: Tensor, neighbours: Tensor) -> Tensor:
     """Return standardised rasters of targets ``(batch, raster)`` less those of their neighbours ``(batch, k, raster)``.
 
     0 where either is NaN: what is not known moves nothing.
@@ -25,8 +25,8 @@ def relief_between(targets: Tensor, neighbours: Tensor) -> Tensor:
     return torch.nan_to_num(targets[:, None] - neighbours)
 
 
-def station_table(values: Tensor, variance: Tensor, offset: float, sill: float, *, drifts: bool) -> Tensor:
-    """Return the columns that weights are applied to, ``(row, 4 steps)``, or ``(row, 3 steps)`` where neighbours drift.
+def station_table(values: Tensor, variance: Tensor, offset: float, sill: float, *, advects: bool) -> Tensor:
+    """Return the columns that weights are applied to, ``(row, 4 steps)``, or ``(row, 3 steps)`` where neighbours are advected.
 
     Parameters
     ----------
@@ -38,16 +38,16 @@ def station_table(values: Tensor, variance: Tensor, offset: float, sill: float, 
         Of the log scale.
     sill : float
         In the target's units squared.
-    drifts : bool
-        The estimate is made of what drifts past, not of this.
+    advects : bool
+        The estimate is made of what is advected, not of this.
 
     Returns
     -------
     Tensor
-        Values, second moments, standard deviations of what was filled; the values' logs where nothing drifts.
+        Values, second moments, standard deviations of what was filled; the values' logs where nothing is advected.
     """
     moments = [values, values.square() + variance * sill, variance.sqrt()]
-    return torch.cat(moments if drifts else [*moments, _log_scale(values, offset)], dim=1)
+    return torch.cat(moments if advects else [*moments, _log_scale(values, offset)], dim=1)
 
 
 def both_scales(values: Tensor, offset: float) -> Tensor:
@@ -60,7 +60,7 @@ def _log_scale(values: Tensor, offset: float) -> Tensor:
 
 
 def apply_weights(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None = None
+    weights: Weights, rows: Tensor, table: Tensor, offset: float, advected: Advected | None = None
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """Apply weights to station-days: a sparse product for all the steps of a day.
 
@@ -73,18 +73,18 @@ def apply_weights(
         From :func:`station_table`.
     offset : float
         Of the log scale, ``log1p(y / offset)``.
-    drifted : Drifted, optional
-        The neighbours as they drift past: what the estimate is made of in the place of what they report at the step.
+    advected : Advected, optional
+        The neighbours advected: what the estimate is made of in the place of what they report at the step.
 
     Returns
     -------
     estimate : (batch, step)
-        Both scales mixed by their shares, corrected in level.
+        Both scales mixed by their weights, corrected in level.
     parts : tuple of (batch, step)
         What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
         of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
     """
-    estimate, disagreement, root = _applied(weights, rows, table, offset, drifted)
+    estimate, disagreement, root = _applied(weights, rows, table, offset, advected)
     return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
 
 
@@ -93,7 +93,7 @@ def estimate_and_spread(
     rows: Tensor,
     table: Tensor,
     offset: float,
-    drifted: Drifted | None,
+    advected: Advected | None,
     coefficients: tuple[float, float, float],
     factor: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -101,14 +101,14 @@ def estimate_and_spread(
 
     Parameters
     ----------
-    weights, rows, table, offset, drifted
+    weights, rows, table, offset, advected
         As for :func:`apply_weights`.
     coefficients : tuple of float
         Of the parts.
     factor : (batch,), optional
         Level of each target: both are multiplied by it.
     """
-    estimate, disagreement, root = _applied(weights, rows, table, offset, drifted)
+    estimate, disagreement, root = _applied(weights, rows, table, offset, advected)
     # In place: this runs over every cell and step, and a new array of that size costs more than a product.
     spread = estimate.clamp(min=0.0).mul_(coefficients[1]).add_(coefficients[0])
     spread.add_(disagreement, alpha=coefficients[2]).mul_(root)
@@ -119,22 +119,22 @@ def estimate_and_spread(
 
 
 def _applied(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None
+    weights: Weights, rows: Tensor, table: Tensor, offset: float, advected: Advected | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the estimate, the disagreement of the neighbours and the root of the kriging variance."""
     applied = embedding_bag(rows, table, per_sample_weights=weights.kriging, mode="sum")
-    mean, square, filled, *rest = applied.chunk(4 if drifted is None else 3, dim=1)
+    mean, square, filled, *rest = applied.chunk(4 if advected is None else 3, dim=1)
     # Roots of zeros are slow, and gradients have none.
     disagreement = (square - mean.square()).clamp(min=_SMALL_SQUARE).sqrt()
-    mean, logs = (mean, rest[0]) if drifted is None else drifted.apply(weights.kriging).chunk(2, dim=1)
-    share, level = weights.log_share[:, None], torch.exp(weights.correction)[:, None]
+    mean, logs = (mean, rest[0]) if advected is None else advected.apply(weights.kriging).chunk(2, dim=1)
+    log_weight, level = weights.log_weight[:, None], torch.exp(weights.correction)[:, None]
     from_log = torch.expm1(logs.clamp(max=20.0))
-    estimate = torch.addcmul(offset * share * level * from_log, mean, (1.0 - share) * level)
+    estimate = torch.addcmul(offset * log_weight * level * from_log, mean, (1.0 - log_weight) * level)
     return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
 
 
 def attribute(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float, drifted: Drifted | None = None
+    weights: Weights, rows: Tensor, table: Tensor, offset: float, advected: Advected | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Say what each neighbour adds to the estimates of :func:`apply_weights`.
 
@@ -143,7 +143,7 @@ def attribute(
 
     Parameters
     ----------
-    weights, rows, table, offset, drifted
+    weights, rows, table, offset, advected
         As for :func:`apply_weights`.
 
     Returns
@@ -151,16 +151,16 @@ def attribute(
     value : (batch, k, step)
         Of each neighbour, gaps filled.
     read : (batch, k, step)
-        As it drifts past; the value itself where nothing drifts.
+        As it drifts past; the value itself where nothing is advected.
     contribution : (batch, k, step)
         In the same units; the sum over the neighbours is the estimate.
     """
-    value, _, _, *rest = table[rows].chunk(4 if drifted is None else 3, dim=-1)
-    read, logs = (value, rest[0]) if drifted is None else drifted.each(rows.shape[1]).chunk(2, dim=-1)
+    value, _, _, *rest = table[rows].chunk(4 if advected is None else 3, dim=-1)
+    read, logs = (value, rest[0]) if advected is None else advected.each(rows.shape[1]).chunk(2, dim=-1)
     linear, log = (weights.kriging[..., None] * part for part in (read, logs))
     total = log.sum(dim=1, keepdim=True)
     small = total.abs() < 1e-6
     per_log = torch.where(small, offset, offset * torch.expm1(total.clamp(max=20.0)) / torch.where(small, 1.0, total))
-    share = weights.log_share[:, None, None]
-    both = (1.0 - share) * linear + share * per_log * log
+    log_weight = weights.log_weight[:, None, None]
+    both = (1.0 - log_weight) * linear + log_weight * per_log * log
     return value, read, both * torch.exp(weights.correction)[:, None, None]

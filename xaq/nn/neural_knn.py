@@ -30,13 +30,13 @@ _SETS = 4096
 class Weights(NamedTuple):
     """What the neighbours contribute to each target.
 
-    ``kriging (batch, k)`` sum to one; ``variance (batch,)`` of a new observation, relative to the sill; ``log_share (batch,)``
+    ``kriging (batch, k)`` sum to one; ``variance (batch,)`` of a new observation, relative to the sill; ``log_weight (batch,)``
     of the log scale; ``correction (batch,)`` multiplies the estimate by its exponential.
     """
 
     kriging: Tensor
     variance: Tensor
-    log_share: Tensor
+    log_weight: Tensor
     correction: Tensor
 
 
@@ -113,7 +113,7 @@ class NeuralKNN(nn.Module):
         self.log_noise = nn.Parameter(torch.zeros(()))
         self.exponent = nn.Parameter(torch.zeros(()))
         self.stretch = nn.Parameter(torch.zeros(2))
-        self.unrest = nn.Parameter(torch.zeros(()))
+        self.variance_ratio = nn.Parameter(torch.zeros(()))
         # Of the log level per standard deviation of each raster.
         self.register_parameter("slope", nn.Parameter(torch.zeros(n_rasters)) if n_rasters else None)
         # What departs from it by day and by station.
@@ -121,7 +121,7 @@ class NeuralKNN(nn.Module):
 
     def covariance_parameters(self) -> list[nn.Parameter]:
         """Return the few parameters of the network-wide covariance and level."""
-        few = [self.log_range, self.log_noise, self.exponent, self.stretch, self.unrest]
+        few = [self.log_range, self.log_noise, self.exponent, self.stretch, self.variance_ratio]
         return few if self.slope is None else [*few, self.slope]
 
     def geometry(self, target: Tensor, neighbours: Tensor) -> Geometry:
@@ -186,26 +186,26 @@ class NeuralKNN(nn.Module):
         change = matrix - torch.diag(torch.stack([one, one]))
         return points + (points @ self.axes.T) @ change @ self.axes
 
-    def station_side(self, evidence: Tensor, unrest: Tensor, redundancy: Tensor) -> Tensor:
+    def station_side(self, evidence: Tensor, variance_ratio: Tensor, redundancy: Tensor) -> Tensor:
         """Return the nugget of each station-day, ``(window, station, day)``, relative to the sill.
 
         Parameters
         ----------
         evidence : (window, station, day, n_evidence)
-        unrest : (window, station, day)
+        variance_ratio : (window, station, day)
             Log ratio of the day's unexplained variance to the usual one: what a station says on a day when it
             departs from its neighbours more than it usually does is mostly its own.
         redundancy : (station,)
-            How well the others can foretell the station, from 0 to 1: as far can they judge it. One that stands alone departs
+            How well the others can predict the station, from 0 to 1: as far can they judge it. One that stands alone departs
             from the network because it is elsewhere, and has the nugget that is usual on the day.
         """
-        own = torch.tanh(self.log_noise + self.unrest * unrest + self.noise_head(evidence).squeeze(-1))
-        share = redundancy[:, None]
-        usual = (share * own).sum(dim=1, keepdim=True) / share.sum().clamp(min=1e-6)
-        return self.nugget * torch.exp(_MAX_LOG_NOISE * torch.lerp(usual, own, share))
+        own = torch.tanh(self.log_noise + self.variance_ratio * variance_ratio + self.noise_head(evidence).squeeze(-1))
+        weight = redundancy[:, None]
+        network_mean = (weight * own).sum(dim=1, keepdim=True) / weight.sum().clamp(min=1e-6)
+        return self.nugget * torch.exp(_MAX_LOG_NOISE * torch.lerp(network_mean, own, weight))
 
     def forward(
-        self, geometry: Geometry, noise: Tensor, log_share: Tensor, rows: Tensor, relief: Tensor | None = None
+        self, geometry: Geometry, noise: Tensor, log_weight: Tensor, rows: Tensor, predictors: Tensor | None = None
     ) -> Weights:
         """Solve the learned kriging systems.
 
@@ -214,16 +214,16 @@ class NeuralKNN(nn.Module):
         geometry : Geometry
         noise : (row,)
             From :meth:`station_side`, a row for each station-day.
-        log_share : (row,)
-            Share of the log scale around each station on the day.
+        log_weight : (row,)
+            weight of the log scale around each station on the day.
         rows : (batch, k) int
             Row of each neighbour on the day of the target.
-        relief : (batch, k, n_rasters), optional
+        predictors : (batch, k, n_rasters), optional
             Standardised rasters of the target less those of each neighbour; 0 where either is unknown.
         """
         with torch.autocast(noise.device.type, enabled=False):
             kriging, variance = _krige(geometry.neighbours, noise.float()[rows].T.contiguous(), geometry.target)
-            return self._finished(kriging, variance, log_share.float(), rows, relief)
+            return self._finished(kriging, variance, log_weight.float(), rows, predictors)
 
     def inverses(self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, room: Tensor | None = None) -> Tensor:
         """Invert the kriging system of every set of neighbours on a day, bordered by the constraint.
@@ -255,9 +255,9 @@ class NeuralKNN(nn.Module):
         self,
         geometry: SharedGeometry,
         inverses: Tensor,
-        log_share: Tensor,
+        log_weight: Tensor,
         rows: Tensor,
-        relief: Tensor | None = None,
+        predictors: Tensor | None = None,
     ) -> Weights:
         """Return the weights of :meth:`forward` for targets of one day, from the inverses of their sets of neighbours.
 
@@ -266,28 +266,28 @@ class NeuralKNN(nn.Module):
         geometry : SharedGeometry
         inverses : Tensor
             From :meth:`inverses`.
-        log_share : (row,)
+        log_weight : (row,)
         rows : (batch, k) int
-            Row of each neighbour in ``log_share``.
-        relief : (batch, k, n_rasters), optional
+            Row of each neighbour in ``log_weight``.
+        predictors : (batch, k, n_rasters), optional
         """
         # With [c, 1] on the right, the bordered inverse gives the weights and the Lagrange multiplier.
         solved = embedding_bag(geometry.rows, inverses, per_sample_weights=geometry.target, mode="sum")
         variance = (1.0 - (solved * geometry.target).sum(dim=1)).clamp(min=_SMALL_VARIANCE)
-        return self._finished(solved[:, :-1].contiguous(), variance, log_share, rows, relief)
+        return self._finished(solved[:, :-1].contiguous(), variance, log_weight, rows, predictors)
 
     def _finished(
-        self, kriging: Tensor, variance: Tensor, log_share: Tensor, rows: Tensor, relief: Tensor | None
+        self, kriging: Tensor, variance: Tensor, log_weight: Tensor, rows: Tensor, predictors: Tensor | None
     ) -> Weights:
-        """Return weights with what is said of them: variance of a new observation, share of the log scale, level correction."""
+        """Return weights with what is said of them: variance of a new observation, weight of the log scale, level correction."""
         nugget = self.nugget * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.log_noise))
-        share = embedding_bag(rows, log_share[:, None], per_sample_weights=kriging, mode="sum").squeeze(-1)
+        mixture_weight = embedding_bag(rows, log_weight[:, None], per_sample_weights=kriging, mode="sum").squeeze(-1)
         correction = torch.zeros_like(variance)
-        if relief is not None and self.slope is not None:
+        if predictors is not None and self.slope is not None:
             # Weights sum to one: this is the target's value less the weighted value of its neighbours.
-            difference = torch.einsum("bk,bkr,r->b", kriging, relief, self.slope)
+            difference = torch.einsum("bk,bkr,r->b", kriging, predictors, self.slope)
             correction = self.max_correction * torch.tanh(difference)
-        return Weights(kriging, variance + nugget, share.clamp(0.0, 1.0), correction)
+        return Weights(kriging, variance + nugget, mixture_weight.clamp(0.0, 1.0), correction)
 
 
 def _arc_km(difference: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ class Window(NamedTuple):
     """A batch of windows over all stations. Missing entries are NaN.
 
     ``z (window, station, input_step)`` standardised log scale; ``residual``, of the same shape and scale, what the
-    stations around do not explain of it; ``usual (station,)`` its mean square in the training period,
-    ``redundancy (station,)`` how well they can foretell the station, from 0 to 1; ``log_share (window, station, day)`` of the log scale
+    stations around do not explain of it; ``residual_variance (station,)`` its mean square in the training period,
+    ``redundancy (station,)`` how well they can predict the station, from 0 to 1; ``log_weight (window, station, day)`` of the log scale
     around each;
     ``covariates (window, station, input_step, channel)``;
     ``cyclic (window, input_step, 6)``; ``cyclic_target (window, day, 6)``; ``climatology (window, input_step)`` and
@@ -30,9 +30,9 @@ class Window(NamedTuple):
 
     z: Tensor
     residual: Tensor
-    usual: Tensor
+    residual_variance: Tensor
     redundancy: Tensor
-    log_share: Tensor
+    log_weight: Tensor
     covariates: Tensor
     cyclic: Tensor
     cyclic_target: Tensor
@@ -89,9 +89,9 @@ class Record(nn.Module):
         start: Tensor,
         visible: Tensor,
         residual: Tensor | None = None,
-        usual: Tensor | None = None,
+        residual_variance: Tensor | None = None,
         redundancy: Tensor | None = None,
-        log_share: Tensor | None = None,
+        log_weight: Tensor | None = None,
     ) -> Window:
         """Gather windows.
 
@@ -104,29 +104,29 @@ class Record(nn.Module):
         residual : (station, step), optional
             On this record's steps: what the visible stations around do not explain, in z; NaN where nothing is known. Read
             by an analysis only.
-        usual : (station,), optional
+        residual_variance : (station,), optional
             Its mean square in the training period.
         redundancy : (station,), optional
-            How well the stations around can foretell each, from 0 to 1.
-        log_share : (station, day), optional
-            Share of the log scale around each on the days of this record, which begins with one. Read by an analysis only.
+            How well the stations around can predict each, from 0 to 1.
+        log_weight : (station, day), optional
+            weight of the log scale around each on the days of this record, which begins with one. Read by an analysis only.
         """
         config, device = self.config, self.z.device
         steps = start[:, None] + config.input_offset + torch.arange(config.input_steps, device=device)
         targets = start[:, None] + torch.arange(config.target_steps, device=device)
         day = torch.arange(config.target_days, device=device) * config.steps_per_day + config.steps_per_day // 2
         residual = torch.full_like(self.z, torch.nan) if residual is None else residual
-        if log_share is None:
+        if log_weight is None:
             by_day = self.z.new_zeros(len(start), len(self.z), config.target_days)
         else:
             days = torch.div(start, config.steps_per_day, rounding_mode="floor")[:, None]
-            by_day = log_share[:, days + torch.arange(config.target_days, device=device)].transpose(0, 1)
+            by_day = log_weight[:, days + torch.arange(config.target_days, device=device)].transpose(0, 1)
         return Window(
             z=self.z[:, steps].transpose(0, 1),
             residual=residual[:, steps].transpose(0, 1),
-            usual=torch.ones_like(self.z[:, 0]) if usual is None else usual,
+            residual_variance=torch.ones_like(self.z[:, 0]) if residual_variance is None else residual_variance,
             redundancy=torch.ones_like(self.z[:, 0]) if redundancy is None else redundancy,
-            log_share=by_day,
+            log_weight=by_day,
             covariates=self.covariates[:, steps].transpose(0, 1),
             cyclic=self.cyclic[steps],
             cyclic_target=self.cyclic[start[:, None] + day],

@@ -81,7 +81,7 @@ def attention(
     """
     ds = schema.conform(ds)
     if not hasattr(model, "attention"):
-        raise ModelError(f"attention is for trained models, got {model!r}; mend: model = ds.aq.train(...)")
+        raise ModelError(f"attention is for trained models, got {model!r}; fix: model = ds.aq.train(...)")
     check_model(model, schema.conform(ds, model.target), model.target)
     config, recipe = model.recipe.config, model.recipe
     seen = schema.observations(ds, model.target, covariates=recipe.covariates, known=recipe.known)
@@ -118,12 +118,12 @@ def _first_target(record: np.ndarray, model: Model, time: Any) -> np.datetime64:
         after = config.target_steps if model.task == "forecast" else (1 + config.days_after) * config.steps_per_day
         return timesteps.day_starts(record[-after], record[-after], step)[0]
     try:
-        stamp = np.datetime64(pd.Timestamp(time), "s")
+        timestamp = np.datetime64(pd.Timestamp(time), "s")
     except (ValueError, TypeError) as error:
         raise SchemaError(f"time={time!r} is not one time ({error})", subject="attention") from error
-    if not record[0] <= stamp <= record[-1]:
+    if not record[0] <= timestamp <= record[-1]:
         raise SchemaError(f"time={time!r} is outside the record, {record[0]} .. {record[-1]}", subject="attention")
-    return stamp if model.task == "forecast" else timesteps.day_starts(stamp, stamp, step)[0]
+    return timestamp if model.task == "forecast" else timesteps.day_starts(timestamp, timestamp, step)[0]
 
 
 def _label_days(ax: Axes, first: int, history: int, targets: int) -> None:

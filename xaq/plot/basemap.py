@@ -120,7 +120,7 @@ def read_lines(lines: Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, N
         if max(abs(west), abs(east)) > 360 or max(abs(south), abs(north)) > 90:
             raise SchemaError(
                 f"coordinates reach ({west:g}, {south:g}, {east:g}, {north:g}), expected degrees; "
-                "mend: frame.to_crs('EPSG:4326')",
+                "fix: frame.to_crs('EPSG:4326')",
                 subject="basemap lines",
             )
     return layers
@@ -161,7 +161,7 @@ def _as_lines(geometries: Iterable[BaseGeometry]) -> NDArray[np.object_]:
     if not all(isinstance(g, BaseGeometry) for g in geometries):
         kinds = ", ".join(sorted({type(g).__name__ for g in geometries if not isinstance(g, BaseGeometry)}))
         raise SchemaError(
-            f"got {kinds}, expected shapely geometries; mend: list(frame.geometry)", subject="basemap lines"
+            f"got {kinds}, expected shapely geometries; fix: list(frame.geometry)", subject="basemap lines"
         )
     parts = shapely.get_parts(shapely.get_parts(np.array(geometries, object)))
     areas = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
@@ -218,7 +218,7 @@ def frame(
     elif not isinstance(ax, GeoAxes):
         raise SchemaError(
             f"ax is {type(ax).__name__}, expected a cartopy GeoAxes; "
-            "mend: plt.subplots(subplot_kw={'projection': cartopy.crs.PlateCarree()})",
+            "fix: plt.subplots(subplot_kw={'projection': cartopy.crs.PlateCarree()})",
             subject="map",
         )
     view = show(ax, bounds, lines)

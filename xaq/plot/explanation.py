@@ -20,7 +20,7 @@ from ..stations import schema
 from . import basemap
 from .basemap import Lines
 from .style import CASING, FIELD_COLOURS, SMALL, colour_bar, handle, legend_below, limits, title
-from .subject import axis_label, provenance, shared_units, stamp_text
+from .subject import axis_label, provenance, shared_units, time_text
 
 #: Width of the line of the heaviest neighbour and of the lightest, points.
 _WIDEST, _THINNEST = 6.0, 0.5
@@ -98,7 +98,7 @@ def explanation(
     )  # fmt: skip
     values, estimate = explained["value"].values, float(explained["estimate"])
     both = np.append(values, estimate)
-    norm, extend = limits(both, vmin=vmin, vmax=vmax, share=0.0, silent="the explanation holds no value")
+    norm, extend = limits(both, vmin=vmin, vmax=vmax, fraction=0.0, silent="the explanation holds no value")
     colours = cmap or FIELD_COLOURS
     xy = ax.projection.transform_points(plate, np.append(lon, place[0]), np.append(lat, place[1]))[:, :2]
     ax.add_collection(_lines_to_place(xy, weight), autolim=False)
@@ -119,7 +119,7 @@ def explanation(
     colour_bar(ax, cross, axis_label(target, units), extend)
     _legend(ax, observed, weight, others=bool(others.sizes[STATION]))
     step = pd.Timedelta(timesteps.regular_step(ds[TIME].values))
-    when = stamp_text(explained[[TIME]].expand_dims(TIME)[TIME].to_index()[0], step)
+    when = time_text(explained[[TIME]].expand_dims(TIME)[TIME].to_index()[0], step)
     title(ax, f"{label(target)}, {when}", _sum_text(explained, units))
     return ax
 

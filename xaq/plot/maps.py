@@ -270,12 +270,12 @@ def compare(
     shared_units(ds, other, target)
     if any(not np.array_equal(cube[name].values, other[name].values) for name in (LAT, LON)):
         raise SchemaError(
-            "the cubes have different cells; mend: ds.aq.reanalyze(..., grid=cube) for both", subject="map"
+            "the cubes have different cells; fix: ds.aq.reanalyze(..., grid=cube) for both", subject="map"
         )
     chosen = [select_times(c, time) for c in (cube, other)]
     if not np.array_equal(chosen[0][0][TIME].values, chosen[1][0][TIME].values):
         raise SchemaError(
-            f"the cubes have different times, {chosen[0][1]} and {chosen[1][1]}; mend: time=...", subject="map"
+            f"the cubes have different times, {chosen[0][1]} and {chosen[1][1]}; fix: time=...", subject="map"
         )
     when = chosen[0][1]
     fields = [mean_field(picked, target) for picked, _ in chosen]
@@ -360,7 +360,7 @@ def width(
     lower, upper = f"{target}_lower", f"{target}_upper"
     if not {lower, upper} <= set(cube):
         raise SchemaError(
-            f"no {lower} and {upper}: the cube was made without an interval; mend: ds.aq.reanalyze with a calibrated model or 'kriging'",
+            f"no {lower} and {upper}: the cube was made without an interval; fix: ds.aq.reanalyze with a calibrated model or 'kriging'",
             subject="cube",
         )
     picked, when = select_times(cube, time)

@@ -256,7 +256,7 @@ class _Film:
     unsupported: Unsupported
 
     def frame(self, ax: GeoAxes | None, lines: Lines) -> GeoAxes:
-        """Draw what all steps share, and the first of them."""
+        """Draw what all steps fraction, and the first of them."""
         self.axes = basemap.frame(ax, cube_bounds(self.cube), lines)
         self.mesh, *_ = draw_field(self.axes, self.cube, self.fields[0], self.norm, self.cmap, self.unsupported)
         colour_bar(self.axes, self.mesh, self.bar, self.extend)
@@ -321,7 +321,7 @@ def _film(
     n = picked.sizes[TIME]
     if n > _MOST_STEPS:
         raise SchemaError(
-            f"{n} steps are too many for pictures of each, expected at most {_MOST_STEPS}; mend: time=..., or "
+            f"{n} steps are too many for pictures of each, expected at most {_MOST_STEPS}; fix: time=..., or "
             f"cube.resample({{'time': '1D'}}).mean() where means of days do",
             subject="cube",
         )

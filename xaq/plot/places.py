@@ -45,7 +45,7 @@ from .subject import (
 _BUBBLE, _LARGEST, _DOT = 450.0, 110.0, 7.0
 #: A zoom shows a box of this share of the map's extent, and no more degrees than a city has, if it holds this many
 #: stations, and this many times those of a box where they were spread evenly.
-_ZOOM_SHARE, _ZOOM_DEGREES, _ZOOM_LEAST, _ZOOM_CROWD = 0.2, 1.5, 6, 6.0
+_ZOOM_FRACTION, _ZOOM_DEGREES, _ZOOM_LEAST, _ZOOM_CROWD = 0.2, 1.5, 6, 6.0
 #: By how much the stations are larger in the zoom's picture.
 _ZOOM_FACTOR = 2.0
 #: Edges of the zoom's picture, as shares of the map's shorter side: the largest for which a corner is free.
@@ -188,7 +188,7 @@ def errors(
         method = provenance(mapper_or_cube).get("method", "cube")
     else:
         refuse_forecast(
-            mapper_or_cube, "errors", "mend: ds.aq.verify(model), or draw its cube, ds.aq.reanalyze(model, init=...)"
+            mapper_or_cube, "errors", "fix: ds.aq.verify(model), or draw its cube, ds.aq.reanalyze(model, init=...)"
         )
         target = mapper_target(ds, mapper_or_cube, target)
         places = unseen(ds, mapper_or_cube)
@@ -200,7 +200,7 @@ def errors(
     miss = np.asarray(estimated[target].transpose(STATION, TIME).values, float) - seen
     if not np.isfinite(miss).any():
         raise SchemaError(
-            f"no hidden station has both {target!r} and an estimate in time={time!r}; mend: another period"
+            f"no hidden station has both {target!r} and an estimate in time={time!r}; fix: another period"
         )
     rmse = np.array([_rms(row) for row in miss])
     units = units_text(str(ds[target].attrs["units"]))
@@ -232,7 +232,7 @@ def _from_cube(
     if made_from := sorted(hidden - set(provenance(cube).get("hidden_stations", hidden))):
         raise ModelError(
             f"the cube was made from {len(made_from)} of the stations that are hidden now: {', '.join(made_from[:5])}; "
-            "errors there would flatter it; mend: hide before training and reanalyzing"
+            "errors there would flatter it; fix: hide before training and reanalyzing"
         )
     picked, _ = select_times(cube, time)
     cells = cells_at(picked, places[LON].values, places[LAT].values, STATION)
@@ -243,13 +243,13 @@ def unseen(ds: xr.Dataset, mapper: object) -> xr.Dataset:
     """Return the hidden stations; raise where there is none, or the mapper was trained on one."""
     hidden = schema.hidden_mask(ds)
     if not hidden.any():
-        raise SchemaError("no station is hidden; mend: ds.aq.hide(fraction=0.15)")
+        raise SchemaError("no station is hidden; fix: ds.aq.hide(fraction=0.15)")
     places = ds.isel({STATION: np.flatnonzero(hidden)})
     trained = sorted(trained_on(mapper) & {str(s) for s in places[STATION].values})
     if trained:
         raise ModelError(
             f"the model was trained on {len(trained)} of the stations that are hidden now: {', '.join(trained[:5])}; "
-            "errors there would flatter it; mend: hide before training, or ds.aq.hide(model.recipe.hidden)"
+            "errors there would flatter it; fix: hide before training, or ds.aq.hide(model.recipe.hidden)"
         )
     return places
 
@@ -380,11 +380,11 @@ def _zoom_box(ds: xr.Dataset, zoom: basemap.Bounds | str | None) -> basemap.Boun
         west, south, east, north = (float(edge) for edge in zoom)
         if not ((lon > west) & (lon < east) & (lat > south) & (lat < north)).any():
             raise SchemaError(
-                f"zoom={zoom} holds no station; mend: (west, south, east, north) in degrees", subject="map"
+                f"zoom={zoom} holds no station; fix: (west, south, east, north) in degrees", subject="map"
             )
         return west, south, east, north
     stretch = np.cos(np.radians(lat.mean()))
-    half = 0.5 * min(_ZOOM_SHARE * max(float(np.ptp(lon)) * stretch, float(np.ptp(lat))), _ZOOM_DEGREES)
+    half = 0.5 * min(_ZOOM_FRACTION * max(float(np.ptp(lon)) * stretch, float(np.ptp(lat))), _ZOOM_DEGREES)
     near = (np.abs(lat[:, None] - lat) <= half) & (np.abs(lon[:, None] - lon) * stretch <= half)
     crowd = near[np.argmax(near.sum(axis=1))]
     evenly = len(lon) * (2 * half) ** 2 / max(float(np.ptp(lon)) * stretch * float(np.ptp(lat)), 1e-9)

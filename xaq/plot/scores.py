@@ -149,7 +149,7 @@ def skill(
     wide = _by_method(scores, [metric], stations)
     if wide.columns.nlevels < 2:
         raise SchemaError(
-            "the scores have no horizons, expected those of a forecast; mend: plot.table(scores)", subject="skill"
+            "the scores have no horizons, expected those of a forecast; fix: plot.table(scores)", subject="skill"
         )
     if reference not in wide.index:
         raise SchemaError(f"no method {reference!r}; there are {', '.join(map(str, wide.index))}", subject="skill")
@@ -226,7 +226,7 @@ def reliability(
     'level of the interval'
     """
     ds = schema.conform(ds)
-    refuse_forecast(mapper, "reliability", "mend: ds.aq.verify(model, level=...)")
+    refuse_forecast(mapper, "reliability", "fix: ds.aq.verify(model, level=...)")
     nominal = np.asarray(levels, float)
     if nominal.ndim != 1 or not len(nominal) or not ((nominal > 0) & (nominal < 1)).all():
         raise SchemaError(f"levels={tuple(levels)}, expected shares such as (0.5, 0.9)", subject="reliability")
@@ -236,7 +236,7 @@ def reliability(
     found = {getattr(m, "name", m): _coverage(ds, m, nominal, places, target, time) for m in methods}
     kept = {str(name): coverage for name, coverage in found.items() if coverage is not None}
     if not kept:
-        raise SchemaError(f"none of {', '.join(map(str, found))} has an interval; mend: 'kriging', or a trained model")
+        raise SchemaError(f"none of {', '.join(map(str, found))} has an interval; fix: 'kriging', or a trained model")
     if ax is None:
         ax = plt.figure(figsize=(4.6, 4.8), layout="constrained").add_subplot()
     ax.plot([0, 1], [0, 1], color="black", linewidth=0.8)
@@ -281,7 +281,7 @@ def _by_method(scores: pd.DataFrame, metrics: Sequence[str], stations: str) -> p
             f"no column {', '.join(unknown)}; there are {', '.join(map(str, scores.columns))}", subject="scores"
         )
     if STATION in scores.index.names:
-        raise SchemaError("the scores are by station; mend: ds.aq.verify(model), without by=", subject="scores")
+        raise SchemaError("the scores are by station; fix: ds.aq.verify(model), without by=", subject="scores")
     if "horizon" not in scores.index.names:
         wide = scores[list(metrics)]
         return wide.set_axis(pd.MultiIndex.from_product([list(metrics)]), axis=1)
@@ -318,7 +318,7 @@ def _coverage(
     counted = np.isfinite(truth) & np.isfinite(quantiles[0])
     if not counted.any():
         raise SchemaError(
-            f"no hidden station has both {target!r} and an estimate in time={time!r}; mend: another period"
+            f"no hidden station has both {target!r} and an estimate in time={time!r}; fix: another period"
         )
     inside = (truth >= quantiles[0::2]) & (truth <= quantiles[1::2]) & counted
     n = counted.sum(axis=1)

@@ -233,7 +233,7 @@ def _left_out(
     ds: xr.Dataset, mapper: Any, position: int, target: str | None, time: schema.Period
 ) -> tuple[xr.Dataset, str, str]:
     """Return estimates at the station made without it, computed, the target, and words for how it was left out."""
-    refuse_forecast(mapper, "series", "mend: pass the cube, ds.aq.reanalyze(model, init=...)")
+    refuse_forecast(mapper, "series", "fix: pass the cube, ds.aq.reanalyze(model, init=...)")
     target = mapper_target(ds, mapper, target)
     hidden = schema.hidden_mask(ds)
     ids = np.array([str(s) for s in ds[STATION].values])

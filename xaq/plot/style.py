@@ -53,18 +53,18 @@ def as_array(axes: Sequence[Axes]) -> NDArray[np.object_]:
 
 
 def limits(
-    *pools: NDArray, vmin: float | None, vmax: float | None, silent: str, share: float = 0.02
+    *pools: NDArray, vmin: float | None, vmax: float | None, silent: str, fraction: float = 0.02
 ) -> tuple[Normalize, str]:
     """Return the norm shared by pools of values, and which ends of the colour bar are open.
 
-    ``share`` of the values of a pool may lie beyond either end; ``silent`` is the error where there is no value.
+    ``fraction`` of the values of a pool may lie beyond either end; ``silent`` is the error where there is no value.
     """
     pools = tuple(p[np.isfinite(p)] for p in pools)
     pools = tuple(p for p in pools if len(p))
     if not pools:
         raise SchemaError(silent, subject="map")
-    low = min(float(np.quantile(p, share)) for p in pools) if vmin is None else float(vmin)
-    high = max(float(np.quantile(p, 1 - share)) for p in pools) if vmax is None else float(vmax)
+    low = min(float(np.quantile(p, fraction)) for p in pools) if vmin is None else float(vmin)
+    high = max(float(np.quantile(p, 1 - fraction)) for p in pools) if vmax is None else float(vmax)
     if vmin is not None and vmax is not None and not low < high:
         raise SchemaError(f"vmin={vmin:g} is not below vmax={vmax:g}", subject="map")
     if not low < high:  # a constant field

@@ -18,10 +18,10 @@ from ..stations import schema
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def refuse_forecast(mapper: Any, verb: str, mend: str) -> None:
+def refuse_forecast(mapper: Any, verb: str, fix: str) -> None:
     """Raise for a forecast model, whose estimates lie after the record."""
     if getattr(mapper, "task", "analysis") == "forecast":
-        raise ModelError(f"plot.{verb} is for analysis models, and this one is a forecast; {mend}")
+        raise ModelError(f"plot.{verb} is for analysis models, and this one is a forecast; {fix}")
 
 
 def mapper_target(ds: xr.Dataset, mapper: Any, target: str | None) -> str:
@@ -41,9 +41,7 @@ def trained_on(mapper: Any) -> set[str]:
 def cube_target(cube: xr.Dataset, target: str | None) -> str:
     """Return the variable of a cube: the one asked for, or the only one on the grid that is not a bound."""
     if not isinstance(cube, xr.Dataset) or not {LAT, LON} <= set(cube.dims) or TIME not in cube.coords:
-        raise SchemaError(
-            "expected a Dataset with time, lat and lon; mend: cube = ds.aq.reanalyze(...)", subject="cube"
-        )
+        raise SchemaError("expected a Dataset with time, lat and lon; fix: cube = ds.aq.reanalyze(...)", subject="cube")
     fields = [
         str(n) for n in cube.data_vars if {LAT, LON} <= set(cube[n].dims) and n not in ("supported", "nearest_station")
     ]
@@ -52,7 +50,7 @@ def cube_target(cube: xr.Dataset, target: str | None) -> str:
         return known[0]
     if target is None or target not in fields:
         asked = "which variable?" if target is None else f"no variable {target!r};"
-        raise SchemaError(f"{asked} the cube has {', '.join(known) or 'none'}; mend: target=...", subject="cube")
+        raise SchemaError(f"{asked} the cube has {', '.join(known) or 'none'}; fix: target=...", subject="cube")
     return target
 
 
@@ -75,8 +73,8 @@ def period_text(ds: xr.Dataset, *, mean: bool = True, of: xr.Dataset | None = No
     times = ds[TIME].to_index()
     step = _step(ds if of is None else of)
     if len(times) == 1:
-        return stamp_text(times[0], step)
-    style, zone = _stamp_style(step)
+        return time_text(times[0], step)
+    style, zone = _time_style(step)
     if (
         mean
         and step is not None
@@ -88,13 +86,13 @@ def period_text(ds: xr.Dataset, *, mean: bool = True, of: xr.Dataset | None = No
     return f"{'mean of ' * mean}{len(times)} {words}, {times[0]:{style}} to {times[-1]:{style}}{zone}"
 
 
-def stamp_text(time: pd.Timestamp, step: pd.Timedelta | None) -> str:
+def time_text(time: pd.Timestamp, step: pd.Timedelta | None) -> str:
     """Return words for one step: a date where a step is a day or longer."""
-    style, zone = _stamp_style(step)
+    style, zone = _time_style(step)
     return f"{time:{style}}{zone}"
 
 
-def _stamp_style(step: pd.Timedelta | None) -> tuple[str, str]:
+def _time_style(step: pd.Timedelta | None) -> tuple[str, str]:
     daily = step is not None and step >= pd.Timedelta("1D")
     return ("%Y-%m-%d", "") if daily else ("%Y-%m-%d %H:%M", " UTC")
 
@@ -145,7 +143,7 @@ def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
     schema.conform(ds, target)
     ours, theirs = (canonical_units(str(d[target].attrs.get("units", ""))) for d in (ds, cube))
     if ours != theirs:
-        raise SchemaError(f"{target!r} is in {ours!r}, in the cube in {theirs!r}; mend: convert one of them")
+        raise SchemaError(f"{target!r} is in {ours!r}, in the cube in {theirs!r}; fix: convert one of them")
     return units_text(ours)
 
 
@@ -167,7 +165,7 @@ def cells_at(cube: xr.Dataset, lon: NDArray, lat: NDArray, dim: str) -> xr.Datas
         first = outside[0]
         raise GridError(
             f"{len(outside)} station(s) lie outside the cube ({x[0]:g}..{x[-1]:g} E, {y[0]:g}..{y[-1]:g} N), such as "
-            f"{lon[first]:g} E, {lat[first]:g} N; mend: ds.aq.reanalyze(..., grid=...) over all of the network"
+            f"{lon[first]:g} E, {lat[first]:g} N; fix: ds.aq.reanalyze(..., grid=...) over all of the network"
         )
     return cube.sel({LON: xr.DataArray(lon, dims=dim), LAT: xr.DataArray(lat, dims=dim)}, method="nearest")
 

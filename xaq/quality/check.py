@@ -1,4 +1,4 @@
-"""What is wrong with a station dataset, as a table: ``check``. What it finds, :mod:`xaq.quality.repair` mends when asked.
+"""What is wrong with a station dataset, as a table: ``check``. What it finds, :mod:`xaq.quality.repair` fixes when asked.
 
 One small function per kind of problem; what is marked is decided in :mod:`xaq.quality.flags`, the arithmetic is in
 :mod:`xaq.quality.detectors`, the reasons for the thresholds in docs/audit.md.
@@ -36,14 +36,14 @@ _LEFT = 'style="text-align:left; vertical-align:top"'
 class Finding:
     """One row of the report."""
 
-    level: str
+    severity: str
     problem: str
     variable: str
     finding: str
     count: int
-    share: float
+    fraction: float
     examples: str
-    mend: str
+    fix: str
 
 
 class Report(pd.DataFrame):
@@ -55,14 +55,14 @@ class Report(pd.DataFrame):
         if self.empty:
             return "<xaq> nothing found"
         found = [Finding(*row) for row in self.itertuples(index=False, name=None)]
-        levels = {level: sum(f.level == level for f in found) for level in ("error", "warning", "note")}
-        lines = ["<xaq> " + ", ".join(f"{n} {level}{'s' * (n > 1)}" for level, n in levels.items() if n)]
-        widths = [max(len(getattr(f, column)) for f in found) for column in ("level", "problem", "variable")]
+        severities = {severity: sum(f.severity == severity for f in found) for severity in ("error", "warning", "note")}
+        lines = ["<xaq> " + ", ".join(f"{n} {severity}{'s' * (n > 1)}" for severity, n in severities.items() if n)]
+        widths = [max(len(getattr(f, column)) for f in found) for column in ("severity", "problem", "variable")]
         for f in found:
-            head = "  ".join(f"{t:<{w}}" for t, w in zip((f.level, f.problem, f.variable), widths, strict=True))
+            head = "  ".join(f"{t:<{w}}" for t, w in zip((f.severity, f.problem, f.variable), widths, strict=True))
             lines.append(f"  {head}  {_finding_text(f)}")
-            if f.mend:
-                lines.append(f"  {'':<{sum(widths) + 4}}  mend: {f.mend}")
+            if f.fix:
+                lines.append(f"  {'':<{sum(widths) + 4}}  fix: {f.fix}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -71,21 +71,21 @@ class Report(pd.DataFrame):
         if self.empty:
             return "<p><b>xaq</b>: nothing found</p>"
         rows = [_html_row(Finding(*row)) for row in self.itertuples(index=False, name=None)]
-        head = "".join(f"<th {_LEFT}>{name}</th>" for name in ("level", "problem", "variable", "finding"))
+        head = "".join(f"<th {_LEFT}>{name}</th>" for name in ("severity", "problem", "variable", "finding"))
         return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
 def _finding_text(found: Finding) -> str:
-    """Return what was found, how often, its share and examples."""
-    share = f" ({100 * found.share:.3g} %)" if np.isfinite(found.share) else ""
-    return f"{found.finding}: {found.count}{share}" + (f"; {found.examples}" if found.examples else "")
+    """Return what was found, how often, its fraction and examples."""
+    fraction = f" ({100 * found.fraction:.3g} %)" if np.isfinite(found.fraction) else ""
+    return f"{found.finding}: {found.count}{fraction}" + (f"; {found.examples}" if found.examples else "")
 
 
 def _html_row(found: Finding) -> str:
     text = html.escape(_finding_text(found))
-    if found.mend:
-        text += f"<br>mend: <code>{html.escape(found.mend)}</code>"
-    cells = (*(html.escape(t) for t in (found.level, found.problem, found.variable)), text)
+    if found.fix:
+        text += f"<br>fix: <code>{html.escape(found.fix)}</code>"
+    cells = (*(html.escape(t) for t in (found.severity, found.problem, found.variable)), text)
     return f"<tr>{''.join(f'<td {_LEFT}>{cell}</td>' for cell in cells)}</tr>"
 
 
@@ -95,7 +95,7 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
     Parameters
     ----------
     ds : xarray.Dataset
-        A station dataset; unlike other verbs, this one takes stations without a place, repeated ids and stamps that are
+        A station dataset; unlike other verbs, this one takes stations without a place, repeated ids and timestamps that are
         irregular, and reports them.
     other : xarray.Dataset, optional
         Another network of the same region and period. Where the two have stations in common (within 1 km) or at least
@@ -106,19 +106,19 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
     pandas.DataFrame
         One row per finding, the gravest first:
 
-        - ``level``: an error stops other verbs, a warning is worth a look, a note is for information;
-        - ``problem``: its name, which is also that of the argument of :func:`xaq.quality.repair` that mends it;
-        - ``variable``: empty where it concerns stations or stamps;
+        - ``severity``: an error stops other verbs, a warning is worth a look, a note is for information;
+        - ``problem``: its name, which is also that of the argument of :func:`xaq.quality.repair` that fixes it;
+        - ``variable``: empty where it concerns stations or timestamps;
         - ``finding``: in words;
-        - ``count``, ``share``: how many values, stations or stamps, and of all that there are;
-        - ``examples``: stations or stamps;
-        - ``mend``: the call.
+        - ``count``, ``fraction``: how many values, stations or timestamps, and of all that there are;
+        - ``examples``: stations or timestamps;
+        - ``fix``: the call.
 
         Prints in full. Computes every variable, one at a time.
 
     See Also
     --------
-    repair : Mends what is asked, by the names used here.
+    repair : Fixes what is asked, by the names used here.
 
     Notes
     -----
@@ -130,13 +130,13 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
     >>> ds = xaq.datasets.synthetic(n_stations=8, days=3)
     >>> ds.pm25[2, 5:8] = -4
     >>> report = ds.aq.check()
-    >>> report.loc[report.level == "warning", ["problem", "variable", "count", "examples"]].values.tolist()
+    >>> report.loc[report.severity == "warning", ["problem", "variable", "count", "examples"]].values.tolist()
     [['negative', 'pm25', 3, 's002']]
     """
     ds, problems = flags.prepare(ds)
     if problems:
         return _report([Finding("error", "form", "", text, 1, np.nan, "", "") for text in problems])
-    found = [*_stamp_findings(ds), *_repeated_stations(ds), *_place_findings(ds)]
+    found = [*_timestamp_findings(ds), *_repeated_stations(ds), *_place_findings(ds)]
     ds = tidy(ds)
     found += _colocated(ds)
     reports: dict[str, NDArray[np.bool_]] = {}
@@ -158,7 +158,7 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
 
 def _report(found: list[Finding]) -> Report:
     order = {"error": 0, "warning": 1, "note": 2}
-    rows = [astuple(f) for f in sorted(found, key=lambda f: order[f.level])]
+    rows = [astuple(f) for f in sorted(found, key=lambda f: order[f.severity])]
     return Report(rows, columns=[f.name for f in fields(Finding)])
 
 
@@ -169,36 +169,38 @@ def _ids(ds: xr.Dataset) -> NDArray:
     return np.asarray(ds[STATION].values).astype(str)
 
 
-def _stamp_findings(ds: xr.Dataset) -> Iterator[Finding]:
-    clock, stamps = Clock.of(ds), ds[TIME].values.astype("datetime64[s]")
-    n, step = len(stamps), timesteps.step_name(clock.step)
+def _timestamp_findings(ds: xr.Dataset) -> Iterator[Finding]:
+    clock, timestamps = Clock.of(ds), ds[TIME].values.astype("datetime64[s]")
+    n, step = len(timestamps), timesteps.step_name(clock.step)
 
-    def row(level: str, problem: str, text: str, mask: NDArray, mend: str) -> Finding:
-        return Finding(level, problem, "", text, int(mask.sum()), mask.mean(), some(stamps[mask], 3), mend)
+    def row(severity: str, problem: str, text: str, mask: NDArray, fix: str) -> Finding:
+        return Finding(severity, problem, "", text, int(mask.sum()), mask.mean(), some(timestamps[mask], 3), fix)
 
     if clock.off.any():
-        yield row("error", "off_step", f"stamps off the step of {step}", clock.off, "ds.aq.repair(off_step='nearest')")
+        yield row(
+            "error", "off_step", f"timestamps off the step of {step}", clock.off, "ds.aq.repair(off_step='nearest')"
+        )
     if clock.repeated.any():
-        mend = "ds.aq.repair(duplicate_times='merge')"
-        yield row("error", "duplicate_times", "repeated stamps", clock.repeated, mend)
+        fix = "ds.aq.repair(duplicate_times='merge')"
+        yield row("error", "duplicate_times", "repeated timestamps", clock.repeated, fix)
     if clock.absent or clock.unsorted:
-        text = "steps without a stamp" + (", stamps out of order" if clock.unsorted else "")
-        mend = "ds.aq.repair(irregular='fill')"
-        yield Finding("error", "irregular", "", text, clock.absent, clock.absent / (n + clock.absent), "", mend)
+        text = "steps without a timestamp" + (", timestamps out of order" if clock.unsorted else "")
+        fix = "ds.aq.repair(irregular='fill')"
+        yield Finding("error", "irregular", "", text, clock.absent, clock.absent / (n + clock.absent), "", fix)
     past_hour = clock.phase % np.timedelta64(3600, "s")
     if clock.step >= np.timedelta64(3600, "s") and past_hour:
         minutes = past_hour / np.timedelta64(60, "s")
-        mend = f"ds.aq.repair(shift_hours={-minutes / 60:.4g}), where the hours are meant to begin on the hour"
-        yield row("note", "shift_hours", f"stamps {minutes:.4g} min past the hour", ~clock.off, mend)
+        fix = f"ds.aq.repair(shift_hours={-minutes / 60:.4g}), where the hours are meant to begin on the hour"
+        yield row("note", "shift_hours", f"timestamps {minutes:.4g} min past the hour", ~clock.off, fix)
 
 
 def _repeated_stations(ds: xr.Dataset) -> Iterator[Finding]:
     ids = pd.Index(_ids(ds))
     if (repeated := ids.duplicated()).any():
-        mend = "ds.aq.repair(duplicate_stations='merge')"
+        fix = "ds.aq.repair(duplicate_stations='merge')"
         examples = some(ids[repeated].unique())
         yield Finding(
-            "error", "duplicate_stations", "", "repeated station ids", repeated.sum(), repeated.mean(), examples, mend
+            "error", "duplicate_stations", "", "repeated station ids", repeated.sum(), repeated.mean(), examples, fix
         )
 
 
@@ -212,12 +214,12 @@ def _place_findings(ds: xr.Dataset) -> Iterator[Finding]:
     ids = _ids(ds)
     for problem, mask in flags.places_of(ds).items():
         if mask.any():
-            level, text = words[problem]
+            severity, text = words[problem]
             where = [f"{ids[i]} ({ds[LON].values[i]:g}, {ds[LAT].values[i]:g})" for i in np.flatnonzero(mask)]
             right = "" if problem == "swapped" else f", or {{{str(ids[mask][0])!r}: (lon, lat)}}"
             how = "swap" if problem == "swapped" else "drop"
-            mend = f"ds.aq.repair({problem}={how!r}){right}"
-            yield Finding(level, problem, "", text, int(mask.sum()), mask.mean(), some(where, 3), mend)
+            fix = f"ds.aq.repair({problem}={how!r}){right}"
+            yield Finding(severity, problem, "", text, int(mask.sum()), mask.mean(), some(where, 3), fix)
 
 
 def _colocated(ds: xr.Dataset) -> Iterator[Finding]:
@@ -232,17 +234,17 @@ def _colocated(ds: xr.Dataset) -> Iterator[Finding]:
         at_once = "" if seen is None else f" ({int((seen[group].sum(axis=0) > 1).sum())} steps at once)"
         shown.append("+".join(ids[group]) + at_once)
     text = f"stations closer than {1000 * sphere.COLOCATED_KM:g} m to another: hidden and seen together"
-    mend = "ds.aq.repair(colocated='merge') where they are one station under several names"
-    yield Finding("note", "colocated", "", text, n, n / len(ids), some(shown), mend)
+    fix = "ds.aq.repair(colocated='merge') where they are one station under several names"
+    yield Finding("note", "colocated", "", text, n, n / len(ids), some(shown), fix)
 
 
 def _silent(ds: xr.Dataset, reports: dict[str, NDArray[np.bool_]]) -> Iterator[Finding]:
     ids, n = _ids(ds), ds.sizes[STATION]
     mute = ~np.any(list(reports.values()), axis=0) if reports else np.zeros(n, bool)
     if mute.any():
-        mend = "ds.aq.repair(silent='drop')"
+        fix = "ds.aq.repair(silent='drop')"
         yield Finding(
-            "warning", "silent", "", "stations without data", int(mute.sum()), mute.mean(), some(ids[mute]), mend
+            "warning", "silent", "", "stations without data", int(mute.sum()), mute.mean(), some(ids[mute]), fix
         )
     for name, reporting in reports.items():
         lacks = ~reporting & ~mute
@@ -252,8 +254,8 @@ def _silent(ds: xr.Dataset, reports: dict[str, NDArray[np.bool_]]) -> Iterator[F
 
 
 def _coverage(name: str, seen: NDArray[np.bool_]) -> Iterator[Finding]:
-    share = seen.mean(axis=1)
-    text = f"observed values (median station {100 * np.median(share):.3g} %, least {100 * share.min():.3g} %)"
+    fraction = seen.mean(axis=1)
+    text = f"observed values (median station {100 * np.median(fraction):.3g} %, least {100 * fraction.min():.3g} %)"
     yield Finding("note", "coverage", name, text, int(seen.sum()), float(seen.mean()), "", "")
 
 
@@ -262,15 +264,15 @@ def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Findi
     ids, n = _ids(ds), ds.sizes[STATION]
     if units is None:
         text = f"units {stated!r} are no concentration of {name}" if stated else "no units"
-        mend = f"ds.aq.repair(units={{{name!r}: 'ug m-3'}})"
-        yield Finding("error", "units", name, text, n, 1.0, "", mend)
+        fix = f"ds.aq.repair(units={{{name!r}: 'ug m-3'}})"
+        yield Finding("error", "units", name, text, n, 1.0, "", fix)
     elif "units_note" in ds[name].attrs:
         yield Finding("note", "units", name, f"units {units} {ds[name].attrs['units_note']}", n, 1.0, "", "")
     scale = flags.scale_of(name, values, units)
     if scale.instead:
         text = f"median {scale.median:.3g} is not of {units}, but as of {' or '.join(scale.instead)}"
-        mend = f"ds.aq.repair(units={{{name!r}: {scale.instead[0]!r}}})"
-        yield Finding("warning", "units", name, text, n, 1.0, "", mend)
+        fix = f"ds.aq.repair(units={{{name!r}: {scale.instead[0]!r}}})"
+        yield Finding("warning", "units", name, text, n, 1.0, "", fix)
     elif (
         units is not None
         and np.isfinite(scale.median)
@@ -280,8 +282,8 @@ def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Findi
     for mask, word in ((scale.larger, "larger"), (scale.smaller, "smaller")):
         if mask.any():
             text = f"stations whose values are some 1000 times {word} than the network's"
-            mend = f"ds.aq.repair(units={{{name!r}: {{{str(ids[mask][0])!r}: {_thousandth(units, word)!r}}}}})"
-            yield Finding("warning", "units", name, text, int(mask.sum()), mask.mean(), some(ids[mask]), mend)
+            fix = f"ds.aq.repair(units={{{name!r}: {{{str(ids[mask][0])!r}: {_thousandth(units, word)!r}}}}})"
+            yield Finding("warning", "units", name, text, int(mask.sum()), mask.mean(), some(ids[mask]), fix)
 
 
 def _thousandth(units: str | None, word: str) -> str:
@@ -304,16 +306,16 @@ def _value_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Find
     for problem, mask in flags.value_masks(ds, name, values).items():
         if mask.any():
             count, where = int(mask.sum()), some(ids[mask.any(axis=1)])
-            mend = f"ds.aq.repair({problem}='missing')"
+            fix = f"ds.aq.repair({problem}='missing')"
             yield Finding(
-                "warning", problem, name, _VALUE_WORDS[problem], count, count / max(1, seen.sum()), where, mend
+                "warning", problem, name, _VALUE_WORDS[problem], count, count / max(1, seen.sum()), where, fix
             )
     pairs = flags.copies_of(ds, values)
     if pairs:
         examples = some([f"{ids[b]} is {ids[a]}" for a, b in pairs])
-        mend = "ds.aq.repair(identical='missing')"
+        fix = "ds.aq.repair(identical='missing')"
         text = "stations whose series is another's"
-        yield Finding("warning", "identical", name, text, len(pairs), len(pairs) / len(ids), examples, mend)
+        yield Finding("warning", "identical", name, text, len(pairs), len(pairs) / len(ids), examples, fix)
 
 
 def _time_zone(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:
@@ -338,8 +340,8 @@ def _time_zone(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:
         f"{name} peaks {abs(late):.1f} h {'later' if late > 0 else 'earlier'} than mid-afternoon by the sun{why}; "
         f"stations that agree"
     )
-    mend = f"ds.aq.repair(shift_hours={shift}), or open with the right tz="
-    yield Finding("warning", "shift_hours", name, text, round(agree * n), agree, "", mend)
+    fix = f"ds.aq.repair(shift_hours={shift}), or open with the right tz="
+    yield Finding("warning", "shift_hours", name, text, round(agree * n), agree, "", fix)
 
 
 def _against(ds: xr.Dataset, other: xr.Dataset) -> Iterator[Finding]:
@@ -364,17 +366,17 @@ def _against(ds: xr.Dataset, other: xr.Dataset) -> Iterator[Finding]:
         fits = [u for u in candidates if abs(np.log(found * factor(pollutant, u, units))) < 0.12]
         if fits and abs(np.log(found)) > 0.3:
             text = f"values are {found:.3g} times the other network's, as if they were in {fits[0]}; values compared"
-            mend = f"ds.aq.repair(units={{{name!r}: {fits[0]!r}}}), or the other network's"
-            yield Finding("warning", "units", name, text, n, np.nan, "", mend)
+            fix = f"ds.aq.repair(units={{{name!r}: {fits[0]!r}}}), or the other network's"
+            yield Finding("warning", "units", name, text, n, np.nan, "", fix)
 
 
 def _clock_finding(pair: network_comparison.Pair) -> Finding:
     sure = f"correlation {pair.best:.3f}, unshifted {pair.unshifted:.3f}"
     if not pair.hours:
-        text = f"stamps agree with the other network's ({sure}); {pair.what} that agree"
+        text = f"timestamps agree with the other network's ({sure}); {pair.what} that agree"
         return Finding("note", "shift_hours", "", text, pair.agree, pair.agree / pair.n, "", "")
     how = "later" if pair.hours > 0 else "earlier"
     why = ", as between the end and the start of an interval" if abs(pair.hours) == pair.step_hours else ""
-    text = f"stamps are {abs(pair.hours):g} h {how} than the other network's{why} ({sure}); {pair.what} that agree"
-    mend = f"ds.aq.repair(shift_hours={-pair.hours:g}), or the other network by {pair.hours:+g}"
-    return Finding("warning", "shift_hours", "", text, pair.agree, pair.agree / pair.n, "", mend)
+    text = f"timestamps are {abs(pair.hours):g} h {how} than the other network's{why} ({sure}); {pair.what} that agree"
+    fix = f"ds.aq.repair(shift_hours={-pair.hours:g}), or the other network by {pair.hours:+g}"
+    return Finding("warning", "shift_hours", "", text, pair.agree, pair.agree / pair.n, "", fix)

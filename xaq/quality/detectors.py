@@ -1,6 +1,6 @@
 """What is wrong with a network, on plain arrays: values no sensor measured, places no station has, clocks that differ.
 
-Every function marks; none mends. Values are ``(station, time)`` with NaN where nothing was reported. The thresholds are
+Every function marks; none fixes. Values are ``(station, time)`` with NaN where nothing was reported. The thresholds are
 argued in docs/audit.md.
 """
 
@@ -29,7 +29,7 @@ _CHANCE = 0.01
 #: A spike is this many robust deviations, and this many times, above the hours and the stations around it.
 _SPIKE_DEVIATIONS, _SPIKE_RATIO, _SPIKE_NEIGHBOURS, _SPIKE_REPORTING = 10.0, 3.0, 5, 3
 #: Two series are one when this share of the values they have in common is equal, over at least so many.
-_SAME_SHARE, _SAME_LEAST, _SAME_PROBES = 0.99, 48, 96
+_SAME_FRACTION, _SAME_LEAST, _SAME_PROBES = 0.99, 48, 96
 #: Gaps between parts of a network: at least this far, and this many times the gap below it.
 _FAR_KM, _FAR_RATIO = 100.0, 3.0
 #: Solar time, h, at which ozone and air temperature peak near the ground, and how far from it is suspicious.
@@ -88,8 +88,8 @@ def _runs(values: NDArray) -> _Runs:
     # Long runs count as six values here: else those of a stuck sensor would excuse it in a short record.
     counted = np.bincount(level, np.minimum(length, _LEAST_RUN), minlength=1)
     followed = counted - np.bincount(level, minlength=1)
-    share = (followed + 1) / (counted + 2)
-    chance = 1 + np.log(_CHANCE / (counted + 2)) / np.log(share)
+    fraction = (followed + 1) / (counted + 2)
+    chance = 1 + np.log(_CHANCE / (counted + 2)) / np.log(fraction)
     kept = length >= _LEAST_RUN
     needed = np.maximum(_LEAST_RUN, 2 * chance[level[kept]])
     return _Runs(station[kept], start[kept], length[kept], value[kept], needed)
@@ -166,7 +166,7 @@ def identical(values: NDArray) -> list[tuple[int, int]]:
         equal = (probed[later] == probed[first]).sum(axis=1)
         for copy in later[(both > 0) & (equal >= 0.9 * both)]:
             common = seen[first] & seen[copy]
-            if common.sum() >= _SAME_LEAST and (values[first] == values[copy])[common].mean() >= _SAME_SHARE:
+            if common.sum() >= _SAME_LEAST and (values[first] == values[copy])[common].mean() >= _SAME_FRACTION:
                 pairs.append((int(first), int(copy)))
                 copies.add(int(copy))
     return pairs

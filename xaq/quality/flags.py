@@ -1,4 +1,4 @@
-"""What speaks against a station dataset: what ``check`` reports and ``repair`` mends is decided here, once for both."""
+"""What speaks against a station dataset: what ``check`` reports and ``repair`` fixes is decided here, once for both."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SEA_KM = 10.0
 def prepare(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     """Return the dataset under xaq's names, and the problems that keep its contents from being looked at."""
     if not isinstance(ds, xr.Dataset):
-        raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; mend: xaq.open_stations(...)")
+        raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; fix: xaq.open_stations(...)")
     ds, problems = schema.rename_roles(ds)
     if problems:
         return ds, problems

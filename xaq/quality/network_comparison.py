@@ -28,14 +28,14 @@ _LEAST_VALUES = 48
 class Pair:
     """What two networks say of each other."""
 
-    #: Stamps of the first minus stamps of the second for the same air, hours.
+    #: Timestamps of the first minus timestamps of the second for the same air, hours.
     hours: float
     step_hours: float
     #: Series that were compared, those that give these hours, and what they are.
     n: int
     agree: int
     what: str
-    #: Median correlation over series at these hours, and with stamps as they are.
+    #: Median correlation over series at these hours, and with timestamps as they are.
     best: float
     unshifted: float
     #: Median ratio of values of the first to the second by variable, and from how many values.

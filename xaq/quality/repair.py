@@ -1,4 +1,4 @@
-"""Mend what :func:`xaq.check` reports: only what is asked, by name, and written down."""
+"""Fix what :func:`xaq.check` reports: only what is asked, by name, and written down."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def repair(
     colocated: Literal["merge"] | None = None,
     silent: Literal["drop"] | None = None,
 ) -> xr.Dataset:
-    """Mend what is asked, by the names that :func:`check` uses, and nothing else.
+    """Fix what is asked, by the names that :func:`check` uses, and nothing else.
 
-    Repairs are made in the order of the arguments, each on what the ones before have left; each finds what it mends as
+    Repairs are made in the order of the arguments, each on what the ones before have left; each finds what it fixes as
     ``check`` does.
 
     Parameters
@@ -64,14 +64,14 @@ def repair(
     ds : xarray.Dataset
         A station dataset, as ``check`` takes it.
     off_step : {"nearest", "floor"}, optional
-        Move stamps that are off the step to the nearest one, or to the one before, and sort. Where that leaves two on
-        one step, ``duplicate_times`` merges them, and the values of the stamp that was on it come first.
+        Move timestamps that are off the step to the nearest one, or to the one before, and sort. Where that leaves two on
+        one step, ``duplicate_times`` merges them, and the values of the timestamp that was on it come first.
     duplicate_times : {"merge"}, optional
-        Make one of repeated stamps: of each value, the first that is there.
+        Make one of repeated timestamps: of each value, the first that is there.
     irregular : {"fill"}, optional
-        Sort the stamps and insert absent ones, with missing values.
+        Sort the timestamps and insert absent ones, with missing values.
     shift_hours : float, optional
-        Move all stamps by so many hours: negative is earlier.
+        Move all timestamps by so many hours: negative is earlier.
     duplicate_stations : {"merge"}, optional
         Make one of stations with the same id: of each value, the first that is there.
     swapped : {"swap"}, optional
@@ -106,16 +106,16 @@ def repair(
     ------
     SchemaError
         Words other than those above, stations or variables that are not there, roles that cannot be found, or values
-        to be mended on stamps that are not regular.
+        to be fixed on timestamps that are not regular.
 
     See Also
     --------
-    check : Reports what there is to mend.
+    check : Reports what there is to fix.
 
     Notes
     -----
-    Repairs of stamps, places and whole units compute nothing. Repairs of values, ``identical`` and ``silent`` compute
-    the variables to find what they mend, once each; the variables returned stay lazy.
+    Repairs of timestamps, places and whole units compute nothing. Repairs of values, ``identical`` and ``silent`` compute
+    the variables to find what they fix, once each; the variables returned stay lazy.
 
     Examples
     --------
@@ -183,7 +183,7 @@ def _check_words(words: Mapping[str, tuple[str | None, tuple[str, ...]]]) -> Non
         raise SchemaError(wrong, subject="repair")
 
 
-# -- stamps ------------------------------------------------------------------------------------------------------------
+# -- timestamps ------------------------------------------------------------------------------------------------------------
 
 
 def _off_step(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
@@ -191,7 +191,9 @@ def _off_step(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
     if not clock.off.any():
         return ds, []
     where = some(ds[TIME].values[clock.off].astype("datetime64[s]"), 3)
-    return time_axis.on_step(ds, how), [f"off_step: {int(clock.off.sum())} stamps moved to the step ({how}): {where}"]
+    return time_axis.on_step(ds, how), [
+        f"off_step: {int(clock.off.sum())} timestamps moved to the step ({how}): {where}"
+    ]
 
 
 def _duplicate_times(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
@@ -200,7 +202,7 @@ def _duplicate_times(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         return ds, []
     where = some(ds[TIME].values[repeated].astype("datetime64[s]"), 3)
     return time_axis.merge(ds, TIME, ds[TIME].values), [
-        f"duplicate_times: {int(repeated.sum())} stamps merged: {where}"
+        f"duplicate_times: {int(repeated.sum())} timestamps merged: {where}"
     ]
 
 
@@ -208,13 +210,13 @@ def _irregular(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     clock = time_axis.Clock.of(ds)
     if clock.off.any() or clock.repeated.any():
         raise SchemaError(
-            "stamps off the step or repeated cannot be put on a regular axis; "
-            "mend: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
+            "timestamps off the step or repeated cannot be put on a regular axis; "
+            "fix: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
         )
     if clock.regular:
         return ds, []
-    sorted_ = "stamps sorted, " if clock.unsorted else ""
-    return time_axis.fill_axis(ds), [f"irregular: {sorted_}{clock.absent} absent stamps inserted"]
+    sorted_ = "timestamps sorted, " if clock.unsorted else ""
+    return time_axis.fill_axis(ds), [f"irregular: {sorted_}{clock.absent} absent timestamps inserted"]
 
 
 def _shift_hours(ds: xr.Dataset, hours: float) -> tuple[xr.Dataset, list[str]]:
@@ -224,7 +226,9 @@ def _shift_hours(ds: xr.Dataset, hours: float) -> tuple[xr.Dataset, list[str]]:
     if not shift:
         return ds, []
     moved = ds[TIME].values.astype("datetime64[s]") + shift
-    return ds.assign_coords({TIME: (TIME, moved, ds[TIME].attrs)}), [f"shift_hours: all stamps moved by {hours:+g} h"]
+    return ds.assign_coords({TIME: (TIME, moved, ds[TIME].attrs)}), [
+        f"shift_hours: all timestamps moved by {hours:+g} h"
+    ]
 
 
 # -- stations and places -----------------------------------------------------------------------------------------------
@@ -256,7 +260,7 @@ def _misplaced(ds: xr.Dataset, problem: str, how: Places | None) -> tuple[xr.Dat
     if not mask.any():
         return ds, []
     if mask.all():
-        raise SchemaError(f"{problem}='drop' would leave no station; mend: {problem}={{station: (lon, lat), ...}}")
+        raise SchemaError(f"{problem}='drop' would leave no station; fix: {problem}={{station: (lon, lat), ...}}")
     left = ds.isel({STATION: np.flatnonzero(~mask)})
     return left, [f"{problem}: {int(mask.sum())} stations left out: {some(ids[mask], len(ids))}"]
 
@@ -344,7 +348,7 @@ def _rescale(ds: xr.Dataset, name: str, of: Mapping[str, str]) -> tuple[xr.Datas
     _check_stations(ds, of, f"units[{name!r}]")
     units = flags.units_of(ds, name)
     if units is None:
-        raise SchemaError(f"{name!r} has no units; mend: ds.aq.repair(units={{{name!r}: 'ug m-3'}})")
+        raise SchemaError(f"{name!r} has no units; fix: ds.aq.repair(units={{{name!r}: 'ug m-3'}})")
     variable, done = ds[name], []
     for station, unit in of.items():
         times = factor(canonical_name(name), unit, units)
@@ -390,7 +394,7 @@ def _pollutant_series(ds: xr.Dataset) -> list[str]:
 def _check_regular(ds: xr.Dataset) -> None:
     if not time_axis.Clock.of(ds).regular:
         raise SchemaError(
-            "values are judged by the hours around them, and the stamps are irregular; mend, in the same call: "
+            "values are judged by the hours around them, and the timestamps are irregular; fix, in the same call: "
             "off_step='nearest', duplicate_times='merge', irregular='fill'",
             subject="repair",
         )

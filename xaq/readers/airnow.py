@@ -37,7 +37,7 @@ def _read(source: Source, said: Request) -> xr.Dataset:
     if _has_header(source.header(said)):
         pieces = [_of_sites(frame) for frame in source.frames(said, identifiers=("aqsid",))]
     elif source.frame is not None:
-        raise SchemaError("HourlyData is read from its files, not from a frame; mend: pass the path")
+        raise SchemaError("HourlyData is read from its files, not from a frame; fix: pass the path")
     else:
         pieces = [_of_monitors(frame) for frame in source.frames(said, identifiers=(STATION,), names=_HOURLY)]
     rows = gather(pieces)
@@ -50,7 +50,7 @@ def _has_header(header: Collection[str]) -> bool:
 
 
 def _of_monitors(frame: pd.DataFrame) -> Rows:
-    times = _stamps(frame["date"], frame["clock"])
+    times = _timestamps(frame["date"], frame["clock"])
     keep = frame[[STATION, PARAMETER, UNITS, VALUE]].assign(**{TIME: times})
     return Rows(_present(keep), {STATION: "AQSID"})
 
@@ -64,7 +64,7 @@ def _of_sites(frame: pd.DataFrame) -> Rows:
     places = {STATION: frame["aqsid"], LAT: frame["latitude"], LON: frame["longitude"]}
     if "elevation" in frame:
         places[ELEVATION] = frame["elevation"]
-    times = _stamps(frame["validdate"], frame["validtime"])
+    times = _timestamps(frame["validdate"], frame["validtime"])
     parts = [
         pd.DataFrame({
             **places, TIME: times, PARAMETER: name, VALUE: frame[name.lower()], UNITS: frame.get(f"{name.lower()}_unit"),
@@ -77,7 +77,7 @@ def _of_sites(frame: pd.DataFrame) -> Rows:
     return Rows(_present(pd.concat(parts, ignore_index=True)), {STATION: "AQSID"})
 
 
-def _stamps(date: pd.Series, clock: pd.Series) -> pd.Series:
+def _timestamps(date: pd.Series, clock: pd.Series) -> pd.Series:
     text = date.astype(str).str.strip() + " " + clock.astype(str).str.strip()
     long = text.str.match(r"\d\d/\d\d/\d{4} ")
     times = pd.to_datetime(text.where(long), format="%m/%d/%Y %H:%M", errors="coerce")

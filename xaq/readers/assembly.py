@@ -36,8 +36,8 @@ from ..stations import schema
 
 _ROLES = (STATION, TIME, LON, LAT, ELEVATION)
 PARAMETER, VALUE, UNITS = "parameter", "value", "units"
-#: A record with more steps than this, nearly all of them without a row, is a stray stamp rather than a record.
-_SPARSE_STEPS, _SPARSE_SHARE = 50_000, 0.02
+#: A record with more steps than this, nearly all of them without a row, is a stray timestamp rather than a record.
+_SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def name_columns(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject
     if len(repeated):
         clash = {str(r): [str(c) for c in frame.columns if names[c] == r] for r in repeated}
         raise SchemaError(
-            f"several columns mean the same: {clash}; mend: drop one, or say which with columns=", subject=subject
+            f"several columns mean the same: {clash}; fix: drop one, or say which with columns=", subject=subject
         )
     return Rows(renamed, {new: str(old) for old, new in names.items()}, units)
 
@@ -102,7 +102,7 @@ def check_columns(said: Sequence[tuple[str, str]], known: Collection[Any]) -> No
 
 
 def no_column(role: str, subject: str, header: Sequence[Any]) -> str:
-    """Return the problem of a role without a column, and the call that mends it."""
+    """Return the problem of a role without a column, and the call that fixes it."""
     hint, column = "", "'your column'"
     if role == STATION and subject == "station list":
         # Its ids may have another name in the table.
@@ -113,61 +113,61 @@ def no_column(role: str, subject: str, header: Sequence[Any]) -> str:
         hint = " or, where each column is a station, format='wide'"
     return (
         f"the {subject} has no column for {role} (looked for {', '.join(ROLE_NAMES[role][:5])}, ...); "
-        f"it has {', '.join(map(str, header[:12]))}; mend: columns={{{role!r}: {column}}}{hint}"
+        f"it has {', '.join(map(str, header[:12]))}; fix: columns={{{role!r}: {column}}}{hint}"
     )
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
 
 
-def to_utc(stamps: pd.Series, tz: str | None) -> pd.Series:
-    """Return naive UTC stamps; refuse to guess a time zone or the order of day and month. Days stay days."""
-    if pd.api.types.is_numeric_dtype(stamps):
+def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
+    """Return naive UTC timestamps; refuse to guess a time zone or the order of day and month. Days stay days."""
+    if pd.api.types.is_numeric_dtype(timestamps):
         raise SchemaError(
-            f"time is {stamps.dtype}, such as {stamps.iloc[0]}, expected dates; "
-            "mend: pd.to_datetime(table['time'], format='%Y%m%d') or unit='s'"
+            f"time is {timestamps.dtype}, such as {timestamps.iloc[0]}, expected dates; "
+            "fix: pd.to_datetime(table['time'], format='%Y%m%d') or unit='s'"
         )
-    times = _parse(stamps)
+    times = _parse(timestamps)
     if times.isna().any():
-        raise SchemaError(f"{int(times.isna().sum())} rows have no time; mend: table.dropna(subset=['time'])")
+        raise SchemaError(f"{int(times.isna().sum())} rows have no time; fix: table.dropna(subset=['time'])")
     if times.dt.tz is not None:
         return times.dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("s")
     if (times == times.dt.normalize()).all():
         return times.dt.as_unit("s")
     if tz is None:
         raise SchemaError(
-            "time stamps are naive and hourly, so their time zone must be said; mend: tz='UTC' or tz='Asia/Shanghai'"
+            "time timestamps are naive and hourly, so their time zone must be said; fix: tz='UTC' or tz='Asia/Shanghai'"
         )
     return localise(times, tz)
 
 
 def localise(times: pd.Series, tz: str) -> pd.Series:
-    """Return naive local stamps as naive UTC stamps."""
+    """Return naive local timestamps as naive UTC timestamps."""
     try:
         return times.dt.tz_localize(tz).dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("s")
     except (KeyError, ValueError, IndexError, TypeError, OSError, AttributeError) as error:
         if any(word in str(error).lower() for word in ("ambiguous", "nonexistent", "cannot infer")):
             raise SchemaError(
-                f"{error}: stamps around a change of clocks cannot be placed; mend: if the network keeps standard time all "
+                f"{error}: timestamps around a change of clocks cannot be placed; fix: if the network keeps standard time all "
                 "year, tz='Etc/GMT-1' (that is UTC+1)"
             ) from error
-        raise SchemaError(f"unknown time zone {tz!r}; mend: an IANA name such as 'Europe/Berlin'") from error
+        raise SchemaError(f"unknown time zone {tz!r}; fix: an IANA name such as 'Europe/Berlin'") from error
 
 
-def _parse(stamps: pd.Series) -> pd.Series:
+def _parse(timestamps: pd.Series) -> pd.Series:
     try:
-        if _aware_text(stamps):
-            return pd.to_datetime(stamps, utc=True)
-        if pd.api.types.is_datetime64_any_dtype(stamps):
-            return stamps
+        if _aware_text(timestamps):
+            return pd.to_datetime(timestamps, utc=True)
+        if pd.api.types.is_datetime64_any_dtype(timestamps):
+            return timestamps
         with warnings.catch_warnings():
             # pandas warns where it would guess element by element.
             warnings.simplefilter("error", UserWarning)
-            return pd.to_datetime(stamps, dayfirst=_day_first(stamps))
+            return pd.to_datetime(timestamps, dayfirst=_day_first(timestamps))
     except (ValueError, TypeError, OverflowError, UserWarning) as error:
         raise SchemaError(
-            f"time such as {str(stamps.iloc[0])!r} cannot be read as dates: {str(error).splitlines()[0]}; "
-            "mend: pd.to_datetime(table['time'], format='...') before open_stations"
+            f"time such as {str(timestamps.iloc[0])!r} cannot be read as dates: {str(error).splitlines()[0]}; "
+            "fix: pd.to_datetime(table['time'], format='...') before open_stations"
         ) from error
 
 
@@ -175,19 +175,19 @@ def _is_text(column: pd.Series) -> bool:
     return pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)
 
 
-def _aware_text(stamps: pd.Series) -> bool:
-    """Return whether the stamps are text that all carry an offset (which may change with the clocks)."""
-    if not _is_text(stamps):
+def _aware_text(timestamps: pd.Series) -> bool:
+    """Return whether the timestamps are text that all carry an offset (which may change with the clocks)."""
+    if not _is_text(timestamps):
         return False
     # A date alone ends in "-01-02", which is no offset.
-    return bool(stamps.dropna().astype(str).str.contains(r":\d{2}(?:\.\d+)?\s?(?:Z|[+-]\d{2}:?\d{2})$").all())
+    return bool(timestamps.dropna().astype(str).str.contains(r":\d{2}(?:\.\d+)?\s?(?:Z|[+-]\d{2}:?\d{2})$").all())
 
 
-def _day_first(stamps: pd.Series) -> bool:
+def _day_first(timestamps: pd.Series) -> bool:
     """Return whether ``1/2/2020`` is the first of February; raise where the record does not show it."""
-    if not _is_text(stamps):
+    if not _is_text(timestamps):
         return False
-    parts = stamps.dropna().astype(str).str.extract(r"^\s*(\d{1,2})([/.-])(\d{1,2})\2\d{4}").dropna()
+    parts = timestamps.dropna().astype(str).str.extract(r"^\s*(\d{1,2})([/.-])(\d{1,2})\2\d{4}").dropna()
     if parts.empty:
         return False
     first, second = parts[0].astype(int).max(), parts[2].astype(int).max()
@@ -195,40 +195,40 @@ def _day_first(stamps: pd.Series) -> bool:
         return True
     if second <= 12:
         raise SchemaError(
-            f"time such as {stamps.iloc[0]!r} may be day/month or month/day, and no row shows which; "
-            "mend: pd.to_datetime(table['time'], format='%d/%m/%Y %H:%M') before open_stations"
+            f"time such as {timestamps.iloc[0]!r} may be day/month or month/day, and no row shows which; "
+            "fix: pd.to_datetime(table['time'], format='%d/%m/%Y %H:%M') before open_stations"
         )
     return False
 
 
-def _regular_axis(stamps: pd.Series) -> pd.DatetimeIndex:
-    """Return the regular axis that holds every stamp; the step is the usual distance of distinct stamps."""
-    distinct = pd.DatetimeIndex(stamps.unique()).sort_values()
+def _regular_axis(timestamps: pd.Series) -> pd.DatetimeIndex:
+    """Return the regular axis that holds every timestamp; the step is the usual distance of distinct timestamps."""
+    distinct = pd.DatetimeIndex(timestamps.unique()).sort_values()
     if len(distinct) < 2:
         raise SchemaError(f"the table has one time only ({distinct[0]}), at least 2 are needed to know the step")
     step = pd.Series(np.diff(distinct)).mode().iloc[0]
     off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any():
         raise SchemaError(
-            f"{int(off.sum())} stamps are off the step of {timesteps.step_name(step.to_timedelta64())}, first: {distinct[off][0]}; "
-            "mend: round or aggregate them, such as table['time'] = table['time'].dt.floor('h') followed by groupby.mean()"
+            f"{int(off.sum())} timestamps are off the step of {timesteps.step_name(step.to_timedelta64())}, first: {distinct[off][0]}; "
+            "fix: round or aggregate them, such as table['time'] = table['time'].dt.floor('h') followed by groupby.mean()"
         )
     steps = int((distinct[-1] - distinct[0]) / step) + 1
-    if steps > _SPARSE_STEPS and len(distinct) < _SPARSE_SHARE * steps:
+    if steps > _SPARSE_STEPS and len(distinct) < _SPARSE_FRACTION * steps:
         raise SchemaError(
             f"time runs from {distinct[0]} to {distinct[-1]}, {steps} steps of {timesteps.step_name(step.to_timedelta64())}, of which "
-            f"{len(distinct)} have rows; a stray stamp? mend: table = table[table['time'] > '{distinct[len(distinct) // 2]:%Y}']"
+            f"{len(distinct)} have rows; a stray timestamp? fix: table = table[table['time'] > '{distinct[len(distinct) // 2]:%Y}']"
         )
     timesteps.steps_per_day(step.to_timedelta64())
     return pd.date_range(distinct[0], distinct[-1], freq=step, unit="s")
 
 
-def label_starts(ds: xr.Dataset, stamps: str) -> xr.Dataset:
-    """Return the dataset with each stamp at the start of its interval; ``stamps`` says where they are."""
-    if stamps == "start":
+def label_starts(ds: xr.Dataset, timestamps: str) -> xr.Dataset:
+    """Return the dataset with each timestamp at the start of its interval; ``timestamps`` says where they are."""
+    if timestamps == "start":
         return ds
     step = timesteps.regular_step(ds[TIME].values)
-    note = f"stamps moved from the end to the start of each interval (-{timesteps.step_name(step)})"
+    note = f"timestamps moved from the end to the start of each interval (-{timesteps.step_name(step)})"
     history = "\n".join(filter(None, [str(ds.attrs.get("history", "")), note]))
     moved = ds[TIME].copy(data=ds[TIME].values - step)
     return ds.assign_coords({TIME: moved}).assign_attrs(history=history)
@@ -242,7 +242,7 @@ def _check_not_swapped(rows: Rows) -> None:
     if lat > 90 >= lon:
         raise SchemaError(
             f"latitudes reach {lat:g} and longitudes only {lon:g}: they look swapped; "
-            f"mend: columns={{'lon': {rows.called(LAT)!r}, 'lat': {rows.called(LON)!r}}}",
+            f"fix: columns={{'lon': {rows.called(LAT)!r}, 'lat': {rows.called(LON)!r}}}",
             subject="station list",
         )
 
@@ -300,14 +300,14 @@ def assemble(rows: Rows, places: Rows | None, *, tz: str | None, whole_network: 
     places : Rows, optional
         The station list; outranks coordinates among the rows.
     tz : str, optional
-        Time zone of naive stamps.
+        Time zone of naive timestamps.
     whole_network : bool
         Stations that the list lacks are left out with a warning; otherwise they are an error.
 
     Raises
     ------
     SchemaError
-        Columns, coordinates or times missing; duplicate rows; irregular stamps.
+        Columns, coordinates or times missing; duplicate rows; irregular timestamps.
     """
     problems = [no_column(role, "table", rows.header) for role in (STATION, TIME) if role not in rows.frame]
     where, subject = (rows, "table") if places is None else (places, "station list")
@@ -318,7 +318,7 @@ def assemble(rows: Rows, places: Rows | None, *, tz: str | None, whole_network: 
         raise SchemaError("the table has no rows")
     if rows.frame[STATION].isna().any():
         raise SchemaError(
-            f"{int(rows.frame[STATION].isna().sum())} rows have no station; mend: table.dropna(subset=['station'])"
+            f"{int(rows.frame[STATION].isna().sum())} rows have no station; fix: table.dropna(subset=['station'])"
         )
     rows = replace(
         rows, frame=rows.frame.assign(**{TIME: to_utc(rows.frame[TIME], tz), STATION: rows.frame[STATION].astype(str)})
@@ -338,7 +338,7 @@ def _on_station_and_time(rows: Rows, places: pd.DataFrame) -> xr.Dataset:
     if len(unplaced):
         raise SchemaError(
             f"{len(unplaced)} of {len(ids)} stations have no coordinates: {', '.join(unplaced[:5])} "
-            f"(the list has {', '.join(map(str, places.index[:3]))}, ...); mend: add them to the list, or leave them out: "
+            f"(the list has {', '.join(map(str, places.index[:3]))}, ...); fix: add them to the list, or leave them out: "
             f"table[~table[{rows.called(STATION)!r}].astype(str).isin({unplaced[:5].tolist()})]"
         )
     times = _regular_axis(frame[TIME])
@@ -377,7 +377,7 @@ def _check_no_duplicates(rows: Rows) -> None:
         what = f", {first[PARAMETER]}" if rows.narrow else ""
         raise SchemaError(
             f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]} UTC{what}; "
-            f"mend: table.drop_duplicates({called}), or table.groupby({called}, as_index=False).mean(numeric_only=True)"
+            f"fix: table.drop_duplicates({called}), or table.groupby({called}, as_index=False).mean(numeric_only=True)"
         )
 
 
@@ -393,7 +393,7 @@ def _by_parameter(frame: pd.DataFrame, at: tuple[NDArray, NDArray]) -> tuple[dic
             said = frame[UNITS][here].dropna().astype(str).map(canonical_units).unique()
             if len(said) > 1:
                 raise SchemaError(
-                    f"{parameter} comes in several units: {', '.join(said)}; mend: one of them at a time, such as "
+                    f"{parameter} comes in several units: {', '.join(said)}; fix: one of them at a time, such as "
                     f"table[~((table.parameter == {parameter!r}) & (table.units != {said[0]!r}))]"
                 )
             if len(said):
@@ -423,7 +423,7 @@ def numeric(column: pd.Series, name: str) -> NDArray | None:
         if lost.any():
             raise SchemaError(
                 f"column {name!r} has {int(lost.sum())} entries that are no numbers, such as {examples}; "
-                f"mend: table = pd.read_csv(..., {_as_numbers(column[lost])})"
+                f"fix: table = pd.read_csv(..., {_as_numbers(column[lost])})"
             )
         column = numbers
     return _finite(column)
@@ -453,7 +453,7 @@ def with_units(ds: xr.Dataset, units: str | Mapping[str, str] | None) -> xr.Data
         known = schema.pollutants(ds)
         if len(known) != 1:
             raise SchemaError(
-                f"units={units!r} for {len(known)} pollutants ({', '.join(known)}); mend: units={{'pm25': {units!r}, ...}}"
+                f"units={units!r} for {len(known)} pollutants ({', '.join(known)}); fix: units={{'pm25': {units!r}, ...}}"
             )
         units = {known[0]: units}
     given = {canonical_name(name): canonical_units(text) for name, text in (units or {}).items()}
@@ -478,7 +478,7 @@ def with_units(ds: xr.Dataset, units: str | Mapping[str, str] | None) -> xr.Data
     if gases:
         warnings.warn(
             f"no units for {', '.join(gases)}: usable as covariates, not as targets; "
-            f"mend: units={{{gases[0]!r}: '{MASS_UNITS}'}} or 'ppb'",
+            f"fix: units={{{gases[0]!r}: '{MASS_UNITS}'}} or 'ppb'",
             XaqWarning,
             stacklevel=3,
         )

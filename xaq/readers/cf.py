@@ -31,9 +31,9 @@ def is_zarr(path: Path) -> bool:
 
 def _read(source: Source, said: Request) -> xr.Dataset:
     if said.stations is not None or said.tz is not None:
-        raise SchemaError("a Dataset brings its own coordinates and UTC times; mend: leave out stations= and tz=")
+        raise SchemaError("a Dataset brings its own coordinates and UTC times; fix: leave out stations= and tz=")
     if source.frame is not None:
-        raise SchemaError("format='cf' needs an xarray.Dataset, netCDF or Zarr, got a frame; mend: format='long'")
+        raise SchemaError("format='cf' needs an xarray.Dataset, netCDF or Zarr, got a frame; fix: format='long'")
     ds = source.dataset if source.dataset is not None else _open(source.paths)
     known = [*ds.variables, *ds.dims]
     check_columns(said.column_names, known)
@@ -46,7 +46,7 @@ def _read(source: Source, said: Request) -> xr.Dataset:
 
 def _open(paths: tuple[Path, ...]) -> xr.Dataset:
     if len(paths) > 1:
-        raise SchemaError(f"{len(paths)} files; mend: xr.open_mfdataset(paths) first, and pass the Dataset")
+        raise SchemaError(f"{len(paths)} files; fix: xr.open_mfdataset(paths) first, and pass the Dataset")
     (path,) = paths
     try:
         return xr.open_zarr(path) if is_zarr(path) else xr.open_dataset(path, chunks={})
@@ -63,7 +63,7 @@ def _rename(ds: xr.Dataset, columns: Mapping[str, str]) -> xr.Dataset:
     renames = {a: b for a, b in {**known, **names}.items() if a != b}
     clash = [b for b in renames.values() if b in ds.variables or list(renames.values()).count(b) > 1]
     if clash:
-        raise SchemaError(f"several variables mean the same: {', '.join(sorted(set(clash)))}; mend: ds.drop_vars(...)")
+        raise SchemaError(f"several variables mean the same: {', '.join(sorted(set(clash)))}; fix: ds.drop_vars(...)")
     return ds.rename(renames)
 
 
@@ -127,7 +127,7 @@ def _orthogonal(ds: xr.Dataset, sample: Hashable, instance: Hashable, station: N
         STATION: places[STATION].astype(str).to_numpy()[station], TIME: ds[roles[TIME]].values, **{n: ds[n].values for n in data}
     })  # fmt: skip
     if not np.issubdtype(ds[roles[TIME]].dtype, np.datetime64):
-        raise SchemaError(f"time is {ds[roles[TIME]].dtype}, expected datetime64 in UTC; mend: xr.decode_cf(ds)")
+        raise SchemaError(f"time is {ds[roles[TIME]].dtype}, expected datetime64 in UTC; fix: xr.decode_cf(ds)")
     made = assemble(Rows(frame), Rows(places), tz="UTC").assign_attrs(ds.attrs)
     for name in made.data_vars:
         made[name].attrs = dict(ds[name].attrs)

@@ -1,7 +1,7 @@
 """The Chinese national network's daily files ``china_sites_YYYYMMDD.csv``: ``date, hour, type``, then a column per station.
 
-Stamps are hours of Beijing. What an hour labels is not stated where the files are published; it is taken to be its
-start, ``stamps="end"`` says otherwise. CO is in mg m-3, the others in ug m-3. Of the types only the hourly values of
+Timestamps are hours of Beijing. What an hour labels is not stated where the files are published; it is taken to be its
+start, ``timestamps="end"`` says otherwise. CO is in mg m-3, the others in ug m-3. Of the types only the hourly values of
 the six pollutants are read: AQI and running means (``_24h``, ``_8h``) follow from them.
 
 A folder of years is read file by file into arrays made once, so memory is that of the result and one file.
@@ -35,14 +35,14 @@ def _looks(header: Collection[str]) -> bool:
 
 def _read(source: Source, said: Request) -> xr.Dataset:
     if not source.paths:
-        raise SchemaError("china_sites files are read from their folder, not from a frame; mend: pass the path")
+        raise SchemaError("china_sites files are read from their folder, not from a frame; fix: pass the path")
     listed = said.places()
     if listed is None:
-        raise SchemaError("the files have no coordinates; mend: stations='list.csv' with station, lon and lat")
+        raise SchemaError("the files have no coordinates; fix: stations='list.csv' with station, lon and lat")
     said.check_columns(listed, None)
     absent = [role for role in (STATION, "lon", "lat") if role not in listed.frame]
     if absent:
-        raise SchemaError(f"the station list has no column for {', '.join(absent)}; mend: columns={{...}}")
+        raise SchemaError(f"the station list has no column for {', '.join(absent)}; fix: columns={{...}}")
     places = places_of(listed)
     headers = {path: _header(path, said) for path in source.paths}
     reported = pd.Index(sorted({s for header in headers.values() for s in header.header[len(_KEYS) :]} - {""}))
@@ -51,7 +51,7 @@ def _read(source: Source, said: Request) -> xr.Dataset:
     first, last = min(days.values()), max(days.values())
     doubled = pd.Series(list(days.values())).duplicated()
     if doubled.any():
-        raise SchemaError(f"two files hold {pd.Series(list(days.values()))[doubled].iloc[0]:%Y-%m-%d}; mend: keep one")
+        raise SchemaError(f"two files hold {pd.Series(list(days.values()))[doubled].iloc[0]:%Y-%m-%d}; fix: keep one")
     times = pd.date_range(first, last + pd.Timedelta(hours=_HOURS - 1), freq="h", unit="s")
     values = {name: np.full((len(ids), len(times)), np.nan, np.float32) for name in _TYPES.values()}
     for path, day in days.items():

@@ -32,7 +32,7 @@ def open_stations(
     stations: Table | None = None,
     format: str | None = None,  # noqa: A002 - the word that pandas and xarray users expect
     tz: str | None = None,
-    stamps: Literal["start", "end"] | None = None,
+    timestamps: Literal["start", "end"] | None = None,
     units: str | Mapping[str, str] | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     pollutant: str | None = None,
@@ -52,10 +52,10 @@ def open_stations(
         ``"long"``, ``"wide"``, ``"cf"``, ``"prsa"`` (UCI Beijing), ``"china_sites"``, ``"airnow"``, ``"eea"``, ``"openaq"`` or
         ``"openair"``; see the page on readers. Found from names of files and columns where these leave no doubt.
     tz : str, optional
-        IANA name of the time zone of naive stamps, such as ``"Asia/Shanghai"`` or ``"UTC"``. Required for steps
-        shorter than a day, unless the format fixes it; daily stamps are days and are not shifted.
-    stamps : {"start", "end"}, optional
-        Which end of its interval each stamp labels. By default what the format's description says; ``"start"`` for tables.
+        IANA name of the time zone of naive timestamps, such as ``"Asia/Shanghai"`` or ``"UTC"``. Required for steps
+        shorter than a day, unless the format fixes it; daily timestamps are days and are not shifted.
+    timestamps : {"start", "end"}, optional
+        Which end of its interval each timestamp labels. By default what the format's description says; ``"start"`` for tables.
     units : str or mapping, optional
         Units by variable, or one string for the only pollutant. Particles without units are taken to be ug m-3, and
         the repr says so; gases need units, unless the format fixes them.
@@ -70,7 +70,7 @@ def open_stations(
     Returns
     -------
     xarray.Dataset
-        Dimensions ``(station, time)``, float32 variables, CF attributes; UTC times on a regular step, each stamp
+        Dimensions ``(station, time)``, float32 variables, CF attributes; UTC times on a regular step, each timestamp
         labelling the start of its interval; hours that the source lacks are NaN. In memory; netCDF, Zarr and
         Dask-backed Datasets on ``(station, time)`` stay lazy.
 
@@ -78,7 +78,7 @@ def open_stations(
     ------
     SchemaError
         A format that cannot be told, unreadable files, missing columns or coordinates, unknown time zone, duplicate
-        rows, irregular stamps, units missing.
+        rows, irregular timestamps, units missing.
 
     Examples
     --------
@@ -93,15 +93,15 @@ def open_stations(
     >>> ds.time.values[0]
     np.datetime64('2020-01-01T00:00:00')
 
-    The same network as a wide table whose stamps end the hour:
+    The same network as a wide table whose timestamps end the hour:
 
     >>> wide = table.pivot(index="time", columns="station", values="PM2.5").reset_index()
-    >>> ds = xaq.open_stations(wide, stations=places, pollutant="pm25", tz="Asia/Shanghai", stamps="end")
+    >>> ds = xaq.open_stations(wide, stations=places, pollutant="pm25", tz="Asia/Shanghai", timestamps="end")
     >>> ds.time.values[0]
     np.datetime64('2019-12-31T23:00:00')
     """
-    if stamps not in (None, "start", "end"):
-        raise SchemaError(f"stamps is {stamps!r}, expected 'start' or 'end'", subject="open_stations")
+    if timestamps not in (None, "start", "end"):
+        raise SchemaError(f"timestamps is {timestamps!r}, expected 'start' or 'end'", subject="open_stations")
     if format is not None and format not in FORMATS:
         raise SchemaError(f"no format {format!r}; there are {', '.join(FORMATS)}", subject="open_stations")
     said = Request(stations, tz, columns, pollutant, encoding)
@@ -109,7 +109,7 @@ def open_stations(
     try:
         chosen = detect(given, said) if format is None else FORMATS[format]
         ds = chosen.read(_in_folder(given, chosen), said)
-        ds = label_starts(schema.conform(ds), stamps or chosen.stamps)
+        ds = label_starts(schema.conform(ds), timestamps or chosen.timestamps)
     except SchemaError as error:
         # The reader knows the fault, this is where the name of the source is known.
         raise _named(error, given, said) from error
@@ -133,7 +133,7 @@ def detect(source: Source, said: Request) -> Format:
         named = [f for f in FORMATS.values() if _by_name(source, f)]
         if len(named) > 1:
             counts = ", ".join(f"{f.name} ({f.what})" for f in named)
-            raise SchemaError(f"holds files of several formats: {counts}; mend: format={named[0].name!r}")
+            raise SchemaError(f"holds files of several formats: {counts}; fix: format={named[0].name!r}")
         if named:
             return named[0]
         if path.is_dir():
@@ -159,7 +159,7 @@ def _of_folder(source: Source, said: Request) -> Format:
     if found in (tables.LONG, tables.WIDE) and len(tables_there) > 1:
         raise SchemaError(
             f"a folder of {len(tables_there)} tables ({', '.join(p.name for p in tables_there[:3])}, ...) of no network that xaq "
-            "knows; mend: pass the files that belong together, as open_stations(['a.csv', 'b.csv'], ...), or say format='long'"
+            "knows; fix: pass the files that belong together, as open_stations(['a.csv', 'b.csv'], ...), or say format='long'"
         )
     return found
 
@@ -174,7 +174,7 @@ def _by_header(header: tuple[Any, ...], said: Request) -> Format:
     if len(fitting) > 1 or openair.FORMAT in fitting:
         candidates = dict.fromkeys([*fitting, tables.LONG])
         listed = ", ".join(f"format={f.name!r} ({f.what})" for f in candidates)
-        raise SchemaError(f"the columns {', '.join(map(str, header[:6]))}, ... fit several formats; mend: {listed}")
+        raise SchemaError(f"the columns {', '.join(map(str, header[:6]))}, ... fit several formats; fix: {listed}")
     if fitting:
         return fitting[0]
     return tables.WIDE if _looks_wide(header, said) else tables.LONG
@@ -211,7 +211,7 @@ def _named(error: SchemaError, source: Source, said: Request) -> SchemaError:
 
 
 def _with_table(problem: str, source: Source, said: Request) -> str:
-    """Return a problem that is mended in a frame with the call that makes one of the file."""
-    if len(source.paths) != 1 or not re.search(r"mend.*: .*\b(table[.[]|table =)", problem):
+    """Return a problem that is fixed in a frame with the call that makes one of the file."""
+    if len(source.paths) != 1 or not re.search(r"fix.*: .*\b(table[.[]|table =)", problem):
         return problem
     return f"{problem}; the file is read by table = {files.reading(source.paths[0], said.encoding)}; then open_stations(table, ...)"

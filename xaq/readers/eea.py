@@ -46,7 +46,7 @@ def _read(source: Source, said: Request) -> xr.Dataset:
     every = rows.frame["every"].dropna().unique()
     if len(every) > 1:
         raise SchemaError(
-            f"holds averages over {', '.join(sorted(every))}; mend: open one kind at a time, from the files of that kind"
+            f"holds averages over {', '.join(sorted(every))}; fix: open one kind at a time, from the files of that kind"
         )
     times = rows.frame[TIME]
     if list(every) == ["day"]:
@@ -78,7 +78,7 @@ def _rows(frame: pd.DataFrame) -> Rows:
         if unknown or codes.isna().any():
             raise SchemaError(
                 f"pollutant {', '.join(map(str, unknown)) or 'is no code'}: xaq knows the codes "
-                f"{', '.join(f'{k} ({v})' for k, v in _POLLUTANTS.items())}; mend: leave the files of the others out"
+                f"{', '.join(f'{k} ({v})' for k, v in _POLLUTANTS.items())}; fix: leave the files of the others out"
             )
         rows = rows.assign(**{PARAMETER: codes.astype(int).map(_POLLUTANTS)})
         # "AT/SPO.02..." in the data is "SPO.02..." in the metadata.

@@ -120,7 +120,7 @@ def _sniff(path: Path, encoding: str) -> Dialect:
     if "\x00" in sample[0]:
         raise SchemaError(
             "cannot be read as a table: the first line has NUL bytes, so this is no text, or UTF-16 without its mark; "
-            "mend: encoding='utf-16-le'",
+            "fix: encoding='utf-16-le'",
             subject=str(path),
         )
     rows = {s: [[f.strip() for f in row] for row in csv.reader(sample, delimiter=s)] for s in _SEPARATORS}
@@ -153,7 +153,7 @@ def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
                     raise SchemaError(
                         f"line {reader.line_num} has {len(row)} fields where the first has {width} (separator "
                         f"{dialect.separator!r}, encoding {dialect.encoding}): a row cut short or written with another "
-                        f"separator; it begins {dialect.separator.join(row)[:60]!r}; mend: correct or delete that line",
+                        f"separator; it begins {dialect.separator.join(row)[:60]!r}; fix: correct or delete that line",
                         subject=str(path),
                     )
                 yield row
@@ -214,7 +214,7 @@ def _decimal(body: list[list[str]], separator: str, path: Path) -> str:
         return "."
     if points:
         raise SchemaError(
-            f"has decimal commas ({commas[0]}) and decimal points ({points[0]}); mend: write all numbers one way",
+            f"has decimal commas ({commas[0]}) and decimal points ({points[0]}); fix: write all numbers one way",
             subject=str(path),
         )
     return ","
@@ -239,7 +239,7 @@ def _open(path: Path, encoding: str) -> IO[str]:
 def _not_encoded(path: Path, error: UnicodeDecodeError) -> SchemaError:
     byte = error.object[error.start]
     return SchemaError(
-        f"is not {error.encoding} (byte 0x{byte:02x}, {error.reason}); mend: say which it is, such as encoding='cp1252' "
+        f"is not {error.encoding} (byte 0x{byte:02x}, {error.reason}); fix: say which it is, such as encoding='cp1252' "
         "(western Europe) or 'gb18030' (Chinese)",
         subject=str(path),
     )
@@ -263,7 +263,7 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
     header = list(dialect.header if names is None else names)
     doubled = sorted(h for h, n in Counter(header).items() if h and n > 1)
     if doubled:
-        raise SchemaError(f"has several columns {', '.join(map(repr, doubled))}; mend: rename them", subject=str(path))
+        raise SchemaError(f"has several columns {', '.join(map(repr, doubled))}; fix: rename them", subject=str(path))
     # Columns without a name are the row numbers that other tools write.
     kept = [i for i, name in enumerate(header) if name]
     text = {header[i]: "str" for i in kept if header[i].lower() in identifiers}
@@ -284,14 +284,14 @@ def _read_excel(path: Path, identifiers: Collection[str]) -> pd.DataFrame:
     try:
         import openpyxl
     except ImportError as error:
-        raise SchemaError("Excel needs openpyxl; mend: pip install 'xaq[readers]'", subject=str(path)) from error
+        raise SchemaError("Excel needs openpyxl; fix: pip install 'xaq[readers]'", subject=str(path)) from error
     try:
         book = openpyxl.load_workbook(path, read_only=True)
         sheets = list(book.sheetnames)
         book.close()
         if len(sheets) > 1:
             raise SchemaError(
-                f"has the sheets {', '.join(sheets)}; mend: open_stations(pd.read_excel(path, sheet_name={sheets[0]!r}), ...)",
+                f"has the sheets {', '.join(sheets)}; fix: open_stations(pd.read_excel(path, sheet_name={sheets[0]!r}), ...)",
                 subject=str(path),
             )
         frame = pd.read_excel(path, dtype=object, engine="openpyxl")

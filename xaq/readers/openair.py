@@ -1,7 +1,7 @@
 """Files as the R package openair writes them: ``date, site, code``, a column per pollutant, wind and temperature.
 
 Times are GMT and label the start of the hour (openair, issue 235: the flat files of UK-AIR label its end and need
-``stamps="end"``). Units are ug m-3, CO in mg m-3 (openair, importUKAQ). Any table may have these columns, so the format is
+``timestamps="end"``). Units are ug m-3, CO in mg m-3 (openair, importUKAQ). Any table may have these columns, so the format is
 never assumed: it has to be said.
 """
 

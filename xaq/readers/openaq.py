@@ -1,6 +1,6 @@
 """OpenAQ: CSV downloads, and the archive on S3, ``locationid=*/year=*/month=*/location-*.csv.gz``.
 
-Stamps carry their offset and label the end of the averaging period (openaq-fetch: "date should be the end of the averaging
+Timestamps carry their offset and label the end of the averaging period (openaq-fetch: "date should be the end of the averaging
 period"; files of a day in the archive run from 01:00 to 00:00). Coordinates and units are in the rows.
 """
 
@@ -52,5 +52,10 @@ def _rows(frame: pd.DataFrame) -> Rows:
 
 
 FORMAT = Format(
-    "openaq", "OpenAQ CSV or archive", _read, files=("location-*.csv.gz", "location-*.csv"), looks=_looks, stamps="end"
+    "openaq",
+    "OpenAQ CSV or archive",
+    _read,
+    files=("location-*.csv.gz", "location-*.csv"),
+    looks=_looks,
+    timestamps="end",
 )

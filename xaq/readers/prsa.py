@@ -1,6 +1,6 @@
 """UCI 501, "Beijing Multi-Site Air-Quality Data": one ``PRSA_Data_<Station>_*.csv`` per station.
 
-The description gives units (CO in ug m-3, too) and no word on stamps; they are taken to label the start of the hour in
+The description gives units (CO in ug m-3, too) and no word on timestamps; they are taken to label the start of the hour in
 Beijing. The data set has no coordinates. Copies in circulation have ``lat`` and ``long`` columns that lie in other
 provinces, are zero or empty: they are noticed, reported and never used.
 """
@@ -35,7 +35,7 @@ def _read(source: Source, said: Request) -> xr.Dataset:
     if places is None:
         raise SchemaError(
             "the UCI files have no coordinates of their own that could be trusted; "
-            "mend: stations='list.csv' with station, lon and lat"
+            "fix: stations='list.csv' with station, lon and lat"
         )
     rows, noticed = [], []
     for frame in source.frames(said):
@@ -59,7 +59,7 @@ def _rows(frame: pd.DataFrame, said: Request) -> Rows:
     if absent:
         raise SchemaError(
             f"no column {', '.join(absent)}; UCI files have No, year, month, day, hour, ..., station; it has "
-            f"{', '.join(map(str, frame.columns[:8]))}; mend: format='long'"
+            f"{', '.join(map(str, frame.columns[:8]))}; fix: format='long'"
         )
     clock = frame[list(_CLOCK)].apply(pd.to_numeric, errors="coerce")
     times = pd.to_datetime(clock, errors="coerce")

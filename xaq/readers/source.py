@@ -114,8 +114,8 @@ class Request:
 class Format:
     """One way in which stations are published.
 
-    ``files`` are patterns of file names that show it, ``looks`` says whether a header does. ``stamps`` says which end
-    of its interval a stamp labels by the format's own description.
+    ``files`` are patterns of file names that show it, ``looks`` says whether a header does. ``timestamps`` says which end
+    of its interval a timestamp labels by the format's own description.
     """
 
     name: str
@@ -123,7 +123,7 @@ class Format:
     read: Callable[[Source, Request], xr.Dataset]
     files: tuple[str, ...] = ()
     looks: Callable[[Collection[str]], bool] = lambda header: False
-    stamps: str = "start"
+    timestamps: str = "start"
 
 
 def frame_of(thing: Any) -> pd.DataFrame | None:

@@ -52,7 +52,7 @@ def wide_rows(
     if bare and pollutant is None:
         raise SchemaError(
             f"a wide table does not say what its columns hold (such as {', '.join(map(str, bare[:3]))}); "
-            "mend: pollutant='pm25', or columns named 'station_pollutant'"
+            "fix: pollutant='pm25', or columns named 'station_pollutant'"
         )
     values = frame.drop(columns=[time])
     parts = [

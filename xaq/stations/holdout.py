@@ -68,7 +68,7 @@ def hide(
     group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
     if stations is not None:
         if fraction is not None or blocks is not None:
-            raise SchemaError("stations= and fraction=/blocks= both choose what to hide; mend: pass one of them")
+            raise SchemaError("stations= and fraction=/blocks= both choose what to hide; fix: pass one of them")
         wanted = [stations] if isinstance(stations, str) else [str(s) for s in stations]
         known = {str(s): i for i, s in enumerate(ids)}
         unknown = [s for s in wanted if s not in known]
@@ -85,7 +85,7 @@ def hide(
     hidden = np.isin(group, group[chosen])
     if not hidden.any() or hidden.all():
         raise SchemaError(
-            f"{hidden.sum()} of {len(hidden)} stations would be hidden; mend: choose another fraction or list"
+            f"{hidden.sum()} of {len(hidden)} stations would be hidden; fix: choose another fraction or list"
         )
     if stations is not None and hidden.sum() > len(set(chosen.tolist())):
         extra = some(ids[np.setdiff1d(np.flatnonzero(hidden), chosen)])

@@ -56,7 +56,7 @@ def find_role(ds: xr.Dataset, role: str) -> Hashable | None:
         if len(found) > 1:
             names = ", ".join(map(repr, found))
             raise SchemaError(
-                f"{names} all have {key}={value!r}; mend: keep the attribute on the one that is the {role}"
+                f"{names} all have {key}={value!r}; fix: keep the attribute on the one that is the {role}"
             )
         if found:
             return found[0]
@@ -82,14 +82,14 @@ def conform(ds: xr.Dataset, target: str | None = None) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        Lists all problems at once, each with the call that mends it.
+        Lists all problems at once, each with the call that fixes it.
 
     Notes
     -----
     Loads coordinates; never computes a data variable.
     """
     if not isinstance(ds, xr.Dataset):
-        raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; mend: xaq.open_stations(...)")
+        raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; fix: xaq.open_stations(...)")
     ds, problems = rename_roles(ds)
     if not problems:
         problems += identity_problems(ds)
@@ -116,14 +116,14 @@ def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         elif role in (LON, LAT):
             problems.append(
                 f"no {role} (looked for CF attributes, then {', '.join(ROLE_NAMES[role])}); "
-                f"mend: ds.assign_coords({role}=('station', [...]))"
+                f"fix: ds.assign_coords({role}=('station', [...]))"
             )
         elif role == TIME:
             problems.append(
-                "no time coordinate; mend: xaq.open_stations(table, stations=...) or ds.assign_coords(time=...)"
+                "no time coordinate; fix: xaq.open_stations(table, stations=...) or ds.assign_coords(time=...)"
             )
         elif role == STATION:
-            problems.append("no station dimension or identifier; mend: ds.rename({'your_dim': 'station'})")
+            problems.append("no station dimension or identifier; fix: ds.rename({'your_dim': 'station'})")
     if problems:
         return ds, problems
     lon = next(name for name, role in names.items() if role == LON)
@@ -142,12 +142,12 @@ def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         renames[dim] = STATION
     taken = [new for old, new in renames.items() if new in ds.variables and new not in renames and new != old]
     if taken:
-        return ds, [f"{taken} exist beside the variables that play these roles; mend: ds.drop_vars({taken})"]
+        return ds, [f"{taken} exist beside the variables that play these roles; fix: ds.drop_vars({taken})"]
     when = next(name for name, role in names.items() if role == TIME)
     if when in ds.variables and ds[when].dims != (when,):
         if len(ds[when].dims) != 1:
             return ds, [
-                f"{when!r} has dimensions {ds[when].dims}, expected one time dimension; mend: ds.expand_dims('time')"
+                f"{when!r} has dimensions {ds[when].dims}, expected one time dimension; fix: ds.expand_dims('time')"
             ]
         axis = ds[when].dims[0]
         ds = ds.swap_dims({axis: when}).drop_vars([axis], errors="ignore")
@@ -159,22 +159,22 @@ def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
 
 
 def identity_problems(ds: xr.Dataset) -> list[str]:
-    """Return what keeps stations and stamps from being told apart: no identifiers, no stamps, coordinates of text."""
+    """Return what keeps stations and timestamps from being told apart: no identifiers, no timestamps, coordinates of text."""
     problems = []
     if STATION not in ds.coords:
-        problems.append("the station dimension has no identifiers; mend: ds.assign_coords(station=[...])")
+        problems.append("the station dimension has no identifiers; fix: ds.assign_coords(station=[...])")
     for name in (LON, LAT):
         if not np.issubdtype(ds[name].dtype, np.number):
-            mend = f"ds.assign_coords({name}=ds.{name}.astype(float))"
-            problems.append(f"{name} is {ds[name].dtype}, expected degrees as numbers; mend: {mend}")
+            fix = f"ds.assign_coords({name}=ds.{name}.astype(float))"
+            problems.append(f"{name} is {ds[name].dtype}, expected degrees as numbers; fix: {fix}")
     if TIME not in ds.coords:
-        problems.append("time has no coordinate; mend: ds.assign_coords(time=pd.date_range(...))")
+        problems.append("time has no coordinate; fix: ds.assign_coords(time=pd.date_range(...))")
     elif not np.issubdtype((times := ds[TIME].values).dtype, np.datetime64):
         problems.append(
-            f"time is {times.dtype}, expected datetime64 in UTC; mend: xr.decode_cf(ds), or pd.to_datetime(...)"
+            f"time is {times.dtype}, expected datetime64 in UTC; fix: xr.decode_cf(ds), or pd.to_datetime(...)"
         )
     elif np.isnat(times).any():
-        problems.append(f"{np.isnat(times).sum()} stamp(s) are missing; mend: ds.sel(time=ds.time.notnull())")
+        problems.append(f"{np.isnat(times).sum()} timestamp(s) are missing; fix: ds.sel(time=ds.time.notnull())")
     return problems
 
 
@@ -183,19 +183,19 @@ def _coordinate_problems(ds: xr.Dataset) -> list[str]:
     ids = ds[STATION].to_index()
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
-        problems.append(f"duplicate station ids {some(repeated)}; mend: ds.aq.repair(duplicate_stations='merge')")
+        problems.append(f"duplicate station ids {some(repeated)}; fix: ds.aq.repair(duplicate_stations='merge')")
     lon, lat = np.asarray(ds[LON], float), np.asarray(ds[LAT], float)
     missing = ~(np.isfinite(lon) & np.isfinite(lat))
     if missing.any():
         where = some(ids[missing])
-        problems.append(f"{missing.sum()} station(s) without coordinates: {where}; mend: ds.aq.repair(unplaced='drop')")
+        problems.append(f"{missing.sum()} station(s) without coordinates: {where}; fix: ds.aq.repair(unplaced='drop')")
     if (np.abs(lat) > 90).any():
         bad = np.flatnonzero(np.abs(lat) > 90)
         swapped = (np.abs(lon[~missing]) <= 90).all()
         hint = (
-            "lon and lat look swapped; mend: ds.aq.repair(swapped='swap')"
+            "lon and lat look swapped; fix: ds.aq.repair(swapped='swap')"
             if swapped
-            else "expected -90..90 degrees; mend: ds.aq.repair(swapped='swap', unplaced='drop')"
+            else "expected -90..90 degrees; fix: ds.aq.repair(swapped='swap', unplaced='drop')"
         )
         problems.append(f"lat outside -90..90 at {some(ids[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}")
     if (np.abs(lon) > 360).any():
@@ -219,11 +219,9 @@ def _target_problems(ds: xr.Dataset, target: str) -> list[str]:
     if {STATION, TIME} <= set(ds.dims) and set(ds[target].dims) != {STATION, TIME}:
         problems.append(f"{target!r} has dimensions {ds[target].dims}, expected (station, time)")
     if not np.issubdtype(ds[target].dtype, np.number):
-        problems.append(
-            f"{target!r} has dtype {ds[target].dtype}, expected numbers; mend: ds[{target!r}].astype(float)"
-        )
+        problems.append(f"{target!r} has dtype {ds[target].dtype}, expected numbers; fix: ds[{target!r}].astype(float)")
     if not ds[target].attrs.get("units"):
-        problems.append(f"{target!r} has no units; mend: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
+        problems.append(f"{target!r} has no units; fix: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
     return problems
 
 
@@ -261,7 +259,7 @@ def pick_target(ds: xr.Dataset, target: str | None) -> str:
     if len(candidates) == 1:
         return candidates[0]
     raise SchemaError(
-        f"which variable? candidates are {', '.join(candidates) or 'none'}; mend: name one with target=..."
+        f"which variable? candidates are {', '.join(candidates) or 'none'}; fix: name one with target=..."
     )
 
 
@@ -294,7 +292,7 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
         picked = times[times.slice_indexer(key.start, key.stop)]
     except (ValueError, TypeError, KeyError) as error:
         raise SchemaError(
-            f"time={time!r} is not a period; mend: one such as {str(times[0])[:10]!r}, or slice({str(times[0])[:10]!r}, {str(times[-1])[:10]!r})"
+            f"time={time!r} is not a period; fix: one such as {str(times[0])[:10]!r}, or slice({str(times[0])[:10]!r}, {str(times[-1])[:10]!r})"
         ) from error
     if not len(picked):
         raise SchemaError(f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}")

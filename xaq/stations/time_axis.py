@@ -1,4 +1,4 @@
-"""The stamps of a station dataset as they come: off the step, repeated, out of order, absent; and how to set them right."""
+"""The timestamps of a station dataset as they come: off the step, repeated, out of order, absent; and how to set them right."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..arrays import timesteps
 from ..conventions import TIME
 from ..errors import SchemaError
 
-#: A gap in the stamps may widen the time axis this many times before it is called an error of the stamps.
+#: A gap in the timestamps may widen the time axis this many times before it is called an error of the timestamps.
 _WIDEST = 20
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The step that most stamps keep, and the stamps that do not."""
+    """The step that most timestamps keep, and the timestamps that do not."""
 
     step: np.timedelta64
     off: NDArray[np.bool_]
@@ -30,55 +30,55 @@ class Clock:
 
     @classmethod
     def of(cls, ds: xr.Dataset) -> Clock:
-        """Read the clock of a dataset from its stamps.
+        """Read the clock of a dataset from its timestamps.
 
         Raises
         ------
         SchemaError
-            Fewer than two distinct stamps, or stamps so far apart that the axis between them would be nearly empty.
+            Fewer than two distinct timestamps, or timestamps so far apart that the axis between them would be nearly empty.
         """
-        stamps = ds[TIME].values.astype("datetime64[s]")
-        distinct = np.unique(stamps)
+        timestamps = ds[TIME].values.astype("datetime64[s]")
+        distinct = np.unique(timestamps)
         if len(distinct) < 2:
-            raise SchemaError(f"time has {len(distinct)} distinct stamp(s), at least 2 are needed to know the step")
+            raise SchemaError(f"time has {len(distinct)} distinct timestamp(s), at least 2 are needed to know the step")
         steps, times = np.unique(np.diff(distinct), return_counts=True)
         step = steps[np.argmax(times)]
-        residue = (stamps - np.datetime64(0, "s")) % step
+        residue = (timestamps - np.datetime64(0, "s")) % step
         residues, times = np.unique(residue, return_counts=True)
         phase = residues[np.argmax(times)]
-        axis = np.unique(_rounded(stamps, step, phase, "nearest"))
+        axis = np.unique(_rounded(timestamps, step, phase, "nearest"))
         length = int((axis[-1] - axis[0]) // step) + 1
-        if length > _WIDEST * len(stamps):
+        if length > _WIDEST * len(timestamps):
             raise SchemaError(
-                f"{len(stamps)} stamps of a step of {timesteps.step_name(step)} lie between {axis[0]} and {axis[-1]}: "
-                "some must be wrong; mend: ds.sel(time=slice(first, last))"
+                f"{len(timestamps)} timestamps of a step of {timesteps.step_name(step)} lie between {axis[0]} and {axis[-1]}: "
+                "some must be wrong; fix: ds.sel(time=slice(first, last))"
             )
         return cls(
             step=step,
             off=residue != phase,
             phase=phase,
-            repeated=pd.Index(stamps).duplicated(),
-            unsorted=bool((np.diff(stamps) < np.timedelta64(0)).any()),
+            repeated=pd.Index(timestamps).duplicated(),
+            unsorted=bool((np.diff(timestamps) < np.timedelta64(0)).any()),
             absent=length - len(axis),
         )
 
     @property
     def regular(self) -> bool:
-        """Whether every verb can use the stamps as they are."""
+        """Whether every verb can use the timestamps as they are."""
         return not (self.off.any() or self.repeated.any() or self.unsorted or self.absent)
 
 
-def _rounded(stamps: NDArray, step: np.timedelta64, phase: np.timedelta64, how: str) -> NDArray:
-    """Return stamps moved to the step: to the nearest, or to the one before (``floor``)."""
+def _rounded(timestamps: NDArray, step: np.timedelta64, phase: np.timedelta64, how: str) -> NDArray:
+    """Return timestamps moved to the step: to the nearest, or to the one before (``floor``)."""
     half = step // 2 if how == "nearest" else np.timedelta64(0, "s")
-    return stamps - (stamps - np.datetime64(0, "s") - phase + half) % step + half
+    return timestamps - (timestamps - np.datetime64(0, "s") - phase + half) % step + half
 
 
 def on_step(ds: xr.Dataset, how: str = "nearest") -> xr.Dataset:
-    """Return the dataset sorted, with stamps that are off the step moved to it; two may then share one."""
+    """Return the dataset sorted, with timestamps that are off the step moved to it; two may then share one."""
     clock = Clock.of(ds)
-    stamps = ds[TIME].values.astype("datetime64[s]")
-    moved = np.where(clock.off, _rounded(stamps, clock.step, clock.phase, how), stamps)
+    timestamps = ds[TIME].values.astype("datetime64[s]")
+    moved = np.where(clock.off, _rounded(timestamps, clock.step, clock.phase, how), timestamps)
     # Of two on one step, the one that was there comes first, so that a merge prefers its values.
     order = np.lexsort((clock.off, moved))
     return ds.assign_coords({TIME: (TIME, moved, ds[TIME].attrs)}).isel({TIME: order})
@@ -104,13 +104,13 @@ def merge(ds: xr.Dataset, dim: str, group: NDArray) -> xr.Dataset:
 
 
 def fill_axis(ds: xr.Dataset) -> xr.Dataset:
-    """Return the dataset sorted, on every step from its first to its last stamp. Lazy."""
+    """Return the dataset sorted, on every step from its first to its last timestamp. Lazy."""
     step = Clock.of(ds).step
     ds = ds.sortby(TIME)
-    stamps = ds[TIME].values.astype("datetime64[s]")
-    axis = np.arange(stamps[0], stamps[-1] + step, step)
+    timestamps = ds[TIME].values.astype("datetime64[s]")
+    axis = np.arange(timestamps[0], timestamps[-1] + step, step)
     attrs, kinds = ds[TIME].attrs, {n: v.dtype for n, v in ds.data_vars.items()}
-    if len(axis) == len(stamps):
+    if len(axis) == len(timestamps):
         return ds
     ds = ds.reindex({TIME: axis}).assign_coords({TIME: (TIME, axis, attrs)})
     return ds.assign({n: ds[n].astype(kind) for n, kind in kinds.items() if np.issubdtype(kind, np.floating)})

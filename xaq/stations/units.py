@@ -114,7 +114,7 @@ def convert_units(
         if name not in names
     ]
     problems += [
-        f"{names[name]!r} has no units to convert from; mend: ds.aq.repair(units={{{names[name]!r}: 'ug m-3'}})"
+        f"{names[name]!r} has no units to convert from; fix: ds.aq.repair(units={{{names[name]!r}: 'ug m-3'}})"
         for name in wanted
         if name in names and not ds[names[name]].attrs.get("units")
     ]

@@ -74,9 +74,11 @@ def fit_baseline(ds: xr.Dataset, model: Model, method: Method, *, max_steps: int
         raise ModelError("the model is an analysis; baselines of this kind are for task='forecast'")
     if method in ("regression", "regression, log scale"):
         scale = "log" if method.endswith("log scale") else "linear"
-        return NetworkForecaster(method, RegressionBaseline(copy.deepcopy(model.network.start).cpu(), scale), recipe)
+        return NetworkForecaster(
+            method, RegressionBaseline(copy.deepcopy(model.network.base_forecast).cpu(), scale), recipe
+        )
     if method == "start":
-        return NetworkForecaster("AQ-Net's start", copy.deepcopy(model.network.start).cpu(), recipe)
+        return NetworkForecaster("AQ-Net's start", copy.deepcopy(model.network.base_forecast).cpu(), recipe)
     networks = {"LSTM": LSTMBaseline, "PatchTST": PatchTSTBaseline}
     if method not in networks:
         raise ModelError(

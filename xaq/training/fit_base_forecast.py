@@ -1,4 +1,4 @@
-"""Fitting a forecast's start: ridge regressions, their strengths and shares by cross-validation over blocks of time."""
+"""Fitting a forecast's start: ridge regressions, their strengths and weights by cross-validation over blocks of time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..arrays.timesteps import DAY_SHARE
+from ..arrays.timesteps import DATA_CAPTURE
 from ..nn.aqnet import AQNet
-from ..nn.base_forecast import LINEAR, ForecastStart
+from ..nn.base_forecast import LINEAR, BaseForecast
 from ..nn.config import AQNetConfig
 from .folds import VALIDATION, TrainingData
 
@@ -19,13 +19,13 @@ from .folds import VALIDATION, TrainingData
 _RIDGES = (1e-2, 1e-1, 1.0, 10.0)
 #: Blocks of time at most, beside that of the validation windows, and how many windows with their horizons each must span.
 _BLOCKS, _LEAST_SPANS = 4, 2
-#: Windows of a block that are foretold by the other blocks.
-_FORETOLD = 200
+#: Windows of a block that are predicted by the other blocks.
+_PREDICTED = 200
 #: Windows x stations per group of init hours beyond which more teach nothing that is worth their time.
 _ROWS, _STATIONS = 8000, 40
 #: Rows of the normal equations summed at once in single precision; the sums themselves are in double.
 _CHUNK = 512
-_SHARE_STEPS = 10
+_WEIGHT_STEPS = 10
 
 
 #: Starts kept for learning: windows, and values in all (160 MB).
@@ -33,11 +33,11 @@ _KEPT_WINDOWS, _KEPT_VALUES = 4000, 40_000_000
 
 
 @torch.no_grad()
-def fit_start(network: AQNet, data: TrainingData) -> tuple[TrainingData, Tensor | None]:
-    """Fit the start of a forecast in place: coefficients, then the shares of persistence and the two scales per lead.
+def fit_base_forecast(network: AQNet, data: TrainingData) -> tuple[TrainingData, Tensor | None]:
+    """Fit the start of a forecast in place: coefficients, then the weights of persistence and the two scales per lead.
 
     The period is cut into blocks, the last of them that of the validation windows, with a gap of window and horizon after
-    each. Every block is foretold by regressions on the others; the ridge strength of each scale and the shares are those with the
+    each. Every block is predicted by regressions on the others; the ridge strength of each scale and the weights are those with the
     least error of this, lead by lead. The coefficients left in the network know nothing of the validation block, so that
     what else is learned can be judged there.
 
@@ -51,14 +51,14 @@ def fit_start(network: AQNet, data: TrainingData) -> tuple[TrainingData, Tensor 
     """
     if network.config.task != "forecast":
         return data, None
-    start, config, blocks = network.start, network.config, _Blocks.of(data, network.config)
+    start, config, blocks = network.base_forecast, network.config, _Blocks.of(data, network.config)
     learning = _learning(data)
     stations = torch.nonzero(learning)[:, 0]
     stations = stations[_thinned(len(stations), _STATIONS).to(stations.device)]
     seen = data.record.z[learning]
     start.extremes.copy_(torch.stack(torch.aminmax(seen[torch.isfinite(seen)])))
     fitted = _coefficients(start, data, learning, stations, blocks)
-    still, tried, truth = _foretold(start, data, learning, stations, blocks, fitted)
+    still, tried, truth = _predicted(start, data, learning, stations, blocks, fitted)
     everything = torch.empty_like(start.coefficients)
     for leads in _lead_blocks(config.steps_per_day, config.target_steps):
         parts, observed = [still[..., leads]], truth[..., leads]
@@ -68,8 +68,8 @@ def fit_start(network: AQNet, data: TrainingData) -> tuple[TrainingData, Tensor 
             start.coefficients[scale][:, leads] = fitted[-2][best][scale][:, leads]
             everything[scale][:, leads] = fitted[-1][best][scale][:, leads]
             parts.append(made[best])
-        start.shares[:, leads] = _best_shares(torch.stack(parts), observed, config.steps_per_day)[:, None]
-    return _with_starts(start, data, learning), everything
+        start.weights[:, leads] = _best_weights(torch.stack(parts), observed, config.steps_per_day)[:, None]
+    return _with_base_forecasts(start, data, learning), everything
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _Blocks:
     """All windows of a period in blocks of time.
 
     ``starts (window,)``, learning and validation; ``number (window,)`` of each one's block, -1 in the gaps; ``folds``: the blocks that
-    are foretold by the others, the last that of the validation windows.
+    are predicted by the others, the last that of the validation windows.
     """
 
     starts: Tensor
@@ -97,7 +97,7 @@ class _Blocks:
         for i, (begin, end) in enumerate(itertools.pairwise(edges)):
             number[begin : end if i == n_blocks - 1 else end - gap] = i
         number[cut - first :] = n_blocks
-        # Whoever is left out is foretold by most of the record, or not at all.
+        # Whoever is left out is predicted by most of the record, or not at all.
         some = (b for b in range(n_blocks) if 2 * int((number == b).sum()) <= len(number))
         return cls(starts, number, (*some, n_blocks))
 
@@ -114,37 +114,37 @@ def _learning(data: TrainingData) -> Tensor:
 
 
 @torch.no_grad()
-def fit_share(network: AQNet, data: TrainingData) -> None:
-    """Fit the share of the network's own forecast per lead in place, to the least error on the validation windows."""
+def fit_forecast_weight(network: AQNet, data: TrainingData) -> None:
+    """Fit the weight of the network's own forecast per lead in place, to the least error on the validation windows."""
     config = network.config
     network.eval()
     learning = _learning(data)
     targets = data.targets(data.validation_starts, config.target_steps)
-    truth = network.start.linear(data.record.z[:, targets].transpose(0, 1)[:, learning])
+    truth = network.base_forecast.linear(data.record.z[:, targets].transpose(0, 1)[:, learning])
     made = []
-    for tenths in range(_SHARE_STEPS + 1):
-        network.share.fill_(tenths / _SHARE_STEPS)
+    for tenths in range(_WEIGHT_STEPS + 1):
+        network.forecast_weight.fill_(tenths / _WEIGHT_STEPS)
         windows = (data.record.window(part, learning) for part in data.validation_starts.split(32))
         z_hats = [z for w in windows if (z := network.station_side(w).z_hat) is not None]
-        made.append(network.start.linear(torch.cat(z_hats)[:, learning]).clamp(min=0.0))
+        made.append(network.base_forecast.linear(torch.cat(z_hats)[:, learning]).clamp(min=0.0))
     for block in _lead_blocks(config.steps_per_day, config.target_steps):
         guesses, seen = _as_scored(torch.stack(made)[..., block], truth[..., block], config.steps_per_day)
         if len(seen):
             mae, rmse = (guesses - seen).abs().mean(dim=-1), (guesses - seen).square().mean(dim=-1).sqrt()
-            network.share[block] = (mae / mae[0] + rmse / rmse[0]).argmin() / _SHARE_STEPS
+            network.forecast_weight[block] = (mae / mae[0] + rmse / rmse[0]).argmin() / _WEIGHT_STEPS
 
 
-def _with_starts(start: ForecastStart, data: TrainingData, learning: Tensor) -> TrainingData:
+def _with_base_forecasts(start: BaseForecast, data: TrainingData, learning: Tensor) -> TrainingData:
     """Return the data with evenly spread learning windows and their starts."""
     per_window = len(data.truth) * start.config.target_steps
     most = max(32, min(_KEPT_WINDOWS, _KEPT_VALUES // per_window))
     kept = data.train_starts[_thinned(len(data.train_starts), most).to(data.train_starts.device)]
     made = torch.cat([start(data.record.window(part, learning)) for part in kept.split(32)])
-    return replace(data, train_starts=kept, starts=made)
+    return replace(data, train_starts=kept, base_forecasts=made)
 
 
 def _coefficients(
-    start: ForecastStart, data: TrainingData, learning: Tensor, stations: Tensor, blocks: _Blocks
+    start: BaseForecast, data: TrainingData, learning: Tensor, stations: Tensor, blocks: _Blocks
 ) -> list[list[Tensor]]:
     """Return the coefficients of every ridge strength, each shaped as the module's: without each fold, then with all windows."""
     limits = start.limits.flip(0).clone()
@@ -167,8 +167,8 @@ def _coefficients(
     return fitted
 
 
-def _foretold(
-    start: ForecastStart,
+def _predicted(
+    start: BaseForecast,
     data: TrainingData,
     learning: Tensor,
     stations: Tensor,
@@ -182,7 +182,7 @@ def _foretold(
     persistence, regressions, truth = [], [], []
     for fold, candidates in zip(blocks.folds, fitted, strict=False):
         own = torch.nonzero(blocks.number == fold)[:, 0]
-        own = blocks.starts[own[_thinned(len(own), _FORETOLD).to(own.device)]]
+        own = blocks.starts[own[_thinned(len(own), _PREDICTED).to(own.device)]]
         for part in own.split(32):
             window = data.record.window(part, learning)
             targets = data.targets(part, start.config.target_steps)
@@ -194,7 +194,7 @@ def _foretold(
 
 
 class _NormalEquations(NamedTuple):
-    """Sums over rows of products, in double precision: of inputs that all leads share, of these with those of a lead, of the latter.
+    """Sums over rows of products, in double precision: of inputs that all leads weight, of these with those of a lead, of the latter.
 
     ``common (input, input)``, ``cross (lead, input, own input)``, ``own (lead, own input, own input)``; ``moment (lead, input, scale)``
     of both with the targets.
@@ -208,7 +208,7 @@ class _NormalEquations(NamedTuple):
     def solve(self, ridge: float) -> Tensor:
         """Return ridge coefficients ``(scale, lead, input)``; the penalty is relative to each input's own variance.
 
-        What the leads share is factored once; their own inputs remain as Schur complements (Golub and Van Loan 2013, 3.2.11).
+        What the leads weight is factored once; their own inputs remain as Schur complements (Golub and Van Loan 2013, 3.2.11).
         """
         n_lead, n_common, n_own = self.cross.shape
         floor = 1e-6 * self.common.diagonal().mean()
@@ -228,7 +228,7 @@ def _thinned(n: int, most: int) -> Tensor:
 
 
 def _normal_equations(
-    start: ForecastStart, data: TrainingData, starts: Tensor, stations: Tensor, learning: Tensor, limits: Tensor
+    start: BaseForecast, data: TrainingData, starts: Tensor, stations: Tensor, learning: Tensor, limits: Tensor
 ) -> _NormalEquations:
     """Return the normal equations of windows and stations.
 
@@ -267,7 +267,7 @@ def _normal_equations(
 
 
 def _lead_blocks(per_day: int, n_target: int) -> list[slice]:
-    """Return the leads that share their shares: quarters of the first half day, its second half, whole days."""
+    """Return the leads that share their weights: quarters of the first half day, its second half, whole days."""
     edges = [0, *(e for e in (per_day // 4, per_day // 2) if e), *range(per_day, n_target + 1, per_day)]
     return [slice(a, b) for a, b in itertools.pairwise(sorted(set(edges)))]
 
@@ -282,15 +282,15 @@ def _error(made: Tensor, truth: Tensor, per_day: int) -> float:
 def _as_scored(parts: Tensor, truth: Tensor, per_day: int) -> tuple[Tensor, Tensor]:
     """Return estimates ``(part, n)`` and observations ``(n,)`` as they are scored: of a whole day, its mean."""
     if truth.shape[-1] == per_day > 1:
-        enough = torch.isfinite(truth).sum(dim=-1) >= DAY_SHARE * per_day
+        enough = torch.isfinite(truth).sum(dim=-1) >= DATA_CAPTURE * per_day
         truth = torch.where(enough, truth.nanmean(dim=-1), torch.nan)[..., None]
         parts = parts.mean(dim=-1, keepdim=True)
     seen = torch.isfinite(truth)
     return parts[:, seen], truth[seen]
 
 
-def _best_shares(parts: Tensor, truth: Tensor, per_day: int) -> Tensor:
-    """Return the shares ``(3,)`` with the least MAE and RMSE, of a whole day's mean where the block is one.
+def _best_weights(parts: Tensor, truth: Tensor, per_day: int) -> Tensor:
+    """Return the weights ``(3,)`` with the least MAE and RMSE, of a whole day's mean where the block is one.
 
     The two count alike, each relative to that of the linear regression.
     """
@@ -299,12 +299,12 @@ def _best_shares(parts: Tensor, truth: Tensor, per_day: int) -> Tensor:
     if not len(truth):
         return best.to(parts.device)
     reference = (parts[LINEAR] - truth).abs().mean(), (parts[LINEAR] - truth).square().mean().sqrt()
-    for i, j in itertools.product(range(_SHARE_STEPS + 1), repeat=2):
-        if i + j > _SHARE_STEPS:
+    for i, j in itertools.product(range(_WEIGHT_STEPS + 1), repeat=2):
+        if i + j > _WEIGHT_STEPS:
             continue
-        shares = torch.tensor([i, j, _SHARE_STEPS - i - j]) / _SHARE_STEPS
-        error = torch.einsum("m,mn->n", shares.to(parts.device), parts) - truth
+        weights = torch.tensor([i, j, _WEIGHT_STEPS - i - j]) / _WEIGHT_STEPS
+        error = torch.einsum("m,mn->n", weights.to(parts.device), parts) - truth
         score = float(error.abs().mean() / reference[0] + error.square().mean().sqrt() / reference[1])
         if score < least:
-            best, least = shares, score
+            best, least = weights, score
     return best.to(parts.device)

@@ -19,12 +19,12 @@ from ..aqnet.recipe import Recipe
 from ..aqnet.station_side import (
     StationGeometry,
     StationSeries,
+    advected_days,
     displacements,
-    drifting_days,
     knot_lags,
     make_record,
+    residual_variance_of,
     station_series,
-    usual_residual,
 )
 from ..arrays import sphere, timesteps
 from ..errors import SchemaError
@@ -38,17 +38,17 @@ from ..nn.window import Record
 FOLDS, MEMBERS = 10, 5
 #: The fold that validates a forecast in space.
 VALIDATION = 0
-#: Station-steps held once per fold: 20 MB for each of three arrays, and up to five times that for what drifts.
+#: Station-steps held once per fold: 20 MB for each of three arrays, and up to five times that for what is advected.
 _MAX_VALUES = 5_000_000
-#: Days of all neighbours of a fold whose drift is made at once: some 50 MB.
-_DRIFTING_DAYS = 8_000
+#: Days of all neighbours of a fold whose advection is made at once: some 50 MB.
+_ADVECTED_DAYS = 8_000
 _LEAST_WINDOWS = 60
 #: Days on which the members are validated, and at least so many steps: a day of daily data says less than one of hourly data.
 _VALIDATION_WINDOWS, _VALIDATION_STEPS = 64, 512
 #: Steps of the validation windows that are estimated at once, but of no more windows times stations.
 _BATCH_STEPS, _STATION_WINDOWS = 384, 20_000
 #: Share of a forecast's training period that is learned from; the rest, after an embargo, validates and calibrates.
-LEARNING_SHARE = 0.85
+LEARNING_FRACTION = 0.85
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Fold:
 
     ``values (station, step)`` are the observations with gaps filled from stations outside the fold, on the record's
     steps; ``variance`` that of what was filled; ``residual`` what the other stations do not explain, in
-    z, and ``usual (station,)`` its mean square, ``redundancy (station,)`` how well they can foretell it,
-    ``log_share (station, day)`` of the log scale around it, None in a forecast;
-    ``visible (station,)`` says who makes the network's state; ``drifting (target, neighbour, window, 2 step)`` is what each
-    target reads of its neighbours as they drift past, on both scales, None where nothing drifts.
+    z, and ``residual_variance (station,)`` its mean square, ``redundancy (station,)`` how well they can predict it,
+    ``log_weight (station, day)`` of the log scale around it, None in a forecast;
+    ``visible (station,)`` says who makes the network's state; ``advecting (target, neighbour, window, 2 step)`` is what each
+    target reads of its neighbours advected, on both scales, None where nothing is advected.
     """
 
     targets: Tensor
@@ -68,11 +68,11 @@ class Fold:
     values: Tensor
     variance: Tensor
     residual: Tensor
-    usual: Tensor
+    residual_variance: Tensor
     redundancy: Tensor
     visible: Tensor
-    log_share: Tensor | None = None
-    drifting: Tensor | None = None
+    log_weight: Tensor | None = None
+    advecting: Tensor | None = None
 
     def to(self, device: torch.device) -> Fold:
         """Return the fold on a device."""
@@ -85,7 +85,7 @@ class TrainingData:
     """All that a training run reads: the record, the truth and the folds.
 
     ``validation`` names each member's folds: those whose stations are no target of it. ``starts (window, station, step)``
-    in z is where the forecasts of ``train_starts`` start, once that is fitted; ``relief (station, raster)`` holds the
+    in z is where the forecasts of ``train_starts`` start, once that is fitted; ``predictors (station, raster)`` holds the
     standardised rasters, NaN where unknown.
     """
 
@@ -96,8 +96,8 @@ class TrainingData:
     validation: tuple[tuple[int, ...], ...]
     train_starts: Tensor
     validation_starts: Tensor
-    starts: Tensor | None = None
-    relief: Tensor | None = None
+    base_forecasts: Tensor | None = None
+    predictors: Tensor | None = None
 
     def __deepcopy__(self, memo: dict) -> TrainingData:
         """Share the tensors, which nothing changes, with the copy that weight averaging makes of the module."""
@@ -113,8 +113,8 @@ class TrainingData:
             folds=tuple(f.to(device) for f in self.folds),
             train_starts=self.train_starts.to(device),
             validation_starts=self.validation_starts.to(device),
-            starts=None if self.starts is None else self.starts.to(device),
-            relief=None if self.relief is None else self.relief.to(device),
+            base_forecasts=None if self.base_forecasts is None else self.base_forecasts.to(device),
+            predictors=None if self.predictors is None else self.predictors.to(device),
         )
 
     def targets(self, starts: Tensor, steps: int) -> Tensor:
@@ -131,7 +131,9 @@ class TrainingData:
         return [f for f in range(len(self.folds)) if f not in self.validation[member]]
 
 
-def prepare_data(observations: Observations, recipe: Recipe, relief: NDArray[np.float32] | None = None) -> TrainingData:
+def prepare_data(
+    observations: Observations, recipe: Recipe, predictors: NDArray[np.float32] | None = None
+) -> TrainingData:
     """Return the tensors of a training run: record, truth, folds and the stations' rasters, on the CPU."""
     config, step = recipe.config, np.timedelta64(recipe.step_seconds, "s")
     times = observations.times
@@ -145,7 +147,7 @@ def prepare_data(observations: Observations, recipe: Recipe, relief: NDArray[np.
         if len(first) < least:
             raise SchemaError(
                 f"{len(times)} steps hold {len(first)} windows of {history} + {horizon} steps, at least {least} are needed; "
-                "mend: a longer period, or AQNetConfig(days_before=..., target_days=...)"
+                "fix: a longer period, or AQNetConfig(days_before=..., target_days=...)"
             )
         starts = times[first]
     if config.task == "analysis":
@@ -161,7 +163,7 @@ def prepare_data(observations: Observations, recipe: Recipe, relief: NDArray[np.
         validation=_validation_folds(len(folds), config),
         train_starts=torch.as_tensor(train_starts),
         validation_starts=torch.as_tensor(validation_starts),
-        relief=None if relief is None else torch.as_tensor(relief),
+        predictors=None if predictors is None else torch.as_tensor(predictors),
     )
 
 
@@ -184,7 +186,7 @@ def _split_windows(starts: NDArray[np.int64], config: AQNetConfig) -> tuple[NDAr
         n_windows = max(_VALIDATION_WINDOWS, -(-_VALIDATION_STEPS // config.steps_per_day))
         return starts, starts[np.unique(np.linspace(0, len(starts) - 1, n_windows).astype(int))]
     embargo = (config.days_before + config.target_days) * config.steps_per_day
-    cut = int(LEARNING_SHARE * len(starts))
+    cut = int(LEARNING_FRACTION * len(starts))
     learn, later = starts[: max(5, cut - embargo)], starts[cut:]
     return learn, later[np.unique(np.linspace(0, len(later) - 1, 96).astype(int))]
 
@@ -207,19 +209,22 @@ def _make_folds(
         index, _ = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], k + max(2, k // 2))
         # A forecast brings its own series; it takes no room here.
         blank = torch.full((1, 1), torch.nan).expand(seen.shape)
-        parts, usual, redundancy = [blank] * 3, torch.ones(len(lon)), torch.ones(len(lon))
-        log_share, drifting = None, None
+        parts, residual_variance, redundancy = [blank] * 3, torch.ones(len(lon)), torch.ones(len(lon))
+        log_weight, advecting = None, None
         if recipe.config.task == "analysis":
             series = station_series(recipe, seen[others], StationGeometry.of(recipe, lon[others], lat[others]))
             placed = np.full((3, *seen.shape), np.nan, np.float32)
             placed[:, others] = series[:3]
-            parts, usual = [torch.as_tensor(v) for v in placed], torch.as_tensor(usual_residual(placed[1]))
+            parts, residual_variance = (
+                [torch.as_tensor(v) for v in placed],
+                torch.as_tensor(residual_variance_of(placed[1])),
+            )
             redundancy[others] = torch.as_tensor(series.redundancy)
-            log_share = torch.zeros(len(lon), series.log_share.shape[1])
-            log_share[others] = torch.as_tensor(series.log_share)
-            if series.shares is not None:
+            log_weight = torch.zeros(len(lon), series.log_weight.shape[1])
+            log_weight[others] = torch.as_tensor(series.log_weight)
+            if series.slowness_weights is not None:
                 moved = displacements(recipe, (lon[others], lat[others]), (lon[targets], lat[targets]), index)
-                drifting = _drifting(series, index, moved, starts, recipe)
+                advecting = _advected(series, index, moved, starts, recipe)
         values, residual, variance = parts
         yield Fold(
             targets=torch.as_tensor(targets),
@@ -227,26 +232,26 @@ def _make_folds(
             values=values,
             variance=torch.nan_to_num(variance),
             residual=residual,
-            usual=usual,
+            residual_variance=residual_variance,
             redundancy=redundancy,
             visible=torch.as_tensor(~inside),
-            log_share=log_share,
-            drifting=drifting,
+            log_weight=log_weight,
+            advecting=advecting,
         )
 
 
-def _drifting(
+def _advected(
     series: StationSeries, near: NDArray[np.intp], displacement: NDArray, starts: NDArray[np.int64], recipe: Recipe
 ) -> Tensor:
-    """Return what targets read of their neighbours as they drift past, ``(target, neighbour, window, 2 step)``."""
-    knots, shares = (torch.as_tensor(a) for a in advection.corners(displacement))
+    """Return what targets read of their neighbours advected, ``(target, neighbour, window, 2 step)``."""
+    knots, weights = (torch.as_tensor(a) for a in advection.corners(displacement))
     some, position = np.unique(near, return_inverse=True)
     rows = torch.as_tensor(position.reshape(near.shape))[..., None] * len(advection.knots()) + knots
     lags, made = knot_lags(recipe), []
-    per_batch = max(1, _DRIFTING_DAYS // len(some))
+    per_batch = max(1, _ADVECTED_DAYS // len(some))
     for first in range(0, len(starts), per_batch):
-        days, of_day = drifting_days(series, starts[first : first + per_batch], recipe)
+        days, of_day = advected_days(series, starts[first : first + per_batch], recipe)
         read = advect(days[:, some].flatten(0, 1), of_day[:, some].flatten(0, 1), lags)
         table = read.unflatten(0, (len(days), -1)).flatten(1, 2).flatten(2)
-        made.append(sum(table[:, rows[..., c]] * shares[..., c, None] for c in range(rows.shape[-1])))
+        made.append(sum(table[:, rows[..., c]] * weights[..., c, None] for c in range(rows.shape[-1])))
     return torch.cat(made).permute(1, 2, 0, 3).contiguous()

@@ -16,9 +16,9 @@ from torch import Tensor
 from ..aqnet.recipe import Recipe
 from ..aqnet.station_side import in_units
 from ..arrays import timesteps
-from ..nn.advection import Drifted
+from ..nn.advection import Advected
 from ..nn.aqnet import AQNet, StationSide
-from ..nn.estimate import apply_weights, relief_between, station_table
+from ..nn.estimate import apply_weights, predictor_difference, station_table
 from .folds import Fold, TrainingData
 
 # -- one batch -----------------------------------------------------------------------------------------------------
@@ -51,7 +51,9 @@ def hidden_estimates(
     forecasts of the windows start; the network's own unless given.
     """
     config, device = network.config, data.truth.device
-    window = data.record.window(starts, fold.visible, fold.residual, fold.usual, fold.redundancy, fold.log_share)
+    window = data.record.window(
+        starts, fold.visible, fold.residual, fold.residual_variance, fold.redundancy, fold.log_weight
+    )
     side = network.station_side(window, start)
     n_window, n_target = len(starts), len(fold.targets)
     sample = torch.arange(n_window * config.target_days * n_target, device=device)
@@ -62,18 +64,20 @@ def hidden_estimates(
     kept = _kept_neighbours(fold.neighbours[slot], config.k, generator)
     neighbours = fold.neighbours[slot].gather(1, kept)
     geometry = network.knn.geometry(data.unit[fold.targets[slot]], data.unit[neighbours])
-    relief = None
-    if data.relief is not None:
-        relief = relief_between(data.relief[fold.targets[slot]], data.relief[neighbours])
-    weights, rows = network.cell_side(side, which * config.target_days + day, neighbours, geometry, relief)
+    predictors = None
+    if data.predictors is not None:
+        predictors = predictor_difference(data.predictors[fold.targets[slot]], data.predictors[neighbours])
+    weights, rows = network.cell_side(side, which * config.target_days + day, neighbours, geometry, predictors)
     steps = data.targets(starts, config.target_steps)
     table = _fold_table(side, fold, steps, recipe)
-    drifted = None
-    if fold.drifting is not None:
+    advected = None
+    if fold.advecting is not None:
         window_of = torch.searchsorted(data.train_starts, starts)[which]
-        read = fold.drifting[slot[:, None], kept, window_of[:, None]].flatten(0, 1)
-        drifted = Drifted(read, torch.arange(len(read), device=device).view_as(kept), torch.ones_like(weights.kriging))
-    estimate, parts = apply_weights(weights, rows, table, recipe.scaler.offset, drifted)
+        read = fold.advecting[slot[:, None], kept, window_of[:, None]].flatten(0, 1)
+        advected = Advected(
+            read, torch.arange(len(read), device=device).view_as(kept), torch.ones_like(weights.kriging)
+        )
+    estimate, parts = apply_weights(weights, rows, table, recipe.scaler.offset, advected)
     at = steps.reshape(n_window, config.target_days, -1)[which, day]
     truth = data.truth[fold.targets[slot][:, None], at]
     # Steps at which no neighbour says anything have no estimate; the table holds zeros there.
@@ -96,13 +100,13 @@ def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) ->
         variance = torch.zeros_like(values)
     pattern = "w n (d h) -> (w d n) h"
     values, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (values, variance))
-    return station_table(values, variance, scaler.offset, recipe.covariance.sill, drifts=config.drifts)
+    return station_table(values, variance, scaler.offset, recipe.covariance.sill, advects=config.advects)
 
 
 def daily_means(forecast: Tensor, truth: Tensor, steps_per_day: int) -> tuple[Tensor, Tensor]:
     """Return daily means ``(window, station, day)`` of a forecast and of observations; NaN where too few are observed."""
     days, forecast = (rearrange(v, "w s (d h) -> w s d h", h=steps_per_day) for v in (truth, forecast))
-    enough = torch.isfinite(days).sum(dim=-1) >= timesteps.DAY_SHARE * steps_per_day
+    enough = torch.isfinite(days).sum(dim=-1) >= timesteps.DATA_CAPTURE * steps_per_day
     return forecast.mean(dim=-1), torch.where(enough, days.nanmean(dim=-1), torch.nan)
 
 

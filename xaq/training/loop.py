@@ -27,7 +27,7 @@ class Schedule:
     """How a task is learned.
 
     ``windows`` are read per step and member, fewer of a national network: at most ``station_windows`` in all.
-    ``decay`` is that of the moving average of the weights that is validated and kept. ``shares`` of what was learned are
+    ``decay`` is that of the moving average of the weights that is validated and kept. ``fractions`` of what was learned are
     tried at the end, as few stations are better served by less of it; ``min_gain`` is what training must gain where it
     did not learn: less is luck.
     """
@@ -38,7 +38,7 @@ class Schedule:
     learning_rate: float
     clip: float
     decay: float
-    shares: tuple[float, ...]
+    fractions: tuple[float, ...]
     min_gain: float
 
 
@@ -105,14 +105,14 @@ class AQNetTraining(lightning.LightningModule):
         per_target = max(4, _SAMPLES // (len(fold.targets) * network.config.target_days))
         plan = self.schedule
         n_windows = min(plan.windows, max(8, plan.station_windows // len(data.truth)))
-        if data.starts is None:
+        if data.base_forecasts is None:
             # A forecast learns most of what it learns at the stations themselves, where every window counts in full.
             n_windows = min(n_windows, per_target)
         chosen = torch.randint(len(starts), (n_windows,), generator=generator).to(starts.device)
         with torch.random.fork_rng():
             # Dropout draws from the global state.
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-            start = None if data.starts is None else data.starts[chosen]
+            start = None if data.base_forecasts is None else data.base_forecasts[chosen]
             estimate, side = hidden_estimates(
                 network, data, fold, starts[chosen], self.recipe,
                 generator=generator, max_samples=_SAMPLES, start=start,
@@ -281,45 +281,45 @@ def run(
         trainer.validate(module, verbose=False)
         if network.config.task == "forecast":
             for member in module.networks:
-                member.share.fill_(_OWN_FORECAST)
+                member.forecast_weight.fill_(_OWN_FORECAST)
     trainer.fit(module, ckpt_path=str(last) if resuming else None)
     saved = SafetensorsCheckpoint().load_checkpoint(best.best_model_path)["state_dict"]
     module.to(device).load_state_dict(saved)
-    share, score = _choose_share(module, start)
+    fraction, score = _choose_fraction(module, start)
     errors = module.errors()
     members = module.networks
-    network.load_state_dict(_mean([m.state_dict() for m in members]) if share else start)
+    network.load_state_dict(_mean([m.state_dict() for m in members]) if fraction else start)
     network.to(device)
     summary = {
         "score": score,
         "mae": float(errors[0]),
         "rmse": float(errors[len(errors) // 2]),
-        "share": share,
+        "fraction": fraction,
         "epochs": int(trainer.current_epoch),
         "precision": precision,
     }
     return summary, members
 
 
-def _choose_share(module: AQNetTraining, start: dict[str, Tensor]) -> tuple[float, float]:
-    """Leave in the members the share of what they learned that validates best, or none; return share and score."""
+def _choose_fraction(module: AQNetTraining, start: dict[str, Tensor]) -> tuple[float, float]:
+    """Leave in the members the fraction of what they learned that validates best, or none; return fraction and score."""
     learned = [{k: v.clone() for k, v in m.state_dict().items()} for m in module.networks]
 
-    def blend(share: float) -> None:
+    def blend(fraction: float) -> None:
         for member, weights in zip(module.networks, learned, strict=True):
             # Both ends exactly: the start must stay bit-identical where nothing is kept.
-            member.load_state_dict({k: (1.0 - share) * start[k].to(v) + share * v for k, v in weights.items()})
+            member.load_state_dict({k: (1.0 - fraction) * start[k].to(v) + fraction * v for k, v in weights.items()})
 
     scores = {}
-    for share in module.schedule.shares:
-        blend(share)
-        scores[share] = module.score()
-    share = min(scores, key=scores.__getitem__)
-    if scores[share] >= 1.0 - module.schedule.min_gain:
+    for fraction in module.schedule.fractions:
+        blend(fraction)
+        scores[fraction] = module.score()
+    fraction = min(scores, key=scores.__getitem__)
+    if scores[fraction] >= 1.0 - module.schedule.min_gain:
         blend(0.0)
         return 0.0, 1.0
-    blend(share)
-    return share, scores[share]
+    blend(fraction)
+    return fraction, scores[fraction]
 
 
 def _mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Training: fit what is classical, learn the rest at hidden stations, calibrate, certify."""
+"""Training: fit what is classical, learn the rest at hidden stations, calibrate, score_held_out."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from numpy.typing import NDArray
 
 from ..aqnet.model import Model, pick_device, untrained_network
 from ..aqnet.recipe import Recipe
-from ..aqnet.station_side import unexplained, usual_residual
+from ..aqnet.station_side import residual_variance_of, unexplained
 from ..arrays import sphere, timesteps, transforms
 from ..arrays.transforms import Scaler
 from ..conventions import STATION, TIME
 from ..errors import ModelError, SchemaError, XaqWarning
-from ..evaluate.verify import certify
+from ..evaluate.verify import score_held_out
 from ..fields.background import BACKGROUND, Background, settle_field
-from ..fields.rasters import Relief, rasters_by_name
+from ..fields.rasters import RasterPredictors, rasters_by_name
 from ..interpolate import leave_one_out
 from ..interpolate.base import Observations
 from ..interpolate.kriging import Covariance
-from ..interpolate.leave_one_out import Others
+from ..interpolate.leave_one_out import LeaveOneOut
 from ..interpolate.trend import Geography
 from ..nn.aqnet import AQNet
 from ..nn.config import AQNetConfig, Task
 from ..stations import schema
 from .calibrate import calibrate
-from .fit_base_forecast import fit_share, fit_start
-from .folds import LEARNING_SHARE, TrainingData, prepare_data
+from .fit_base_forecast import fit_base_forecast, fit_forecast_weight
+from .folds import LEARNING_FRACTION, TrainingData, prepare_data
 from .loop import run
 
 #: Fewer places than this leave nothing to hide and learn from.
@@ -87,7 +87,7 @@ def train(
         A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The network then learns the ratio of observation to
         background, and whoever uses the model passes the field again. An analysis only.
     rasters : mapping of str to xarray.DataArray, optional
-        Static rasters by name, in any CRS: elevation, population, the share of a land use. The level of an estimate is
+        Static rasters by name, in any CRS: elevation, population, the weight of a land use. The level of an estimate is
         corrected, within bounds, by how the place differs from its neighbours in them, where this helps at stations not learned from. A
         station at which a raster has no data takes its own coordinate of that name, if it has one. Whoever uses the
         model passes them again. An analysis only.
@@ -114,7 +114,7 @@ def train(
     Returns
     -------
     Model
-        The mean of five members, each trained without a fifth of the stations, at the epoch - and with the share of what
+        The mean of five members, each trained without a fifth of the stations, at the epoch - and with the weight of what
         they learned - that is best at the stations each of them never learned from; the untrained network when that is
         better by less than 0.2 percent.
 
@@ -160,51 +160,55 @@ def train(
     config = _settle_config(
         config, task, timesteps.steps_per_day(step), len(covariates), len(known), len(observations.lon)
     )
-    relief = _fit_relief(rasters, visible, task)
-    config = replace(config, n_rasters=0 if relief is None else len(relief.rasters))
+    predictors = _fit_predictors(rasters, visible, task)
+    config = replace(config, n_rasters=0 if predictors is None else len(predictors.rasters))
     recipe = replace(
         _classical_recipe(observations, config, target, str(ds[target].attrs["units"]), step, seed),
         covariates=covariates,
         known=known,
         background=None if over is None else over.describe(),
         geography=level,
-        rasters=() if relief is None else relief.describe(),
+        rasters=() if predictors is None else predictors.describe(),
         visible=tuple(str(s) for s in visible[STATION].values),
         hidden=tuple(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)]),
         stations_hash=schema.stations_hash(visible),
         period=(str(ds[TIME].values[0].astype("datetime64[s]")), str(ds[TIME].values[-1].astype("datetime64[s]"))),
     )
-    recipe = replace(recipe, usual=_usual(observations, recipe))
-    at_stations = None if relief is None else relief.at_stations(observations.lon, observations.lat)
+    recipe = replace(recipe, residual_variance=_residual_variance(observations, recipe))
+    at_stations = None if predictors is None else predictors.at_stations(observations.lon, observations.lat)
     data = prepare_data(observations, recipe, at_stations).to(torch_device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = untrained_network(recipe)
-    data, coefficients = fit_start(network.to(torch_device), data)
+    data, coefficients = fit_base_forecast(network.to(torch_device), data)
     summary: dict[str, Any] = {}
     members = [network] * len(data.validation)
     if max_epochs:
         summary, members = _fit(network, data, recipe, max_epochs, patience, precision, checkpoint, progress)
     if task == "forecast" and summary.get("score", 1.0) < 1.0:
-        fit_share(network, data)
+        fit_forecast_weight(network, data)
         members = [network]
     recipe = replace(recipe, interval=calibrate(members, data, recipe), training=summary)
     if coefficients is not None:
         # What validated may teach, too, now that nothing is to be judged any more.
-        network.start.coefficients.copy_(coefficients)
-    certificate = []
+        network.base_forecast.coefficients.copy_(coefficients)
+    held_out_scores = []
     if task == "analysis":
-        certificate = certify(ds, Model(network, recipe), target, None, background=background, rasters=rasters)
-    return Model(network, replace(recipe, certificate=certificate))
+        held_out_scores = score_held_out(
+            ds, Model(network, recipe), target, None, background=background, rasters=rasters
+        )
+    return Model(network, replace(recipe, held_out_scores=held_out_scores))
 
 
-def _fit_relief(rasters: Mapping[str, xr.DataArray] | None, visible: xr.Dataset, task: str) -> Relief | None:
+def _fit_predictors(
+    rasters: Mapping[str, xr.DataArray] | None, visible: xr.Dataset, task: str
+) -> RasterPredictors | None:
     given = rasters_by_name(rasters)
     if not given:
         return None
     if task != "analysis":
-        raise ModelError("a forecast reads no rasters; mend: rasters=None")
-    return Relief.fit(given, visible)
+        raise ModelError("a forecast reads no rasters; fix: rasters=None")
+    return RasterPredictors.fit(given, visible)
 
 
 def _settle_covariates(
@@ -213,7 +217,7 @@ def _settle_covariates(
     """Return covariates read up to the init time, and those known after it too; each variable in one of the two."""
     for argument, names in (("covariates", covariates), ("known", known)):
         if isinstance(names, str):
-            raise SchemaError(f"{argument}={names!r} is one string; mend: {argument}=[{names!r}]")
+            raise SchemaError(f"{argument}={names!r} is one string; fix: {argument}=[{names!r}]")
     for name in (*covariates, *known):
         numbers = name in ds.data_vars and np.issubdtype(ds[name].dtype, np.number)
         if not numbers or set(ds[name].dims) != {STATION, TIME} or name == target:
@@ -234,7 +238,7 @@ def _fit_background(
         return None
     if task != "analysis":
         raise ModelError(
-            "a forecast has no background; mend: ds.aq.sample(field, name='cams'), then known=['cams'] where it is known ahead"
+            "a forecast has no background; fix: ds.aq.sample(field, name='cams'), then known=['cams'] where it is known ahead"
         )
     gridded = settle_field(field, target, units)
     gridded.check_covers(observations.lon, observations.lat, "visible stations", subject=BACKGROUND)
@@ -258,7 +262,7 @@ def _check_places(observations: Observations, target: str) -> None:
     if places < MIN_PLACES:
         raise SchemaError(
             f"{places} visible places report {target!r}, AQ-Net needs at least {MIN_PLACES} to hide some and learn; "
-            "mend: ds.aq.reanalyze('kriging', ...) or 'idw'"
+            "fix: ds.aq.reanalyze('kriging', ...) or 'idw'"
         )
 
 
@@ -270,10 +274,10 @@ def _settle_config(
         raise ModelError(f"task is {task!r}, expected 'analysis' or 'forecast'")
     config = config or AQNetConfig.default(task, steps_per_day)  # type: ignore[arg-type]
     if config.task != task:
-        raise ModelError(f"config is for task {config.task!r}, asked for {task!r}; mend: task={config.task!r}")
+        raise ModelError(f"config is for task {config.task!r}, asked for {task!r}; fix: task={config.task!r}")
     if config.steps_per_day != steps_per_day:
         raise ModelError(
-            f"config has {config.steps_per_day} steps per day, the data {steps_per_day}; mend: replace(config, steps_per_day=...)"
+            f"config has {config.steps_per_day} steps per day, the data {steps_per_day}; fix: replace(config, steps_per_day=...)"
         )
     config = replace(config, n_covariates=n_covariates + n_known, n_known=n_known)
     if n_station < config.k:
@@ -290,11 +294,11 @@ def _classical_recipe(
     observations: Observations, config: AQNetConfig, target: str, units: str, step: np.timedelta64, seed: int
 ) -> Recipe:
     """Fit scaler, covariance, scale and climatology on the visible stations; of a forecast, before its validation."""
-    stop = len(observations.times) if config.task == "analysis" else int(LEARNING_SHARE * len(observations.times))
+    stop = len(observations.times) if config.task == "analysis" else int(LEARNING_FRACTION * len(observations.times))
     values, lon, lat = observations.values[:, :stop], observations.lon, observations.lat
     channels = [c[..., :stop] for c in (observations.covariates, observations.known) if len(c)]
     scaler = Scaler.fit(values, np.concatenate(channels) if channels else None)
-    covariance, share = _choose_start(values, scaler, lon, lat, config.k, seed)
+    covariance, log_weight = _choose_first_guess(values, scaler, lon, lat, config.k, seed)
     z = scaler.transform(values)
     return Recipe(
         target=target,
@@ -303,7 +307,7 @@ def _classical_recipe(
         config=config,
         scaler=scaler,
         covariance=covariance,
-        log_share=share,
+        log_weight=log_weight,
         climatology=tuple(transforms.fit_climatology(observations.times[:stop], z).tolist()),
         centre=sphere.centre(lon, lat),
         seed=seed,
@@ -311,20 +315,20 @@ def _classical_recipe(
     )
 
 
-def _usual(observations: Observations, recipe: Recipe) -> tuple[tuple[float, float, float], ...]:
+def _residual_variance(observations: Observations, recipe: Recipe) -> tuple[tuple[float, float, float], ...]:
     """Return place and usual residual of each station; a forecast reads none."""
     if recipe.config.task == "forecast":
         return ()
-    others = Others.of(observations.lon, observations.lat, recipe.covariance, recipe.config.k)
+    others = LeaveOneOut.of(observations.lon, observations.lat, recipe.covariance, recipe.config.k)
     residual = unexplained(recipe, observations.values, others).residual
-    columns = zip(observations.lon, observations.lat, usual_residual(residual), strict=True)
+    columns = zip(observations.lon, observations.lat, residual_variance_of(residual), strict=True)
     return tuple((float(x), float(y), float(u)) for x, y, u in columns)
 
 
-def _choose_start(
+def _choose_first_guess(
     values: NDArray, scaler: Scaler, lon: NDArray, lat: NDArray, k: int, seed: int
 ) -> tuple[Covariance, float]:
-    """Choose the covariance and the share of the log scale by leave-one-station-out; MAE and RMSE count alike.
+    """Choose the covariance and the weight of the log scale by leave-one-station-out; MAE and RMSE count alike.
 
     The covariance is fitted on the linear and on the log scale; either may serve both.
     """
@@ -337,11 +341,11 @@ def _choose_start(
     log = replace(leave_one_out.fit_covariance(logs, lon, lat, k=k, seed=seed), sill=linear.sill)
     scores: dict[tuple[Covariance, float], tuple[float, float]] = {}
     for covariance in dict.fromkeys((linear, log)):
-        others = Others.of(lon, lat, covariance, k)
-        (on_linear, _), (on_log, _) = others.foretell(values, pairs), others.foretell(logs, pairs)
-        for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-            error = truth - ((1 - share) * on_linear + share * scaler.offset * np.expm1(on_log))
-            scores[covariance, share] = (float(np.nanmean(np.abs(error))), float(np.nanmean(error**2)) ** 0.5)
+        others = LeaveOneOut.of(lon, lat, covariance, k)
+        (on_linear, _), (on_log, _) = others.predict(values, pairs), others.predict(logs, pairs)
+        for log_weight in (0.0, 0.25, 0.5, 0.75, 1.0):
+            error = truth - ((1 - log_weight) * on_linear + log_weight * scaler.offset * np.expm1(on_log))
+            scores[covariance, log_weight] = (float(np.nanmean(np.abs(error))), float(np.nanmean(error**2)) ** 0.5)
     mae, rmse = scores[linear, 0.0]
     return min(scores, key=lambda start: scores[start][0] / max(mae, 1e-12) + scores[start][1] / max(rmse, 1e-12))
 
@@ -383,7 +387,7 @@ def _claim(folder: Path, recipe: Recipe, precision: str) -> None:
         found = None
     if found != identity:
         raise ModelError(
-            f"{folder} holds the checkpoint of another run (data, target, config or seed differ); mend: another folder"
+            f"{folder} holds the checkpoint of another run (data, target, config or seed differ); fix: another folder"
         )
     part = path.with_suffix(".part")
     part.write_text(json.dumps(identity, sort_keys=True))
