@@ -210,7 +210,7 @@ class AqAccessor:
         Returns
         -------
         Model
-            The mean of five members, each trained without a fifth of the stations, at the epoch - and with the share of what
+            The mean of five members, each trained without a fifth of the stations, at the epoch - and with the fraction of what
             they learned - that is best at the stations each of them never learned from; the untrained network when that is
             better by less than 0.2 percent.
 

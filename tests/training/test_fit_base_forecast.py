@@ -111,7 +111,7 @@ def test_coefficients_know_nothing_of_the_period_that_validates_until_the_end(mo
     networks, ends = [made_network(), made_network()], []
     for network, change in zip(networks, (None, later), strict=True):
         ends.append(fit_base_forecast(network, made_data(change=change))[1])
-    assert torch.equal(networks[0].base_forecast.coefficients, networks[1].start.coefficients)
+    assert torch.equal(networks[0].base_forecast.coefficients, networks[1].base_forecast.coefficients)
     assert not torch.equal(*ends)
     assert not torch.equal(ends[0], networks[0].base_forecast.coefficients)
 
@@ -182,7 +182,9 @@ def test_the_fraction_of_the_own_forecast_is_the_best_one_lead_by_lead():
         return SimpleNamespace(z_hat=torch.nan_to_num(truth[at]) + wrong * (weight - best))
 
     record = SimpleNamespace(z=data.record.z, window=lambda part, visible: part)
-    network = SimpleNamespace(config=CONFIG, start=start, share=weight, eval=lambda: None, station_side=own_forecast)
+    network = SimpleNamespace(
+        config=CONFIG, base_forecast=start, forecast_weight=weight, eval=lambda: None, station_side=own_forecast
+    )
     fit_forecast_weight(network, dataclasses.replace(data, record=record))
     torch.testing.assert_close(weight, best)
 

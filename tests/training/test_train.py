@@ -101,7 +101,9 @@ def test_a_long_record_of_many_stations_is_thinned_to_what_fits(network, model, 
     data = prepare_data(visible, model.recipe)
     assert len(data.train_starts) == 3
     assert data.record.z.shape[1] < len(visible.times)
-    window = data.record.window(data.train_starts, data.folds[0].visible, data.folds[0].residual, data.folds[0].residual_variance)
+    window = data.record.window(
+        data.train_starts, data.folds[0].visible, data.folds[0].residual, data.folds[0].residual_variance
+    )
     first, last = (model.recipe.scaler.transform(visible.values[:, 24 * d : 24 * (d + 1)]) for d in (0, 13))
     np.testing.assert_array_equal(window.z[0][:, 24:48], first)
     np.testing.assert_array_equal(window.z[2][:, 24:48], last)

@@ -15,7 +15,7 @@ from ..interpolate.kriging import Covariance
 from ..interpolate.trend import Geography
 from ..nn.config import AQNetConfig
 
-FORMAT = 6
+FORMAT = 7
 
 
 @dataclass(frozen=True)

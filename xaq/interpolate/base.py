@@ -307,7 +307,7 @@ class Explanation:
     >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
     >>> why = ds.aq.explain(model, lon=10.0, lat=50.0, time="2020-01-04T08")
     >>> sorted(why.data_vars)[:4]
-    ['contribution', 'correction', 'distance', 'estimate']
+    ['advected', 'contribution', 'correction', 'distance']
     """
 
     index: NDArray[np.intp]

@@ -87,7 +87,7 @@ def train(
         A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The network then learns the ratio of observation to
         background, and whoever uses the model passes the field again. An analysis only.
     rasters : mapping of str to xarray.DataArray, optional
-        Static rasters by name, in any CRS: elevation, population, the weight of a land use. The level of an estimate is
+        Static rasters by name, in any CRS: elevation, population, the fraction of a land use. The level of an estimate is
         corrected, within bounds, by how the place differs from its neighbours in them, where this helps at stations not learned from. A
         station at which a raster has no data takes its own coordinate of that name, if it has one. Whoever uses the
         model passes them again. An analysis only.
@@ -114,7 +114,7 @@ def train(
     Returns
     -------
     Model
-        The mean of five members, each trained without a fifth of the stations, at the epoch - and with the weight of what
+        The mean of five members, each trained without a fifth of the stations, at the epoch - and with the fraction of what
         they learned - that is best at the stations each of them never learned from; the untrained network when that is
         better by less than 0.2 percent.
 
