@@ -1,1 +1,1 @@
-"""Measurements. Run as modules: ``python -m benchmarks.accuracy``."""
+"""Benchmarks, run as modules: ``python -m benchmarks.accuracy``."""

@@ -1,10 +1,10 @@
-"""What each addition to the analysis is worth: taken away in turn, errors at validation stations, one table.
+"""Ablation of the analysis: each part is taken away in turn, and errors at validation stations are compared.
 
 ``python -m benchmarks.ablation [--networks germany,krakow_airly_2017,beijing12] [--seed 0] [--out ablation.json]``
 
-An addition is taken away by freezing what it learns at its start, or by a configuration without it; covariates are
-added instead. Errors are those of the members at the visible stations that each of them never learned from, all pooled:
-the score that training itself goes by, less noisy than the few hidden stations, which take no part here.
+A part is taken away by freezing its parameters at their initial values, or by a configuration without it; covariates are
+added instead. Errors are those of the members at the visible stations that each of them did not learn from, pooled: the
+score that training selects epochs by. It is less noisy than that of the few hidden stations, which are not used here.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from xaq.training import train
 
 from . import networks
 
-#: Parameters by the beginning of their names, held at their start.
+#: Prefixes of the names of parameters to freeze.
 FROZEN: dict[str, tuple[str, ...]] = {
-    "ranges and nuggets": ("knn.log_range", "knn.log_noise"),
-    "exponent": ("knn.exponent",),
-    "anisotropy": ("knn.stretch",),
-    "variance_ratio": ("knn.variance_ratio",),
+    "ranges and nuggets": ("knn.theta_range", "knn.theta_noise"),
+    "exponent": ("knn.theta_exponent",),
+    "anisotropy": ("knn.theta_stretch",),
+    "variance_ratio": ("knn.theta_variance_ratio",),
     "noise by station-day": ("knn.noise_head",),
     "temporal module": ("temporal",),
 }
@@ -43,7 +43,7 @@ FROZEN: dict[str, tuple[str, ...]] = {
 
 @contextmanager
 def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
-    """Train networks whose parameters of these names stay where they start."""
+    """Train networks whose parameters with these prefixes keep their initial values."""
     make = train.untrained_network
 
     def held(recipe: Any) -> Any:
@@ -57,19 +57,19 @@ def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
 
 
 @contextmanager
-def one_share() -> Iterator[None]:
-    """Give the log scale the same share on every day."""
+def constant_log_weight() -> Iterator[None]:
+    """Give the log scale the same weight on every day."""
     with patch.object(scale_mixture, "_SHARPNESS", 0.0):
         yield
 
 
 def variants(ds: xr.Dataset, target: str) -> Iterator[tuple[str, AbstractContextManager[None], dict[str, Any]]]:
-    """Yield (name, what holds while it is trained, arguments of ``train``)."""
+    """Yield (name, context to train it in, arguments of ``train``)."""
     config = AQNetConfig.default("analysis", timesteps.steps_per_day(timesteps.regular_step(ds.time.values)))
-    yield "all of it", nullcontext(), {}
+    yield "complete", nullcontext(), {}
     for name, beginnings in FROZEN.items():
         yield f"without {name}", frozen(beginnings), {}
-    yield "without shares of the scales by day", one_share(), {}
+    yield "without the log-scale weight by day", constant_log_weight(), {}
     if config.advects:
         yield "without advection", nullcontext(), {"config": replace(config, advection=False)}
     yield "without cyclic encoding", nullcontext(), {"config": replace(config, cyclic=False)}
@@ -85,15 +85,15 @@ def measure(name: str, seed: int) -> pd.DataFrame:
     for variant, held, arguments in variants(ds, target):
         with held:
             summary = ds.aq.train(target, seed=seed, progress=False, **arguments).recipe.training
-        rows[variant] = {key: summary[key] for key in ("mae", "rmse", "share")}
+        rows[variant] = {key: summary[key] for key in ("mae", "rmse", "fraction")}
         print(f"  {name}, {variant}: MAE {summary['mae']:.3f}, RMSE {summary['rmse']:.3f}", flush=True)
     table = pd.DataFrame(rows).T
-    whole = table.loc["all of it"]
+    whole = table.loc["complete"]
     return table.assign(mae_change=table.mae / whole.mae - 1, rmse_change=table.rmse / whole.rmse - 1)
 
 
 def main() -> None:
-    """Print a table per network, changes in per cent of all of it; positive: what was taken away was worth that."""
+    """Print a table per network; changes in per cent of the complete model, positive where the part lowers the error."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", default="germany,krakow_airly_2017,beijing12")
     parser.add_argument("--seed", type=int, default=0)

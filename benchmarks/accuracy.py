@@ -1,9 +1,9 @@
-"""P1 and P4: AQ-Net beside every classical row at hidden stations, on every network found, in one run.
+"""Protocols P1 and P4: AQ-Net and the classical methods at hidden stations, on every network found, in one run.
 
 ``python -m benchmarks.accuracy [--networks germany,beijing12] [--protocol p1,aqi36] [--methods kriging,idw] [--quick]``
 
-Each run hides stations, fits every row on the rest and scores all of them at every hour that the hidden stations
-report. Nothing of the hidden stations reaches any fit. The network folder is ``$XAQ_DATA`` (see ``networks``).
+Each run hides stations, fits every row to the others and scores all rows at every hour that the hidden stations report. No
+fit uses hidden stations. The folder of networks is ``$XAQ_DATA`` (see ``networks``).
 """
 
 from __future__ import annotations
@@ -30,22 +30,19 @@ from . import networks
 
 CLASSICAL = ("nearest", "idw", "idw-released", "kriging", "kriging-log", "kriging-spacetime", "boosting")
 AQNET = "aqnet"
-#: AQ-Net that reads nothing of a place but where it is.
+#: AQ-Net without geography: it knows a place by its coordinates only.
 STATIONS_ALONE = "aqnet-stations"
 METHODS = (*CLASSICAL, STATIONS_ALONE, AQNET)
 BAR = "kriging"
 LEVELS = (0.5, 0.9, 0.95)
-#: A station with a larger share of a network's squared error than this is named.
-LARGE_SHARE = 0.25
+#: A station with a larger fraction of a network's squared error than this is named.
+LARGE_FRACTION = 0.25
 _COLUMNS = ["mae", "rmse", "r2", "bias", "mae_skill", "rmse_skill", "cov50", "cov90", "cov95", "width90", "crps", "n"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """One experiment: a network with hidden stations, what is fitted when, and what is scored.
-
-    ``fit_time`` and ``score_time`` are periods; None is all of the record.
-    """
+    """One experiment: a network with hidden stations, and the periods to fit and to score in; None is the whole record."""
 
     name: str
     ds: xr.Dataset
@@ -57,7 +54,7 @@ class Split:
 
 @dataclass
 class Result:
-    """Per-station scores of every row of one split, and what it took: ``table`` is indexed (method, station)."""
+    """Scores of every row of one split: ``table`` by (method, station), moments of the truth by station, seconds by method."""
 
     split: Split
     table: pd.DataFrame
@@ -69,7 +66,7 @@ class Result:
 
 
 def fit_rows(split: Split, methods: Sequence[str]) -> Iterator[tuple[str, Mapper, float]]:
-    """Yield (name, mapper, seconds to fit) of the rows asked for; each fitted on the visible stations only."""
+    """Yield (name, mapper, seconds to fit) of methods, each fitted to the visible stations only."""
     visible = schema.observations(schema.select_period(split.ds, split.fit_time), split.target)
     krigings: dict[str, Mapper] = {}
     for name in methods:
@@ -80,7 +77,7 @@ def fit_rows(split: Split, methods: Sequence[str]) -> Iterator[tuple[str, Mapper
         elif name == "idw-released":
             mapper = InverseDistance(power=1.0, k=20, name=name)
         elif name == "boosting":
-            from .boosting import BoostedKriging  # the bench extra: every other row works without it
+            from .boosting import BoostedKriging  # needs the bench extra, which no other row does
 
             for needed in ("kriging", "kriging-log", "kriging-spacetime"):
                 krigings.setdefault(needed, classical(needed, visible, seed=split.seed))
@@ -92,7 +89,7 @@ def fit_rows(split: Split, methods: Sequence[str]) -> Iterator[tuple[str, Mapper
 
 
 def score_row(split: Split, mapper: Mapper) -> pd.DataFrame:
-    """Return scores per hidden station, with the coverage of each level where the row has intervals."""
+    """Return scores per hidden station, with the coverage at each nominal level where the row has intervals."""
     tables = {
         level: verify(
             split.ds, mapper, target=split.target, time=split.score_time, baselines=[], level=level, by="station"
@@ -116,7 +113,7 @@ def run(split: Split, methods: Sequence[str]) -> Result:
 
 
 def station_moments(split: Split) -> pd.DataFrame:
-    """Return mean and variance of what is scored at each hidden station: R2 over all of them needs no more."""
+    """Return mean and variance of the scored observations of each hidden station, which pooled R2 needs."""
     ds = schema.select_period(split.ds, split.score_time)
     values = ds[split.target].transpose("station", "time").values.astype(float)
     hidden = schema.hidden_mask(ds)
@@ -127,7 +124,7 @@ def station_moments(split: Split) -> pd.DataFrame:
 
 
 def pool(table: pd.DataFrame, moments: pd.DataFrame) -> dict[str, float]:
-    """Pool one row's scores over stations, every observation counting once."""
+    """Pool one row's scores over stations with the weight of their observations."""
     table = table[table.n > 0]
     n = table.n / table.n.sum()
     pooled = {name: float((n * table[name]).sum(min_count=1)) for name in table.columns.intersection(_COLUMNS)}
@@ -144,7 +141,7 @@ def summarise(result: Result) -> pd.DataFrame:
 
 
 def with_skill(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with MAE and RMSE skill against ordinary kriging; NaN where that row was not run."""
+    """Return the table with MAE and RMSE skill against ordinary kriging; NaN where that was not run."""
     bar = table.loc[BAR] if BAR in table.index else table.iloc[0] * np.nan
     return table.assign(mae_skill=1 - table.mae / bar.mae, rmse_skill=1 - table.rmse / bar.rmse)
 
@@ -155,7 +152,7 @@ def with_skill(table: pd.DataFrame) -> pd.DataFrame:
 def paired_bootstrap(
     a: pd.DataFrame, b: pd.DataFrame, *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float, float]]:
-    """Resample hidden stations to see how sure the difference of two rows is.
+    """Bootstrap the difference of two rows over hidden stations.
 
     Parameters
     ----------
@@ -184,7 +181,7 @@ def paired_bootstrap(
 
 
 def heaviest_station(table: pd.DataFrame) -> tuple[str, float]:
-    """Return the station with the largest share of a row's squared error, and that share."""
+    """Return the station with the largest fraction of a row's squared error, and that fraction."""
     squared = (table.rmse**2 * table.n).groupby("station").sum()
     return str(squared.idxmax()), float(squared.max() / squared.sum())
 
@@ -193,24 +190,24 @@ def heaviest_station(table: pd.DataFrame) -> tuple[str, float]:
 
 
 def station_folds(stations: Sequence[str], size: int, seed: int = 0) -> list[list[str]]:
-    """Deal stations into folds of ``size`` by seed; every station is in one fold."""
+    """Deal stations into folds of ``size`` at random; every station is in one fold."""
     order = np.random.default_rng(seed).permutation(sorted(stations))
     return [sorted(map(str, order[i : i + size])) for i in range(0, len(order), size)]
 
 
 def p1_splits(name: str, seeds: int, fraction: float) -> Iterator[Split]:
-    """Hide a share of the stations of a network, once per seed."""
+    """Hide a fraction of the stations of a network, once per seed."""
     ds, target = networks.load(name)
     for seed in range(seeds):
         yield Split(name, ds.aq.hide(fraction=fraction, seed=seed), target, seed)
 
 
-def fold_splits(name: str, size: int, test_share: float | None = None) -> Iterator[Split]:
-    """Hide every station once, ``size`` at a time; with ``test_share``, fit before and score in the last part."""
+def fold_splits(name: str, size: int, test_fraction: float | None = None) -> Iterator[Split]:
+    """Hide every station once, ``size`` at a time; with ``test_fraction``, score in the last part and fit before it."""
     ds, target = networks.load(name)
     fit_time = score_time = None
-    if test_share is not None:
-        cut = int((1 - test_share) * ds.sizes["time"])
+    if test_fraction is not None:
+        cut = int((1 - test_fraction) * ds.sizes["time"])
         fit_time, score_time = slice(None, ds.time.values[cut - 1]), slice(ds.time.values[cut], None)
     for i, fold in enumerate(station_folds(ds.station.values.astype(str), size)):
         yield Split(f"{name} fold {i}", ds.aq.hide(fold), target, 0, fit_time, score_time)
@@ -227,7 +224,7 @@ def patel_splits(*, observed_only: bool) -> Iterator[Split]:
 
 
 def run_p1(options: argparse.Namespace) -> list[dict]:
-    """Hide a share of every network, print a table per network and seed, then what they come to."""
+    """Hide a fraction of every network; print a table per network and seed, then a summary."""
     records = []
     for name in networks.found(options.networks):
         for split in p1_splits(name, options.seeds, options.fraction):
@@ -248,7 +245,7 @@ def run_folds(
     published: str,
     parts: Callable[[pd.DataFrame], dict[str, float]] | None = None,
 ) -> list[dict]:
-    """Run every split, print the scores over all of them and the mean over splits beside the published ones."""
+    """Run every split; print scores pooled over all, their mean over splits, and the published scores."""
     results = [run(split, options.methods) for split in splits]
     tables = [summarise(r) for r in results]
     records = [row for r, t in zip(results, tables, strict=True) for row in to_records(protocol, r, t)]
@@ -261,12 +258,12 @@ def run_folds(
     print_table(f"{protocol}: {len(results)} splits pooled", together, whole)
     mean = pd.concat(tables).groupby(level=0, sort=False)[["mae", "rmse", "r2"]].mean()
     print("mean over splits\n" + mean.to_string(float_format="{:.3f}".format))
-    print("published or computed before: " + published, flush=True)
+    print("for comparison: " + published, flush=True)
     return records + [{"protocol": protocol, "network": "pooled", "method": m, **whole.loc[m]} for m in whole.index]
 
 
 def run_aqi36(options: argparse.Namespace) -> list[dict]:
-    """Twelve folds of three stations; then the two stations that GRIN was scored at."""
+    """Run twelve folds of three stations, then hide the two stations that GRIN was scored at."""
     name = "aqi36_stmvl"
     folds = fold_splits(name, 3)
     published = (
@@ -287,7 +284,7 @@ def run_aqi36(options: argparse.Namespace) -> list[dict]:
 
 
 def run_patel(options: argparse.Namespace) -> list[dict]:
-    """Three published folds: scored where observed, and as published, with the 3 % of rows that were imputed."""
+    """Run three published folds: scored where observed, and as published, with the 3 % of imputed rows."""
     published = (
         "mean RMSE over folds, imputed rows included: GP 24.03, ADAIN 29.39, random forest 26.68; kriging 23.15; "
         "kriging + boosted residual 22.69"
@@ -297,9 +294,9 @@ def run_patel(options: argparse.Namespace) -> list[dict]:
 
 
 def run_beijing12(options: argparse.Namespace) -> list[dict]:
-    """Leave one station out; fitted on the first 80 % of the hours, scored on the last 20 %."""
+    """Leave out each station in turn; fit on the first 80 % of the hours, score on the last 20 %."""
     published = "MAE / RMSE / R2: ordinary kriging 11.6 / 22.1 / 0.917, IDW (p 2) 12.8 / 23.8 / 0.901"
-    return run_folds("beijing12-loo", fold_splits("beijing12", 1, test_share=0.2), options, published)
+    return run_folds("beijing12-loo", fold_splits("beijing12", 1, test_fraction=0.2), options, published)
 
 
 PROTOCOLS: dict[str, tuple[str | None, Callable[[argparse.Namespace], list[dict]]]] = {
@@ -314,7 +311,7 @@ PROTOCOLS: dict[str, tuple[str | None, Callable[[argparse.Namespace], list[dict]
 
 
 def print_table(title: str, result: Result, table: pd.DataFrame) -> None:
-    """Print one table with what it was measured on, and what its numbers hide."""
+    """Print one table with a description of its data, and remarks."""
     ds, split = result.split.ds, result.split
     hidden = result.table.index.get_level_values("station").nunique()
     print(
@@ -329,31 +326,31 @@ def print_table(title: str, result: Result, table: pd.DataFrame) -> None:
 
 
 def remarks(table: pd.DataFrame) -> list[str]:
-    """Return lines on how sure the comparison with kriging is, and on a station that decides it."""
+    """Return lines on the uncertainty of the comparison with kriging, and on a station that dominates the error."""
     lines, methods = [], table.index.get_level_values("method").unique()
     if BAR in methods and AQNET in methods:
         spread = paired_bootstrap(table.loc[AQNET], table.loc[BAR])
         text = ", ".join(f"{s.upper()} {d:+.3f} ({low:+.3f} .. {high:+.3f})" for s, (d, low, high) in spread.items())
         lines.append(f"AQ-Net - kriging, 5-95 % over hidden stations: {text}")
     reference = BAR if BAR in methods else methods[0]
-    station, share = heaviest_station(table.loc[reference])
-    if share > LARGE_SHARE:
-        lines.append(f"station {station} carries {share:.0%} of the squared error of {reference}")
+    station, fraction = heaviest_station(table.loc[reference])
+    if fraction > LARGE_FRACTION:
+        lines.append(f"station {station} has {fraction:.0%} of the squared error of {reference}")
     return lines
 
 
 def print_summary(records: pd.DataFrame) -> None:
-    """Print, per network, mean skill over seeds, the best classical row and AQ-Net against it; then over networks."""
+    """Print per network the mean skill over seeds, the best classical row and AQ-Net's skill against it; then means over networks."""
     for score in ("mae", "rmse"):
         skill = 100 * records.pivot_table(f"{score}_skill", "network", "method", sort=False, dropna=False)
-        level = records.pivot_table(score, "network", "method", sort=False)
-        rows = [m for m in CLASSICAL if m in level]
-        if not rows or BAR not in level:
+        errors = records.pivot_table(score, "network", "method", sort=False)
+        rows = [m for m in CLASSICAL if m in errors]
+        if not rows or BAR not in errors:
             continue
         skill.loc["mean over networks"] = skill.mean()
-        skill["best classical"] = level[rows].idxmin(axis=1)
-        if AQNET in level:
-            against = 100 * (1 - level[AQNET] / level[rows].min(axis=1))
+        skill["best classical"] = errors[rows].idxmin(axis=1)
+        if AQNET in errors:
+            against = 100 * (1 - errors[AQNET] / errors[rows].min(axis=1))
             skill["aqnet vs best"] = against
             skill.loc["mean over networks", "aqnet vs best"] = against.mean()
         print(f"\n{score.upper()} skill against ordinary kriging, % (positive is better), mean over seeds")
@@ -361,7 +358,7 @@ def print_summary(records: pd.DataFrame) -> None:
 
 
 def to_records(protocol: str, result: Result, table: pd.DataFrame) -> list[dict]:
-    """Return one JSON-ready row per method, with the hidden stations and the seconds it took."""
+    """Return one row per method for JSON, with the hidden stations and seconds."""
     ds = result.split.ds
     shared = {
         "protocol": protocol, "network": result.split.name, "target": result.split.target,
@@ -375,16 +372,16 @@ def to_records(protocol: str, result: Result, table: pd.DataFrame) -> list[dict]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the protocols asked for, print their tables, write every row as JSON."""
+    """Run protocols, print their tables, and write every row as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     split = lambda text: text.split(",")  # noqa: E731 - argparse wants a function of one argument
     parser.add_argument(
         "--protocol", type=split, default=list(PROTOCOLS), help=f"of {', '.join(PROTOCOLS)}; all by default"
     )
-    parser.add_argument("--networks", type=split, help="of P1; all found by default")
+    parser.add_argument("--networks", type=split, help="for P1; all found by default")
     parser.add_argument("--methods", type=split, default=list(METHODS), help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--seeds", type=int, default=3, help="draws of hidden stations, P1")
-    parser.add_argument("--fraction", type=float, default=0.15, help="of stations hidden, P1")
+    parser.add_argument("--seeds", type=int, default=3, help="number of draws of hidden stations in P1")
+    parser.add_argument("--fraction", type=float, default=0.15, help="of stations hidden in P1")
     parser.add_argument("--quick", action="store_true", help="Germany 2005 with one seed, and one fold of AQI-36")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/accuracy.json"))
     options = parser.parse_args(arguments)
@@ -394,7 +391,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"unknown: {', '.join(unknown)}")
     if options.quick:
         options.networks, options.seeds, options.protocol = ["germany"], 1, ["p1", "aqi36"]
-    # Hidden stations that never report, and the like: known of these networks, and not news in every run.
+    # Warnings of hidden stations that never report, and the like, are known of these networks.
     warnings.simplefilter("ignore", XaqWarning)
     begin, records = time.perf_counter(), []
     for name in options.protocol:

@@ -1,12 +1,11 @@
-"""What a place's own past would add to kriging: how much there is to gain from weights that know the place.
+"""An upper bound on what better weights could gain over kriging: a linear correction fitted to each place's own record.
 
 ``python -m benchmarks.ceiling [--networks beijing12,krakow_airly_2017] [--seed 0]``
 
-Visible stations are estimated from the others by tuned kriging, leaving one out. Then each is given what no method has at a
-place without a station: its own past. From one half of its record, its errors are regressed on what its neighbours
-report (ridge), and the other half is corrected; and the other way round. What is left is what no linear weights of these
-neighbours at the same hour, fitted at the place itself, take away: a measure of what weights can gain where nothing is known
-of the place. Reading neighbours at other hours may gain beside it.
+Visible stations are estimated from the others by fitted kriging, leaving one out. Then each is given what no method has at a
+place without a station: its own record. A ridge regression of its errors on its neighbours' reports in one half of the record
+corrects the other half, and the other way round. The errors that remain are those that no linear weights of these neighbours
+at the same hour remove, even when fitted at the place itself. Neighbours at other hours may lower them further.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _LEAST_STEPS = 50
 
 
 def corrected(errors: NDArray, near: NDArray, ridge: float) -> NDArray[np.float64]:
-    """Return errors ``(step,)`` less what a ridge regression on ``near (step, k)`` says of them, by halves of the record; NaN stays."""
+    """Return errors ``(step,)`` less their ridge regression on ``near (step, k)`` in the other half of the record; NaN stays."""
     inputs = np.column_stack([near, np.full(len(near), near.std())])
     halves = np.array_split(np.arange(len(errors)), 2)
     left = np.full(len(errors), np.nan)
@@ -45,19 +44,19 @@ def corrected(errors: NDArray, near: NDArray, ridge: float) -> NDArray[np.float6
 
 
 def measure(name: str, seed: int) -> dict[str, float]:
-    """Return MAE and RMSE of kriging, leaving one station out, and what each station's past changes, in per cent; nothing where it is too short."""
+    """Return leave-one-out MAE and RMSE of kriging and their change by each station's own record, in per cent; nothing where it is too short."""
     ds, target = networks.load(name)
-    ds = schema.conform(ds.aq.hide(fraction=0.15, seed=seed), target)
+    ds = ds.aq.hide(fraction=0.15, seed=seed)
     visible = schema.observations(schema.without_silent(ds.aq.visible, target), target)
     values, lon, lat = visible.values.astype(float), visible.lon, visible.lat
     covariance = leave_one_out.fit_covariance(values, lon, lat, k=_K, seed=seed)
     others = LeaveOneOut.of(lon, lat, covariance, _K)
     filled = np.nan_to_num(others.fill(values)[0])
     errors = np.where(np.isfinite(values), others.residuals(filled), np.nan)
-    # Where there are fewer than k other places, a station fills its own list, with weight zero.
-    near = np.where(others.always[0][..., None] == 0, 0.0, filled[others.near]).swapaxes(1, 2)
+    # Where fewer than k stations lie elsewhere, empty slots hold the station itself, with weight zero.
+    near = np.where(others.complete.weights[..., None] == 0, 0.0, filled[others.neighbours]).swapaxes(1, 2)
     own = {r: np.stack([corrected(e, n, r) for e, n in zip(errors, near, strict=True)]) for r in _RIDGES}
-    # The strength that serves it best: this is a ceiling, and no method's score.
+    # The ridge with the least error: this is an upper bound, and no method's score.
     best = min(own, key=lambda r: np.nanmean(np.abs(own[r])))
     both = np.isfinite(errors) & np.isfinite(own[best])
     if not both.any():
@@ -68,8 +67,8 @@ def measure(name: str, seed: int) -> dict[str, float]:
     return {
         "mae": mae,
         "rmse": rmse,
-        "own_past_mae_%": 100 * (own_mae / mae - 1),
-        "own_past_rmse_%": 100 * (own_rmse / rmse - 1),
+        "own_record_mae_%": 100 * (own_mae / mae - 1),
+        "own_record_rmse_%": 100 * (own_rmse / rmse - 1),
     }
 
 

@@ -26,7 +26,7 @@ from xaq.training.baselines import fit_baseline
 
 from . import networks
 
-_FITTED = ("start", "regression", "regression, log scale", "LSTM", "PatchTST")
+_FITTED = ("base forecast", "regression", "regression, log scale", "LSTM", "PatchTST")
 _TRAINING_SHARE = 0.8
 
 

@@ -1,4 +1,4 @@
-"""A made national network for timings: real or drawn places, a smooth field, gaps. Values mean nothing."""
+"""A synthetic national network for timings: real or random places, a smooth field, gaps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WAVES = 24
 
 
 def places(n_station: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return lon, lat and where they come from: the Chinese national network where it is at hand, else clusters."""
+    """Return lon, lat and their origin: the Chinese national network where its list is at hand, else random clusters."""
     rng = np.random.default_rng([seed, 10])
     west, south, east, north = BOUNDS
     path = data_folder() / "cnemc_stations" / "stations.csv"
@@ -28,7 +28,7 @@ def places(n_station: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, st
             return table.lon.to_numpy(), table.lat.to_numpy(), "places of the Chinese national network"
     towns = rng.uniform([west, south], [east, north], (max(1, n_station // 5), 2))
     lon, lat = (towns[rng.integers(len(towns), size=n_station)] + rng.normal(0, 0.15, (n_station, 2))).T
-    return np.clip(lon, west, east), np.clip(lat, south, north), "drawn places, five to a town"
+    return np.clip(lon, west, east), np.clip(lat, south, north), "random places, five to a town"
 
 
 def network(n_station: int, n_hour: int, *, missing: float = 0.13, seed: int = 0) -> xr.Dataset:
@@ -52,13 +52,13 @@ def network(n_station: int, n_hour: int, *, missing: float = 0.13, seed: int = 0
             "lon": ("station", lon),
             "lat": ("station", lat),
         },
-        attrs={"title": f"made network, {origin}"},
+        attrs={"title": f"synthetic network, {origin}"},
     )
     return xaq.open_stations(ds)
 
 
 def _gaps(rng: np.random.Generator, shape: tuple[int, int], missing: float) -> np.ndarray:
-    """Return where values are missing: half of it single hours, half runs of 2 to 48 hours."""
+    """Return where values are missing: half of them single hours, half in runs of 2 to 48 hours."""
     gone = rng.random(shape, np.float32) < missing / 2
     n_run = int(missing / 2 * gone.size / 25)
     station, start = rng.integers(shape[0], size=n_run), rng.integers(shape[1], size=n_run)

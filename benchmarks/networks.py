@@ -1,4 +1,4 @@
-"""The networks that measurements run on: bundled ones always, others where the data folder has them."""
+"""The networks that benchmarks run on: the bundled ones, and others where the data folder holds them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import xaq
 from xaq.arrays import sphere
 
 _BUNDLED = ("germany", "germany-1998-2009")
-#: Folder -> target and time zone of its timestamps; ``obs.parquet`` beside ``stations.csv``.
+#: Folder -> target and time zone of the timestamps; it holds ``obs.parquet`` and ``stations.csv``.
 _LOCAL = {
     "beijing12": ("pm25", "Asia/Shanghai"),
     "beijing35_2014_2015": ("pm25", "Asia/Shanghai"),
@@ -23,7 +23,7 @@ _LOCAL = {
     "cnemc_20170101": ("pm25", "Asia/Shanghai"),
 }
 _WINDS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW")
-#: Of the networks that have them: other pollutants, and weather.
+#: Other pollutants, and weather, in networks that have them.
 POLLUTANTS = ("pm10", "so2", "no2", "co", "o3")
 WEATHER = ("temp", "pres", "dewp", "rain", "wspm", "u", "v")
 _OZONE = "ozone_us_midwest_daily_1987"
@@ -36,7 +36,7 @@ def data_folder() -> Path:
 
 
 def load(name: str, *, covariates: bool = False) -> tuple[xr.Dataset, str]:
-    """Return a network and its target, renumbered stations joined; ``covariates`` adds what else is measured there."""
+    """Return a network with renumbered stations joined, and its target; ``covariates`` keeps the other variables."""
     if name in _BUNDLED:
         ds, target = xaq.datasets.load(name), "pm10"
     elif name == _OZONE:
@@ -66,7 +66,7 @@ def load_patel(fold: int, *, observed_only: bool = True) -> tuple[xr.Dataset, li
     ----------
     fold : {0, 1, 2}
     observed_only : bool
-        Leave out the 3 % of rows that were imputed before publication (``filled``). The published scores count them.
+        Leave out the 3 % of rows that were imputed before publication (``filled``). The published scores include them.
     """
     folder = data_folder() / _PATEL
     columns = ["time", "station_id", "longitude", "latitude", "PM25_Concentration", "filled"]
@@ -78,7 +78,7 @@ def load_patel(fold: int, *, observed_only: bool = True) -> tuple[xr.Dataset, li
 
 
 def join_renumbered(ds: xr.Dataset, target: str) -> xr.Dataset:
-    """Join stations closer than 50 m that never report in the same step: one site under several numbers."""
+    """Join co-located stations that never report at the same step: one site under several numbers."""
     group = sphere.colocated_groups(ds.lon.values, ds.lat.values)
     values = ds[target].transpose("station", "time").values.copy()
     keep = np.ones(len(group), bool)
@@ -95,7 +95,7 @@ def join_renumbered(ds: xr.Dataset, target: str) -> xr.Dataset:
 
 
 def _with_wind_components(table: pd.DataFrame) -> pd.DataFrame:
-    """Replace the compass point the wind blows from by its eastward and northward components; calm is zero."""
+    """Replace the compass point that the wind blows from by eastward and northward components; calm is zero."""
     angle = np.deg2rad(table.wd.map({point: 22.5 * i for i, point in enumerate(_WINDS)}).astype(float))
     calm = table.wspm == 0
     u, v = (-table.wspm * f(angle) for f in (np.sin, np.cos))
@@ -103,7 +103,7 @@ def _with_wind_components(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def found(names: list[str] | None = None) -> Iterator[str]:
-    """Yield the names of the networks that can be loaded here, of those asked for."""
+    """Yield the networks that can be loaded here: of the names, or of all."""
     for name in [*_BUNDLED, *_LOCAL, _OZONE]:
         if (names is None or name in names) and (name in _BUNDLED or (data_folder() / name).is_dir()):
             yield name

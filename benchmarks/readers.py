@@ -1,9 +1,9 @@
-"""How fast and in how much memory a folder of the Chinese national network's daily files becomes a store.
+"""Time and memory to turn a folder of the Chinese national network's daily files into a store.
 
 ``python -m benchmarks.readers [--days 365] [--stations 1600] [--folder PATH]``
 
-Writes made ``china_sites_YYYYMMDD.csv`` files in the form of the published ones (15 types an hour, a tenth of the values
-missing), reads them with a station list, keeps them as Zarr, and reopens the store for one verb.
+It writes synthetic ``china_sites_YYYYMMDD.csv`` files in the published form (15 types an hour, a tenth of the values
+missing), reads them with a station list, writes them as Zarr, and reopens the store for one estimate.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TYPES = (
 
 
 def write(folder: Path, days: int, stations: int) -> Path:
-    """Write made daily files and a station list; return the list."""
+    """Write synthetic daily files and a station list; return the path of the list."""
     rng = np.random.default_rng(0)
     ids = [f"{1001 + i}A" for i in range(stations)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def write(folder: Path, days: int, stations: int) -> Path:
 
 
 def read(folder: Path, places: Path, store: Path) -> None:
-    """Read, keep, reopen; print seconds and the peak of this process's memory after each."""
+    """Read, write as Zarr and reopen; print seconds and the peak of this process's memory after each."""
 
     def report(what: str, start: float) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -60,9 +60,9 @@ def read(folder: Path, places: Path, store: Path) -> None:
     report(f"read {n['station']} stations x {n['time']} h x {len(ds.data_vars)}", start)
     start = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Zarr's, of identifiers as text and of consolidated metadata
+        warnings.simplefilter("ignore")  # Zarr warns of text identifiers and of consolidated metadata
         ds.chunk(station=200, time=24 * 61).to_zarr(store, mode="w")
-    report("keep as Zarr", start)
+    report("write as Zarr", start)
     del ds
     start = time.perf_counter()
     lazy = xr.open_zarr(store).aq.hide(fraction=0.1, seed=0)
@@ -71,12 +71,14 @@ def read(folder: Path, places: Path, store: Path) -> None:
 
 
 def main() -> None:
-    """Write the files, then read them in a process of its own, whose memory is that of reading alone."""
+    """Write the files, then read them in a process of its own, so that its peak memory is that of reading."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--stations", type=int, default=1600)
-    parser.add_argument("--folder", type=Path, help="keep the files here; a temporary folder by default")
-    parser.add_argument("--read", nargs=3, metavar=("FOLDER", "LIST", "STORE"), help="read what an earlier call wrote")
+    parser.add_argument("--folder", type=Path, help="where to keep the files; a temporary folder by default")
+    parser.add_argument(
+        "--read", nargs=3, metavar=("FOLDER", "LIST", "STORE"), help="read the files of an earlier call"
+    )
     a = parser.parse_args()
     if a.read:
         read(*map(Path, a.read))

@@ -1,11 +1,11 @@
-"""A year of hourly maps from a trained model to a finished store, beside what else grids stations, in one run.
+"""Time of a year of hourly maps from a trained model to a finished store, and of other gridding tools, in one run.
 
 ``python -m benchmarks.speed [--days 365] [--stations 584] [--spacing 0.1] [--scaling] [--out speed.json]``
 
-Every row runs in a process of its own, so that its peak memory is its own. The practical limit is an inverse distance
-that is a sparse product and a plain ``to_zarr`` of as many bytes. Peers that take long grid a few hours and are scaled
-up; the table says from how many. The network is made: places of the Chinese national network where the development data
-are at hand, a smooth field, 13 % missing. Machines are noisy: compare ratios within a run.
+Every row runs in a process of its own, so that its peak memory is its own. The practical limit is inverse distance as a
+sparse product with a plain ``to_zarr`` of as many bytes. Slow peers grid a few hours, and their time is extrapolated; the
+table says from how many hours. The network is synthetic: places of the Chinese national network where its list is at hand, a
+smooth field, 13 % missing. Timings on shared machines vary: compare ratios within a run.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def _grid(spacing: float) -> Any:
     return xaq.Grid.regular(spacing, bounds=made.BOUNDS)
 
 
-# -- rows: each returns what it measured beside seconds and memory --------------------------------------------------
+# -- rows: each returns its seconds and other measurements ----------------------------------------------------------
 
 
 def run_xaq(o: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Write the cube with value, lower and upper bound, reopen it and read one map and one series."""
+    """Write the cube of value, lower and upper bound; reopen it and read one map and one series."""
     import dask
 
     import xaq
@@ -61,7 +61,7 @@ def run_xaq(o: argparse.Namespace, folder: Path) -> dict[str, float]:
 
 
 def run_limit(o: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Inverse distance as one sparse product per block, and a plain store of three variables."""
+    """Write inverse distance, one sparse product per block, to a plain store of three variables."""
     import dask.array as da
     import xarray as xr
     from scipy.sparse import csr_array
@@ -102,21 +102,21 @@ def _per_hour(o: argparse.Namespace, hours: int, grid_hour: Callable[..., Any]) 
 
 
 def run_verde(o: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Mean of the 16 nearest stations, verde's ``KNeighbors``, in memory, the value only."""
+    """Average the 16 nearest stations with verde's ``KNeighbors``, in memory, the value only."""
     import verde
 
     return _per_hour(o, 24, lambda x, y, v, lon, lat: verde.KNeighbors(k=_K).fit((x, y), v).predict((lon, lat)))
 
 
 def run_griddata(o: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Delaunay interpolation of SciPy, in memory, the value only."""
+    """Interpolate on SciPy's Delaunay triangles, in memory, the value only."""
     from scipy.interpolate import griddata
 
     return _per_hour(o, 24, lambda x, y, v, lon, lat: griddata((x, y), v, (lon, lat)))
 
 
 def run_pykrige(o: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Kriging from the 16 nearest stations with PyKrige's moving window in C, covariance given, in memory."""
+    """Krige from the 16 nearest stations with PyKrige's moving window in C, covariance given, in memory."""
     from pykrige.ok import OrdinaryKriging
 
     def krige(x: Any, y: Any, v: Any, lon: Any, lat: Any) -> Any:
@@ -134,7 +134,7 @@ ROWS: dict[str, Row] = {
 
 
 def _reads(cube: Any, store: Path) -> dict[str, float]:
-    """Return seconds to read one map and one series from the store, as any tool would, and its size."""
+    """Return seconds to read one map and one series from the store, as any tool reads it, and its size."""
     import xarray as xr
 
     opened = xr.open_zarr(store, chunks=None)
@@ -158,7 +158,7 @@ def _child(row: Row, options: argparse.Namespace, folder: Path, answers: Any) ->
 
 
 def measure(row: Row, options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Run one row in a process of its own, started from a small one: its peak memory begins with that of who started it."""
+    """Run one row in a process of its own; spawned, as a forked process begins with the memory of its parent."""
     context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()
     process = context.Process(target=_child, args=(row, options, folder, answers))
@@ -172,7 +172,7 @@ def measure(row: Row, options: argparse.Namespace, folder: Path) -> dict[str, fl
 
 
 def train(options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Train a small model of the made network; return training speed."""
+    """Train a small model on the synthetic network; return training speed."""
     ds = made.network(options.stations, 24 * _TRAIN_DAYS)
     start = time.perf_counter()
     model = ds.aq.train("pm25", max_epochs=_TRAIN_EPOCHS, progress=False)
@@ -182,7 +182,7 @@ def train(options: argparse.Namespace, folder: Path) -> dict[str, float]:
 
 
 def scaling(options: argparse.Namespace, folder: Path) -> pd.DataFrame:
-    """Return seconds of xaq's row as cells, hours and stations grow, one at a time."""
+    """Return seconds of xaq's row as cells, days, stations and threads vary, one at a time."""
     rows = []
     base = {"days": 32, "spacing": 0.2, "stations": options.stations, "threads": os.cpu_count()}
     for key, values in {
@@ -192,7 +192,7 @@ def scaling(options: argparse.Namespace, folder: Path) -> pd.DataFrame:
         "threads": (1, 2),
     }.items():
         for value in values:
-            # Threads share blocks of 32 days: there must be several.
+            # Threads work on blocks of 32 days: several are needed.
             more = {"days": 128} if key == "threads" else {}
             chosen = argparse.Namespace(**{**vars(options), **base, **more, key: value})
             measured = measure(run_xaq, chosen, folder)
@@ -211,7 +211,7 @@ def scaling(options: argparse.Namespace, folder: Path) -> pd.DataFrame:
 
 
 def plot_scaling(table: pd.DataFrame, path: Path) -> None:
-    """Draw seconds against cells, hours and stations, each with a line of slope one through its second point."""
+    """Plot seconds against cells, days and stations, each with a line of slope one through its second point."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3), layout="constrained")
@@ -234,15 +234,15 @@ def plot_scaling(table: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table, and write it as JSON where asked."""
+    """Print the table; write it as JSON to ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--stations", type=int, default=584)
     parser.add_argument("--spacing", type=float, default=0.1)
-    parser.add_argument("--precision", type=float, help="round what xaq stores to within half of it, ug m-3")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="blocks made side by side")
+    parser.add_argument("--precision", type=float, help="rounding step of the values that xaq stores, ug m-3")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="blocks computed at once")
     parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
-    parser.add_argument("--scaling", action="store_true", help="vary cells, hours and stations instead")
+    parser.add_argument("--scaling", action="store_true", help="vary cells, days, stations and threads instead")
     parser.add_argument("--plot", type=Path, help="figure of the scaling")
     parser.add_argument("--out", type=Path, help="JSON to write")
     options = parser.parse_args()

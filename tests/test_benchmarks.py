@@ -1,4 +1,4 @@
-"""The accuracy benchmark on a tiny network: what it reports is what it says."""
+"""The benchmarks on small networks: pooled scores, folds, the bootstrap and joined stations are right."""
 
 import numpy as np
 import pandas as pd
@@ -42,21 +42,21 @@ def station_scores(mae, n):
     return pd.DataFrame({"mae": mae, "rmse": mae, "n": n}, index=index)
 
 
-def test_bootstrap_of_equal_rows_is_zero_and_of_a_better_one_is_sure():
+def test_the_bootstrap_of_equal_rows_is_zero_and_of_a_constant_difference_has_no_width():
     rng = np.random.default_rng(0)
     a = station_scores(rng.gamma(4, 2, 20), rng.integers(50, 100, 20))
     assert accuracy.paired_bootstrap(a, a) == {"mae": (0, 0, 0), "rmse": (0, 0, 0)}
     better = a.assign(mae=a.mae - 1)
     difference, low, high = accuracy.paired_bootstrap(better.sample(frac=1, random_state=0), a)["mae"]
     assert difference == pytest.approx(-1)
-    assert low == pytest.approx(high) == pytest.approx(-1)  # the same at every station: nothing to be unsure of
+    assert low == pytest.approx(high) == pytest.approx(-1)  # the same difference at every station
     mixed = a.assign(mae=a.mae + rng.normal(0, 1, 20))
     difference, low, high = accuracy.paired_bootstrap(mixed, a)["mae"]
     assert low < difference < high
     assert accuracy.paired_bootstrap(mixed, a) == accuracy.paired_bootstrap(mixed, a)
 
 
-def test_the_station_that_decides_is_named():
+def test_the_station_with_most_of_the_squared_error_is_named():
     table = station_scores(np.array([1.0, 1.0, 9.0]), np.array([10, 10, 10]))
     assert accuracy.heaviest_station(table) == ("s2", pytest.approx(81 / 83))
 
@@ -74,20 +74,20 @@ def test_renumbered_stations_are_joined_and_overlapping_ones_are_not():
     np.testing.assert_array_equal(joined.pm25[1:], values[2:])
 
 
-def test_boosting_is_a_mapper_and_never_sees_hidden_stations(result):
+def test_boosting_is_a_mapper_that_does_not_use_hidden_stations(result):
     pytest.importorskip("sklearn", reason="scikit-learn is in the bench extra")
     ds = result.split.ds
     name, mapper, _ = next(accuracy.fit_rows(result.split, ["boosting"]))
     assert mapper.name == name == "boosting"
-    spoilt = ds.assign(pm25=ds.pm25.where(~ds.hidden, 1e9))
-    _, other, _ = next(accuracy.fit_rows(accuracy.Split("spoilt", spoilt, "pm25"), ["boosting"]))
+    altered = ds.assign(pm25=ds.pm25.where(~ds.hidden, 1e9))
+    _, other, _ = next(accuracy.fit_rows(accuracy.Split("altered", altered, "pm25"), ["boosting"]))
     at = {"lon": ds.lon[ds.hidden], "lat": ds.lat[ds.hidden], "target": "pm25"}
     made = ds.aq.estimate(mapper, **at).pm25
-    np.testing.assert_array_equal(made, spoilt.aq.estimate(other, **at).pm25)
+    np.testing.assert_array_equal(made, altered.aq.estimate(other, **at).pm25)
     assert np.isfinite(made).all()
 
 
-def test_prints_and_writes(tmp_path, capsys, monkeypatch):
+def test_accuracy_prints_tables_and_writes_rows(tmp_path, capsys, monkeypatch):
     ds = xaq.datasets.synthetic(n_stations=12, days=2)
     monkeypatch.setattr(networks, "load", lambda name: (ds, "pm25"))
     monkeypatch.setattr(networks, "found", lambda names: iter(["synthetic"]))
@@ -99,7 +99,7 @@ def test_prints_and_writes(tmp_path, capsys, monkeypatch):
     assert len(pd.read_json(out)) == 4
 
 
-def test_the_ceiling_takes_away_what_a_place_has_of_its_own_and_no_more():
+def test_the_ceiling_removes_linear_errors_and_no_noise():
     rng = np.random.default_rng(0)
     near = rng.normal(30.0, 10.0, (400, 5))
     noise = rng.normal(0.0, 1.0, 400)
@@ -110,7 +110,7 @@ def test_the_ceiling_takes_away_what_a_place_has_of_its_own_and_no_more():
     assert (np.isfinite(left) == seen).all()
     assert np.abs(left[seen]).mean() < 1.1 * np.abs(noise).mean()
     assert np.abs(ceiling.corrected(noise, near, 1e-2)).mean() > 0.97 * np.abs(noise).mean()
-    # The second half learns from the first alone.
+    # The correction of the second half is fitted to the first half only.
     later = errors.copy()
     later[200:] += 100.0
     np.testing.assert_allclose(ceiling.corrected(later, near, 1e-2)[200:] - left[200:], 100.0)

@@ -1,4 +1,4 @@
-"""The command line: the same verbs, the same values, exit codes that mean something."""
+"""The command line: the values of the Python verbs, messages and exit codes."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from xaq.cli import main
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A small network as the files a user has."""
+    """A small network as CSV files."""
     folder = tmp_path_factory.mktemp("network")
     ds = xaq.datasets.synthetic(n_stations=14, days=5, seed=6)
     table = ds.pm25.to_dataframe().reset_index()[["station", "time", "pm25"]].dropna()
@@ -24,7 +24,7 @@ def data(files):
     return [str(files / "obs.csv"), "--stations", str(files / "stations.csv"), "--tz", "UTC"]
 
 
-def test_the_whole_job_from_a_shell_equals_python(files, tmp_path, capsys):
+def test_the_whole_workflow_gives_the_values_of_python(files, tmp_path, capsys):
     model, store = tmp_path / "m.xaq", tmp_path / "c.zarr"
     hide = ["--hide", "s003,s010", "--time", "/2020-01-04", "--max-epochs", "1"]
     assert main(["train", *data(files), "--target", "pm25", *hide, "-o", str(model)]) == 0
@@ -34,7 +34,7 @@ def test_the_whole_job_from_a_shell_equals_python(files, tmp_path, capsys):
     out = capsys.readouterr()
     assert "kriging" in out.out
     assert "PM2.5 analysis" in out.out
-    assert "writing" not in out.out, "progress belongs to stderr"
+    assert "writing" not in out.out, "progress goes to stderr"
 
     ds = xaq.open_stations(files / "obs.csv", stations=files / "stations.csv", tz="UTC").aq.hide(["s003", "s010"])
     trained = ds.aq.train("pm25", time=slice(None, "2020-01-04"), max_epochs=1, progress=False)
@@ -78,9 +78,24 @@ def test_problems_exit_with_one_and_a_message(files, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "no column for lon" in error
     assert "Traceback" not in error
+    assert "fix:" in error
     assert main(["verify", str(tmp_path / "absent.xaq"), *data(files)]) == 1
     assert main(["reanalyze", "idw", *data(files), "--bounds", "1,2,3", "--store", str(tmp_path / "c.zarr")]) == 1
     assert main(["plot", "map", str(tmp_path / "absent.xaq"), *data(files), "-o", "x.png"]) == 1
+    assert main(["plot", "errors", str(tmp_path), *data(files), "-o", "x.png"]) == 1
+    assert main(["plot", "series", str(tmp_path), *data(files), "-o", "x.png"]) == 1
+    assert main(["plot", "map", str(tmp_path), *data(files), "-o", "x.txt"]) == 1
+    assert main(["check", *data(files), "--csv", str(tmp_path / "absent" / "report.csv")]) == 1
+    messages = capsys.readouterr().err
+    for part in (
+        "expected west,south,east,north",
+        "a map needs a cube",
+        "errors need a model file",
+        "--station ID",
+        "no known figure format",
+        "mkdir -p",
+    ):
+        assert part in messages
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,7 +106,7 @@ def test_wrong_usage_exits_with_two(capsys):
         assert stop.value.code == 2
 
 
-@pytest.mark.parametrize("verb", ["check", "train", "verify", "reanalyze", "plot", "demo"])
+@pytest.mark.parametrize("verb", ["check", "train", "verify", "reanalyze", "info", "plot", "demo"])
 def test_help_shows_an_example(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])

@@ -24,7 +24,7 @@ def test_bundled_networks(name, n_stations, n_days, first, elevation):
     assert 47 < ds.lat.min() < ds.lat.max() < 56
     assert 0 <= ds.pm10.min() < ds.pm10.mean() < 40
     assert "EEA" in ds.attrs["source"]
-    xr.testing.assert_identical(conform(ds, "pm10"), ds)
+    xr.testing.assert_identical(conform(ds), ds)
 
 
 def test_an_unknown_network_lists_the_known():
@@ -41,7 +41,7 @@ def test_synthetic_is_deterministic():
 @pytest.mark.parametrize("n_stations", [2, 7, 20])
 @pytest.mark.parametrize("step", ["1h", "1D"])
 def test_synthetic_samples_its_truth(n_stations, step):
-    """Also says that the field is the same for any number of stations."""
+    """So the field is also the same for any number of stations."""
     ds = datasets.synthetic(n_stations, days=3, missing=0, noise=0, step=step, seed=4)
     for i in range(n_stations):
         cell = Grid([ds.lon.values[i]], [ds.lat.values[i]])
@@ -60,7 +60,7 @@ def test_truth_is_labelled_like_a_cube():
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.2, 0.5])
-def test_share_of_missing(missing):
+def test_fraction_of_missing_values(missing):
     ds = datasets.synthetic(40, days=10, missing=missing, seed=0)
     assert float(ds.pm25.isnull().mean()) == pytest.approx(missing, abs=0.3 * missing)
 
@@ -69,11 +69,11 @@ def test_share_of_missing(missing):
 def test_synthetic_conforms(step, n):
     ds = datasets.synthetic(5, days=3, step=step)
     assert ds.sizes["time"] == n
-    xr.testing.assert_identical(conform(ds, "pm25"), ds)
+    xr.testing.assert_identical(conform(ds), ds)
 
 
-def test_the_weather_is_that_of_the_field():
-    """Plumes are thinner in well-mixed air, and the wind has one speed; both are the same for any grid."""
+def test_the_weather_is_consistent_with_the_field():
+    """Concentrations are lower in deeper boundary layers, and the wind has one speed; both are the same for any grid."""
     times = pd.date_range("2020-01-01", periods=240, freq="h")
     grid = Grid.regular(0.5, bounds=(8.5, 49, 11.5, 51))
     weather = datasets.synthetic_weather(grid, times, seed=1)

@@ -4,10 +4,14 @@ import ast
 import doctest
 import inspect
 import re
+import runpy
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+import test_walls
+from PIL import Image
 from public import PUBLIC, VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -95,3 +99,74 @@ def test_every_page_is_in_the_index_and_every_link_leads_somewhere():
         # Notebooks are copied into docs/ when it is built.
         paths = [page.parent / re.sub(r"^tutorials/", "../notebooks/", link) for link in links]
         assert not [path for path in paths if not path.exists()], page.name
+
+
+def test_the_picture_and_the_list_of_folders_are_those_of_the_imports():
+    draw_architecture = runpy.run_path(str(ROOT / "docs" / "draw_architecture.py"))
+    imports, _ = draw_architecture["read_imports"]()
+    expected = draw_architecture["as_text"](imports)
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    fix = "fix: python docs/draw_architecture.py"
+    assert draw_architecture["BLOCK"].findall(page) == [expected], fix
+    assert Image.open(draw_architecture["PICTURE"]).info["Description"] == expected, fix
+
+
+def test_the_table_of_folders_says_what_each_may_import():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)/` \|.*\| ([^|]+) \|$", page, re.MULTILINE)
+    assert {folder: set(re.findall(r"\w+", last)) - {"nothing"} for folder, last in rows} == test_walls.MAY_IMPORT
+
+
+@lru_cache
+def names_in(module: Path) -> set[str]:
+    """Return every name that a module defines or uses."""
+    tree = ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+    return {str(getattr(n, field)) for n in tree for field in ("name", "id", "attr", "arg") if hasattr(n, field)}
+
+
+def missing_names(dotted: str) -> list[str]:
+    """Return what of ``folder.module.name`` is not there; nothing where the first part is no folder of xaq."""
+    parts = dotted.removeprefix("xaq.").split(".")
+    package = ROOT / "xaq"
+    if not (package / parts[0] / "__init__.py").exists() or len(parts) < 2:
+        return []
+    module = package / parts[0] / f"{parts[1]}.py"
+    return [p for p in parts[2:] if p not in names_in(module)] if module.exists() else [dotted]
+
+
+@pytest.mark.parametrize("page", ["architecture", "method"])
+def test_modules_and_names_of_the_code_that_a_page_mentions_exist(page):
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    mentioned = re.findall(r"`([a-z_]+(?:\.\w+)+)(?:\(\))?`", text)
+    # In the table of symbols the module comes first, then its names.
+    for module, names in re.findall(r"`([a-z_]+\.\w+)`: ((?:`[\w.]+`(?:, )?)+)", text):
+        mentioned += [f"{module}.{name}" for name in re.findall(r"`([\w.]+)`", names)]
+    assert not {dotted: gone for dotted in mentioned if (gone := missing_names(dotted))}
+
+
+#: What TeX writes with letters that are no symbols of the method.
+NO_SYMBOLS = re.compile(
+    r"\\(?:log|exp|tanh|max|sum|sqrt|t?frac|big|Big|qquad|dots|cdot|top|mp|le|ge|propto|hat|bar|tilde|overline|textstyle)(?![a-z])"
+    r"|\\math(?:bf 1|bb I|rm\{CRPS\})|\\text\{(?!bg)[^}]*\}|\\[,;!]"
+)
+
+
+def symbols_of(formula: str) -> set[str]:
+    """Return the letters of a formula, Greek ones by name, without subscripts."""
+    bare = NO_SYMBOLS.sub(" ", formula).replace(r"\text{bg}", r"\bg ")
+    bare = re.sub(r"_(\{(?:[^{}]|\{[^{}]*\})*\}|\\[a-z]+|.)", " ", bare)
+    return set(re.findall(r"\\[A-Za-z]+|[A-Za-z]", bare))
+
+
+def test_a_letter_of_the_method_means_one_thing_and_is_in_the_table():
+    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    rows = [row.split(" | ") for row in re.findall(r"^\| (\$.*) \|$", page, re.MULTILINE)]
+    assert all(len(row) == 4 for row in rows)
+    first = [symbol.split(" = ")[0] for row in rows for symbol in re.findall(r"\$([^$]+)\$", row[0])]
+    assert len(first) == len(set(first))
+    known = set().union(*map(symbols_of, first))
+    # Stations, settlements, leads and slownesses are subscripts; a step is an argument.
+    indices = {"i", "j", "h", "c", "t", r"\ell", r"\delta"}
+    for formula in re.findall(r"\$\$(.+?)\$\$|\$([^$]+)\$", page, re.DOTALL):
+        assert symbols_of("".join(formula)) <= known | indices, formula

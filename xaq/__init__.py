@@ -1,7 +1,7 @@
 """xaq: air-quality station networks to gridded reanalysis cubes.
 
-Importing xaq registers the accessor ``ds.aq`` on xarray Datasets. Nothing heavy is loaded before it is needed: torch
-when a model is trained or loaded, matplotlib and cartopy when something is drawn.
+Importing xaq registers the accessor ``ds.aq`` on xarray Datasets. Heavy packages are loaded on first use: torch when a
+model is trained or loaded, matplotlib and cartopy when a figure is drawn.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from .cube.store import open_cube
 from .evaluate.explain import explain
 from .evaluate.verify import verify
 from .fields.sample import sample
-from .interpolate.classical import InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging
+from .interpolate.classical import InverseDistance, Nearest, OrdinaryKriging
+from .interpolate.spacetime import SpaceTimeKriging
 from .quality.check import check
 from .quality.repair import repair
 from .readers.dispatch import open_stations
 from .stations.holdout import hide
 from .stations.units import convert_units
+from .training.train import train
 
 if TYPE_CHECKING:
     from . import plot
     from .aqnet.model import Model, load_model
     from .nn.config import AQNetConfig
-    from .training.train import train
 
 __version__ = "0.1.0"
 
@@ -62,12 +63,12 @@ __all__ = [
     "verify",
 ]
 
+#: Names whose modules load torch or matplotlib: the module, and the attribute, or None for the module itself.
 _LAZY = {
     "AQNetConfig": (".nn.config", "AQNetConfig"),
     "Model": (".aqnet.model", "Model"),
     "load_model": (".aqnet.model", "load_model"),
     "plot": (".plot", None),
-    "train": (".training.train", "train"),
 }
 
 

@@ -1,4 +1,4 @@
-"""How xaq shows itself: progress bars, and values as tables in a notebook."""
+"""Progress bars, and tables for the HTML reprs of notebooks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable
 
 with warnings.catch_warnings():
-    # In a kernel without ipywidgets tqdm warns when it is first imported, and shows a plain bar, which is no fault.
+    # Without ipywidgets, tqdm warns at its import in a notebook and falls back to a text bar, which is fine.
     warnings.filterwarnings("ignore", message="IProgress not found")
     from tqdm.auto import tqdm as progress_bar
 
@@ -15,7 +15,7 @@ __all__ = ["html_table", "progress_bar"]
 
 
 def html_table(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    """Return HTML of a title and a table of rows, (name, text) each."""
+    """Return HTML: a title, and a table with a row per (name, text) pair."""
     cell = '<td style="text-align:left; vertical-align:top">{}</td>'
     body = "".join(
         f"<tr>{cell.format(f'<b>{html.escape(head)}</b>')}{cell.format(html.escape(text))}</tr>" for head, text in rows

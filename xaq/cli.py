@@ -1,7 +1,7 @@
-"""The command line: the verbs of ``ds.aq`` from a shell. Tables go to stdout, progress to stderr.
+"""The command line: the verbs of ``ds.aq`` from a shell. Tables go to stdout, progress and messages to stderr.
 
-Exit codes: 0 done, 1 a problem with data, model or store (the message says what and how to fix it), 2 wrong usage,
-130 interrupted.
+Exit codes: 0 success, 1 an error in data, model or store (the message says what is wrong and how to fix it), 2 wrong
+usage, 130 interrupted. Each verb has a function that declares its arguments, and one that runs it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import xarray as xr
@@ -21,12 +21,16 @@ from . import datasets
 from .cube.grid import Grid
 from .errors import SchemaError, StoreError, XaqError, XaqWarning
 from .interpolate.classical import CLASSICAL
-from .quality import check as audit
+from .quality.check import check
 from .readers.dispatch import FORMATS, open_stations
-from .stations import holdout
+from .stations.holdout import hide
 
-_DATA_HELP = "observations: a table, a file or folder of a network, netCDF, Zarr; or the name of a bundled network: germany, germany-1998-2009"
-_TIME_HELP = "period START/END, either side may be left out, or one date, month, year or hour"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .aqnet.model import Model
+
+_TIME_HELP = "START/END with either side optional, or one date, month, year or hour"
 
 _EXAMPLES = {
     "check": "xaq check obs.parquet --stations stations.csv --tz Asia/Shanghai",
@@ -41,8 +45,7 @@ _EXAMPLES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = _parser().parse_args(argv)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"xaq: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("xaq: interrupted; what is written is kept, the same call resumes", file=sys.stderr)
+        print("xaq: interrupted; finished work is kept, the same command resumes", file=sys.stderr)
         return 130
     return 0
 
@@ -67,76 +70,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xaq {version('xaq')}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="{check,train,verify,reanalyze,info,plot,demo}")
-
-    check = _verb(verbs, "check", "report what is wrong, or worth a look, in station data", _check)
-    _add_data(check)
-    check.add_argument("--csv", help="write the table there as well")
-
-    train = _verb(verbs, "train", "train AQ-Net on the visible stations", _train)
-    _add_data(train)
-    train.add_argument("--target", help="variable to estimate")
-    train.add_argument("--task", choices=("analysis", "forecast"), default="analysis")
-    train.add_argument("--covariates", default="", help="other variables the network reads, comma-separated")
-    train.add_argument("--known", default="", help="covariates known over a forecast's horizon too, comma-separated")
-    train.add_argument("--hide", help="station ids, comma-separated, or a fraction such as 0.15")
-    train.add_argument("--time", help=f"training period: {_TIME_HELP}")
-    train.add_argument(
-        "--no-geography", action="store_true", help="read neither the people around places nor their altitude"
-    )
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--max-epochs", type=int, default=20)
-    train.add_argument("--device", default="auto")
-    train.add_argument("--checkpoint", help="folder that makes the run resumable")
-    train.add_argument("-o", "--output", required=True, help="model file to write")
-
-    verify = _verb(verbs, "verify", "score a model at its hidden stations, beside classical methods", _verify)
-    verify.add_argument("model", help="model file")
-    _add_data(verify)
-    verify.add_argument("--time", help=f"period to score: {_TIME_HELP}")
-    verify.add_argument("--by-station", action="store_true", help="one row per station")
-    verify.add_argument("--csv", help="write the table there as well")
-
-    cube = _verb(verbs, "reanalyze", "write a cube to a Zarr store; the same call resumes", _reanalyze)
-    cube.add_argument("model", help=f"model file, or one of {', '.join(CLASSICAL)}")
-    _add_data(cube)
-    cube.add_argument("--target", help="variable to estimate (methods without a model file)")
-    cube.add_argument("--grid", type=float, default=0.1, help="spacing in degrees (default 0.1)")
-    cube.add_argument("--bounds", help="west,south,east,north in degrees; around the stations by default")
-    cube.add_argument("--time", help=f"period: {_TIME_HELP}")
-    cube.add_argument("--init", help="forecast models: last time whose observations are used")
-    cube.add_argument("--level", type=float, default=0.9, help="coverage of the interval (default 0.9)")
-    cube.add_argument("--max-distance", type=float, help="km from a station beyond which a cell is unsupported")
-    cube.add_argument("--overwrite", action="store_true", help="delete the cube that is there and start anew")
-    cube.add_argument(
-        "--update", action="store_true", help="append new steps, make anew what changed observations touch"
-    )
-    cube.add_argument(
-        "--precision", type=float, help="round what is stored to within half of it, in the target's units"
-    )
-    cube.add_argument("--store", required=True, help="Zarr store to write")
-
-    info = _verb(verbs, "info", "say what a cube is, how much of it is done, by which model, how accurate", _info)
-    info.add_argument("cube", help="Zarr store")
-    info.add_argument("--verify", action="store_true", help="read every block and compare its checksum")
-    info.add_argument(
-        "--forget", action="store_true", help="let the call that wrote the cube write damaged blocks anew"
-    )
-
-    plot = _verb(verbs, "plot", "draw a map of a cube, error bubbles of a model, or the series of a station", _plot)
-    plot.add_argument("kind", choices=("map", "errors", "series"))
-    plot.add_argument("what", help="cube (map, series) or model file (errors, series)")
-    _add_data(plot)
-    plot.add_argument("--model", help="model file whose hidden stations are marked on a map")
-    plot.add_argument("--station", help="station of a series")
-    plot.add_argument("--time", help=_TIME_HELP)
-    plot.add_argument("-o", "--output", required=True, help="PNG, PDF or SVG to write")
-
-    demo = _verb(verbs, "demo", "the whole job on the bundled German network", _demo)
-    demo.add_argument("--out", default="demo", help="folder to write (default demo)")
+    _add_check(_verb(verbs, "check", "report problems and oddities in station data", _check))
+    _add_train(_verb(verbs, "train", "train AQ-Net on the visible stations", _train))
+    _add_verify(_verb(verbs, "verify", "score a model and classical methods at the hidden stations", _verify))
+    _add_reanalyze(_verb(verbs, "reanalyze", "write a cube to a Zarr store; the same command resumes", _reanalyze))
+    _add_info(_verb(verbs, "info", "describe a cube: contents, progress, model and accuracy", _info))
+    _add_plot(_verb(verbs, "plot", "draw a map of a cube, the errors of a model, or the series of a station", _plot))
+    _add_demo(_verb(verbs, "demo", "train, verify, reanalyze and plot the bundled German network", _demo))
     return parser
 
 
-def _verb(verbs: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
+def _verb(verbs: Any, name: str, text: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
     parser = verbs.add_parser(
         name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=f"example:\n  {_EXAMPLES[name]}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -145,50 +89,68 @@ def _verb(verbs: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser
     return parser
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("stations")
-    group.add_argument("table", help=_DATA_HELP)
-    group.add_argument("--stations", help="station list with id, lon, lat")
-    group.add_argument("--format", choices=tuple(FORMATS), help="what the observations are, where this is not found")
-    group.add_argument("--timestamps", choices=("start", "end"), help="which end of its interval a timestamp labels")
-    group.add_argument(
-        "--columns",
-        help="ROLE=COLUMN, comma-separated, such as time=timestamp,pm25=fine; a role twice for table and list",
+# -- check ---------------------------------------------------------------------------------------------------------
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser)
+    parser.add_argument("--csv", help="also write the table to this file")
+
+
+def _check(a: argparse.Namespace) -> None:
+    if a.csv:
+        _require_folder(a.csv)
+    report = check(_open(a))
+    print(report)
+    if a.csv:
+        report.to_csv(a.csv, index=False)
+
+
+# -- train ---------------------------------------------------------------------------------------------------------
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser)
+    parser.add_argument("--target", help="variable to estimate")
+    parser.add_argument("--task", choices=("analysis", "forecast"), default="analysis")
+    parser.add_argument("--covariates", default="", help="other variables that the network reads, comma-separated")
+    parser.add_argument(
+        "--known", default="", help="covariates that are also known over the forecast horizon, comma-separated"
     )
-    group.add_argument("--tz", help="time zone of naive timestamps, such as Asia/Shanghai")
-    group.add_argument(
-        "--units", help="NAME=UNITS, comma-separated, such as no2=ppb,o3=ppb; or UNITS of the only pollutant"
+    parser.add_argument("--hide", help="station ids, comma-separated, or a fraction such as 0.15")
+    parser.add_argument("--time", help=f"training period: {_TIME_HELP}")
+    parser.add_argument(
+        "--no-geography", action="store_true", help="do not use population density and altitude as predictors"
     )
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
+    parser.add_argument("--max-epochs", type=int, default=20, help="most epochs of training (default 20)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    parser.add_argument("--checkpoint", help="folder in which the run is saved, so that the same command resumes it")
+    parser.add_argument("-o", "--output", required=True, help="model file to write")
 
 
-def _open(arguments: argparse.Namespace, model: Any = None) -> xr.Dataset:
-    """Open the station data; stations that the model was told to hide are hidden again."""
-    if arguments.table.startswith("germany") and not Path(arguments.table).exists():
-        ds = datasets.load(arguments.table)
-    else:
-        units = _units(arguments.units) if arguments.units else None
-        columns: dict[str, list[str]] = {}
-        for pair in arguments.columns.split(",") if arguments.columns else []:
-            role, name = pair.split("=", 1)
-            columns.setdefault(role, []).append(name)
-        ds = open_stations(
-            arguments.table, stations=arguments.stations, format=arguments.format, tz=arguments.tz, timestamps=arguments.timestamps,
-            units=units, columns=columns,
-        )  # fmt: skip
-    if model is None:
-        return ds
-    known = set(ds["station"].values.astype(str))
-    hidden = [s for s in model.recipe.hidden if s in known]
-    return holdout.hide(ds, hidden) if hidden else ds
+def _train(a: argparse.Namespace) -> None:
+    from .training.train import train
+
+    ds = _open(a)
+    _require_folder(a.output)
+    if a.hide:
+        fraction = _fraction(a.hide)
+        ds = hide(ds, a.hide.split(",")) if fraction is None else hide(ds, fraction=fraction, seed=a.seed)
+    model = train(
+        ds, a.target, task=a.task, time=a.time, covariates=_names(a.covariates), known=_names(a.known),
+        geography=not a.no_geography, seed=a.seed, max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
+    )  # fmt: skip
+    model.save(a.output)
+    print(model)
 
 
-def _units(text: str) -> str | dict[str, str]:
-    """Return units by variable, or one string for the only pollutant."""
-    return dict(pair.split("=", 1) for pair in text.split(",")) if "=" in text else text
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def _fraction(text: str) -> float | None:
-    """Return a share of stations, or None where the text names stations (whose ids may be numbers)."""
+    """Return a fraction of stations, or None where the text names stations, whose ids may be numbers."""
     try:
         value = float(text)
     except ValueError:
@@ -196,46 +158,15 @@ def _fraction(text: str) -> float | None:
     return value if 0 < value < 1 else None
 
 
-def _check_folder(path: str) -> None:
-    """Refuse an output that could not be written, before any work is done for it."""
-    if not Path(path).absolute().parent.is_dir():
-        raise SchemaError(f"no such folder: {Path(path).absolute().parent}; fix: create it first", subject="usage")
+# -- verify --------------------------------------------------------------------------------------------------------
 
 
-def _load(path: str) -> Any:
-    from .aqnet.model import load_model
-
-    return load_model(path)
-
-
-def _check(a: argparse.Namespace) -> None:
-    if a.csv:
-        _check_folder(a.csv)
-    report = audit.check(_open(a))
-    print(report)
-    if a.csv:
-        report.to_csv(a.csv, index=False)
-
-
-def _train(a: argparse.Namespace) -> None:
-    from .training.train import train
-
-    ds = _open(a)
-    _check_folder(a.output)
-    if a.hide:
-        fraction = _fraction(a.hide)
-        ds = (
-            holdout.hide(ds, a.hide.split(","))
-            if fraction is None
-            else holdout.hide(ds, fraction=fraction, seed=a.seed)
-        )
-    model = train(
-        ds, a.target, task=a.task, time=a.time, covariates=[c for c in a.covariates.split(",") if c],
-        known=[c for c in a.known.split(",") if c], geography=not a.no_geography, seed=a.seed,
-        max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
-    )  # fmt: skip
-    model.save(a.output)
-    print(model)
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="model file")
+    _add_data(parser)
+    parser.add_argument("--time", help=f"period to score: {_TIME_HELP}")
+    parser.add_argument("--by-station", action="store_true", help="one row per method and station")
+    parser.add_argument("--csv", help="also write the table to this file")
 
 
 def _verify(a: argparse.Namespace) -> None:
@@ -243,7 +174,7 @@ def _verify(a: argparse.Namespace) -> None:
 
     model = _load(a.model)
     if a.csv:
-        _check_folder(a.csv)
+        _require_folder(a.csv)
     table = verify(_open(a, model), model, time=a.time, by="station" if a.by_station else None)
     _print_table(table)
     if a.csv:
@@ -255,25 +186,66 @@ def _print_table(table: pd.DataFrame) -> None:
     print(table.to_string(float_format=lambda v: f"{v:.3f}", na_rep="-"))
 
 
+# -- reanalyze -----------------------------------------------------------------------------------------------------
+
+
+def _add_reanalyze(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help=f"model file, or a classical method: {', '.join(CLASSICAL)}")
+    _add_data(parser)
+    parser.add_argument("--target", help="variable to estimate, for a classical method")
+    parser.add_argument("--grid", type=float, default=0.1, help="grid spacing in degrees (default 0.1)")
+    parser.add_argument("--bounds", help="west,south,east,north in degrees (default: around the stations)")
+    parser.add_argument("--time", help=f"period: {_TIME_HELP}")
+    parser.add_argument("--init", help="for a forecast model: last time whose observations are used")
+    parser.add_argument("--level", type=float, default=0.9, help="nominal coverage of the interval (default 0.9)")
+    parser.add_argument(
+        "--max-distance", type=float, help="distance to the nearest station in km above which cells are unsupported"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing cube")
+    parser.add_argument(
+        "--update", action="store_true", help="append new steps, and rewrite blocks whose observations have changed"
+    )
+    parser.add_argument("--precision", type=float, help="round stored values to this step, in the target's units")
+    parser.add_argument("--store", required=True, help="Zarr store to write")
+
+
 def _reanalyze(a: argparse.Namespace) -> None:
     from .cube.reanalyze import reanalyze
 
-    model = None if a.model in CLASSICAL else _load(a.model)
-    ds = _open(a, model)
-    grid: Grid | float = a.grid
-    if a.bounds:
-        try:
-            west, south, east, north = (float(v) for v in a.bounds.split(","))
-        except ValueError:
-            raise SchemaError(f"--bounds is {a.bounds!r}, expected west,south,east,north", subject="usage") from None
-        grid = Grid.regular(a.grid, bounds=(west, south, east, north))
+    model = a.model if a.model in CLASSICAL else _load(a.model)
+    ds = _open(a, None if a.model in CLASSICAL else model)
     cube = reanalyze(
-        ds, a.model if model is None else model, target=a.target, grid=grid, time=a.time, init=a.init,
-        store=a.store, level=a.level, max_distance=a.max_distance, overwrite=a.overwrite, update=a.update,
-        precision=a.precision,
+        ds, model, target=a.target, grid=_grid(a.grid, a.bounds), time=a.time, init=a.init, store=a.store,
+        level=a.level, max_distance=a.max_distance, overwrite=a.overwrite, update=a.update, precision=a.precision,
     )  # fmt: skip
     sizes = ", ".join(f"{k} {v}" for k, v in cube.sizes.items() if k != "bnds")
     print(f"{a.store}: {cube.attrs['title']} ({sizes})")
+
+
+def _grid(spacing: float, bounds: str | None) -> Grid | float:
+    """Return the grid of the bounds, or its spacing alone, for a grid around the stations."""
+    if bounds is None:
+        return spacing
+    try:
+        west, south, east, north = (float(v) for v in bounds.split(","))
+    except ValueError:
+        raise SchemaError(
+            f"--bounds is {bounds!r}, expected west,south,east,north; fix: --bounds 5,47,16,55", subject="usage"
+        ) from None
+    return Grid.regular(spacing, bounds=(west, south, east, north))
+
+
+# -- info ----------------------------------------------------------------------------------------------------------
+
+
+def _add_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cube", help="Zarr store")
+    parser.add_argument("--verify", action="store_true", help="read every block and compare its checksum")
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="mark damaged blocks as not written, so that the command that wrote the cube rewrites them",
+    )
 
 
 def _info(a: argparse.Namespace) -> None:
@@ -283,50 +255,101 @@ def _info(a: argparse.Namespace) -> None:
     print(info)
     if info.damaged and not a.forget:
         raise StoreError(
-            f"{len(info.damaged)} blocks are damaged; fix: xaq info {a.cube} --forget, then the call that wrote the cube"
+            f"{len(info.damaged)} blocks are damaged; fix: xaq info {a.cube} --forget, then the command that wrote the cube"
         )
 
 
-def _plot(a: argparse.Namespace) -> None:
-    import matplotlib as mpl
-    import matplotlib.figure
+# -- plot ----------------------------------------------------------------------------------------------------------
 
-    mpl.use("Agg")
+
+def _add_plot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=("map", "errors", "series"))
+    parser.add_argument("what", help="cube (map, series) or model file (errors, series)")
+    _add_data(parser)
+    parser.add_argument("--model", help="model file whose hidden stations are marked on a map")
+    parser.add_argument("--station", help="station of the series")
+    parser.add_argument("--time", help=f"period: {_TIME_HELP}")
+    parser.add_argument("-o", "--output", required=True, help="PNG, PDF or SVG file to write")
+
+
+def _plot(a: argparse.Namespace) -> None:
+    from matplotlib.figure import Figure
+
+    _draw_without_display()
+    _require_folder(a.output)
+    _require_figure_format(a.output)
+    figure = {"map": _plot_map, "errors": _plot_errors, "series": _plot_series}[a.kind](a).figure
+    assert isinstance(figure, Figure)
+    figure.savefig(a.output, dpi=150, bbox_inches="tight")
+    print(a.output)
+
+
+def _plot_map(a: argparse.Namespace) -> Axes:
     from . import plot
     from .cube.store import open_cube
 
-    _check_folder(a.output)
-    formats = mpl.figure.Figure().canvas.get_supported_filetypes()
-    if Path(a.output).suffix.lstrip(".") not in formats:
-        raise SchemaError(f"{a.output} names no figure format, expected .png, .pdf or .svg", subject="usage")
-    is_store = Path(a.what).is_dir()
-    what = open_cube(a.what) if is_store else _load(a.what)
-    model = what if not is_store else _load(a.model) if a.model else None
-    ds = _open(a, model)
-    if a.kind == "map":
-        if not is_store:
-            raise SchemaError(
-                f"a map needs a cube, {a.what} is a model; fix: xaq reanalyze {a.what} ... --store cube.zarr",
-                subject="usage",
-            )
-        axes = plot.map(ds, what, time=a.time)
-    elif a.kind == "errors":
-        if is_store:
-            raise SchemaError(f"errors need a model file, {a.what} is a cube", subject="usage")
-        axes = plot.errors(ds, what, time=a.time)
-    else:
-        if not a.station:
-            raise SchemaError("a series needs --station ID", subject="usage")
-        axes = plot.series(ds, what, a.station, time=a.time)
-    axes.figure.savefig(a.output, dpi=150, bbox_inches="tight")
-    print(a.output)
+    if not _is_cube(a.what):
+        raise SchemaError(
+            f"a map needs a cube, {a.what} is none; fix: xaq reanalyze {a.what} ... --store cube.zarr", subject="usage"
+        )
+    cube = open_cube(a.what)
+    return plot.map(_open(a, _load(a.model) if a.model else None), cube, time=a.time)
+
+
+def _plot_errors(a: argparse.Namespace) -> Axes:
+    from . import plot
+
+    if _is_cube(a.what):
+        raise SchemaError(
+            f"errors need a model file, {a.what} is a cube; fix: xaq plot errors model.xaq ...", subject="usage"
+        )
+    model = _load(a.what)
+    return plot.errors(_open(a, model), model, time=a.time)
+
+
+def _plot_series(a: argparse.Namespace) -> Axes:
+    from . import plot
+    from .cube.store import open_cube
+
+    if not a.station:
+        raise SchemaError("no station for the series; fix: --station ID", subject="usage")
+    if _is_cube(a.what):
+        cube = open_cube(a.what)
+        return plot.series(_open(a, _load(a.model) if a.model else None), cube, a.station, time=a.time)
+    model = _load(a.what)
+    return plot.series(_open(a, model), model, a.station, time=a.time)
+
+
+def _is_cube(path: str) -> bool:
+    return Path(path).is_dir()
+
+
+def _draw_without_display() -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+
+
+def _require_figure_format(path: str) -> None:
+    from matplotlib.figure import Figure
+
+    if Path(path).suffix.lstrip(".") not in Figure().canvas.get_supported_filetypes():
+        raise SchemaError(
+            f"{path} has no known figure format, expected .png, .pdf or .svg; fix: -o {Path(path).stem}.png",
+            subject="usage",
+        )
+
+
+# -- demo ----------------------------------------------------------------------------------------------------------
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="demo", help="folder to write (default demo)")
 
 
 def _demo(a: argparse.Namespace) -> None:
     """Train on the bundled network, verify, write the cube of 2005 and draw it."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
+    _draw_without_display()
     from . import plot
     from .cube.reanalyze import reanalyze
     from .evaluate.verify import verify
@@ -334,7 +357,7 @@ def _demo(a: argparse.Namespace) -> None:
 
     out = Path(a.out)
     out.mkdir(parents=True, exist_ok=True)
-    ds = holdout.hide(datasets.load("germany"), fraction=0.15, seed=7)
+    ds = hide(datasets.load("germany"), fraction=0.15, seed=7)
     model = train(ds, "pm10")
     model.save(out / "pm10.xaq")
     print("Hidden stations, daily PM10 of 2005:")
@@ -350,3 +373,74 @@ def _demo(a: argparse.Namespace) -> None:
         axes.figure.savefig(out / name, dpi=150, bbox_inches="tight")
     print(f"{out / 'pm10.zarr'}: {cube.attrs['title']}")
     print("figures: " + ", ".join(str(out / name) for name in figures))
+
+
+# -- what verbs have in common -------------------------------------------------------------------------------------
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("stations")
+    group.add_argument(
+        "table",
+        help="observations: a table, a file or folder of a network, netCDF or Zarr; or the name of a bundled network: "
+        "germany, germany-1998-2009",
+    )
+    group.add_argument("--stations", help="station list with id, lon, lat")
+    group.add_argument("--format", choices=tuple(FORMATS), help="format of the observations, if it is not recognised")
+    group.add_argument(
+        "--timestamps", choices=("start", "end"), help="whether a timestamp labels the start or the end of its interval"
+    )
+    group.add_argument(
+        "--columns",
+        help="ROLE=COLUMN, comma-separated, such as time=timestamp,pm25=fine; a role may occur twice, for the table and "
+        "for the station list",
+    )
+    group.add_argument("--tz", help="time zone of naive timestamps, such as Asia/Shanghai")
+    group.add_argument(
+        "--units", help="NAME=UNITS, comma-separated, such as no2=ppb,o3=ppb; or UNITS of the only pollutant"
+    )
+
+
+def _open(arguments: argparse.Namespace, model: Model | None = None) -> xr.Dataset:
+    """Open the station data; stations that were hidden when the model was trained are hidden again."""
+    if arguments.table.startswith("germany") and not Path(arguments.table).exists():
+        ds = datasets.load(arguments.table)
+    else:
+        ds = open_stations(
+            arguments.table, stations=arguments.stations, format=arguments.format, tz=arguments.tz,
+            timestamps=arguments.timestamps, units=_units(arguments.units), columns=_columns(arguments.columns),
+        )  # fmt: skip
+    if model is None:
+        return ds
+    known = set(ds["station"].values.astype(str))
+    hidden = [s for s in model.recipe.hidden if s in known]
+    return hide(ds, hidden) if hidden else ds
+
+
+def _units(text: str | None) -> str | dict[str, str] | None:
+    """Return units by variable, or one string for the only pollutant."""
+    if not text:
+        return None
+    return dict(pair.split("=", 1) for pair in text.split(",")) if "=" in text else text
+
+
+def _columns(text: str | None) -> dict[str, list[str]]:
+    """Return columns by role."""
+    columns: dict[str, list[str]] = {}
+    for pair in text.split(",") if text else []:
+        role, name = pair.split("=", 1)
+        columns.setdefault(role, []).append(name)
+    return columns
+
+
+def _require_folder(path: str) -> None:
+    """Raise for an output whose folder does not exist, before any work is done."""
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise SchemaError(f"no folder {folder} for {Path(path).name}; fix: mkdir -p {folder}", subject="usage")
+
+
+def _load(path: str) -> Model:
+    from .aqnet.model import load_model
+
+    return load_model(path)

@@ -1,4 +1,4 @@
-"""The words of the field: pollutants, units, CF names, dimension and coordinate names."""
+"""Conventions: pollutants, units, CF names, dimension and coordinate names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 STATION, TIME, LAT, LON, POINT, QUANTILE = "station", "time", "lat", "lon", "point", "quantile"
 ELEVATION, HIDDEN = "elevation", "hidden"
 
-#: Names under which the roles appear in the wild, tried after CF attributes.
+#: Common names of each role in the data of agencies and networks, tried after CF attributes.
 ROLE_NAMES: dict[str, tuple[str, ...]] = {
     STATION: ("station", "station_id", "stationid", "id", "site", "site_id", "site_code", "code", "sensor"),
     TIME: ("time", "datetime", "date_time", "timestamp", "date", "when", "utc_time"),
@@ -17,7 +17,7 @@ ROLE_NAMES: dict[str, tuple[str, ...]] = {
     ELEVATION: ("elevation", "altitude", "altitude_m", "elev", "height_above_sea_level", "alt"),
 }
 
-#: CF attributes that settle a role before any name is looked at.
+#: CF attributes that give a variable its role, tried before any name.
 ROLE_ATTRS: dict[str, tuple[tuple[str, str], ...]] = {
     STATION: (("cf_role", "timeseries_id"),),
     TIME: (("standard_name", "time"), ("axis", "T")),
@@ -30,22 +30,30 @@ ROLE_ATTRS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 
+#: CF attributes that xaq writes.
 ROLE_CF: dict[str, dict[str, str]] = {
     STATION: {"cf_role": "timeseries_id", "long_name": "station identifier"},
     TIME: {"standard_name": "time", "axis": "T", "long_name": "time, start of the interval (UTC)"},
     LON: {"standard_name": "longitude", "units": "degrees_east", "long_name": "longitude"},
     LAT: {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude"},
     ELEVATION: {"standard_name": "surface_altitude", "units": "m", "long_name": "elevation above sea level"},
-    HIDDEN: {"long_name": "hidden station: never trained on, never a neighbour, only for verification"},
+    HIDDEN: {"long_name": "hidden station: never trained on, never a neighbour, used for verification only"},
 }
 
 
 @dataclass(frozen=True)
 class Pollutant:
-    """What xaq knows of one pollutant.
+    """A pollutant.
 
-    ``species`` is the CF spelling used inside standard names. A gas has a ``molar_mass`` in g mol-1; a particle has none:
-    it has no mixing ratio by volume, and a mass concentration may be assumed when a table states no units.
+    Attributes
+    ----------
+    label : str
+        Its name in figures and reports.
+    species : str
+        Its spelling in CF standard names.
+    molar_mass : float or None
+        In g mol-1; None for particulate matter, which has no mole fraction, and whose units may be assumed to be a mass
+        concentration where a table states none.
     """
 
     label: str
@@ -88,10 +96,15 @@ _UNIT_SPELLINGS: dict[str, str] = {
 
 
 def canonical_name(name: str) -> str:
-    """Return xaq's name of a pollutant column: ``"PM2.5"`` -> ``"pm25"``; other names in lower case."""
+    """Return xaq's name of a column: ``"PM2.5"`` -> ``"pm25"``; names that it does not know in lower case."""
     key = name.strip().lower().replace(" ", "_")
-    # Where decimals have a comma, so has the name: "PM2,5".
+    # Countries with a decimal comma write "PM2,5".
     return ALIASES.get(key.replace(",", "."), key)
+
+
+def is_pollutant(name: str) -> bool:
+    """Whether a variable or column name is that of a pollutant that xaq knows."""
+    return canonical_name(name) in POLLUTANTS
 
 
 def split_header(header: str) -> tuple[str, str | None]:
@@ -103,20 +116,20 @@ def split_header(header: str) -> tuple[str, str | None]:
 
 
 def is_concentration(units: str, pollutant: str) -> bool:
-    """Whether units (in CF spelling) can be those of a pollutant; particles have no mixing ratio by volume."""
+    """Whether units (in CF spelling) can be those of a pollutant; particles have no mole fraction."""
     if units not in _UNIT_SPELLINGS.values():
         return False
     return not (POLLUTANTS[pollutant].particle and units.startswith("1e-"))
 
 
 def canonical_units(units: str) -> str:
-    """Return the CF spelling of a concentration unit; unknown spellings are returned stripped, unchanged."""
+    """Return the CF spelling of a unit of concentration; other units are returned unchanged, without spaces around them."""
     text = units.strip().replace("\u00b5", "u").replace("\u03bc", "u").replace("\u00b3", "3").replace("\u207b", "-")
     return _UNIT_SPELLINGS.get(text.lower(), text)
 
 
 def label(name: str) -> str:
-    """Return the label of a variable for people: ``"pm25"`` -> ``"PM2.5"``."""
+    """Return the name of a variable in figures and reports: ``"pm25"`` -> ``"PM2.5"``."""
     known = POLLUTANTS.get(name)
     return known.label if known else name
 

@@ -1,4 +1,4 @@
-"""Bundled networks, and a synthetic one whose truth is known."""
+"""Bundled networks, and a synthetic one with a known true field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .stations import schema
 __all__ = ["load", "synthetic", "synthetic_truth", "synthetic_weather"]
 
 _BUNDLED = {"germany": "germany-2005", "germany-2005": "germany-2005", "germany-1998-2009": "germany-1998-2009"}
-#: Of the synthetic network's weather: m s-1, and m of a day of usual mixing.
+#: Weather of the synthetic network: wind speed in m s-1, and the daily mean depth of the boundary layer in m.
 _WIND_SPEED, _BOUNDARY_LAYER = 5.0, 800.0
 _ACKNOWLEDGEMENT = "AirBase, European Environment Agency (EEA), through the R packages gstat and spacetime (GPL >= 2); see xaq/data/NOTICE.md"
 
@@ -30,7 +30,8 @@ def load(name: str = "germany") -> xr.Dataset:
     ----------
     name : {"germany", "germany-1998-2009"}
         ``"germany"``: 69 rural background stations, daily PM10 of 2005, with elevation. ``"germany-1998-2009"``: 70
-        stations, twelve years, without elevation. The two differ at DEUB004: do not merge them.
+        stations, twelve years, without elevation. The two differ at DEUB004: do not merge
+        them.
 
     Returns
     -------
@@ -49,7 +50,7 @@ def load(name: str = "germany") -> xr.Dataset:
     {'station': 69, 'time': 365}
     """
     if name not in _BUNDLED:
-        raise SchemaError(f"no bundled network {name!r}; there are {', '.join(_BUNDLED)}", subject="datasets.load")
+        raise SchemaError(f"no bundled network {name!r}; fix: one of {', '.join(_BUNDLED)}", subject="datasets.load")
     with as_file(files("xaq") / "data" / _BUNDLED[name]) as folder:
         table = pd.read_csv(folder / "observations.csv.gz", parse_dates=["time"])
         places = pd.read_csv(folder / "stations.csv.gz")
@@ -66,32 +67,32 @@ def synthetic(
     step: str = "1h",
     seed: int = 0,
 ) -> xr.Dataset:
-    """Sample an hourly network from an analytic plume field.
+    """Return a synthetic network that samples an analytic field of plumes.
 
     Parameters
     ----------
     n_stations : int
-        Stations, clustered around a city in a box of 3 x 2 degrees.
+        Number of stations, half of them clustered around a city, in a box of 3 x 2 degrees.
     days : int
         Length of the record from 2020-01-01.
     missing : float
-        Share of observations removed, half of it in runs.
+        Fraction of observations removed, half of it in runs.
     noise : float
         Standard deviation of the measurement error, ug m-3.
     step : {"1h", "3h", "1D", ...}
         Step of the record; values are those of the field at the start of each step.
     seed : int
-        Of everything random. The same seed gives the same field for any number of stations.
+        Seed of the field, the stations and the noise. The same seed gives the same field for any number of stations.
 
     Returns
     -------
     xarray.Dataset
-        ``pm25(station, time)`` in ug m-3 with NaN where missing. In memory. The truth is :func:`synthetic_truth`.
+        ``pm25(station, time)`` in ug m-3 with NaN where missing. In memory. :func:`synthetic_truth` has the true field.
 
     Raises
     ------
     ValueError
-        ``step`` is no step that pandas knows.
+        A ``step`` that pandas cannot parse.
 
     Examples
     --------
@@ -111,7 +112,7 @@ def synthetic(
     values = truth + rng.normal(0.0, noise, truth.shape)
     gone = rng.random(truth.shape) < missing / 2
     run = max(2, len(times) // 20)
-    # Starts of runs are Poisson; a step is spared by all runs that may cover it with probability 1 - missing / (2 - missing).
+    # Runs begin as a Poisson process; a step lies in no run with probability 1 - missing / (2 - missing).
     rate = -np.log1p(-missing / (2 - missing)) / run
     for station, start in np.argwhere(rng.random((n_stations, len(times) + run)) < rate):
         gone[station, max(0, start - run) : start] = True
@@ -137,11 +138,11 @@ def synthetic_truth(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int 
     Parameters
     ----------
     grid : Grid
-        Where.
+        The cells.
     times : (n_time,) datetime64, UTC
-        When.
+        The times.
     seed : int
-        As given to :func:`synthetic`.
+        The seed given to :func:`synthetic`.
 
     Returns
     -------
@@ -166,22 +167,22 @@ def synthetic_truth(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int 
 
 
 def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int = 0) -> xr.Dataset:
-    """Return the weather that drives :func:`synthetic`: what an atmospheric reanalysis would know of it.
+    """Return the weather that drives :func:`synthetic`, as an atmospheric reanalysis would have it.
 
     Parameters
     ----------
     grid : Grid
-        Where.
+        The cells.
     times : (n_time,) datetime64, UTC
-        When.
+        The times.
     seed : int
-        As given to :func:`synthetic`.
+        The seed given to :func:`synthetic`.
 
     Returns
     -------
     xarray.Dataset
-        ``u10`` and ``v10(time, lat, lon)`` in m s-1, a wind of 5 m s-1 whose direction turns, and ``blh(time, lat, lon)`` in m, the height
-        through which plumes are mixed; the same in all cells. In memory.
+        ``u10`` and ``v10(time, lat, lon)`` in m s-1, a wind of 5 m s-1 of changing direction, and ``blh(time, lat, lon)``
+        in m, the depth of the layer in which plumes mix. The same in all cells. In memory.
 
     Examples
     --------
@@ -192,7 +193,8 @@ def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: in
     >>> ds.aq.sample(weather, name="blh").blh.shape
     (5, 48)
     """
-    direction, mixing = _weather(_days(np.asarray(times)), *_draw(seed)[2:])
+    _, _, phases, rates = _draw(seed)
+    direction, mixing = _weather(_days(np.asarray(times)), phases, rates)
     named = {
         "u10": (_WIND_SPEED * np.cos(direction), "eastward_wind", "m s-1"),
         "v10": (_WIND_SPEED * np.sin(direction), "northward_wind", "m s-1"),
@@ -214,26 +216,26 @@ def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: in
 
 
 def _days(times: NDArray) -> NDArray[np.float64]:
-    """Return days since the beginning of the record."""
+    """Return days since 2020-01-01."""
     return (times.astype("datetime64[s]") - np.datetime64("2020-01-01", "s")).astype(float) / 86400.0
 
 
 def _weather(days: NDArray, phases: NDArray, rates: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where the wind blows to, radians from east, and how little the air is mixed, relative to its usual depth."""
+    """Return the direction the wind blows to, in radians from east, and the mean boundary-layer depth divided by the current one."""
     wind = sum(np.sin(2 * np.pi * r * days + p) for r, p in zip(rates, phases, strict=True)) * np.pi / 2
     mixing = 1.0 + 0.5 * np.cos(2 * np.pi * (days % 1.0)) + 0.3 * np.sin(2 * np.pi * days / 11.0 + phases[0])
     return np.asarray(wind), mixing
 
 
 def _draw(seed: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Return places and strengths of the sources, phases and rates of the wind."""
+    """Return positions and strengths of the sources, and phases and rates of the wind direction."""
     rng = np.random.default_rng([seed, 0])
     sources, strength = rng.uniform([9.0, 49.3], [11.0, 50.7], (6, 2)), rng.uniform(20.0, 60.0, 6)
     return sources, strength, rng.uniform(0, 2 * np.pi, 4), rng.uniform(0.15, 0.6, 4)
 
 
 def _plume_field(lon: NDArray, lat: NDArray, times: NDArray, seed: int) -> NDArray[np.float64]:
-    """Return plumes of turning wind from six sources over a background with a season and a day, ``(point, time)``."""
+    """Return plumes of six sources in a turning wind over a background with a daily cycle, ``(point, time)`` in ug m-3."""
     sources, strength, phases, rates = _draw(seed)
     days = _days(times)
     wind, mixing = _weather(days, phases, rates)

@@ -1,13 +1,14 @@
-"""What can go wrong, as a small family.
+"""The errors and the warning of xaq: one class for each thing that can be wrong, under one root.
 
-Every message says what is wrong (names and numbers), what was expected, and the call that fixes it.
+Every message says what is wrong, with names and numbers, what was expected and, after ``fix:``, the call that fixes it.
+Each error is also the built-in exception that fits it, so that ``except ValueError`` works too.
 """
 
 __all__ = ["GridError", "ModelError", "SchemaError", "StoreError", "XaqError", "XaqWarning"]
 
 
 class XaqError(Exception):
-    """Root of every error that xaq raises on purpose.
+    """Base class of all errors that xaq raises.
 
     Examples
     --------
@@ -22,14 +23,14 @@ class XaqError(Exception):
 
 
 class SchemaError(XaqError, ValueError):
-    """A station dataset or table is not what xaq needs; lists all problems at once. Also a ``ValueError``.
+    """A station dataset, a table or an argument cannot be used; lists all problems at once. Also a ``ValueError``.
 
     Parameters
     ----------
     problems : str or list of str
-        What is wrong and what fixes it; also an attribute, always a list.
+        What is wrong and what fixes it. The attribute of this name is always a list.
     subject : str
-        What the problems are those of.
+        What has the problems; the message begins with it.
 
     Examples
     --------
@@ -39,7 +40,7 @@ class SchemaError(XaqError, ValueError):
     ...     ds.aq.hide(["s003", "s9"])
     ... except xaq.errors.SchemaError as error:
     ...     print(error.problems[0])
-    unknown station(s) s9; known are s000, s001, s002, s003, s004
+    unknown station(s) s9; fix: ids of the dataset, such as s000, s001, s002, s003, s004
     """
 
     def __init__(self, problems: list[str] | str, *, subject: str = "station dataset") -> None:
@@ -53,7 +54,7 @@ class SchemaError(XaqError, ValueError):
 
 
 class GridError(XaqError, ValueError):
-    """A grid or a point is none, or lies where no estimate can be made. Also a ``ValueError``.
+    """A grid or a point is invalid, or lies where no estimate is possible. Also a ``ValueError``.
 
     Examples
     --------
@@ -67,7 +68,7 @@ class GridError(XaqError, ValueError):
 
 
 class ModelError(XaqError, ValueError):
-    """A model does not fit the data it is used on, or its file cannot be read. Also a ``ValueError``.
+    """A model or method is unknown, does not fit the data, or cannot be read from its file. Also a ``ValueError``.
 
     Examples
     --------
@@ -96,11 +97,11 @@ class StoreError(XaqError, OSError):
 
 
 class XaqWarning(UserWarning):
-    """Something xaq did that a careful user wants to know.
+    """Something was changed or left out, and xaq continues.
 
     Examples
     --------
-    Where nobody reads warnings, they can be made errors:
+    In scripts, where warnings may go unread, they can be made errors:
 
     >>> import warnings, xaq
     >>> ds = xaq.datasets.synthetic(n_stations=5, days=2)

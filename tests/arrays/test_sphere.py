@@ -25,14 +25,14 @@ def test_distance_of_known_pairs(a, b, km):
 
 
 @given(lons, lats, lons, lats)
-def test_distance_is_symmetric_and_free_of_whole_turns(lon_a, lat_a, lon_b, lat_b):
+def test_distance_is_symmetric_and_the_same_after_whole_turns(lon_a, lat_a, lon_b, lat_b):
     d = sphere.distance_km(lon_a, lat_a, lon_b, lat_b)
     assert d == pytest.approx(sphere.distance_km(lon_b, lat_b, lon_a, lat_a), abs=1e-6)
     assert d == pytest.approx(sphere.distance_km(lon_a + 360, lat_a, lon_b - 360, lat_b), abs=1e-5)
     assert 0 <= d <= np.pi * sphere.EARTH_RADIUS_KM + 1e-6
 
 
-def test_the_date_line_is_no_edge():
+def test_distances_and_neighbours_cross_the_date_line():
     assert sphere.distance_km(179.9, 10, -180.1, 10) == pytest.approx(0, abs=1e-6)
     index, distance = sphere.nearest([179.9, 170.0], [0, 0], [-179.9], [0], k=1)
     assert index.item() == 0
@@ -62,10 +62,22 @@ def test_pairwise_is_the_distance_among_neighbours():
     [([0, 0.049], 1), ([0, 0.06], 2), ([0, 0.04, 0.08, 0.12], 1), ([0, 0.04, 0.1, 0.14], 2), ([0], 1), ([0, 0, 0], 1)],
 )
 @pytest.mark.parametrize(("lon", "lat"), [(116.4, 0.0), (10.0, 70.0), (180.0, -33.0)])
-def test_colocated_groups_chain(kilometres, n_groups, lon, lat):
+def test_colocated_stations_link_into_groups(kilometres, n_groups, lon, lat):
     north = lat + np.array(kilometres) / (np.pi * sphere.EARTH_RADIUS_KM / 180)
     assert len(set(sphere.colocated_groups(np.full(len(north), lon), north))) == n_groups
 
 
-def test_colocated_across_the_date_line():
+def test_colocated_stations_across_the_date_line_are_one_group():
     assert len(set(sphere.colocated_groups([180.0, -179.9999], [0.0, 0.0]))) == 1
+
+
+@given(st.floats(-180, 360), st.floats(-360, 360))
+def test_the_nearest_image_is_a_whole_number_of_turns_away_and_within_half_a_turn(lon, centre):
+    image = float(sphere.nearest_image(lon, centre))
+    assert abs(image - centre) <= 180 + 1e-9
+    assert (image - lon) / 360 == pytest.approx(round((image - lon) / 360), abs=1e-9)
+
+
+def test_images_of_stations_on_both_sides_of_the_date_line():
+    np.testing.assert_allclose(sphere.nearest_image([179.5, -179.5, 180.5], 180.0), [179.5, 180.5, 180.5])
+    np.testing.assert_allclose(sphere.nearest_image([179.5, -179.5, 180.5], -179.0), [-180.5, -179.5, -179.5])

@@ -20,14 +20,14 @@ def test_regular_step(hours, unit):
 @pytest.mark.parametrize(
     ("hours", "says"),
     [
-        ((0, 1, 2, 4, 5), "irregular at 2020-01-01T02:00:00 -> 2020-01-01T04:00:00 (1 such place(s))"),
+        ((0, 1, 2, 4, 5), "irregular at 2020-01-01T02:00:00 -> 2020-01-01T04:00:00 (1 such step(s))"),
         ((0, 1, 1, 2, 3), "repeated or unsorted at 2020-01-01T01:00:00"),
-        ((0, 2, 1, 3, 4, 5), "(3 such place(s))"),
+        ((0, 2, 1, 3, 4, 5), "(3 such step(s))"),
         ((5, 4, 3, 2), "repeated or unsorted"),
         ((1, 1, 1), "repeated or unsorted"),
     ],
 )
-def test_a_bad_axis_is_named_and_fixed(hours, says):
+def test_a_bad_axis_is_named_with_its_fix(hours, says):
     with pytest.raises(SchemaError) as caught:
         timesteps.regular_step(axis(*hours))
     text = str(caught.value)
@@ -37,7 +37,7 @@ def test_a_bad_axis_is_named_and_fixed(hours, says):
 
 
 @pytest.mark.parametrize("hours", [(), (0,)])
-def test_too_few_times(hours):
+def test_fewer_than_two_times_are_refused(hours):
     with pytest.raises(SchemaError, match="at least 2"):
         timesteps.regular_step(axis(*hours))
 
@@ -61,19 +61,19 @@ def test_step_names_and_steps_per_day(seconds, name, per_day):
 
 
 @pytest.mark.parametrize("hours", [5, 36])
-def test_a_step_that_does_not_fit_the_day(hours):
+def test_a_step_that_does_not_divide_the_day_is_refused(hours):
     with pytest.raises(SchemaError, match="fix"):
         timesteps.steps_per_day(np.timedelta64(hours, "h"))
 
 
-def test_day_starts_cover_every_touched_day():
+def test_day_starts_cover_every_day_of_the_period():
     starts = timesteps.day_starts(*axis(23, 49), np.timedelta64(1, "h"))
     assert starts.astype("datetime64[D]").astype(str).tolist() == ["2020-01-01", "2020-01-02", "2020-01-03"]
     daily = timesteps.day_starts(*axis(0, 72), np.timedelta64(1, "D"))
     assert len(daily) == 4
 
 
-def test_gather_fills_outside_and_never_wraps():
+def test_steps_outside_the_record_are_filled_and_never_wrap():
     values = np.arange(8, dtype=np.float32).reshape(2, 4)
     got = timesteps.gather_steps(values, np.array([-2, -1, 0, 3, 4]))
     np.testing.assert_array_equal(got, [[np.nan, np.nan, 0, 3, np.nan], [np.nan, np.nan, 4, 7, np.nan]])

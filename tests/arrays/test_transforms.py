@@ -7,32 +7,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xaq.arrays.transforms import Scaler, climatology_design, cyclic_encoding, fit_climatology
+from xaq.arrays.transforms import Scaler, climatology_design, cyclic_encoding, fit_climatology, from_log, to_log
 
 MINUTE = np.timedelta64(60, "s")
 BOUNDARIES = [
     "2021-06-02T00:00",  # midnight
     "2021-06-07T00:00",  # Sunday to Monday
-    "2021-01-01T00:00",  # out of a leap year
-    "2020-01-01T00:00",  # into one
+    "2021-01-01T00:00",  # from a leap year to a common one
+    "2020-01-01T00:00",  # from a common year to a leap year
     "2020-02-29T00:00",
     "2020-03-01T00:00",
     "2000-01-01T00:00",
     "1970-01-01T00:00",  # the epoch
-    "2021-03-28T01:00",  # a change of clocks somewhere
+    "2021-03-28T01:00",  # clocks change in Europe
 ]
 amounts = arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(2, 12)), elements=st.floats(0, 1000, width=32))
 
 
 @pytest.mark.parametrize("moment", BOUNDARIES)
-def test_encoding_makes_no_jump(moment):
+def test_encoding_is_continuous_in_time(moment):
     at = np.datetime64(moment, "s")
     before, after = cyclic_encoding(np.array([at - MINUTE, at]))
     assert np.abs(after - before).max() < 2 * np.pi / 1440 * 1.01
 
 
 @given(st.integers(-(10**9), 4 * 10**9))
-def test_each_phase_is_a_unit_circle(seconds):
+def test_each_phase_lies_on_the_unit_circle(seconds):
     code = cyclic_encoding(np.array([np.datetime64(seconds, "s")]))[0]
     np.testing.assert_allclose(code[:3] ** 2 + code[3:] ** 2, 1, atol=1e-6)
 
@@ -47,6 +47,20 @@ def test_encoding_repeats_daily_weekly_and_yearly(unit):
     assert np.abs(day[[1, 4]] - now[[1, 4]]).max() > 0.1
 
 
+@given(amounts, st.floats(0.01, 100))
+def test_the_log_scale_and_back(values, offset):
+    logs = to_log(values, offset)
+    np.testing.assert_allclose(np.exp(logs), 1 + values / offset)
+    np.testing.assert_allclose(from_log(logs, offset), values, rtol=1e-6, atol=1e-9)
+    assert np.isnan(to_log(np.array([np.nan]), offset)).all()
+
+
+def test_the_scaler_takes_negative_values_as_zero():
+    scaler = Scaler(2.0, 0.5, 0.7)
+    np.testing.assert_array_equal(scaler.log(np.array([-3.0, 0.0])), [0.0, 0.0])
+    np.testing.assert_array_equal(scaler.log(np.array([5.0])), to_log(np.array([5.0]), 2.0))
+
+
 @given(amounts)
 def test_scaler_round_trip(values):
     scaler = Scaler.fit(values)
@@ -55,7 +69,7 @@ def test_scaler_round_trip(values):
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1e-3, 1e6])
-def test_scaler_is_free_of_the_unit(factor):
+def test_z_does_not_depend_on_the_unit(factor):
     values = np.random.default_rng(0).gamma(2.0, 20.0, (5, 50))
     np.testing.assert_allclose(
         Scaler.fit(values * factor).transform(values * factor),
@@ -66,14 +80,14 @@ def test_scaler_is_free_of_the_unit(factor):
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1.0, 1e6])
-def test_covariates_are_free_of_the_unit_too(factor):
+def test_standardised_covariates_do_not_depend_on_the_unit(factor):
     channel = np.random.default_rng(1).normal(50.0, 10.0, (1, 5, 50)) * factor
     z = Scaler.fit(np.ones((5, 50)), channel).transform_covariates(channel)
     assert z.std() == pytest.approx(1, rel=1e-3)
     assert z.mean() == pytest.approx(0, abs=1e-3)
 
 
-def test_scaler_ignores_what_is_missing():
+def test_missing_values_do_not_change_the_scaler():
     values = np.random.default_rng(0).gamma(2.0, 20.0, (3, 40))
     holed = np.concatenate([values, np.full((3, 7), np.nan)], axis=1)
     assert Scaler.fit(holed, holed[None]) == Scaler.fit(values, values[None])

@@ -1,4 +1,4 @@
-"""The plan of an estimate: its reach, its times, what it reads, and what it refuses before anything is computed."""
+"""A request: its reach, its times, its provenance, and what it refuses before anything is computed."""
 
 import json
 from types import SimpleNamespace
@@ -6,31 +6,37 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import station_dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from synthetic import station_dataset
 
 from xaq.arrays import sphere
 from xaq.cube.grid import Grid
+from xaq.cube.mapper import check_model
 from xaq.cube.request import (
-    Plan,
-    _check_periods,
-    _settle_times,
+    Request,
+    RequestOptions,
+    _check_fields_cover,
+    _forecast_times,
+    _init_time,
+    check_grid,
     check_horizon,
-    check_model,
     check_points,
-    check_reach,
-    days_as_time,
-    floor_day,
     interval_probabilities,
-    make_plan,
-    readable_steps,
+    make_request,
+    reporting_slice,
 )
 from xaq.errors import GridError, ModelError, SchemaError, XaqWarning
 from xaq.interpolate.classical import Nearest
+from xaq.stations import schema
 
 #: Kilometres of one degree along the equator.
 DEGREE = float(sphere.distance_km(0.0, 0.0, 1.0, 0.0))
+
+
+def request(ds, mapper="idw", **options):
+    """Return what a verb asks for: it conforms the dataset, and makes the request."""
+    return make_request(schema.conform(ds), mapper, RequestOptions(**options))
 
 
 def times(n, step_hours=1, start="2020-01-01T00"):
@@ -48,13 +54,13 @@ def chain(n, spacing, start=0.0):
 
 
 def reach_in_degrees(ds, **options):
-    return make_plan(ds, "idw", **options).max_distance / DEGREE
+    return request(ds, **options).max_distance / DEGREE
 
 
 # -- the reach -----------------------------------------------------------------------------------------------------
 
 
-def test_the_reach_is_that_of_the_sparse_part_of_a_network_but_not_of_one_outlier():
+def test_the_default_reach_is_that_of_the_sparse_part_of_a_network_but_not_of_one_outlier():
     core = chain(18, 0.1)
     assert reach_in_degrees(along_the_equator([*core, 20.0, 21.0])) == pytest.approx(3.0, rel=1e-3)
     assert reach_in_degrees(along_the_equator([*core, *chain(21, 0.1, start=5.0), 20.0])) == pytest.approx(
@@ -62,26 +68,26 @@ def test_the_reach_is_that_of_the_sparse_part_of_a_network_but_not_of_one_outlie
     )
 
 
-def test_instruments_side_by_side_are_one_place():
+def test_colocated_instruments_count_as_one_place():
     lon = chain(6, 0.5)
     once, twice = along_the_equator(lon), along_the_equator(np.repeat(lon, 3))
     assert reach_in_degrees(twice) == pytest.approx(reach_in_degrees(once))
-    assert make_plan(along_the_equator([1.0, 1.0]), "idw").max_distance == 50.0
+    assert request(along_the_equator([1.0, 1.0])).max_distance == 50.0
 
 
 def test_silent_stations_take_no_part_but_belong_to_the_network_and_hidden_ones_do_not():
     ds = along_the_equator(chain(8, 0.5))
-    whole = make_plan(ds, "idw")
+    whole = request(ds)
     silent = ds.copy(deep=True)
     silent.pm25[[1, 3, 5, 7]] = np.nan
     with pytest.warns(XaqWarning, match="4 station"):
-        heard = make_plan(silent, "idw")
+        heard = request(silent)
     assert list(heard.source.station.values) == list(ds.station.values[::2])
     assert heard.provenance["visible_stations"] == 4
     assert heard.max_distance == whole.max_distance
     assert heard.provenance["stations_hash"] == whole.provenance["stations_hash"]
-    assert make_plan(silent.chunk({"time": 6}), "idw").max_distance == whole.max_distance
-    hidden = make_plan(ds.aq.hide(["s01", "s03", "s05", "s07"]), "idw")
+    assert request(silent.chunk({"time": 6})).max_distance == whole.max_distance
+    hidden = request(ds.aq.hide(["s01", "s03", "s05", "s07"]))
     assert hidden.max_distance == pytest.approx(2 * whole.max_distance, rel=1e-3)
     assert hidden.provenance["stations_hash"] != whole.provenance["stations_hash"]
     assert hidden.provenance["hidden_stations"] == ["s01", "s03", "s05", "s07"]
@@ -91,52 +97,30 @@ def test_silent_stations_take_no_part_but_belong_to_the_network_and_hidden_ones_
 
 
 def near(lon, lat, limit_km):
-    """Return as much of a plan as decides whether a place is near its stations."""
-    source = xr.Dataset(coords={"lon": ("station", np.array(lon, float)), "lat": ("station", np.array(lat, float))})
-    return SimpleNamespace(source=source, max_distance=limit_km, mapper=SimpleNamespace())
+    """Return as much of a request as decides whether a place is near its stations."""
+    return SimpleNamespace(lon=np.array(lon, float), lat=np.array(lat, float), max_distance=limit_km, fields=())
 
 
 @pytest.mark.parametrize("turn", [-360.0, 0.0, 360.0])
 @pytest.mark.parametrize("station", [0.0, 179.95, -179.95, -70.0])
-def test_a_grid_is_as_near_however_its_longitudes_are_counted(turn, station):
+def test_the_distance_of_a_grid_does_not_depend_on_how_longitudes_are_counted(turn, station):
     # Two degrees between the station and the nearest column.
     grid = Grid.regular(0.5, bounds=(station + 2.0 - 0.25, -1.0, station + 4.0, 1.0))
     grid = Grid(grid.lon + turn, grid.lat)
-    check_reach(grid, near([station], [0.0], 2.01 * DEGREE))
+    check_grid(near([station], [0.0], 2.01 * DEGREE), grid)
     with pytest.raises(GridError, match="km from the nearest of 1 stations"):
-        check_reach(grid, near([station], [0.0], 1.99 * DEGREE))
+        check_grid(near([station], [0.0], 1.99 * DEGREE), grid)
 
 
 def test_one_station_inside_a_grid_or_near_one_point_is_enough():
-    plan = near([0.0, 40.0], [0.0, 0.0], 60.0)
-    check_reach(Grid.regular(1.0, bounds=(-10.0, -10.0, 10.0, 10.0)), plan)
-    check_points(np.array([90.0, 0.5]), np.array([10.0, 0.0]), plan)
+    asked = near([0.0, 40.0], [0.0, 0.0], 60.0)
+    check_grid(asked, Grid.regular(1.0, bounds=(-10.0, -10.0, 10.0, 10.0)))
+    check_points(asked, np.array([90.0, 0.5]), np.array([10.0, 0.0]))
     with pytest.raises(GridError, match=r"nearest of 2 points is 111 km .* max_distance=60 km"):
-        check_points(np.array([90.0, 1.0]), np.array([10.0, 0.0]), plan)
+        check_points(asked, np.array([90.0, 1.0]), np.array([10.0, 0.0]))
 
 
 # -- times ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("step_hours", "length", "midnight"), [(1, 48, True), (6, 48, True), (24, 48, False), (72, 144, False)]
-)
-def test_two_days_are_two_steps_where_a_step_is_a_day_or_longer(step_hours, length, midnight):
-    record = times(20, step_hours, start="2020-01-01T12")
-    assert days_as_time(2, record) == np.timedelta64(length, "h")
-    floored = floor_day(record[3], record)
-    assert floored == (record[3].astype("datetime64[D]") if midnight else record[3])
-    assert floored.dtype == record.dtype
-
-
-@given(st.integers(1, 4), st.sampled_from([1, 3, 6, 24]), st.integers(0, 60))
-def test_the_history_of_a_forecast_ends_with_its_init_time_and_has_whole_days(days, step_hours, last):
-    record = times(61, step_hours)
-    source = xr.Dataset(coords={"time": record})
-    history = record[readable_steps(SimpleNamespace(margin_days=(days, 0)), source, record[last])]
-    assert history[-1] == record[last]
-    assert len(history) == min(last + 1, days * (24 // step_hours))
-    assert readable_steps(SimpleNamespace(margin_days=(days, 0)), source, None) == slice(None)
 
 
 def forecaster(n_steps=4, step_hours=6, known=()):
@@ -146,13 +130,14 @@ def forecaster(n_steps=4, step_hours=6, known=()):
 
 
 def test_a_forecast_covers_the_steps_after_its_init_time_and_a_period_of_them():
-    ds = station_dataset(n=2, steps=10, freq="6h")
-    whole, init = _settle_times(forecaster(), ds, None, None)
-    assert init == times(10, 6)[-1]
-    np.testing.assert_array_equal(whole, init + np.arange(1, 5) * np.timedelta64(6, "h"))
-    whole, init = _settle_times(forecaster(), ds, None, "2020-01-01T12")
+    record, model = times(10, 6), forecaster()
+    init = _init_time(record, None)
+    assert init == record[-1]
+    np.testing.assert_array_equal(_forecast_times(model, init, None), init + np.arange(1, 5) * np.timedelta64(6, "h"))
+    init = _init_time(record, "2020-01-01T12")
+    whole = _forecast_times(model, init, None)
     np.testing.assert_array_equal(whole, times(4, 6, start="2020-01-01T18"))
-    part, _ = _settle_times(forecaster(), ds, slice("2020-01-02T00", "2020-01-02T06"), "2020-01-01T12")
+    part = _forecast_times(model, init, slice("2020-01-02T00", "2020-01-02T06"))
     np.testing.assert_array_equal(part, whole[1:3])
 
 
@@ -168,19 +153,33 @@ def test_a_forecast_covers_the_steps_after_its_init_time_and_a_period_of_them():
         ),
     ],
 )
-def test_a_forecast_from_no_step_or_of_no_step_says_what_there_is(time, init, says):
+def test_a_forecast_outside_the_record_or_its_horizon_is_refused_with_what_there_is(time, init, says):
     with pytest.raises(SchemaError, match=says):
-        _settle_times(forecaster(), station_dataset(n=2, steps=10, freq="6h"), time, init)
+        _forecast_times(forecaster(), _init_time(times(10, 6), init), time)
 
 
-def test_only_what_is_known_ahead_must_be_there_over_the_horizon():
+def test_only_covariates_known_ahead_must_cover_the_horizon():
     ds = station_dataset(n=2, steps=10, freq="6h")
     record = times(10, 6)
-    knowing = forecaster(known=("wind",)).recipe
+    knowing = forecaster(known=("wind",))
     check_horizon(knowing, ds, record[-5])
     with pytest.raises(SchemaError, match=r"lacks 1 of 4 steps there, 2020-01-03T12:00:00 \.\. 2020-01-03T12:00:00"):
         check_horizon(knowing, ds, record[-4])
-    check_horizon(forecaster().recipe, ds, record[-1])
+    check_horizon(forecaster(), ds, record[-1])
+
+
+def test_stations_that_report_only_outside_a_forecasts_history_take_no_part():
+    record = times(20, 6)
+    assert reporting_slice(SimpleNamespace(margin_days=(2, 0)), record, record[12]) == slice(5, 13)
+    assert reporting_slice(SimpleNamespace(margin_days=(2, 0)), record, None) == slice(None)
+
+
+def asked_of_a_field(margin, record, chosen, init):
+    """Return the periods that a field must cover for a request."""
+    asked = []
+    field = SimpleNamespace(check_period=lambda *period: asked.append(period))
+    _check_fields_cover(SimpleNamespace(margin_days=margin, fields=(field,)), record, chosen, init)
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -192,11 +191,18 @@ def test_only_what_is_known_ahead_must_be_there_over_the_horizon():
     ],
 )
 def test_a_field_must_cover_the_whole_days_that_are_read_and_no_more_than_the_record(margin, first, last):
-    ds, asked = station_dataset(n=2, steps=24 * 8), []
-    field = SimpleNamespace(check_period=lambda *period: asked.append(period))
     chosen = times(24, start="2020-01-03T05")
-    _check_periods(SimpleNamespace(margin_days=margin, fields=(field,)), ds, chosen)
-    assert asked == [(np.datetime64(first, "s"), np.datetime64(last, "s"))]
+    expected = [(np.datetime64(first, "s"), np.datetime64(last, "s"))]
+    assert asked_of_a_field(margin, times(24 * 8), chosen, None) == expected
+
+
+@pytest.mark.parametrize("first_time", [0, 20])
+def test_a_field_of_a_forecast_must_cover_its_history_and_the_times_after_it(first_time):
+    """The history ends with the init time, wherever in the horizon the times lie, and these lie after the record."""
+    record = times(24 * 4)
+    horizon = record[-1] + np.arange(1, 49) * np.timedelta64(1, "h")
+    expected = [(np.datetime64("2020-01-03T00", "s"), horizon[-1])]
+    assert asked_of_a_field((2, 0), record, horizon[first_time:], record[-1]) == expected
 
 
 # -- the model -----------------------------------------------------------------------------------------------------
@@ -224,7 +230,7 @@ def test_all_that_keeps_a_model_from_a_dataset_is_said_at_once(stations):
         check_model(model_of(units="ppb"), stations, "pm25")
 
 
-# -- the plan ------------------------------------------------------------------------------------------------------
+# -- the request ---------------------------------------------------------------------------------------------------
 
 
 @given(st.floats(0.01, 0.99))
@@ -236,40 +242,40 @@ def test_the_bounds_of_an_interval_leave_as_much_below_as_above(level):
 
 
 @pytest.mark.parametrize("level", [0, -0.5, 0.995, float("nan")])
-def test_a_level_without_an_interval_is_refused(stations, level):
+def test_a_coverage_without_an_interval_is_refused(stations, level):
     with pytest.raises(SchemaError, match="expected above 0 and at most"):
-        make_plan(stations, "idw", level=level)
+        request(stations, level=level)
 
 
-def test_a_plan_says_what_it_was_made_of_as_strict_json(stations):
-    plan = make_plan(stations, "kriging", time=slice("2020-01-01T06", "2020-01-01T08"), level=0.8, max_distance=7)
-    assert isinstance(plan, Plan)
-    assert plan.probabilities == pytest.approx((0.1, 0.9))
-    assert make_plan(stations, "nearest").probabilities == ()
-    assert (plan.covariates, plan.known, plan.init, plan.max_distance) == ((), (), None, 7.0)
-    np.testing.assert_array_equal(plan.times, times(3, start="2020-01-01T06"))
-    said = json.loads(json.dumps(plan.provenance, allow_nan=False))
+def test_provenance_is_strict_json(stations):
+    made = request(stations, "kriging", time=slice("2020-01-01T06", "2020-01-01T08"), level=0.8, max_distance=7)
+    assert isinstance(made, Request)
+    assert made.probabilities == pytest.approx((0.1, 0.9))
+    assert request(stations, "nearest").probabilities == ()
+    assert (made.covariates, made.known, made.init, made.max_distance) == ((), (), None, 7.0)
+    np.testing.assert_array_equal(made.times, times(3, start="2020-01-01T06"))
+    said = json.loads(json.dumps(made.provenance, allow_nan=False))
     assert said["estimated_period"] == ["2020-01-01T06:00:00", "2020-01-01T08:00:00"]
     assert said["observation_period"] == ["2020-01-01T00:00:00", "2020-01-02T23:00:00"]
-    assert (said["target"], said["units"], said["method"]) == ("pm25", "ug m-3", plan.mapper.name)
+    assert (said["target"], said["units"], said["method"]) == ("pm25", "ug m-3", "kriging")
     assert (said["interval_level"], said["max_distance_km"], said["init_time"]) == (0.8, 7.0, None)
 
 
-def test_a_fitted_method_is_named_by_what_it_learned_from_visible_stations(stations):
+def test_a_fitted_method_is_identified_by_its_fit_to_visible_stations(stations):
     ds = stations.aq.hide(["s00"])
     louder = ds.copy(deep=True)
     louder.pm25[1:] = louder.pm25[1:] ** 2
     poisoned = ds.copy(deep=True)
     poisoned.pm25[0] = 1e9
-    one, other, same = (make_plan(d, "kriging").provenance["model_hash"] for d in (ds, louder, poisoned))
+    one, other, same = (request(d, "kriging").provenance["model_hash"] for d in (ds, louder, poisoned))
     assert one != other
     assert one == same
 
 
-def test_requests_without_a_sense_end_in_the_call_that_helps(stations):
+def test_impossible_requests_name_what_is_wrong(stations):
     raster = xr.DataArray(np.ones((2, 2)), {"lat": [30.0, 50.0], "lon": [100.0, 120.0]}, ("lat", "lon"))
     field = raster.expand_dims(time=stations.time.values[[0, -1]]).rename("pm25").assign_attrs(units="ug m-3")
-    fitted = make_plan(stations, "kriging").mapper
+    fitted = request(stations, "kriging").mapper
     every = [str(s) for s in stations.station.values]
     two = stations.assign(o3=stations.pm25)
     cases = [
@@ -288,11 +294,11 @@ def test_requests_without_a_sense_end_in_the_call_that_helps(stations):
     ]
     for ds, mapper, options, error, says in cases:
         with pytest.raises(error, match=says):
-            make_plan(ds, mapper, **options)
+            request(ds, mapper, **options)
 
 
-def test_metadata_decide_a_plan_of_lazy_data(stations, no_compute):
-    lazy = stations.chunk({"time": 12})
-    plan = make_plan(lazy, Nearest())
-    assert plan.source.pm25.chunks is not None
-    assert plan.source.sizes["station"] == 10
+@pytest.mark.parametrize("mapper", [Nearest(), "nearest", "idw"], ids=["instance", "nearest", "idw"])
+def test_a_request_on_lazy_data_computes_nothing_where_there_is_nothing_to_fit(stations, no_compute, mapper):
+    made = request(stations.chunk({"time": 12}), mapper)
+    assert made.values.chunks is not None
+    assert made.source.sizes["station"] == 10

@@ -1,4 +1,4 @@
-"""An explanation says what the estimate is made of, and agrees with it."""
+"""An explanation names the neighbours and weights that an estimate is made of, and agrees with the estimate."""
 
 from dataclasses import replace
 
@@ -8,11 +8,13 @@ import pytest
 import xarray as xr
 
 import xaq
-from xaq.aqnet.model import Model, untrained_network
+from xaq.aqnet.model import Model
+from xaq.aqnet.recipe import untrained_network
 from xaq.arrays.sphere import distance_km
 from xaq.errors import GridError, ModelError, SchemaError
-from xaq.interpolate.site_predictors import features, table
-from xaq.interpolate.trend import Geography
+from xaq.interpolate.site_effect import SiteEffect
+from xaq.interpolate.site_predictors import data_digest, site_predictors
+from xaq.interpolate.trend import TrendRecord
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 
@@ -38,10 +40,10 @@ def restarted(model, **changes):
 
 @pytest.fixture(scope="module")
 def model(untrained):
-    """A model as if trained: both scales mixed, weights and noise moved from where they start."""
+    """A model as if trained: both scales mixed, weights and noise moved from their initial values."""
     moved = restarted(untrained, log_weight=0.3)
-    for name, value in (("log_range", 0.6), ("log_noise", 0.5), ("variance_ratio", 0.5), ("stretch", 1.0)):
-        getattr(moved.network.knn, name).fill_(value)
+    for name, value in (("range", 0.6), ("noise", 0.5), ("variance_ratio", 0.5), ("stretch", 1.0)):
+        getattr(moved.network.knn, f"theta_{name}").fill_(value)
     return moved
 
 
@@ -67,19 +69,19 @@ def test_weights_sum_to_one_and_contributions_to_the_estimate(why):
     assert float(why.contribution.sum()) == pytest.approx(float(why.estimate), rel=1e-4)
 
 
-def test_the_correction_is_what_the_neighbours_lack_as_they_weigh(network, model):
+def test_the_correction_is_relative_to_the_weighted_mean_of_the_neighbours(network, model):
     """Stations that observe their site effect and nothing else: the estimate is their weighted mean times the correction."""
     places = schema.observations(network, "pm25")
-    mean, std = (tuple(f(features(places.lon, places.lat), axis=0)) for f in (np.mean, np.std))
-    effect = Geography((0.0, 0.4, 0.0, 0.0), mean, std, (-1e9,) * 4, (1e9,) * 4, table())
-    over = Model(model.network, replace(model.recipe, geography=effect))
+    mean, std = (tuple(f(site_predictors(places.lon, places.lat), axis=0)) for f in (np.mean, np.std))
+    effect = SiteEffect((0.0, 0.4, 0.0, 0.0), mean, std, (-1e9,) * 4, (1e9,) * 4, data_digest())
+    over = Model(model.network, replace(model.recipe, trend=TrendRecord(site_effect=effect)))
     values = 20.0 * effect.factor(network.lon.values, network.lat.values)[:, None]
     flat = network.copy(
         data={**network.data_vars, "pm25": network.pm25.copy(data=np.broadcast_to(values, network.pm25.shape))}
     )
     why = flat.aq.explain(over, **SPOT, time=WHEN)
     among = float((why.weight * why.value).sum())
-    # The test can tell weights from none.
+    # The weighted mean differs from the unweighted one, so that the test tells them apart.
     assert abs(float(why.value.mean()) / among - 1) > 0.01
     assert float(why.correction) == pytest.approx(float(why.estimate) / among, rel=1e-3)
     assert float(why.correction) != pytest.approx(1.0, abs=0.01)
@@ -92,13 +94,13 @@ def test_contributions_follow_from_weights_on_the_linear_scale(network, untraine
 
 
 def test_an_untrained_model_has_learned_nothing(network, untrained, why):
-    for share in (1.0, 0.0, 0.3):
-        nothing = network.aq.explain(restarted(untrained, log_weight=share), **SPOT, time=WHEN)
+    for weight in (1.0, 0.0, 0.3):
+        nothing = network.aq.explain(restarted(untrained, log_weight=weight), **SPOT, time=WHEN)
         assert abs(float(nothing.learned)) < 1e-4
         assert float(nothing.correction) == 1.0
-        # The share of the whole period speaks for every day only where it is none or all.
-        if share in (0.0, 1.0):
-            assert float(nothing.log_weight) == pytest.approx(share, abs=1e-5)
+        # The weight of a day is that of the whole period only where that is 0 or 1.
+        if weight in (0.0, 1.0):
+            assert float(nothing.log_weight) == pytest.approx(weight, abs=1e-5)
         else:
             assert 0 < float(nothing.log_weight) < 1
     assert abs(float(why.learned)) > 0.02
@@ -206,7 +208,7 @@ def test_only_a_trained_analysis_is_explained(network, untrained):
         network.aq.explain(restarted(untrained, config=config), **SPOT, time=WHEN)
 
 
-def test_where_nobody_reports_there_is_nothing_to_explain(network, model):
+def test_a_step_at_which_no_station_reports_has_nothing_to_explain(network, model):
     gone = network.copy(deep=True)
     gone.pm25.loc[{"time": WHEN}] = np.nan
     with pytest.raises(SchemaError, match="no visible station reports"):

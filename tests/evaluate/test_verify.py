@@ -10,8 +10,10 @@ from scipy.stats import norm
 
 import xaq
 from xaq.cube.reanalyze import estimate_quantiles
+from xaq.cube.request import RequestOptions, make_request
 from xaq.errors import ModelError, SchemaError, XaqWarning
-from xaq.evaluate.verify import _against_truth, _probabilities, score_held_out, scores
+from xaq.evaluate.scores import score_probabilities, scores, with_crps
+from xaq.evaluate.verify import score_held_out
 from xaq.interpolate.classical import Nearest
 from xaq.nn.config import AQNetConfig
 
@@ -22,7 +24,7 @@ def fields(truth, guess, quantiles=None):
     made, truth = xr.Dataset({"y": (dims, guess)}), xr.DataArray(truth, dims=dims, name="y")
     if quantiles is not None:
         made = made.assign(y_quantile=(("quantile", *dims), quantiles))
-    return _against_truth(made, truth), truth
+    return with_crps(made, truth), truth
 
 
 def test_scores_as_laws():
@@ -107,9 +109,9 @@ def test_crps_of_kriging_is_that_of_a_gaussian(network):
 
 
 def test_quantiles_are_one_computation_in_order_in_any_blocks(network, monkeypatch):
-    hidden, asked = network.aq.hidden, _probabilities(0.9)
-    spot = {"lon": hidden.lon, "lat": hidden.lat, "target": "pm25"}
-    made = estimate_quantiles(network, "kriging", asked, **spot)
+    hidden, asked = network.aq.hidden, score_probabilities(0.9)
+    request = make_request(network, "kriging", RequestOptions())
+    made = estimate_quantiles(request, asked, lon=hidden.lon, lat=hidden.lat)
     assert made.pm25_quantile.dims == ("quantile", "time", "station")
     assert made.pm25_quantile.chunks is not None
     np.testing.assert_array_equal(made["quantile"], asked)
@@ -119,7 +121,7 @@ def test_quantiles_are_one_computation_in_order_in_any_blocks(network, monkeypat
     np.testing.assert_array_equal(whole.pm25_quantile[0], bounds.pm25_lower)
     np.testing.assert_array_equal(whole.pm25_quantile[1], bounds.pm25_upper)
     monkeypatch.setattr("xaq.cube.reanalyze.BLOCK_VALUES", 700)
-    small = estimate_quantiles(network, "kriging", asked, **spot)
+    small = estimate_quantiles(request, asked, lon=hidden.lon, lat=hidden.lat)
     assert len(small.pm25_quantile.chunks[1]) > 10
     xr.testing.assert_allclose(small.compute(), whole, rtol=1e-5)
 
@@ -135,15 +137,15 @@ def test_stations_pool_to_the_whole(network):
         assert (by[column] * by.n).sum() / by.n.sum() == pytest.approx(whole[column].iloc[0], rel=1e-5)
 
 
-def test_the_held_out_scores_carries_the_distribution_as_strict_json(network):
-    rows = {row["method"]: row for row in score_held_out(network, Nearest(), "pm25", None)}
+def test_held_out_scores_include_those_of_the_distribution_as_strict_json(network):
+    rows = {row["method"]: row for row in score_held_out(network, Nearest())}
     assert rows["kriging"]["crps"] > 0
     assert rows["kriging"]["width"] > 0
     assert rows["nearest"]["crps"] is rows["nearest"]["width"] is None
     json.dumps(list(rows.values()), allow_nan=False)
 
 
-def test_coverage_at_unseen_stations_is_near_its_promise():
+def test_coverage_at_hidden_stations_is_near_the_nominal():
     ds = xaq.datasets.synthetic(n_stations=60, days=20, seed=5).aq.hide(fraction=0.25, seed=2)
     model = ds.aq.train("pm25", config=AQNetConfig(hidden=8, heads=2), max_epochs=0, progress=False)
     assert 0.8 < ds.aq.verify(model, baselines=[]).coverage.iloc[0] < 0.98
@@ -163,7 +165,7 @@ def test_nothing_hidden_is_an_error(network):
         network.aq.verify("idw", by="hour")
 
 
-def test_hidden_stations_that_cannot_be_scored_leave_no_held_out_scores_and_a_warning(network):
+def test_hidden_stations_that_cannot_be_scored_give_no_held_out_scores_and_a_warning(network):
     silent = network.assign(pm25=network.pm25.where(~network.hidden))
-    with pytest.warns(XaqWarning, match="no accuracy held_out_scores"):
-        assert score_held_out(silent, Nearest(), "pm25", None) == []
+    with pytest.warns(XaqWarning, match="no held-out scores: "):
+        assert score_held_out(silent, Nearest()) == []

@@ -10,8 +10,9 @@ from scipy.ndimage import gaussian_filter
 
 import xaq
 from xaq.errors import ModelError, SchemaError, StoreError, XaqWarning
-from xaq.fields.background import Background, OverBackground, settle_field
+from xaq.fields.background import settle_field
 from xaq.interpolate.classical import OrdinaryKriging
+from xaq.interpolate.trend import BackgroundFactor, OverTrend, Trend
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 
@@ -82,7 +83,7 @@ def test_the_scale_of_a_background_does_not_matter(network, cams):
 def with_ratios(network, cams):
     """Return the visible stations, the same with observations over the background, and its factor at the points."""
     visible = network.aq.visible.drop_vars("hidden")
-    over = Background.fit(settle_field(cams, "pm25", "ug m-3"), schema.observations(visible, "pm25"))
+    over = BackgroundFactor.fit(settle_field(cams, "pm25", "ug m-3"), schema.observations(visible, "pm25"))
     factor = over.factor(np.array(POINTS["lon"]), np.array(POINTS["lat"]), visible.time.values).T
     assert np.ptp(factor) > 0.5
     at_stations = over.factor(visible.lon.values, visible.lat.values, visible.time.values)
@@ -114,11 +115,14 @@ def test_a_model_over_a_background_is_the_model_of_ratios_multiplied(network, ca
 def test_quantiles_on_the_log_scale_are_those_of_the_ratio_times_the_background(network, cams, probability):
     seen = schema.observations(network.aq.visible, "pm25")
     seen = replace(seen, values=seen.values[:, :6], times=seen.times[:6])
-    over = Background(settle_field(cams, "pm25", "ug m-3"), float(cams.mean()), slope=1.0)
-    mapper, places = OrdinaryKriging.fit_log(over.remove(seen)), (np.array(POINTS["lon"]), np.array(POINTS["lat"]))
-    both = OverBackground(mapper, over)
+    over = BackgroundFactor(settle_field(cams, "pm25", "ug m-3"), float(cams.mean()), slope=1.0)
+    mapper, places = (
+        OrdinaryKriging.fit_log(Trend(background=over).remove(seen)),
+        (np.array(POINTS["lon"]), np.array(POINTS["lat"])),
+    )
+    both = OverTrend(mapper, Trend(background=over))
     made = both.estimate(both.prepare(seen, seen.times), *places)
-    ratio = mapper.estimate(mapper.prepare(over.remove(seen), seen.times), *places)
+    ratio = mapper.estimate(mapper.prepare(Trend(background=over).remove(seen), seen.times), *places)
     factor = over.factor(*places, seen.times)
     assert np.ptp(factor) > 0.3
     np.testing.assert_allclose(made.quantile(probability), ratio.quantile(probability) * factor, rtol=1e-4)
@@ -235,8 +239,8 @@ def test_an_explanation_adds_up_over_a_background(network, cams, model):
 def test_a_model_keeps_its_background_in_its_file(model, tmp_path):
     again = xaq.load_model(model.save(tmp_path / "m.xaq"))
     assert again.hash == model.hash
-    assert again.recipe.background == model.recipe.background
-    assert set(again.recipe.background) == {"name", "units", "hash", "mean", "slope"}
+    assert again.recipe.trend.background == model.recipe.trend.background
+    assert set(again.recipe.trend.background) == {"name", "units", "hash", "mean", "slope"}
     assert "background" in repr(again)
 
 
@@ -247,7 +251,7 @@ def test_hidden_stations_leave_no_trace(network, cams, model):
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
     assert other.recipe.held_out_scores != model.recipe.held_out_scores
-    assert other.recipe.background == model.recipe.background
+    assert other.recipe.trend.background == model.recipe.trend.background
     assert other.recipe.interval == model.recipe.interval
 
 
@@ -261,7 +265,7 @@ def test_another_background_or_none_is_refused_with_the_call_that_fixes_it(netwo
         ("kriging", cams.assign_attrs(units="kg m-3"), SchemaError, "kg m-3"),
         ("kriging", cams.assign_attrs(units=""), SchemaError, "no units"),
         ("kriging", cams.isel(time=0, drop=True), SchemaError, "no time"),
-        ("kriging", cams.isel(time=slice(0, 5)), SchemaError, "never carried beyond its ends"),
+        ("kriging", cams.isel(time=slice(0, 5)), SchemaError, "never extrapolated"),
         ("kriging", cams.isel(lon=slice(0, 15)), SchemaError, "does not cover"),
         ("kriging", 0.0 * cams.assign_attrs(units="ug m-3"), SchemaError, "no units|mean"),
         (xaq.Nearest(), cams, ModelError, "by name"),

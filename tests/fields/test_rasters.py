@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ import xaq
 from xaq.errors import ModelError, SchemaError, StoreError
 from xaq.fields.rasters import RasterPredictors
 from xaq.fields.sample import sample_points
+from xaq.fields.trend import trend_of_model
+from xaq.interpolate.trend import TrendRecord
 from xaq.nn.config import AQNetConfig
 from xaq.nn.estimate import predictor_difference
 from xaq.stations import schema
@@ -101,7 +104,8 @@ def test_cells_without_data_are_estimated_without_it_and_marked(network):
     assert "elevation" in cube.supported.attrs["long_name"]
     at = network.aq.estimate(model, rasters=holed, lon=[9.8], lat=[49.8], time="2020-01-03")
     assert not at.supported.any()
-    unaware = xaq.Model(model.network, model.recipe)
+    without = TrendRecord(site_effect=model.recipe.trend.site_effect)
+    unaware = xaq.Model(model.network, replace(model.recipe, trend=without))
     observations = schema.observations(network, "pm25")
     bare = unaware.estimate(unaware.prepare(observations, at.time.values), np.array([9.8]), np.array([49.8]))
     np.testing.assert_allclose(at.pm25[:, 0], np.maximum(bare.value[0], 0), rtol=1e-5)
@@ -132,7 +136,7 @@ def test_a_station_says_itself_what_the_raster_does_not(network):
 
 
 def test_no_place_counts_as_more_than_the_stations_have_seen(network, model):
-    predictors = RasterPredictors.of_model({"elevation": hills()}, model.recipe.rasters, network.aq.visible)
+    predictors = RasterPredictors.of_model({"elevation": hills()}, model.recipe.trend.rasters, network.aq.visible)
     low, high, std = predictors.scales[0]
     everywhere = predictors.at(*np.random.default_rng(0).uniform([8.1, 48.1], [11.9, 51.9], (500, 2)).T)
     assert everywhere.min() == pytest.approx(low / std)
@@ -145,19 +149,17 @@ def test_hidden_stations_leave_no_trace(network, model):
     other = train(poisoned, {"elevation": hills()})
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
-    assert other.recipe.rasters == model.recipe.rasters
+    assert other.recipe.trend.rasters == model.recipe.trend.rasters
     assert other.recipe.interval == model.recipe.interval
 
 
 def test_a_model_keeps_its_rasters_in_its_file_and_travels_with_them(network, model, tmp_path):
     again = xaq.load_model(model.save(tmp_path / "m.xaq"))
     assert again.hash == model.hash
-    assert again.recipe.rasters == model.recipe.rasters
-    assert set(again.recipe.rasters[0]) == {"name", "units", "hash", "low", "high", "std"}
+    assert again.recipe.trend.rasters == model.recipe.trend.rasters
+    assert set(again.recipe.trend.rasters[0]) == {"name", "units", "hash", "low", "high", "std"}
     assert "rasters: elevation" in repr(again)
-    bound = again.with_predictors(
-        RasterPredictors.of_model({"elevation": hills()}, again.recipe.rasters, network.aq.visible)
-    )
+    bound = again.with_trend(trend_of_model(again.recipe.trend, None, {"elevation": hills()}, network.aq.visible))
     there = pickle.loads(pickle.dumps(bound))
     assert [f.hash for f in there.fields] == [f.hash for f in bound.fields]
     assert tokenize(bound) != tokenize(again)
@@ -197,6 +199,6 @@ def test_a_store_knows_its_rasters(network, model, plain, tmp_path):
     }
     made = network.aq.reanalyze(model, rasters={"elevation": hills()}, progress=False, **options)
     (described,) = json.loads(made.attrs["xaq_provenance"])["rasters"]
-    assert described["hash"] == model.recipe.rasters[0]["hash"]
+    assert described["hash"] == model.recipe.trend.rasters[0]["hash"]
     with pytest.raises(StoreError, match="another cube"):
         network.aq.reanalyze(plain, progress=False, **options)

@@ -1,4 +1,4 @@
-"""Gridded fields and rasters at points: laws of the sampling, and what is refused."""
+"""Gridded fields and rasters at points: laws of sampling, and errors."""
 
 import dask
 import numpy as np
@@ -21,7 +21,7 @@ LAT, LON = np.arange(48.0, 52.01, 0.5), np.arange(8.0, 12.01, 0.5)
 
 
 def plane(t, lat, lon):
-    """Linear in time, latitude and longitude: what bilinear and linear interpolation give exactly."""
+    """Return values linear in time, latitude and longitude, which interpolation reproduces exactly."""
     hours = (np.asarray(t, "datetime64[s]") - np.datetime64("2020-01-01", "s")) / np.timedelta64(3600, "s")
     return 2.0 * hours + 10.0 * lat - 3.0 * lon
 
@@ -57,7 +57,7 @@ inside = st.tuples(st.floats(8.0, 12.0), st.floats(48.0, 52.0), st.integers(0, 2
 
 
 @given(inside)
-def test_what_is_linear_is_met_exactly_between_cells_and_steps(place):
+def test_interpolation_of_a_linear_field_is_exact(place):
     lon, lat, second = place
     time = np.datetime64("2020-01-01", "s") + np.timedelta64(second, "s")
     assert float(sample_points(era5(), [lon], [lat], [time])[0, 0]) == pytest.approx(plane(time, lat, lon), abs=0.02)
@@ -108,7 +108,7 @@ def test_a_raster_in_another_crs_gives_the_same_heights():
     np.testing.assert_allclose(sample_points(there_and_back, *points), sample_points(utm, *points), atol=2.0)
 
 
-def test_nodata_is_missing_and_reaches_no_farther_than_its_neighbours():
+def test_nodata_is_missing_at_its_cell_and_beside_it():
     raster = elevation()
     made = sample_points(raster, [8.0, 8.75, 9.0, 9.5], [52.0, 51.75, 51.0, 51.5]).values
     np.testing.assert_array_equal(np.isnan(made), [True, True, False, False])
@@ -137,7 +137,7 @@ def test_sampling_a_lazy_field_computes_nothing(stations, no_compute):
     assert made.t2m.dims == ("station", "time")
 
 
-def test_only_the_blocks_that_are_read_are_opened(stations):
+def test_only_the_chunks_that_are_needed_are_loaded(stations):
     opened = []
 
     def block(block_info=None):
@@ -157,7 +157,7 @@ def test_only_the_blocks_that_are_read_are_opened(stations):
 # -- as a station variable -----------------------------------------------------------------------------------------
 
 
-def test_a_sampled_field_is_a_station_variable_with_its_origin(stations):
+def test_a_sampled_field_is_a_station_variable_with_its_source(stations):
     made = stations.aq.sample(era5(), name="temperature")
     np.testing.assert_allclose(
         made.temperature, plane(made.time.values, made.lat.values[:, None], made.lon.values[:, None]), rtol=1e-5
@@ -178,10 +178,10 @@ def test_a_sampled_field_works_as_a_covariate(stations):
         ds.aq.reanalyze(model, grid=0.5)
 
 
-# -- what is refused -----------------------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------------------
 
 
-def test_what_a_field_does_not_cover_or_say_is_refused(stations):
+def test_errors_of_fields(stations):
     field = era5()
     two_d = field.isel(time=0, drop=True).rename(latitude="y", longitude="x").drop_vars(["x", "y"])
     two_d = two_d.assign_coords(lat=(("y", "x"), np.ones((9, 9))), lon=(("y", "x"), np.ones((9, 9))))

@@ -1,4 +1,4 @@
-"""Advection: neighbours are read at the hours at which what they had is here."""
+"""Advection: neighbours are shifted in time by how long a moving pattern takes from them to the target."""
 
 import numpy as np
 import pytest
@@ -14,41 +14,41 @@ from xaq.interpolate.leave_one_out import LeaveOneOut
 
 
 @given(st.floats(-300, 300), st.floats(-300, 300), st.sampled_from([0.5, 1.0, 3.0]))
-def test_lags_and_corners_are_means(east, north, step_hours):
+def test_weights_of_lags_and_knots_sum_to_one(east, north, step_hours):
     displacement = np.array([[east, north]])
     np.testing.assert_allclose(advection.lag_weights(displacement, step_hours).sum(axis=-1), 1.0, rtol=1e-5)
-    index, share = advection.corners(displacement)
-    assert share.min() >= 0
-    assert share.sum() == pytest.approx(1.0, rel=1e-5)
+    index, weight = advection.knot_weights(displacement)
+    assert weight.min() >= 0
+    assert weight.sum() == pytest.approx(1.0, rel=1e-5)
     assert 0 <= index.min() <= index.max() < len(advection.knots())
 
 
-def test_at_a_knot_only_the_knot_is_read():
-    index, share = advection.corners(advection.knots())
-    read = np.zeros((len(index), len(index)))
-    np.add.at(read, (np.arange(len(index))[:, None], index), share)
-    np.testing.assert_allclose(read, np.eye(len(index)), atol=1e-5)
+def test_at_a_knot_only_the_knot_has_weight():
+    index, weight = advection.knot_weights(advection.knots())
+    per_knot = np.zeros((len(index), len(index)))
+    np.add.at(per_knot, (np.arange(len(index))[:, None], index), weight)
+    np.testing.assert_allclose(per_knot, np.eye(len(index)), atol=1e-5)
 
 
 @given(st.floats(-120, 120), st.floats(-120, 120), st.floats(0, 2 * np.pi))
-def test_what_is_read_changes_gradually_with_the_place(east, north, towards):
-    index, share = advection.corners(
+def test_knot_weights_are_continuous_in_space(east, north, towards):
+    index, weight = advection.knot_weights(
         np.array([[east, north], [east + 0.01 * np.cos(towards), north + 0.01 * np.sin(towards)]])
     )
-    read = np.zeros((2, len(advection.knots())))
-    np.add.at(read, (np.arange(2)[:, None], index), share)
-    # The innermost ring lies at 10 km, and near the centre all directions are one.
-    np.testing.assert_allclose(read[0, 1:], read[1, 1:], atol=0.01)
+    per_knot = np.zeros((2, len(advection.knots())))
+    np.add.at(per_knot, (np.arange(2)[:, None], index), weight)
+    # A step of 10 m is a thousandth of the smallest distance between knots.
+    np.testing.assert_allclose(per_knot[0], per_knot[1], atol=0.01)
 
 
-def test_silent_steps_are_interpolated_for_all_stations_at_once():
+def test_steps_without_a_report_are_interpolated_in_time():
     filled = np.array([[1.0, np.nan, np.nan, 4.0, np.nan], [3.0, np.nan, np.nan, 0.0, np.nan]], np.float32)
     expected = [[1.0, 2.0, 3.0, 4.0, 4.0], [3.0, 2.0, 1.0, 0.0, 0.0]]
-    np.testing.assert_allclose(advection.through_silence(filled), expected, rtol=1e-5)
+    np.testing.assert_allclose(advection.interpolate_silent_steps(filled), expected, rtol=1e-5)
 
 
 def moving(speed_east, n_station=40, days=4, seed=0):
-    """Stations under a pattern that moves eastwards: ``(values, lon, lat)``."""
+    """Return values, lon and lat of stations under a pattern that moves eastwards."""
     rng = np.random.default_rng(seed)
     lon, lat = rng.uniform(9.5, 10.5, n_station), rng.uniform(49.5, 50.5, n_station)
     plane = sphere.on_tangent_plane(lon, lat, (10.0, 50.0))
@@ -60,10 +60,10 @@ def moving(speed_east, n_station=40, days=4, seed=0):
 
 
 @pytest.mark.parametrize("speed", [20.0, -20.0])
-def test_the_slowness_of_a_moving_pattern_gets_the_largest_share(speed):
+def test_the_slowness_of_a_moving_pattern_gets_the_largest_weight(speed):
     values, lon, lat = moving(speed)
     others = LeaveOneOut.of(lon, lat, Covariance(100.0, 0.05), 12)
-    operators = advection.SlownessOperators.of(lon, lat, (10.0, 50.0), (others.near, others.always[0]), 1.0)
+    operators = advection.SlownessOperators.of(lon, lat, (10.0, 50.0), others.neighbours, others.complete.weights, 1.0)
     weights = advection.slowness_weights(values, np.isfinite(values), operators, 24)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-4)
     best = advection.slownesses()[weights.mean(axis=(0, 2)).argmax()]
@@ -71,16 +71,16 @@ def test_the_slowness_of_a_moving_pattern_gets_the_largest_share(speed):
 
 
 @pytest.mark.parametrize("copies", [2, 3])
-def test_evidence_grows_with_the_stations_that_give_it(copies):
-    """Every station once more at its place, with the same neighbours, errs alike: the odds are squared, then cubed."""
+def test_evidence_grows_with_the_number_of_stations(copies):
+    """Copies of every station, with the same neighbours, have the same errors: two copies square the odds, three cube them."""
     values, lon, lat = moving(20.0, n_station=8, days=2)
     values += np.random.default_rng(0).normal(0, 10, values.shape).astype("f4")
     others = LeaveOneOut.of(lon, lat, Covariance(100.0, 0.05), 6)
 
     def log_odds(n):
         places = np.tile(lon, n), np.tile(lat, n)
-        weighted = np.tile(others.near, (n, 1)), np.tile(others.always[0], (n, 1))
-        operators = advection.SlownessOperators.of(*places, (10.0, 50.0), weighted, 1.0)
+        weighted = np.tile(others.neighbours, (n, 1)), np.tile(others.complete.weights, (n, 1))
+        operators = advection.SlownessOperators.of(*places, (10.0, 50.0), *weighted, 1.0)
         many = np.tile(values, (n, 1))
         weights = advection.slowness_weights(many, np.isfinite(many), operators, 24)[: len(lon)].astype(float)
         return np.log(weights[:, 1:] / weights[:, :1])
@@ -90,7 +90,7 @@ def test_evidence_grows_with_the_stations_that_give_it(copies):
     np.testing.assert_allclose(log_odds(copies), copies * once, rtol=1e-2, atol=1e-2)
 
 
-def test_an_untrained_model_reads_a_moving_pattern_better_than_kriging_does():
+def test_an_untrained_model_has_a_smaller_error_than_kriging_under_a_moving_pattern():
     values, lon, lat = moving(20.0)
     times = np.arange("2020-01-01", "2020-01-05", dtype="datetime64[h]").astype("datetime64[ns]")
     ds = xaq.datasets.synthetic(n_stations=len(lon), days=4).assign_coords(lon=("station", lon), lat=("station", lat))
@@ -107,6 +107,6 @@ def test_an_untrained_model_reads_a_moving_pattern_better_than_kriging_does():
     [{"steps_per_day": 1, "patch": 1}, {"task": "forecast", "days_after": 0}, {"days_after": 0}, {"advection": False}],
     ids=str,
 )
-def test_nothing_is_advected_where_a_step_or_a_record_cannot_tell(changes):
+def test_no_advection_with_daily_steps_without_later_days_or_when_switched_off(changes):
     assert AQNetConfig().advects
     assert not AQNetConfig(**changes).advects

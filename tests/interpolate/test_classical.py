@@ -1,19 +1,21 @@
+"""The contract of a mapper, held by every classical one, and what each of them computes."""
+
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import scatter
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
+from synthetic import scatter
 
 from xaq.arrays import sphere
 from xaq.arrays.transforms import Scaler
 from xaq.errors import XaqError
 from xaq.interpolate.base import Estimate, Mapper
-from xaq.interpolate.classical import CLASSICAL, InverseDistance, Nearest, OrdinaryKriging, SpaceTimeKriging, classical
+from xaq.interpolate.classical import CLASSICAL, InverseDistance, Nearest, OrdinaryKriging, classical
 from xaq.interpolate.kriging import Covariance
-from xaq.interpolate.spacetime import SpaceTimeCovariance
+from xaq.interpolate.spacetime import SpaceTimeCovariance, SpaceTimeKriging
 
 MAPPERS = [
     Nearest(),
@@ -48,23 +50,25 @@ def test_honours_the_contract(mapper, observations):
 
 @each
 def test_a_constant_network_gives_a_constant_field(mapper, observations):
-    level = np.where(np.isfinite(observations.values), np.float32(17), np.float32(np.nan))
-    np.testing.assert_allclose(estimate(mapper, replace(observations, values=level)).value, 17, rtol=1e-5)
+    constant = np.where(np.isfinite(observations.values), np.float32(17), np.float32(np.nan))
+    np.testing.assert_allclose(estimate(mapper, replace(observations, values=constant)).value, 17, rtol=1e-5)
 
 
 @each
-def test_a_silent_network_is_nan_at_that_step_only(mapper, observations):
+def test_a_step_without_a_report_is_nan_and_changes_no_other(mapper, observations):
     full = estimate(mapper, observations).value
     values = observations.values.copy()
     values[:, 2] = np.nan
     got = estimate(mapper, replace(observations, values=values)).value
     assert np.isnan(got[:, 2]).all()
-    others = [0, 4, 5] if isinstance(mapper, SpaceTimeKriging) else [0, 1, 3, 4, 5]  # which do not look at step 2
+    others = (
+        [0, 4, 5] if isinstance(mapper, SpaceTimeKriging) else [0, 1, 3, 4, 5]
+    )  # steps whose lags do not reach step 2
     np.testing.assert_array_equal(got[:, others], full[:, others])
 
 
 @each
-def test_a_silent_station_has_no_influence(mapper, observations):
+def test_a_station_without_a_report_has_no_influence(mapper, observations):
     values = observations.values.copy()
     values[4] = np.nan
     with_it = replace(observations, values=values)
@@ -75,7 +79,7 @@ def test_a_silent_station_has_no_influence(mapper, observations):
 
 
 @each
-def test_a_silent_neighbourhood_makes_no_hole_while_others_report(mapper, observations):
+def test_an_estimate_without_reporting_neighbours_uses_the_stations_that_report(mapper, observations):
     values = np.full_like(observations.values, np.nan)
     far = int(np.argmax(sphere.distance_km(observations.lon, observations.lat, 115.4, 38.9)))
     values[far] = 33.0
@@ -114,7 +118,7 @@ def test_a_target_on_a_station_that_reports(mapper, observations):
     np.testing.assert_allclose(got[seen], observations.values[seen], rtol=1e-3)
 
 
-def test_nearest_walks_to_the_nearest_that_reports(observations):
+def test_nearest_is_the_nearest_station_that_reports(observations):
     got = estimate(Nearest(), observations).value
     distance = sphere.distance_km(observations.lon, observations.lat, TARGETS[0][:, None], TARGETS[1][:, None])
     for t in range(6):
@@ -135,7 +139,7 @@ def test_idw_equals_the_renormalised_formula(power, k, observations):
             assert got[i, t] == pytest.approx((weights * observations.values[near, t]).sum() / weights.sum(), rel=1e-4)
 
 
-def test_kriging_quantiles_are_gaussian_and_spread_with_distance(observations):
+def test_kriging_quantiles_are_normal_and_spread_with_distance(observations):
     mapper = MAPPERS[2]
     got = estimate(mapper, observations)
     quantiles = np.stack([got.quantile(p) for p in (0.01, 0.25, 0.5, 0.75, 0.99)])
@@ -162,19 +166,19 @@ def test_standard_quantiles_may_differ_between_times():
 
 
 def test_log_kriging_is_kriging_of_logs(observations):
-    """Scaling value + offset scales the estimate + offset, and the bounds are quantiles: all in one order."""
+    """Scaling value + offset scales estimate + offset and the quantiles with it."""
     mapper = MAPPERS[3]
     got = estimate(mapper, observations)
-    thrice = estimate(mapper, replace(observations, values=3 * (observations.values + 2) - 2))
+    scaled = estimate(mapper, replace(observations, values=3 * (observations.values + 2) - 2))
     for p in (0.05, 0.5, 0.95):
-        np.testing.assert_allclose(thrice.quantile(p) + 2, 3 * (got.quantile(p) + 2), rtol=1e-4)
+        np.testing.assert_allclose(scaled.quantile(p) + 2, 3 * (got.quantile(p) + 2), rtol=1e-4)
     assert ((got.quantile(0.05) < got.value) & (got.value < got.quantile(0.95))).all()
     logs = replace(observations, values=np.log1p(observations.values / 2))
     plain = estimate(replace(mapper, scaler=None), logs)
     np.testing.assert_allclose(np.log1p(got.value / 2), plain.value, rtol=1e-4)
 
 
-def test_at_gives_nan_outside_the_record_and_keeps_order(observations):
+def test_observations_at_times_keep_their_order_and_are_nan_outside_the_record(observations):
     hour = np.timedelta64(3600, "s")
     times = observations.times[[0, 5, 2]]
     np.testing.assert_array_equal(observations.at(times), observations.values[:, [0, 5, 2]])

@@ -1,19 +1,19 @@
-"""Kriging in space-time as laws: what it must equal, what it must never see."""
+"""Kriging in space and time: what it must equal, and what it must not depend on."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import scatter
 from hypothesis import given
 from hypothesis import strategies as st
+from synthetic import scatter
 
 from xaq.arrays import sphere
-from xaq.interpolate import kriging, spacetime
+from xaq.interpolate import kriging, leave_one_out, spacetime
 from xaq.interpolate.base import Observations
-from xaq.interpolate.classical import OrdinaryKriging, SpaceTimeKriging
+from xaq.interpolate.classical import OrdinaryKriging
 from xaq.interpolate.kriging import Covariance
-from xaq.interpolate.spacetime import SpaceTimeCovariance
+from xaq.interpolate.spacetime import SpaceTimeCovariance, SpaceTimeKriging
 
 LAGS = (-1.0, 0.0, 1.0)
 TARGETS = scatter(5, seed=9)
@@ -45,8 +45,8 @@ def test_adding_a_constant_shifts_the_field(seed, range_km, range_hours, nugget,
     )
 
 
-def test_solves_the_full_system_of_the_entries_present():
-    """One dense system over stations and hours, written out, as the textbook has it."""
+def test_equals_the_dense_system_of_the_entries_present():
+    """One dense system over stations and hours, bordered by the constraint, as in the textbook."""
     observations = network(n=6)
     lon, lat, t, c = observations.lon, observations.lat, 5, SpaceTimeCovariance(60.0, 3.0, 0.1)
     station, hour = np.nonzero(np.isfinite(observations.values[:, t - 1 : t + 2]))
@@ -71,27 +71,29 @@ def distances(observations):
     return d, sphere.pairwise_km(observations.lon, observations.lat, index)
 
 
-def test_without_lags_or_values_there_it_is_ordinary_kriging():
+def test_without_lags_or_values_at_them_it_is_ordinary_kriging():
     observations = network()
     in_space = OrdinaryKriging(Covariance(60.0, 0.1, 100.0), k=8)
     alone = replace(mapper(), lags_hours=(0.0,))
     for a, b in zip(estimates(alone, observations), estimates(in_space, observations), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
     missing = np.array([[True] * 8 + [False] * 8 + [True] * 8])
-    weights, _ = spacetime.weights(np.array([2]), missing, *distances(observations), LAGS, mapper().covariance)
+    weights, _ = spacetime.space_time_weights(
+        np.array([2]), missing, *distances(observations), LAGS, mapper().covariance
+    )
     expected, _ = kriging.ordinary_weights(*distances(observations), in_space.covariance)
     np.testing.assert_allclose(weights[0, 8:16], expected[2], atol=1e-10)
     assert (weights[0, missing[0]] == 0).all()
 
 
-def test_without_memory_the_hours_around_only_help_to_know_the_mean():
-    """Kriging = mean + response to departures from it; a range in time of zero leaves the response as it is."""
+def test_with_a_range_in_time_of_zero_other_hours_change_the_mean_only():
+    """Kriging is a mean and a response to departures from it; other hours do not change the response."""
     observations = network(missing=0)
     d, between = distances(observations)
     c = SpaceTimeCovariance(60.0, 1e-6, 0.1)
-    weights, _ = spacetime.weights(np.arange(5), np.zeros((5, 24), bool), d, between, LAGS, c)
+    weights, _ = spacetime.space_time_weights(np.arange(5), np.zeros((5, 24), bool), d, between, LAGS, c)
     in_space, _ = kriging.ordinary_weights(d, between, Covariance(60.0, 0.1))
-    # Departures that sum to zero in the generalised least squares sense have no part in the mean.
+    # These departures have a generalised least squares mean of zero.
     system = np.exp(-between / 60.0) + 0.1 * np.eye(8)
     gls = np.linalg.solve(system, np.ones((5, 8, 1)))[..., 0]
     departure = np.random.default_rng(0).normal(size=(5, 8))
@@ -107,7 +109,7 @@ def estimates(mapper, observations):
     return [made.value, made.quantile(0.05), made.quantile(0.95)]
 
 
-def test_a_missing_entry_is_as_if_it_were_not_there():
+def test_a_missing_entry_is_left_out_of_the_system():
     observations = network()
     values = observations.values.copy()
     values[np.ix_([3], np.flatnonzero(np.arange(12) != 6))] = np.nan  # station 3 reports at one hour only
@@ -120,22 +122,22 @@ def test_a_missing_entry_is_as_if_it_were_not_there():
     assert not np.allclose(a[:, 5:8], b[:, 5:8])
 
 
-def test_leave_one_out_never_sees_its_station_at_any_lag_nor_a_colocated_one():
+def test_a_left_out_station_is_a_neighbour_at_no_lag_nor_is_a_colocated_one():
     observations = network(n=10)
     lon, lat = observations.lon.copy(), observations.lat.copy()
     lon[1], lat[1] = lon[0], lat[0] + 0.0001  # 11 m
-    pairs = np.array([[0, 4], [1, 5], [0, 6]])
+    pairs, neighbours = np.array([[0, 4], [1, 5], [0, 6]]), leave_one_out.other_stations(lon, lat, 5)
 
     def guess(values):
         series = np.stack([np.roll(values, -lag, axis=1) for lag in (-1, 0, 1)])
-        return spacetime.predict_left_out(series, lon, lat, pairs, LAGS, mapper().covariance, 5)
+        return spacetime.predict_left_out(series, neighbours, pairs, LAGS, mapper().covariance)
 
     before, values = guess(observations.values), observations.values.copy()
     values[:2] = 1e9
     np.testing.assert_array_equal(guess(values), before)
 
 
-def test_reads_no_further_than_its_margin():
+def test_estimates_depend_on_the_days_of_the_margin_only():
     daily = replace(mapper(), lags_hours=spacetime.default_lags(24.0))
     assert (daily.margin_days, mapper().margin_days) == ((1, 1), (1, 1))
     observations = network(n_time=96)
@@ -147,7 +149,7 @@ def test_reads_no_further_than_its_margin():
 
 
 def simulated(range_hours, n=25, n_time=150, seed=0):
-    """Return a separable field and noise on it: an autoregressive process in time of fields correlated in space."""
+    """Return noisy observations of a separable field: autoregressive in time, correlated in space."""
     rng = np.random.default_rng(seed)
     lon, lat = scatter(n, seed)
     root = np.linalg.cholesky(np.exp(-sphere.distance_km(lon, lat, lon[:, None], lat[:, None]) / 60.0))
@@ -159,7 +161,7 @@ def simulated(range_hours, n=25, n_time=150, seed=0):
     return Observations(values, lon, lat, times)
 
 
-def test_the_search_finds_memory_where_there_is_some():
+def test_a_field_that_lasts_is_fitted_a_longer_range_in_time():
     fits = []
     for range_hours in (30.0, 0.3):
         o = simulated(range_hours)
@@ -169,7 +171,7 @@ def test_the_search_finds_memory_where_there_is_some():
     assert 3 * fits[1].range_hours < fits[0].range_hours
 
 
-def test_hours_around_help_where_the_field_lasts_and_reports_are_noisy():
+def test_lags_lower_the_error_where_the_field_lasts_and_reports_are_noisy():
     observations = simulated(20.0, n=30)
     seen = replace(observations, values=observations.values[5:], lon=observations.lon[5:], lat=observations.lat[5:])
     at = observations.lon[:5], observations.lat[:5]
@@ -182,16 +184,16 @@ def test_hours_around_help_where_the_field_lasts_and_reports_are_noisy():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_scale_on_which_the_field_varies_is_kept(seed):
-    """A field of sums is kriged as it is, its exponential on the log scale."""
+    """A normal field is kriged on the linear scale, a lognormal one on the log scale."""
     field = simulated(10.0, n=16, n_time=48, seed=seed)
-    sums, products = (replace(field, values=v) for v in (field.values - 20, np.exp((field.values - 50) / 8)))
-    assert SpaceTimeKriging.fit(sums, k=6, n_pairs=400).scaler is None
-    assert SpaceTimeKriging.fit(products, k=6, n_pairs=400).scaler is not None
+    normal, lognormal = (replace(field, values=v) for v in (field.values - 20, np.exp((field.values - 50) / 8)))
+    assert SpaceTimeKriging.fit(normal, k=6, n_pairs=400).scaler is None
+    assert SpaceTimeKriging.fit(lognormal, k=6, n_pairs=400).scaler is not None
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("n", [1, 2])
-def test_fit_on_hardly_any_station(n):
+def test_one_or_two_stations_can_be_fitted(n):
     observations = network(n=n)
     fit = SpaceTimeKriging.fit(observations)
     assert fit.covariance.sill > 0

@@ -1,236 +1,142 @@
-"""What a place is: people around, altitude, and what the stations make of them."""
+"""The trend: divided out of the observations, multiplied into the estimates of any mapper."""
 
-from dataclasses import replace
+import pickle
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from synthetic import scatter
 
-import xaq
-from xaq.arrays import sphere
-from xaq.errors import ModelError
-from xaq.interpolate import site_predictors, trend
-from xaq.interpolate.base import Observations
-from xaq.interpolate.site_predictors import FEATURES, SCALES_KM, features
-from xaq.interpolate.trend import Geography
-from xaq.stations import schema
+from xaq.errors import ModelError, SchemaError, XaqWarning
+from xaq.interpolate.base import Filling, Observations
+from xaq.interpolate.classical import InverseDistance, Nearest, OrdinaryKriging
+from xaq.interpolate.kriging import Covariance
+from xaq.interpolate.site_effect import SiteEffect
+from xaq.interpolate.site_predictors import data_digest
+from xaq.interpolate.trend import BackgroundFactor, OverTrend, Trend, TrendRecord
 
-TIMES = np.arange("2020-01-01", "2020-03-01", dtype="datetime64[D]").astype("datetime64[s]")
-
-
-def germany(n: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return rng.uniform(7.5, 13.0, n), rng.uniform(47.8, 53.5, n)
-
-
-def observed(lon: np.ndarray, lat: np.ndarray, log_level: np.ndarray, seed: int = 0) -> Observations:
-    """Return a day's level for all, noise for each, and a lasting level of places."""
-    rng = np.random.default_rng(seed)
-    day = rng.lognormal(3.0, 0.3, len(TIMES))
-    noise = rng.lognormal(0.0, 0.1, (len(lon), len(TIMES)))
-    return Observations((day * noise * np.exp(log_level)[:, None]).astype("f4"), lon, lat, TIMES)
+LON, LAT = scatter(20, seed=1)
+TIMES = np.datetime64("2020-01-01T00", "s") + np.arange(24) * np.timedelta64(3600, "s")
+PLACES = np.array([116.1, 116.6, 116.9]), np.array([39.5, 39.9, 40.3])
+EFFECT = SiteEffect(
+    (0.1, -0.2, 0.05, 0.1), (5.0,) * 3 + (100.0,), (1.0,) * 3 + (80.0,), (-1e9,) * 4, (1e9,) * 4, data_digest()
+)
+KRIGING = OrdinaryKriging(Covariance(80.0, 0.1, 100.0))
 
 
-def standardised(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-    raw = features(lon, lat)
-    return (raw - raw.mean(axis=0)) / raw.std(axis=0)
+@dataclass(frozen=True)
+class Waves:
+    """A field that varies in space and time, missing west of a longitude."""
+
+    name: str = "waves"
+    units: str = "ug m-3"
+    hash: str = "0"
+    west: float = -np.inf
+
+    def at(self, lon, lat, times=None):
+        hours = (times - TIMES[0]) / np.timedelta64(1, "h")
+        values = 30 + 10 * np.sin(3 * np.asarray(lon))[:, None] * np.cos(2 * np.asarray(lat))[:, None] + hours
+        return np.where(np.asarray(lon)[:, None] < self.west, np.nan, values).astype("f4")
 
 
-def test_places_are_what_they_are_known_to_be():
-    # Berlin's centre, a field in Brandenburg, the Zugspitze, the North Sea.
-    lon, lat = np.array([13.40, 12.60, 10.98, 6.0]), np.array([52.52, 53.10, 47.42, 55.0])
-    berlin, field, mountain, sea = features(lon, lat)
-    assert (berlin[:3] > field[:3] + 1).all()
-    assert mountain[3] > 1000 > 100 > berlin[3] > -50
-    assert sea[:2] == pytest.approx(np.log(10), abs=1e-3)
-    assert abs(sea[3]) < 30
+def observed(values=None, seed=0):
+    if values is None:
+        values = np.random.default_rng(seed).gamma(4.0, 10.0, (20, 24))
+    return Observations(np.asarray(values, "f4"), LON, LAT, TIMES)
 
 
-@pytest.mark.parametrize(("scale", "per_degree"), list(zip(SCALES_KM, site_predictors._NODES_PER_DEGREE, strict=True)))
-def test_the_lattice_is_fine_enough(scale, per_degree):
-    lon, lat = germany(200, 3)
-    linear = site_predictors._log_density(lon, lat, scale, per_degree)
-    exact = np.log(10 + site_predictors._density(np.stack([lat, lon], axis=1), scale))
-    assert np.abs(linear - exact).mean() < 0.05
-    assert np.corrcoef(linear, exact)[0, 1] > 0.995
+TRENDS = {
+    "none": Trend(),
+    "site effect": Trend(site_effect=EFFECT),
+    "background": Trend(background=BackgroundFactor(Waves(), 35.0, 0.8)),
+    "both": Trend(BackgroundFactor(Waves(), 35.0, 0.8), EFFECT),
+}
+each_trend = pytest.mark.parametrize("trend", TRENDS.values(), ids=TRENDS)
 
 
-@given(st.integers(0, 49), st.integers(1, 50))
-def test_a_place_is_the_same_whatever_else_is_asked(first, n):
-    lon, lat = germany(50)
-    part = slice(first, first + n)
-    np.testing.assert_array_equal(features(lon[part], lat[part]), features(lon, lat)[part])
+@each_trend
+@pytest.mark.parametrize("mapper", [KRIGING, InverseDistance(), Nearest()], ids=lambda m: m.name)
+def test_any_mapper_maps_ratios_and_its_estimates_are_multiplied(trend, mapper):
+    seen, (lon, lat) = observed(), PLACES
+    over = OverTrend(mapper, trend)
+    made = over.estimate(over.prepare(seen, TIMES[:5]), lon, lat)
+    ratios = mapper.estimate(mapper.prepare(trend.remove(seen), TIMES[:5]), lon, lat)
+    factor = trend.factor(lon, lat, TIMES[:5])
+    np.testing.assert_allclose(made.value, ratios.value * factor, rtol=1e-5)
+    if mapper.has_interval:
+        np.testing.assert_allclose(made.quantile(0.9), ratios.quantile(0.9) * factor, rtol=1e-5)
 
 
-@given(st.floats(-180, 180), st.floats(-90, 90))
-def test_every_place_on_earth_has_features_and_so_has_its_image(lon, lat):
-    here, image = (features(np.array([x]), np.array([lat])) for x in (lon, lon - 360.0 if lon > 0 else lon + 360.0))
-    assert np.isfinite(here).all()
-    np.testing.assert_allclose(here, image, atol=1e-4)
+@each_trend
+def test_a_network_that_is_the_trend_is_mapped_exactly(trend):
+    """Observations that are a constant times the trend have the trend everywhere."""
+    seen = observed(20.0 * np.broadcast_to(trend.factor(LON, LAT, TIMES), (20, 24)))
+    over = OverTrend(KRIGING, trend)
+    made = over.estimate(over.prepare(seen, TIMES), *PLACES)
+    expected = 20.0 * np.broadcast_to(trend.factor(*PLACES, TIMES), made.value.shape)
+    np.testing.assert_allclose(made.value, expected, rtol=1e-4)
 
 
-def test_what_places_are_is_found_again():
-    lon, lat = germany()
-    slopes = np.array([0.1, 0.0, 0.0, -0.1])
-    fitted = Geography.fit(observed(lon, lat, standardised(lon, lat) @ slopes))
-    assert 0.03 < fitted.slopes[0] + fitted.slopes[1] < 0.15
-    assert -0.15 < fitted.slopes[3] < -0.03
-    there_lon, there_lat = germany(100, 9)
-    expected = (features(there_lon, there_lat) - fitted.means) / fitted.stds @ slopes
-    assert np.corrcoef(np.log(fitted.factor(there_lon, there_lat)), expected)[0, 1] > 0.9
+@each_trend
+def test_filling_writes_what_estimating_returns(trend):
+    over = OverTrend(KRIGING, trend)
+    assert isinstance(over, Filling)
+    prepared = over.prepare(observed(), TIMES[:5])
+    fields, factor = np.empty((3, 5, 3), "f4"), np.array([1.0, 2.0, 0.5], "f4")
+    over.fill(fields, prepared, *PLACES, [0.1, 0.9], factor)
+    made = over.estimate(prepared, *PLACES)
+    for field, expected in zip(fields, (made.value, made.quantile(0.1), made.quantile(0.9)), strict=True):
+        np.testing.assert_allclose(field, np.maximum(expected.T, 0) * factor, rtol=1e-5)
 
 
-def test_only_how_a_place_differs_from_its_neighbours_is_learned_from(monkeypatch):
-    """People counted in other units, or an altitude above another sea, add a constant to all: nothing follows from it."""
-    lon, lat = germany()
-    seen = observed(lon, lat, standardised(lon, lat) @ np.array([0.1, 0.0, 0.05, -0.1]))
-    constant = np.array([5.0, -3.0, 20.0, 1000.0])
-    before = Geography.fit(seen)
-    factor = before.factor(lon, lat)
-    monkeypatch.setattr(trend, "features", lambda lon, lat: features(lon, lat) + constant)
-    after = Geography.fit(seen)
-    assert np.abs(before.slopes).max() > 0.02
-    np.testing.assert_allclose(after.slopes, before.slopes, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(after.factor(lon, lat), factor, rtol=1e-5)
+def test_a_trend_travels_after_use():
+    over = OverTrend(KRIGING, TRENDS["both"])
+    prepared = over.prepare(observed(), TIMES[:5])
+    there = pickle.loads(pickle.dumps(over))
+    np.testing.assert_array_equal(there.estimate(prepared, *PLACES).value, over.estimate(prepared, *PLACES).value)
 
 
-def test_what_a_place_has_in_common_with_its_neighbours_explains_no_error(monkeypatch):
-    """People grow from west to east, beside what each place has of its own; both count alike in the observations."""
-    lon, lat = germany(300)
-    own = np.random.default_rng(1).normal(size=len(lon))
-    people = 2.0 * (lon - lon.mean()) / lon.std() + own
-    known = np.stack([people, *np.zeros((3, len(lon)))], axis=1)
-    monkeypatch.setattr(trend, "features", lambda *_: known)
-    fitted = Geography.fit(observed(lon, lat, 0.05 * people))
-    # Per unit; the ridge believes a little less than all.
-    assert 0.03 < fitted.slopes[0] / fitted.stds[0] < 0.055
+def test_a_mapper_that_cannot_explain_says_so():
+    over = OverTrend(KRIGING, TRENDS["site effect"])
+    with pytest.raises(ModelError, match="fix: model = "):
+        over.explain(over.prepare(observed(), TIMES[:1]), 116.4, 39.9)
 
 
-def test_where_places_do_not_matter_next_to_nothing_is_believed():
-    lon, lat = germany()
-    fitted = Geography.fit(observed(lon, lat, np.zeros(len(lon))))
-    assert np.abs(np.log(fitted.factor(lon, lat))).max() < 0.03
+# -- the background ------------------------------------------------------------------------------------------------
 
 
-def test_the_level_is_bounded_and_no_place_counts_as_more_than_the_stations():
-    lon, lat = germany()
-    fitted = replace(Geography.fit(observed(lon, lat, np.zeros(len(lon)))), slopes=(0.0, 0.0, 0.0, -5.0))
-    everywhere = fitted.factor(*(a.ravel() for a in np.meshgrid(np.linspace(-180, 180, 37), np.linspace(-85, 85, 18))))
-    assert np.abs(np.log(everywhere)).max() <= 0.3 + 1e-6
-    himalaya, highest = fitted.factor(np.array([86.9]), np.array([28.0])), fitted.factor(lon, lat).min()
-    assert himalaya[0] == pytest.approx(highest, rel=1e-5)
+@pytest.mark.parametrize("slope", [0.5, 1.0])
+def test_the_slope_of_a_background_is_found(slope):
+    truth = BackgroundFactor(Waves(), 41.5, slope).factor(LON, LAT, TIMES)
+    seen = observed(25.0 * truth * np.random.default_rng(0).lognormal(0.0, 0.02, truth.shape))
+    assert BackgroundFactor.fit(Waves(), seen).slope == slope
 
 
-def test_what_is_the_same_at_all_stations_says_nothing():
-    lon, lat = np.full(6, 10.0) + np.arange(6) * 1e-7, np.full(6, 50.0)
-    fitted = Geography.fit(observed(lon, lat, np.zeros(6)))
-    np.testing.assert_array_equal(fitted.factor(np.array([13.4, 8.0]), np.array([52.5, 47.0])), 1.0)
+def test_a_background_needs_values_where_stations_observe():
+    with pytest.raises(SchemaError, match="no value where and when"):
+        BackgroundFactor.fit(Waves(west=200.0), observed())
+    with pytest.warns(XaqWarning, match="left out"):
+        BackgroundFactor.fit(Waves(west=float(np.sort(LON)[3])), observed())
 
 
-def test_gaps_silence_and_a_defect_leave_the_slopes_finite():
-    lon, lat = germany(20)
-    seen = observed(lon, lat, np.zeros(20))
-    seen.values[0], seen.values[1, ::2], seen.values[2], seen.values[:, 5] = np.nan, np.nan, -3.0, np.nan
-    assert np.isfinite(Geography.fit(seen).slopes).all()
+def test_estimates_are_missing_where_the_background_is():
+    over = OverTrend(KRIGING, Trend(background=BackgroundFactor(Waves(west=116.5), 35.0, 1.0)))
+    seen = observed()
+    east = seen.lon >= 116.5
+    seen = replace(seen, values=seen.values[east], lon=seen.lon[east], lat=seen.lat[east])
+    made = over.estimate(over.prepare(seen, TIMES[:2]), *PLACES)
+    np.testing.assert_array_equal(np.isnan(made.value).all(axis=1), [True, False, False])
 
 
-@pytest.fixture(scope="module")
-def ds():
-    return xaq.datasets.load("germany").isel(time=slice(0, 60)).aq.hide(fraction=0.15, seed=1)
+# -- what a model keeps --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def model(ds):
-    return ds.aq.train("pm10", max_epochs=0, progress=False)
+def test_a_record_survives_json_and_names_its_terms():
+    import json
+    from dataclasses import asdict
 
-
-def test_a_model_reads_geography_unless_told_not_to(ds, model):
-    plain = ds.aq.train("pm10", max_epochs=0, geography=False, progress=False)
-    assert plain.recipe.geography is None
-    assert "geography" not in repr(plain)
-    assert FEATURES[-1] in repr(model)
-    assert model.hash != plain.hash
-
-
-def test_a_forecast_reads_none():
-    ds = xaq.datasets.synthetic(n_stations=16, days=60, step="6h")
-    assert ds.aq.train("pm25", task="forecast", max_epochs=0, progress=False).recipe.geography is None
-
-
-def test_the_level_of_a_place_multiplies_what_is_estimated_of_ratios(ds, model):
-    """The estimate of a model is that of one without geography, given ratios, times the level."""
-    seen = schema.observations(ds.aq.visible, "pm10")
-    level = model.recipe.geography
-    bare = xaq.Model(model.network, replace(model.recipe, geography=None))
-    lon, lat = np.array([8.0, 11.3, 13.4]), np.array([50.1, 49.2, 52.5])
-    made = model.estimate(model.prepare(seen, ds.time.values), lon, lat)
-    ratio = bare.estimate(bare.prepare(level.remove(seen), ds.time.values), lon, lat)
-    factor = level.factor(lon, lat)[:, None]
-    assert np.ptp(factor) > 0.01
-    np.testing.assert_allclose(made.value, ratio.value * factor, rtol=1e-5)
-    np.testing.assert_allclose(made.quantile(0.95), ratio.quantile(0.95) * factor, rtol=1e-4)
-
-
-def test_a_station_is_met_near_its_own_place(ds, model):
-    """Whatever its level: dividing and multiplying cancel where the weights are its own."""
-    seen = schema.observations(ds.aq.visible, "pm10")
-    np.testing.assert_allclose(
-        model.station_series(model.prepare(seen, ds.time.values))[np.isfinite(seen.values)],
-        seen.values[np.isfinite(seen.values)], rtol=1e-5,
-    )  # fmt: skip
-
-
-def test_an_explanation_adds_up_and_names_the_level(ds, model):
-    timestamp = ds.time.values[30]
-    why = ds.aq.explain(model, lon=10.0, lat=48.0, time=timestamp)
-    estimate = ds.aq.estimate(model, lon=[10.0], lat=[48.0], time=slice(timestamp, timestamp)).pm10
-    assert float(why.contribution.sum()) == pytest.approx(float(estimate.squeeze()), rel=1e-4)
-    assert float(why.correction) != 1.0
-    seen = why.observed.values
-    np.testing.assert_allclose(why.value[seen], ds.pm10.sel(station=why.station[seen], time=timestamp), rtol=1e-5)
-
-
-def test_a_cube_says_what_its_levels_are_made_of_and_the_file_keeps_it(ds, model, tmp_path):
-    loaded = xaq.load_model(model.save(tmp_path / "model.xaq"))
-    assert loaded.recipe.geography == model.recipe.geography
-    cube = ds.aq.reanalyze(loaded, grid=1.0, time="2005-01-01")
-    assert '"altitude"' in cube.attrs["xaq_provenance"]
-
-
-def test_hidden_stations_teach_nothing(ds, model):
-    changed = ds.copy(deep=True)
-    changed["pm10"][{"station": np.flatnonzero(schema.hidden_mask(schema.conform(ds)))}] = 1e6
-    assert changed.aq.train("pm10", max_epochs=0, progress=False).recipe.geography == model.recipe.geography
-
-
-def test_an_older_file_is_refused_with_what_to_do(model):
-    with pytest.raises(ModelError, match=r"format 5.*train it again"):
-        type(model.recipe).from_json(model.recipe.to_json().replace('"format": 6', '"format": 5'))
-
-
-def test_a_model_of_another_table_of_places_is_refused(model):
-    with pytest.raises(ModelError, match="other data on people"):
-        type(model.recipe).from_json(model.recipe.to_json().replace(site_predictors.table(), "0" * 16))
-
-
-def test_no_place_is_no_error():
-    assert features(np.empty(0), np.empty(0)).shape == (0, 4)
-
-
-def test_the_few_steps_with_reports_are_what_is_learned_from():
-    lon, lat = germany(20)
-    seen = observed(lon, lat, np.zeros(20))
-    sparse = np.full((20, 50_000), np.nan, "f4")
-    sparse[:, 123 : 123 + len(TIMES)] = seen.values
-    there = Geography.fit(Observations(sparse, lon, lat, TIMES[0] + np.arange(50_000) * np.timedelta64(1, "D")))
-    assert there.slopes == Geography.fit(seen).slopes
-
-
-def test_settlements_lie_where_they_are():
-    """Half a kilometre is what the package's table keeps of a coordinate."""
-    world = site_predictors._world()
-    largest = np.argsort(world.people)[-200:]
-    points = world.settlements.data[largest]
-    shanghai = sphere.unit_vectors(121.458, 31.222)
-    assert sphere.chord_to_km(np.linalg.norm(points - shanghai, axis=1)).min() < 1.0
+    record = TrendRecord({"name": "cams", "slope": 0.5}, EFFECT, ({"name": "elevation"},))
+    again = TrendRecord.from_json(json.loads(json.dumps(asdict(record))))
+    assert again == record
+    assert list(record.provenance()) == ["background", "site_effect", "rasters"]
+    assert TrendRecord().provenance() == {}

@@ -1,6 +1,6 @@
-"""Three figures as they should look. Texts are left out, so that fonts do not matter.
+"""Three figures against baseline images. Texts are hidden, so that fonts do not matter.
 
-After a change that is meant: ``XAQ_BASELINE=write pytest tests/test_baseline_images.py``, and look at the pictures.
+After an intended change run ``XAQ_BASELINE=write pytest tests/plot/test_baseline_images.py`` and look at the images.
 """
 
 import os
@@ -18,7 +18,7 @@ from xaq.cube.reanalyze import reanalyze
 from xaq.stations import holdout
 
 FOLDER = Path(__file__).parent / "baseline"
-#: Root mean square of differences of grey levels, 0 to 255; a triangle for each circle is twice this.
+#: RMS difference of grey values, 0 to 255; triangles in place of all circles give twice this.
 TOLERANCE = 3.0
 
 
@@ -41,7 +41,7 @@ def draw_errors():
 
 
 @pytest.mark.parametrize("draw", [draw_map, draw_stations, draw_errors], ids=lambda f: f.__name__[5:])
-def test_figure_looks_as_it_should(draw, tmp_path):
+def test_figure_matches_its_baseline(draw, tmp_path):
     with mpl.rc_context(mpl.rcParamsDefault | {"backend": "agg"}):
         ax = draw()
         figure = ax.figure

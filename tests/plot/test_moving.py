@@ -1,4 +1,4 @@
-"""A cube in motion: every step is there, the page needs nothing else, and its slider changes the map."""
+"""A cube over time: every step is drawn, the page is self-contained, and its slider changes the map."""
 
 import base64
 import io
@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+import figures
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from xaq.cube.reanalyze import reanalyze
 from xaq.errors import SchemaError
 from xaq.stations import holdout
 
+closed = figures.closed
 pytestmark = pytest.mark.filterwarnings("ignore:Animation was deleted without rendering")
 
 
@@ -33,12 +35,6 @@ def cube(ds):
 @pytest.fixture(scope="module")
 def explorer(ds, cube):
     return plot.explore(ds, cube, dpi=40, lines=[])
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def test_every_step_is_drawn_with_its_own_values(ds, cube):
@@ -61,10 +57,10 @@ def test_an_animation_is_saved_as_gif(ds, cube, tmp_path):
         assert gif.n_frames == 4
 
 
-def test_the_page_holds_every_step_and_needs_nothing_else(explorer, tmp_path):
+def test_the_page_contains_every_step_and_is_self_contained(explorer, tmp_path):
     page = explorer.save(tmp_path / "cube.html").read_text(encoding="utf-8")
     steps = json.loads(re.search(r"const steps = (\[.*?\]);\n", page)[1])
-    assert [s["words"] for s in steps] == [f"2020-01-01 {h:02d}:00 UTC" for h in range(4)]
+    assert [s["caption"] for s in steps] == [f"2020-01-01 {h:02d}:00 UTC" for h in range(4)]
     sizes = {Image.open(io.BytesIO(base64.b64decode(s["picture"]))).size for s in steps}
     assert len(sizes) == 1
     assert len({s["picture"] for s in steps}) == 4
@@ -79,7 +75,7 @@ def test_a_notebook_shows_the_page(explorer):
     assert "4 steps" in repr(explorer)
 
 
-def test_titles_and_words_cannot_break_the_page():
+def test_titles_and_captions_cannot_break_the_page():
     hostile = plot.Explorer("</title><b>", ("</script><script>alert(1)</script>",), (b"",))
     assert "</title><b>" not in hostile.page
     assert "</script><script>alert" not in hostile.page
@@ -109,7 +105,7 @@ def test_the_slider_changes_the_map_in_a_browser(explorer, tmp_path):
     time.value = 2;
     time.dispatchEvent(new Event("input"));
     map.decode().then(() => {
-      document.body.dataset.seen = [before !== map.src, words.value, map.naturalWidth > 0, window.failed || "fine"].join("|");
+      document.body.dataset.seen = [before !== map.src, caption.value, map.naturalWidth > 0, window.failed || "fine"].join("|");
     });
     </script></body>"""
     page = explorer.page.replace("<head>", "<head><script>onerror = (text) => { window.failed = text; };</script>")

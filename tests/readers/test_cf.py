@@ -1,4 +1,4 @@
-"""CF discrete sampling geometries in, CF netCDF and Zarr out and in again, and every verb on Dask-backed stations."""
+"""CF discrete sampling geometries, round trips through netCDF and Zarr, and every verb on Dask-backed stations."""
 
 import json
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::xaq.errors.XaqWarning", "ignore::UserWarning:zarr", "ignore::FutureWarning:zarr"
 )
 
-#: How a station dataset is written so that a CF checker has nothing to object to: identifiers as characters.
+#: Encoding of a station dataset without errors of a CF checker: identifiers as characters.
 AS_CF = {"station": {"dtype": "S1"}}
 
 
@@ -34,7 +34,7 @@ def network() -> xr.Dataset:
 
 
 @pytest.mark.parametrize("encoding", [None, AS_CF], ids=["plain", "as CF"])
-def test_netcdf_loses_nothing(network, encoding, tmp_path):
+def test_netcdf_round_trip_is_exact(network, encoding, tmp_path):
     network.to_netcdf(tmp_path / "a.nc", encoding=encoding)
     xr.testing.assert_identical(open_stations(tmp_path / "a.nc").load(), network)
     with xr.open_dataset(tmp_path / "a.nc") as plain:
@@ -42,7 +42,7 @@ def test_netcdf_loses_nothing(network, encoding, tmp_path):
         assert repr(plain.aq) == repr(network.aq)
 
 
-def test_zarr_loses_nothing_and_stays_lazy(network, tmp_path):
+def test_zarr_round_trip_is_exact_and_lazy(network, tmp_path):
     network.chunk(station=5, time=24).to_zarr(tmp_path / "a.zarr")
     ds = open_stations(tmp_path / "a.zarr")
     assert ds.pm25.chunks == ((5, 5, 2), (24,) * 4)
@@ -54,7 +54,7 @@ def test_opening_computes_no_variable(network, tmp_path, no_compute):
     assert open_stations(lazy, timestamps="end").pm25.chunks is not None
 
 
-def test_the_cf_checker_finds_no_fault(network, tmp_path):
+def test_the_cf_checker_finds_no_error(network, tmp_path):
     runner = pytest.importorskip("compliance_checker.runner", reason="compliance-checker is in the dev extra")
     runner.CheckSuite.load_all_available_checkers()
     network.to_netcdf(tmp_path / "a.nc", encoding=AS_CF)
@@ -64,9 +64,9 @@ def test_the_cf_checker_finds_no_fault(network, tmp_path):
     )
     assert not broken
     (result,) = json.loads(report.read_text()).values()
-    faults = [m for kind in ("high_priorities", "medium_priorities") for check in result[kind] for m in check["msgs"]]
-    # Files of one instrument have no history to tell, and leap seconds are no matter of hourly means.
-    assert [m for m in faults if "history" not in m and "units_metadata" not in m] == []
+    messages = [m for kind in ("high_priorities", "medium_priorities") for check in result[kind] for m in check["msgs"]]
+    # This file has no history, and leap seconds do not matter to hourly means.
+    assert [m for m in messages if "history" not in m and "units_metadata" not in m] == []
 
 
 # -- geometries --------------------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_the_cf_checker_finds_no_fault(network, tmp_path):
 
 @pytest.fixture
 def samples(network) -> tuple[xr.Dataset, np.ndarray]:
-    """Return observations one after another, as CF's ragged arrays hold them, and the station of each."""
+    """Return the observations of a ragged array, and the station of each."""
     present = network.pm25.notnull().values
     station, time = np.nonzero(present)
     obs = xr.Dataset(
@@ -103,7 +103,7 @@ def indexed(obs, station):
 
 @pytest.mark.parametrize("layout", [contiguous, indexed])
 @pytest.mark.parametrize("store", ["memory", "netcdf", "zarr"])
-def test_ragged_arrays_hold_the_record(layout, store, samples, network, tmp_path):
+def test_ragged_arrays_are_read(layout, store, samples, network, tmp_path):
     ds = layout(*samples)
     if store == "netcdf":
         ds.to_netcdf(tmp_path / "r.nc", encoding={"name": {"dtype": "S1"}})
@@ -126,14 +126,14 @@ def test_ragged_arrays_hold_the_record(layout, store, samples, network, tmp_path
     [
         (lambda ds: ds.isel(obs=slice(None, -3)), "counts .* cut short"),
         (lambda ds: ds.assign(row_size=-ds.row_size), "cut short"),
-        (lambda ds: ds.assign(row_size=ds.row_size + 0.5), "no whole numbers"),
+        (lambda ds: ds.assign(row_size=ds.row_size + 0.5), "not whole numbers"),
         (lambda ds: ds.drop_vars("name"), "no variable for station"),
         (lambda ds: ds.drop_vars("when"), "no variable for time"),
         (lambda ds: ds.assign(x=("obs", np.zeros(ds.sizes["obs"]), ds.x.attrs)), "x: expected the dimension 'place'"),
         (lambda ds: ds.assign(when=("obs", np.arange(ds.sizes["obs"]), ds.when.attrs)), "expected datetime64"),
     ],
 )
-def test_faults_of_ragged_arrays(spoil, says, samples):
+def test_errors_of_ragged_arrays(spoil, says, samples):
     ds = contiguous(*samples)
     attrs = ds.row_size.attrs
     ds = spoil(ds)
@@ -149,7 +149,7 @@ def test_an_index_outside_the_stations(samples):
         open_stations(ds)
 
 
-def test_a_file_that_is_no_netcdf(tmp_path):
+def test_a_file_that_is_not_netcdf(tmp_path):
     (tmp_path / "a.nc").write_text("station,time\n")
     with pytest.raises(SchemaError, match="cannot be opened as netCDF or Zarr"):
         open_stations(tmp_path / "a.nc")
@@ -160,7 +160,7 @@ def test_a_file_that_is_no_netcdf(tmp_path):
 
 
 def test_two_variables_of_one_pollutant(network):
-    with pytest.raises(SchemaError, match="several variables mean the same: pm25"):
+    with pytest.raises(SchemaError, match="several variables have the same meaning: pm25"):
         open_stations(network.assign({"PM2.5": network.pm25}))
 
 

@@ -1,5 +1,5 @@
-"""Files that are not what they should be end in a SchemaError or in a correct dataset: never in another exception, and
-never in a value at a place or hour where the record does not have it."""
+"""Damaged files end in a SchemaError or in a correct dataset: never in another exception, and never in a value at a
+station or hour where the record does not have it."""
 
 import bz2
 import gzip
@@ -30,7 +30,7 @@ TEXT = [
 
 
 def lines(change):
-    """Return a spoiler that works on the list of lines."""
+    """Return a change of the bytes of a file from a change of its lines."""
     return lambda data: ("\n".join(change(data.decode().splitlines())) + "\n").encode()
 
 
@@ -75,7 +75,7 @@ def replace_timestamp(new):
     return change
 
 
-#: Leave the record as it is: the dataset must be the record, or the fault must be named.
+#: Changes that keep the record: the dataset must be correct, or the error must be named.
 HARMLESS = {
     "byte order mark": lambda d: b"\xef\xbb\xbf" + d,
     "utf-16": lambda d: d.decode().encode("utf-16"),
@@ -85,7 +85,7 @@ HARMLESS = {
     "leading blank lines": lambda d: b"\n\n" + d,
     "rows in reverse": lines(lambda r: [*r[:1], *r[:0:-1]]),
 }
-#: Spoil it.
+#: Changes that damage it.
 HARMFUL = {
     "empty": lambda d: b"",
     "blanks only": lambda d: b" \n\n \n",
@@ -130,7 +130,7 @@ def text_files(folder):
 
 
 def opened(made):
-    """Return the dataset, or None where a SchemaError names the fault."""
+    """Return the dataset, or None where a SchemaError names the problem."""
     try:
         return open_stations(made.source, **made.options)
     except SchemaError:
@@ -138,9 +138,9 @@ def opened(made):
 
 
 def assert_no_strange_value(ds, made, *, cut=False):
-    """Assert that what is there is what the record has there.
+    """Assert that every value is that of the record.
 
-    A file that ends inside its last number ends in a number: that one cannot be told, and is let pass.
+    A file that is cut inside its last number ends in another number; it cannot be recognised, and is allowed.
     """
     for i, name in enumerate(made.ids):
         if name in ds.station:
@@ -158,14 +158,14 @@ def assert_no_strange_value(ds, made, *, cut=False):
 @pytest.mark.parametrize("name", TEXT)
 def test_a_damaged_text_file(name, defect, tmp_path):
     made = MAKERS[name](tmp_path)
-    # One file of several is damaged: the others must not hide it.
+    # One file of several is damaged, and the others must not hide it.
     path = text_files(tmp_path)[0]
     path.write_bytes(DEFECTS[defect](path.read_bytes()))
     if len(text_files(tmp_path)) > 3:
         made = replace(made, source=text_files(tmp_path)[:3])
     ds = opened(made)
     if ds is None:
-        # Only what an upright reader must refuse: line ends and marks are none of it.
+        # Line ends and byte order marks are no reason for an error.
         assert defect not in ("byte order mark", "windows line ends", "blank lines", "no last line end")
         return
     assert_no_strange_value(ds, made, cut=defect.startswith("cut"))
@@ -226,5 +226,5 @@ def test_a_damaged_binary_file(maker, defect, tmp_path):
         assert_no_strange_value(ds.compute(), made)
 
 
-def test_enough_of_them():
+def test_there_are_over_200_cases():
     assert len(DEFECTS) * len(TEXT) + len(DEFECTS) + 4 * len(BINARY) >= 200

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from conftest import station_dataset
+from synthetic import station_dataset
 
 from xaq.errors import SchemaError, XaqWarning
 from xaq.readers.dispatch import open_stations
@@ -30,7 +30,7 @@ def read(frame, stations=PLACES, tz="UTC", **options):
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
 @pytest.mark.parametrize("as_text", [str, lambda path: path], ids=["str", "path"])
-def test_a_file_reads_as_its_table(tmp_path, ending, as_text):
+def test_a_file_gives_the_same_dataset_as_its_frame(tmp_path, ending, as_text):
     frame, path, places = table(), tmp_path / f"obs.{ending}", tmp_path / "stations.csv"
     frame.to_parquet(path) if ending == "parquet" else frame.to_csv(path, index=False)
     PLACES.to_csv(places, index=False)
@@ -46,7 +46,7 @@ def test_leading_zeros_survive_csv(tmp_path):
     assert named.station.values.tolist() == ["001", "002"]
 
 
-def test_a_byte_order_mark_is_no_letter(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_header(tmp_path):
     table().to_csv(tmp_path / "obs.csv", index=False, encoding="utf-8-sig")
     assert read(tmp_path / "obs.csv").sizes == {"station": 2, "time": 4}
 
@@ -60,7 +60,7 @@ def test_unreadable_files(tmp_path):
             read(tmp_path / name)
 
 
-def test_the_callers_frames_stay_as_they_were():
+def test_the_frames_of_the_caller_do_not_change():
     frame, places = table(), PLACES.copy()
     before = frame.copy()
     read(frame, places)
@@ -71,7 +71,7 @@ def test_the_callers_frames_stay_as_they_were():
 # -- shape -------------------------------------------------------------------------------------------------------------
 
 
-def test_values_meet_their_station_and_hour():
+def test_values_are_at_their_station_and_hour():
     ds = read(table().sample(frac=1, random_state=0))
     assert ds.pm25.dims == ("station", "time")
     assert ds.pm25.dtype == np.float32
@@ -94,7 +94,7 @@ def test_coordinates_inside_the_table():
     np.testing.assert_array_equal(open_stations(frame, tz="UTC").lat, [39.9, 40.0])
 
 
-def test_a_list_outranks_coordinates_in_the_table():
+def test_coordinates_of_the_list_take_precedence():
     ds = read(table(lon=0.0, lat=0.0))
     np.testing.assert_array_equal(ds.lon, [116.3, 116.5])
 
@@ -120,7 +120,7 @@ def test_naive_timestamps_are_moved_to_utc(tz, first):
 
 
 @pytest.mark.parametrize("tz", [None, "Europe/Berlin"])
-def test_aware_timestamps_carry_their_zone(tz):
+def test_timestamps_with_an_offset_need_no_tz(tz):
     frame = table()
     frame["time"] = frame.time.dt.tz_localize("Asia/Shanghai")
     text = frame.assign(time=frame.time.map(lambda t: t.isoformat()))
@@ -140,7 +140,7 @@ def test_naive_hours_need_a_zone():
 
 
 @pytest.mark.parametrize("tz", [None, "Asia/Shanghai"])
-def test_days_are_days(tz):
+def test_days_are_not_shifted(tz):
     ds = read(table("2020-01-01", freq="D"), tz=tz)
     assert ds.time.values.astype("datetime64[D]").astype(str).tolist()[:2] == ["2020-01-01", "2020-01-02"]
 
@@ -161,12 +161,12 @@ def test_timestamps_around_a_change_of_clocks_are_refused(start):
 @pytest.mark.parametrize(
     "time", [["x"] * 8, [20200101 + i for i in range(4)] * 2, [1577836800 + 3600 * i for i in range(4)] * 2]
 )
-def test_a_time_column_that_is_none(time):
+def test_a_time_column_without_dates(time):
     with pytest.raises(SchemaError, match=": time "):
         read(table().assign(time=time))
 
 
-# -- faults ------------------------------------------------------------------------------------------------------------
+# -- errors ------------------------------------------------------------------------------------------------------------
 
 
 def stray(frame):
@@ -195,14 +195,14 @@ def hollow(column):
         (lambda f: f.drop(columns=["station_id", "time"]), "2 problems"),
         (lambda f: f.drop(columns="PM2.5"), "no column of numbers"),
         (lambda f: f.replace({"station_id": {"002": "009"}}), "1 of 2 stations have no coordinates: 009"),
-        (lambda f: f.assign(pm25=1.0), "several columns mean the same"),
+        (lambda f: f.assign(pm25=1.0), "several columns have the same meaning"),
         (
             lambda f: f.assign(**{"PM2.5": ["12", "n/a?", "13", "14"] * 2}),
-            "entries that are no numbers, such as 'n/a\\?'",
+            "entries that are not numbers, such as 'n/a\\?'",
         ),
     ],
 )
-def test_faults_in_the_table(spoil, says):
+def test_errors_in_the_table(spoil, says):
     with pytest.raises(SchemaError, match=says):
         read(spoil(table()))
 
@@ -218,7 +218,7 @@ def test_faults_in_the_table(spoil, says):
         (PLACES.rename(columns={"lon": "lat", "lat": "lon"}), "swapped"),
     ],
 )
-def test_faults_in_the_station_list(places, says):
+def test_errors_in_the_station_list(places, says):
     with pytest.raises(SchemaError, match=says):
         read(table(), places)
 
@@ -232,7 +232,7 @@ def test_numbers_as_text_and_infinite_values():
     np.testing.assert_array_equal(ds.pm10[0], np.float32([np.nan, np.nan, np.nan, 3]))
 
 
-def test_columns_that_are_no_quantity_are_left_out():
+def test_columns_without_numbers_are_left_out():
     when = pd.Timestamp("2020-02-02") + pd.to_timedelta(np.arange(8), "h")
     ds = read(table(wd=["NNW", "E"] * 4, ok=[True, False] * 4, uploaded=when, temp=np.arange(8.0)))
     assert set(ds.data_vars) == {"pm25", "temp"}
@@ -245,7 +245,7 @@ def test_columns_by_explicit_name():
     xr.testing.assert_identical(ds, read(table()))
 
 
-def test_an_explicit_column_that_is_nowhere_is_an_error():
+def test_an_explicit_column_that_does_not_exist_is_an_error():
     with pytest.raises(SchemaError, match="fine dust"):
         read(table(temp=1.0), columns={"pm10": "fine dust"})
 
@@ -271,7 +271,7 @@ def test_gases_without_units_warn():
     assert ds.o3.attrs["standard_name"] == "mole_fraction_of_ozone_in_air"
 
 
-def test_units_of_nothing():
+def test_units_of_unknown_variables():
     with pytest.raises(SchemaError, match="pm10, not in the table"):
         read(table(), units={"PM10": "ug/m3"})
     with pytest.raises(SchemaError, match="2 pollutants"):
@@ -282,7 +282,7 @@ def test_units_of_nothing():
 
 
 @pytest.mark.parametrize("name", ["pm25", "PM2.5"])
-def test_a_dataset_is_brought_into_form_and_left_alone(name):
+def test_a_dataset_is_converted_and_does_not_change(name):
     ds = station_dataset().rename(lon="longitude", pm25=name).transpose("time", "station").drop_attrs()
     before = ds.copy(deep=True)
     got = open_stations(ds, units={name: "ug/m3"})
@@ -298,7 +298,7 @@ def test_a_datasets_columns_by_explicit_name():
         open_stations(ds, columns={"pm25": "nowhere", "lon": "east"})
 
 
-# -- the real thing ----------------------------------------------------------------------------------------------------
+# -- a real network -------------------------------------------------------------------------------------------------
 
 
 def test_beijing(shared_data):
@@ -330,14 +330,14 @@ def test_headers_may_state_units():
 
 
 @pytest.mark.parametrize("units", ["bananas", "ppb", "m s-1"])
-def test_units_that_are_no_concentration_are_refused(units):
+def test_units_other_than_of_concentration_are_refused(units):
     table = pd.DataFrame({"station": ["a", "a"], "time": ["2020-01-01", "2020-01-02"], "pm25": [1.0, 2.0]})
     places = pd.DataFrame({"station": ["a"], "lon": [1.0], "lat": [2.0]})
-    with pytest.raises(SchemaError, match="no concentration"):
+    with pytest.raises(SchemaError, match="are not units of concentration"):
         open_stations(table, stations=places, units=units)
 
 
-def test_fixes_speak_of_the_columns_of_the_user():
+def test_fixes_use_the_column_names_of_the_user():
     table = pd.DataFrame({"sensor": ["a", "a"], "when": ["2020-01-01", "2020-01-01"], "pm25": [1.0, 2.0]})
     places = pd.DataFrame({"sensor": ["a"], "x": [100.0], "y": [2.0]})
     columns = {"lon": "x", "lat": "y"}
@@ -365,10 +365,10 @@ def test_problems_show_columns_as_the_user_wrote_them():
         open_stations(pd.DataFrame({"Data i godzina": ["2020-01-01"], "PM2,5 [µg/m³]": [1.0]}), format="long")
 
 
-def test_words_among_decimal_commas_are_told_from_numbers(tmp_path):
+def test_words_among_numbers_with_decimal_commas(tmp_path):
     path, places = tmp_path / "obs.csv", pd.DataFrame({"station": ["a"], "lon": [1.0], "lat": [2.0]})
     path.write_text("station;time;PM2,5 [µg/m³]\na;2020-01-01;10,5\na;2020-01-02;b.d.\n", encoding="utf-8")
-    with pytest.raises(SchemaError, match=r"has 1 entries that are no numbers, such as 'b.d.'") as raised:
+    with pytest.raises(SchemaError, match=r"has 1 entries that are not numbers, such as 'b.d.'") as raised:
         open_stations(path, stations=places)
     assert f"table = pd.read_csv({str(path)!r}, sep=';', decimal=',')" in str(raised.value)
     table = pd.read_csv(path, sep=";", decimal=",")
@@ -381,7 +381,7 @@ def test_words_among_decimal_commas_are_told_from_numbers(tmp_path):
     assert ds.pm25.units == "ug m-3"
 
 
-def test_a_fix_of_a_table_says_how_the_file_becomes_one(tmp_path):
+def test_a_fix_of_a_table_has_the_call_that_reads_the_file(tmp_path):
     path = tmp_path / "obs.csv"
     path.write_text("station;time;pm25;lon;lat\na;2020-01-01;10,5;1;2\na;2020-01-01;10,5;1;2\na;2020-01-02;9,5;1;2\n")
     with pytest.raises(SchemaError) as raised:

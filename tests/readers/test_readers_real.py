@@ -1,4 +1,4 @@
-"""Every real network through a reader: its shape, units, hours in UTC and a few values known from the files."""
+"""Every real network: shape, units, hours in UTC and a few values known from the files."""
 
 import time
 
@@ -77,10 +77,8 @@ def test_patel_folds_as_a_list_of_files(fold, folder_of):
     assert ds.pm25.attrs["units"] == "ug m-3"
 
 
-def test_the_raw_uci_files_and_their_garbage_coordinates(folder_of):
-    with pytest.warns(
-        XaqWarning, match=r"noticed and not used \(Dingling: lat=34.44479, long=115.31857; Wanliu: lat=nan"
-    ):
+def test_the_raw_uci_files_and_their_wrong_coordinates(folder_of):
+    with pytest.warns(XaqWarning, match=r"the UCI files \(Dingling: lat=34.44479, long=115.31857; Wanliu: lat=nan"):
         ds = open_stations(folder_of("raw_uci_prsa"), stations=folder_of("beijing12") / "stations.csv")
     assert ds.pm25.sizes == {"station": 2, "time": 35064}
     assert str(ds.time.values[0]) == "2013-02-28T16:00:00"
@@ -111,7 +109,7 @@ def test_the_raw_national_file_within_five_seconds(folder_of):
         np.testing.assert_array_equal(ds[name].sel(time=tidy.time), tidy[name])
 
 
-def test_a_station_list_alone_is_no_record(folder_of):
+def test_a_station_list_alone_is_an_error(folder_of):
     with pytest.raises(SchemaError, match="no column for time"):
         open_stations(folder_of("cnemc_stations") / "stations.csv", tz="UTC")
     with pytest.raises(SchemaError, match=r"holds files of several formats|folder of 2 tables|no column for"):

@@ -1,11 +1,11 @@
-"""Concentrations by name: the published factors, laws of conversion, and what is written down."""
+"""Conversion of concentrations: published factors, laws, attributes and history."""
 
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import station_dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from synthetic import station_dataset
 
 from xaq.errors import SchemaError
 from xaq.stations import units
@@ -34,7 +34,7 @@ def test_published_factors(gas, at_20, at_25):
     st.floats(-40, 50),
     st.floats(500, 1080),
 )
-def test_there_and_back_and_by_a_third(gas, three, temperature, pressure):
+def test_conversions_can_be_inverted_and_chained(gas, three, temperature, pressure):
     air = {"temperature": temperature, "pressure": pressure}
     a, b, c = three
     assert units.factor(gas, a, b, **air) * units.factor(gas, b, a, **air) == pytest.approx(1)
@@ -66,7 +66,7 @@ def test_one_unit_for_every_pollutant():
     xr.testing.assert_identical(again, got)
 
 
-def test_air_can_be_data():
+def test_temperature_can_be_an_array():
     ds = network(o3="ppb")
     temperature = xr.DataArray(np.linspace(-10, 30, 48), dims="time", name="t2m")
     got = ds.aq.convert_units({"o3": "ug m-3"}, temperature=temperature, pressure=900.0)
@@ -86,10 +86,10 @@ def test_conversion_is_lazy(no_compute):
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        ({"no2": "ppb"}, "no pollutant 'no2'; the dataset has o3, pm25"),
-        ({"pm25": "ppb"}, "no units of pm25"),
-        ({"o3": "furlongs"}, "no units of o3"),
-        ("ppb", "no units of pm25"),
+        ({"no2": "ppb"}, "no pollutant 'no2' in the dataset; fix: one of o3, pm25"),
+        ({"pm25": "ppb"}, "not units of pm25"),
+        ({"o3": "furlongs"}, "not units of o3"),
+        ("ppb", "not units of pm25"),
     ],
 )
 def test_convert_units_refuses(wanted, says):

@@ -1,31 +1,27 @@
-"""Forecasts: the start, what is known over the horizon, the baselines; nothing is read that is not given."""
+"""Forecasts end to end: the base forecast, known covariates, baselines, and no use of what comes after the init time."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
 
 import xaq
 from xaq.errors import ModelError, SchemaError
 from xaq.interpolate.base import Observations
 from xaq.interpolate.forecast_baselines import Climatology, Persistence
-from xaq.nn.aqnet import AQNet
-from xaq.nn.base_forecast import LINEAR, LOG, PERSISTENCE
+from xaq.nn.aqnet import build_network
+from xaq.nn.base_forecast import LOG, PERSISTENCE
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 from xaq.training.baselines import fit_baseline
-from xaq.training.fit_base_forecast import _best_weights, _Blocks, _NormalEquations
 
 CONFIG = AQNetConfig(task="forecast", days_before=3, days_after=0, target_days=2, hidden=16, k=8)
 
 
 def windy(days=50, seed=2):
-    """Return a network whose values a known wind halves or doubles within hours, on top of its own weather."""
+    """Return a network whose values are halved or doubled within hours by a known wind."""
     ds = xaq.datasets.synthetic(n_stations=12, days=days, seed=seed)
     rng = np.random.default_rng(seed)
     wind = np.convolve(rng.normal(0, 1, ds.sizes["time"] + 23), np.ones(24) / np.sqrt(24), "valid")
@@ -53,14 +49,14 @@ def model(ds):
 AFTER = slice("2020-02-11", None)
 
 
-def test_what_is_known_over_the_horizon_lowers_the_error(ds, model):
+def test_a_covariate_known_over_the_horizon_lowers_the_error(ds, model):
     blind = train(ds, covariates=["wind"])
     errors = [ds.aq.verify(m, time=AFTER, baselines=[]).mae for m in (model, blind)]
     for stations in ("visible", "hidden"):
         assert errors[0][stations, "2 d"].iloc[0] < 0.85 * errors[1][stations, "2 d"].iloc[0]
 
 
-def test_a_forecast_reads_nothing_after_its_init_time_but_what_is_known(ds, model):
+def test_a_forecast_reads_nothing_after_its_init_time_but_known_covariates(ds, model):
     init = ds.time.values[24 * 44]
     spot = {"lon": [10.0], "lat": [50.0], "init": init}
     expected = ds.aq.estimate(model, **spot).compute()
@@ -83,7 +79,7 @@ def test_covariates_that_are_not_known_are_not_read_after_the_init_time(ds):
     np.testing.assert_array_equal(one, other)
 
 
-def test_hidden_stations_and_the_test_period_leave_no_trace(ds, model):
+def test_training_depends_on_neither_hidden_stations_nor_the_test_period(ds, model):
     poisoned = ds.copy(deep=True)
     for name in ("pm25", "wind"):
         poisoned[name][schema.hidden_mask(ds)] = 1e9
@@ -94,7 +90,7 @@ def test_hidden_stations_and_the_test_period_leave_no_trace(ds, model):
         assert torch.equal(tensor, other.network.state_dict()[name]), name
 
 
-def test_missing_values_of_what_is_known_are_masked_and_missing_steps_are_an_error(ds, model):
+def test_missing_values_of_known_covariates_are_masked_and_missing_steps_are_an_error(ds, model):
     gaps = ds.copy(deep=True)
     gaps.wind[:, -30:] = np.nan
     init = ds.time.values[-1 - CONFIG.target_steps]
@@ -118,20 +114,20 @@ def test_known_variables_are_checked_and_named(ds, model):
     assert (analysis.recipe.covariates, analysis.recipe.known) == (("wind",), ())
 
 
-def test_a_saved_forecast_says_the_same(ds, model, tmp_path):
+def test_a_saved_model_makes_the_same_forecast(ds, model, tmp_path):
     spot = {"lon": [10.0], "lat": [50.0], "init": ds.time.values[24 * 44]}
     loaded = xaq.load_model(model.save(tmp_path / "f.xaq"))
     assert loaded.recipe == model.recipe
     xr.testing.assert_equal(ds.aq.estimate(loaded, **spot), ds.aq.estimate(model, **spot))
 
 
-def test_untrained_forecast_is_its_start(ds):
+def test_an_untrained_forecast_is_its_base_forecast(ds):
     untrained = train(ds, known=["wind"])
     observations = schema.observations(ds, "pm25", known=["wind"]).until(24 * 44, CONFIG.target_steps)
     times = ds.time.values[24 * 44 : 24 * 44 + CONFIG.target_steps].astype("datetime64[s]")
-    start = fit_baseline(ds, untrained, "start")
+    base_forecast = fit_baseline(ds, untrained, "base forecast")
     np.testing.assert_allclose(
-        untrained.forecast(observations, times), start.forecast(observations, times), rtol=1e-5, atol=1e-4
+        untrained.forecast(observations, times), base_forecast.forecast(observations, times), rtol=1e-5, atol=1e-4
     )
 
 
@@ -142,71 +138,32 @@ def test_attention_rows_sum_to_one(ds, model):
     np.testing.assert_allclose(attention.sum(axis=-1), 1, rtol=1e-5)
 
 
-def test_shares_go_to_the_best_and_to_persistence_when_regression_is_worse():
-    truth = torch.rand(20, 5, 6, generator=torch.Generator().manual_seed(0)) * 50
-    parts = torch.stack([truth + 1, truth + 20, truth + 30])
-    assert _best_weights(parts, truth, 24)[PERSISTENCE] == 1
-    parts = torch.stack([truth + 30, truth, truth + 20])
-    assert _best_weights(parts, truth, 24)[LINEAR] == 1
-
-
-def test_shares_decide_what_a_start_says():
+def test_a_base_forecast_is_the_part_that_has_all_the_weight():
     torch.manual_seed(0)
-    network = AQNet(CONFIG, range_km=50, nugget=0.1, log_mean=1.0, log_std=0.5)
-    start = network.base_forecast
+    network = build_network(CONFIG, range_km=50, nugget=0.1, log_mean=1.0, log_std=0.5)
+    base_forecast = network.base_forecast
     window = _window(CONFIG)
-    start.weights.zero_()
-    start.weights[PERSISTENCE] = 1.0
+    base_forecast.weights.zero_()
+    base_forecast.weights[PERSISTENCE] = 1.0
     last = window.z[..., -1:].expand(-1, -1, CONFIG.target_steps)
-    torch.testing.assert_close(start(window), last, rtol=1e-4, atol=1e-4)
-    start.weights.zero_()
-    start.weights[LOG] = 1.0
+    torch.testing.assert_close(base_forecast(window), last, rtol=1e-4, atol=1e-4)
+    base_forecast.weights.zero_()
+    base_forecast.weights[LOG] = 1.0
     normal = window.climatology_target[:, None].expand_as(last)
-    torch.testing.assert_close(start(window), normal, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(base_forecast(window), normal, rtol=1e-4, atol=1e-4)
 
 
-@given(st.integers(1, 200), st.integers(30, 3000))
-def test_blocks_of_time_share_no_steps_and_each_is_predicted_by_most_of_the_record(n_validation, n_learning):
-    gap = (CONFIG.days_before + CONFIG.target_days) * CONFIG.steps_per_day
-    cut = n_learning + gap
-    data = SimpleNamespace(
-        train_starts=torch.arange(n_learning), validation_starts=torch.arange(cut, cut + n_validation)
-    )
-    blocks = _Blocks.of(data, CONFIG)
-    kept = torch.nonzero(blocks.number >= 0)[:, 0]
-    between = torch.diff(kept)[torch.diff(blocks.number[kept]) != 0]
-    assert len(between) == blocks.folds[-1]
-    assert (between > gap).all()
-    assert (blocks.number[blocks.starts >= cut] == blocks.folds[-1]).all()
-    for fold in blocks.folds[:-1]:
-        assert (blocks.number == fold).sum() <= 0.5 * len(blocks.starts)
-
-
-@given(st.integers(0, 1000), st.sampled_from([0, 1, 4]), st.sampled_from([1e-2, 1.0, 10.0]))
-def test_normal_equations_are_solved_lead_by_lead(seed, n_own, ridge):
-    rng, n_lead, n_common = np.random.default_rng(seed), 3, 5
-    shared, own = rng.normal(size=(60, n_common)), rng.normal(size=(n_lead, 60, n_own))
-    target = rng.normal(size=(n_lead, 60, 2))
-    rows = np.concatenate([np.broadcast_to(shared, (n_lead, 60, n_common)), own], axis=2)
-    sums = shared.T @ shared, shared.T @ own, own.swapaxes(1, 2) @ own, rows.swapaxes(1, 2) @ target
-    solved = _NormalEquations(*(torch.as_tensor(part) for part in sums)).solve(ridge)
-    for lead, x in enumerate(rows):
-        gram = x.T @ x
-        expected = np.linalg.solve(gram + ridge * np.diag(np.diag(gram)), x.T @ target[lead])
-        np.testing.assert_allclose(solved[:, lead].numpy(), expected.T, rtol=1e-3, atol=1e-4)
-
-
-def test_a_regression_says_no_more_than_was_observed(ds, model):
-    start = model.network.base_forecast
+def test_a_regression_predicts_no_more_than_was_ever_observed(ds, model):
+    base_forecast = model.network.base_forecast
     visible = ds.pm25.where(~ds.hidden, drop=True).sel(time=slice(None, "2020-02-08"))
     most = model.recipe.scaler.transform(visible.values[np.isfinite(visible.values)]).max()
-    assert start.extremes[1] <= most + 1e-5
-    window = _window(start.config)
-    said = start.regressions(window, torch.full_like(start.coefficients, 1e3))[LOG - 1]
-    assert said.max() <= start.linear(start.extremes[1]) * (1 + 1e-5)
+    assert base_forecast.extremes[1] <= most + 1e-5
+    window = _window(base_forecast.config)
+    predicted = base_forecast.regressions(window, torch.full_like(base_forecast.coefficients, 1e3))[LOG - 1]
+    assert predicted.max() <= base_forecast.linear(base_forecast.extremes[1]) * (1 + 1e-5)
 
 
-def test_what_validated_teaches_in_the_end(ds, model):
+def test_the_final_coefficients_are_fitted_to_the_validation_period_too(ds, model):
     other = ds.copy(deep=True)
     late = (other.time > other.time[int(0.75 * other.sizes["time"])]) & (other.time < np.datetime64("2020-02-09"))
     other["pm25"] = other.pm25.where(~late, 1.5 * other.pm25).assign_attrs(other.pm25.attrs)
@@ -221,8 +178,8 @@ def _window(config):
     return window._replace(z=torch.nan_to_num(window.z))
 
 
-def test_every_hour_of_the_day_falls_into_its_group():
-    network = AQNet(CONFIG, range_km=50, nugget=0.1)
+def test_init_hours_are_grouped_by_three():
+    network = build_network(CONFIG, range_km=50, nugget=0.1)
     times = np.datetime64("2020-03-01T23", "s") + np.arange(48) * np.timedelta64(3600, "s")
     cyclic = torch.as_tensor(xaq.arrays.transforms.cyclic_encoding(times))
     window = _window(CONFIG)._replace(cyclic=cyclic[:, None].expand(-1, 2, -1))
@@ -231,7 +188,7 @@ def test_every_hour_of_the_day_falls_into_its_group():
 
 
 @pytest.mark.parametrize("method", ["regression", "regression, log scale", "LSTM", "PatchTST"])
-def test_baselines_learn(ds, model, method):
+def test_fitted_baselines_are_not_far_worse_than_climatology(ds, model, method):
     if method == "PatchTST":
         pytest.importorskip("transformers")
     fitted = fit_baseline(ds, model, method, max_steps=40)
@@ -250,7 +207,7 @@ def test_unknown_baselines_are_named(ds, model):
         ds.aq.verify("idw", baselines=[Persistence()])
 
 
-def test_persistence_and_climatology_as_laws():
+def test_persistence_repeats_the_last_value_and_climatology_the_median_of_the_hour():
     times = np.datetime64("2020-01-31T00", "s") + np.arange(48) * np.timedelta64(3600, "s")
     values = np.stack([np.arange(48.0), np.full(48, np.nan)]).astype("float32")
     values[0, -1] = np.nan
@@ -259,8 +216,8 @@ def test_persistence_and_climatology_as_laws():
     np.testing.assert_array_equal(Persistence().forecast(past, ahead), [[46] * 3, [23] * 3])
     climatology = Climatology.fit(past).forecast(past, times[[0, 5, 24]])
     np.testing.assert_array_equal(climatology, [[0, 5, 24]] * 2)
-    never_seen = Climatology.fit(past).forecast(past, np.array(["2020-07-01T05"], "datetime64[s]"))
-    assert never_seen[0, 0] == np.median([5, 29])
+    other_season = Climatology.fit(past).forecast(past, np.array(["2020-07-01T05"], "datetime64[s]"))
+    assert other_season[0, 0] == np.median([5, 29])
 
 
 def test_impossible_numbers_of_known_covariates_are_refused():

@@ -9,14 +9,14 @@ import torch
 import xarray as xr
 
 import xaq
-from xaq.aqnet.model import untrained_network
+from xaq.aqnet.recipe import untrained_network
 from xaq.errors import ModelError, SchemaError, XaqWarning
 from xaq.interpolate.classical import OrdinaryKriging
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
-from xaq.training import folds, loop
+from xaq.training import loop, windows
 from xaq.training.checkpoint import SafetensorsCheckpoint
-from xaq.training.folds import prepare_data
+from xaq.training.data import prepare_data
 
 SMALL = AQNetConfig(hidden=16, days_before=1, days_after=1, k=8)
 
@@ -66,7 +66,7 @@ def test_hidden_stations_leave_no_trace(network, model):
     other = train(poisoned)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, other.network.state_dict()[name]), name
-    for part in ("scaler", "covariance", "climatology", "interval", "log_weight", "geography"):
+    for part in ("scaler", "covariance", "climatology", "interval", "log_weight", "trend"):
         assert getattr(model.recipe, part) == getattr(other.recipe, part), part
 
 
@@ -90,20 +90,18 @@ def test_members_validate_at_stations_that_are_never_their_targets(network, mode
         hidden = set(fold.targets.tolist())
         assert not hidden & set(fold.neighbours.flatten().tolist())
         assert not fold.visible[fold.targets].any()
-        for series in (fold.values, fold.residual):
+        for series in (fold.series.values, fold.series.residual):
             assert torch.isnan(series[fold.targets]).all()
 
 
 def test_a_long_record_of_many_stations_is_thinned_to_what_fits(network, model, monkeypatch):
-    monkeypatch.setattr(folds, "_MAX_VALUES", 1)
-    monkeypatch.setattr(folds, "_LEAST_WINDOWS", 3)
+    monkeypatch.setattr(windows, "_MAX_VALUES", 1)
+    monkeypatch.setattr(windows, "_LEAST_WINDOWS", 3)
     visible = schema.observations(schema.conform(network).aq.visible, "pm25")
     data = prepare_data(visible, model.recipe)
     assert len(data.train_starts) == 3
     assert data.record.z.shape[1] < len(visible.times)
-    window = data.record.window(
-        data.train_starts, data.folds[0].visible, data.folds[0].residual, data.folds[0].residual_variance
-    )
+    window = data.folds[0].window(data.record, data.train_starts)
     first, last = (model.recipe.scaler.transform(visible.values[:, 24 * d : 24 * (d + 1)]) for d in (0, 13))
     np.testing.assert_array_equal(window.z[0][:, 24:48], first)
     np.testing.assert_array_equal(window.z[2][:, 24:48], last)
@@ -192,7 +190,7 @@ def test_covariates_reach_the_network_and_are_needed_later(network):
         for ds in (richer, richer.assign(wind=richer.wind * 5))
     ]
     times = network.time.values[:24]
-    one, other = (model.prepare(observations, times).side.noise for observations in read)
+    one, other = (model.prepare(observations, times).inner.side.noise for observations in read)
     assert not torch.allclose(one, other)
 
 

@@ -1,4 +1,4 @@
-"""The trained thing: a network, and the recipe that says what it was trained on. Saved as safetensors + JSON."""
+"""The recipe of a model: what it was trained on, what was fitted before the network, and what it scored."""
 
 from __future__ import annotations
 
@@ -12,18 +12,30 @@ from numpy.typing import NDArray
 from ..arrays.transforms import Scaler
 from ..errors import ModelError
 from ..interpolate.kriging import Covariance
-from ..interpolate.trend import Geography
+from ..interpolate.trend import TrendRecord
+from ..nn.aqnet import Network, build_network
 from ..nn.config import AQNetConfig
 
+#: Version of the model's file; a file of another version is refused.
 FORMAT = 7
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A calibrated distribution: a spread per estimate, and the quantiles of residual / spread at hidden stations.
+    r"""A calibrated distribution: a spread for each estimate, and quantiles of residual / spread.
 
-    ``spread = (c0 + c1 * estimate + c2 * disagreement of the neighbours) * sqrt(kriging variance)``. ``quantiles`` has
-    one row per target day (lead), at ``probabilities``.
+    The quantiles are those at stations hidden in turn; there is one row for each target day (lead day of a forecast).
+
+    .. math:: (\zeta_0 + \zeta_1 \hat y + \zeta_2 \sigma_w) \sqrt{v + \big(\sum_i w_i \sqrt{u_i}\big)^2}
+
+    Attributes
+    ----------
+    coefficients : tuple of float
+        :math:`\zeta`; of a constant, the estimate, and the disagreement :math:`\sigma_w` of the neighbours.
+    probabilities : tuple of float
+        At which quantiles are known.
+    quantiles : tuple of tuple of float
+        Rows are target days, columns probabilities.
     """
 
     coefficients: tuple[float, float, float]
@@ -31,14 +43,37 @@ class Interval:
     quantiles: tuple[tuple[float, ...], ...]
 
     def quantile(self, day: NDArray[np.intp], probability: float) -> NDArray[np.float64]:
-        """Return the quantile of residual / spread at a probability for each lead day; constant beyond the outermost."""
+        """Return the quantile of residual / spread for each lead day; constant beyond the outermost probabilities."""
         by_day = np.array([np.interp(probability, self.probabilities, row) for row in self.quantiles])
         return by_day[np.minimum(day, len(by_day) - 1)]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that is needed beside the weights to use a model, and to say where it comes from."""
+    """All that is needed beside the weights to use a model, and to say where it comes from.
+
+    Attributes
+    ----------
+    target, units, step_seconds
+        Variable, its units, and the step of the data.
+    config : AQNetConfig
+        Hyper-parameters.
+    scaler, covariance, log_weight, climatology, centre
+        Fitted before the network: log scale, covariance, mixture weight of the log scale over the whole period,
+        coefficients of the climatology, longitude and latitude of the network's centre.
+    residual_variance : tuple of (lon, lat, variance)
+        Climatological residual variance of each station.
+    interval : Interval, optional
+        None before calibration.
+    covariates, known : tuple of str
+        Other variables that the network reads; ``known`` ones over a forecast's horizon too.
+    trend : TrendRecord
+        Background, site effect and rasters.
+    seed, period, visible, hidden, stations_hash, training, held_out_scores, xaq_version
+        Where the model comes from.
+    format : int
+        Version of the file.
+    """
 
     target: str
     units: str
@@ -53,9 +88,7 @@ class Recipe:
     interval: Interval | None = None
     covariates: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
-    background: dict[str, Any] | None = None
-    rasters: tuple[dict[str, Any], ...] = ()
-    geography: Geography | None = None
+    trend: TrendRecord = field(default_factory=TrendRecord)
     seed: int = 0
     period: tuple[str, str] = ("", "")
     visible: tuple[str, ...] = ()
@@ -72,7 +105,13 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """Rebuild a recipe; refuses a format this version does not know."""
+        """Rebuild a recipe.
+
+        Raises
+        ------
+        ModelError
+            The file has another format than this version reads.
+        """
         data = json.loads(text)
         found = data.get("format")
         if found != FORMAT:
@@ -81,13 +120,21 @@ class Recipe:
         data["config"] = AQNetConfig(**data["config"])
         data["scaler"] = Scaler.from_json(data["scaler"])
         data["covariance"] = Covariance(**data["covariance"])
+        data["trend"] = TrendRecord.from_json(data["trend"])
         if data["interval"] is not None:
             interval = data["interval"]
             rows = tuple(tuple(row) for row in interval["quantiles"])
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
         data["residual_variance"] = tuple(tuple(row) for row in data["residual_variance"])
-        if data["geography"] is not None:
-            data["geography"] = Geography.from_json(data["geography"])
-        for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden", "rasters"):
+        for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden"):
             data[name] = tuple(data.get(name, ()))
         return cls(**data)
+
+
+def untrained_network(recipe: Recipe) -> Network:
+    """Return the network of a recipe before any training: the classical method that it starts from."""
+    r = recipe
+    return build_network(
+        r.config, range_km=r.covariance.range_km, nugget=r.covariance.nugget,
+        log_weight=r.log_weight, centre=r.centre, log_mean=r.scaler.mean, log_std=r.scaler.std,
+    )  # fmt: skip

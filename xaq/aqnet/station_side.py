@@ -1,11 +1,16 @@
-"""The trained thing: a network, and the recipe that says what it was trained on. Saved as safetensors + JSON."""
+"""The station side: what a period's observations become before any target is known.
+
+Gaps are filled, stations are predicted from the others (leave one out), and the network reads the windows. Functions of a
+recipe and arrays; :mod:`xaq.training` uses them as :class:`xaq.aqnet.network_mapper.NetworkMapper` does.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,19 +21,23 @@ from ..interpolate.base import Observations
 from ..interpolate.leave_one_out import LeaveOneOut
 from ..interpolate.pooling import PoolingNeighbourhood
 from ..nn.advection import advect
-from ..nn.estimate import both_scales
+from ..nn.aqnet import AnalysisNetwork, Network, StationSide
+from ..nn.estimate import both_scales, station_table
+from ..nn.log_scale import from_log
 from ..nn.window import Record
 from .recipe import Recipe
 
-#: Standard deviations beyond which a covariate counts as this extreme: a cloudburst is no ten storms.
+#: Covariates are clipped to this many standard deviations: a cloudburst must not count as ten storms.
 _EXTREME = 4.0
+#: Stations times windows that the network reads at once: a national network over a year would not fit.
+_STATION_WINDOWS = 20_000
 
 
 class AdvectedDays(NamedTuple):
-    """What advects, by window-day.
+    """The stations' series and their slowness weights, by window-day: what advected neighbours are made from.
 
-    ``series (day, station, 2, step + 2 * reach)``, values and logs through silence; ``slowness_weights (day, station, slowness, slot)``;
-    ``silent (day, step)``, where no station reports.
+    ``series (day, station, 2, step + 2 * reach)`` holds values and logs, interpolated where no station reports;
+    ``slowness_weights (day, station, slowness, slot)``; ``silent (day, step)`` marks steps without any report.
     """
 
     series: Tensor
@@ -36,7 +45,7 @@ class AdvectedDays(NamedTuple):
     silent: Tensor
 
     def table(self, day: int, stations: Tensor, lags: Tensor) -> Tensor:
-        """Return what is read around stations on a day, ``(station * knot, 2 * step)``; NaN at silent steps."""
+        """Return the advected values of stations at the knots, ``(station * knot, 2 * step)``; NaN at silent steps."""
         read = advect(self.series[day, stations], self.slowness_weights[day, stations], lags)
         if self.silent[day].any():
             read.masked_fill_(self.silent[day], torch.nan)
@@ -74,10 +83,11 @@ def make_record(
 
 
 class Unexplained(NamedTuple):
-    """What the stations elsewhere leave unexplained of each, ``(station, step)``.
+    """Stations beside their predictions from the other stations, ``(station, step)``.
 
-    ``values`` with gaps filled from the stations that report at the step, the ``variance`` of what was filled; ``residual`` in
-    z and ``linear, log``, the errors in the target's units of what they predict on either scale: NaN where not observed.
+    ``values`` with gaps filled from the stations that report at the step, and the ``variance`` of filled values, 0 where
+    observed; the leave-one-out ``residual`` in z, and the errors of the predictions on the ``linear`` and the ``log``
+    scale in the target's units, NaN where not observed.
     """
 
     values: NDArray[np.float32]
@@ -88,9 +98,9 @@ class Unexplained(NamedTuple):
 
 
 def unexplained(recipe: Recipe, values: NDArray, others: LeaveOneOut) -> Unexplained:
-    """Fill gaps, and predict each station from those elsewhere, step by step."""
+    """Fill gaps, and predict each station from the others, step by step."""
     scaler = recipe.scaler
-    # Whatever the order in the dataset: all that follows runs along the steps of a station.
+    # Contiguous, whatever the order in the dataset: all that follows runs along the steps of a station.
     values = np.ascontiguousarray(values)
     filled, variance = others.fill(values)
     logs = scaler.log(filled)
@@ -102,12 +112,12 @@ def unexplained(recipe: Recipe, values: NDArray, others: LeaveOneOut) -> Unexpla
 
 
 class StationSeries(NamedTuple):
-    """What the station side makes of observations before any network; of stations ``(n,)`` and steps.
+    """What is computed of stations before the network.
 
-    ``values``, ``residual`` and ``variance`` as of :class:`Unexplained`; ``redundancy (station,)``, how well the others can
-    predict each, from 0 to 1; ``log_weight (station, day)`` of the log scale around each. Where neighbours are advected
-    (:mod:`xaq.interpolate.advection`), ``advecting (station, step)`` are the values through silence, and
-    ``slowness_weights (station, slowness, slot)`` those of each slowness.
+    ``values``, ``residual`` and ``variance`` as of :class:`Unexplained`; ``redundancy (station,)``, how well the others
+    predict each, from 0 to 1; ``log_weight (station, day)``, mixture weight of the log scale around each. Where neighbours
+    are advected, ``advecting (station, step)`` are the values, interpolated where no station reports, and
+    ``slowness_weights (station, slowness, slot)``; None elsewhere.
     """
 
     values: NDArray[np.float32]
@@ -120,9 +130,9 @@ class StationSeries(NamedTuple):
 
 
 class StationGeometry(NamedTuple):
-    """What the places of stations alone decide: whom each is predicted by, and whose errors count around it.
+    """What depends on the places of stations alone: their leave-one-out kriging and pooling.
 
-    ``operators`` where neighbours are advected.
+    ``operators`` of the slownesses where neighbours are advected, else None.
     """
 
     others: LeaveOneOut
@@ -135,20 +145,21 @@ class StationGeometry(NamedTuple):
         config, others = recipe.config, LeaveOneOut.of(lon, lat, recipe.covariance, recipe.config.k)
         operators = None
         if config.advects:
-            weighted = others.near, others.always[0]
-            operators = advection.SlownessOperators.of(lon, lat, recipe.centre, weighted, 24 / config.steps_per_day)
+            operators = advection.SlownessOperators.of(
+                lon, lat, recipe.centre, others.neighbours, others.complete.weights, 24 / config.steps_per_day
+            )
         return cls(others, PoolingNeighbourhood.of(lon, lat), operators)
 
 
 def station_series(recipe: Recipe, values: NDArray, geometry: StationGeometry) -> StationSeries:
-    """Fill gaps, and ask of the stations how well they predict each other; the steps are whole days."""
+    """Fill gaps, and weigh scales and slownesses by how well the stations predict each other; steps are whole days."""
     (others, around, operators), steps_per_day = geometry, recipe.config.steps_per_day
     made = unexplained(recipe, values, others)
     linear, log = (np.nan_to_num(errors) for errors in (made.linear, made.log))
-    log_weight = scale_mixture.by_day(linear, log, around, steps_per_day, recipe.log_weight)
+    log_weight = scale_mixture.daily_log_weight(linear, log, around, steps_per_day, recipe.log_weight)
     advecting, slowness_weights = None, None
     if operators is not None:
-        advecting = advection.through_silence(made.values)
+        advecting = advection.interpolate_silent_steps(made.values)
         slowness_weights = advection.slowness_weights(advecting, np.isfinite(made.linear), operators, steps_per_day)
     return StationSeries(
         made.values, made.residual, made.variance, others.redundancy(), log_weight, advecting, slowness_weights
@@ -164,10 +175,10 @@ def displacements(
 
 
 def advected_days(series: StationSeries, first: NDArray[np.intp], recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Return series ``(day, station, 2, step + 2 * reach)`` and slowness_weights ``(day, station, slowness, slot)`` of days that begin at steps."""
+    """Return the series and slowness weights of :class:`AdvectedDays` of days that begin at the steps ``first``."""
     steps = recipe.config.steps_per_day
     reach = advection.reach(24 / steps)
-    through = advection.with_ends(series.advecting, reach)  # type: ignore[arg-type]
+    through = advection.pad_ends(series.advecting, reach)  # type: ignore[arg-type]
     days = torch.as_tensor(through[:, first[:, None] + np.arange(steps + 2 * reach)]).transpose(0, 1)
     slots = first[:, None] // (steps // advection.SLOTS_PER_DAY) + np.arange(advection.SLOTS_PER_DAY)
     slowness_weights = torch.as_tensor(series.slowness_weights[:, :, slots]).permute(2, 0, 1, 3)  # type: ignore[index]
@@ -175,12 +186,12 @@ def advected_days(series: StationSeries, first: NDArray[np.intp], recipe: Recipe
 
 
 def knot_lags(recipe: Recipe) -> Tensor:
-    """Return the weight of each step around at each knot, ``(knot, slowness, 2 * reach + 1)``."""
+    """Return the weights of the steps before and after at each knot, ``(knot, slowness, 2 * reach + 1)``."""
     return torch.as_tensor(advection.lag_weights(advection.knots(), 24 / recipe.config.steps_per_day))
 
 
 def residual_variance_of(residual: NDArray) -> NDArray[np.float32]:
-    """Return the mean square of each station's residuals, kept away from zero; of the network where there are none.
+    """Return the climatological residual variance of each station; the network's where a station has no residual.
 
     Parameters
     ----------
@@ -195,4 +206,117 @@ def residual_variance_of(residual: NDArray) -> NDArray[np.float32]:
 
 def in_units(z: Tensor, scaler: Scaler) -> Tensor:
     """Return z-scores in the target's units."""
-    return scaler.offset * torch.expm1((z * scaler.std + scaler.mean).clamp(max=20.0))
+    return from_log(z * scaler.std + scaler.mean, scaler.offset)
+
+
+class StationSideOfPeriod(NamedTuple):
+    """The station side of a period's windows, the series that it was made from (None of a forecast), and their times."""
+
+    side: StationSide
+    series: StationSeries | None
+    times: NDArray[np.datetime64]
+
+
+def run_station_side(
+    network: Network,
+    recipe: Recipe,
+    observations: Observations,
+    starts: NDArray[np.datetime64],
+    geometry: StationGeometry | None,
+    device: torch.device,
+) -> StationSideOfPeriod:
+    """Run the station side of windows that begin at ``starts``; ``geometry`` is None of a forecast.
+
+    A few windows at a time: those of a national network over a year would not fit in memory at once.
+    """
+    record, first, times = make_record(recipe, observations, starts)
+    record = record.to(device)
+    lon, lat = observations.lon, observations.lat
+    visible = torch.ones(len(lon), dtype=torch.bool, device=device)
+    n_windows = max(1, _STATION_WINDOWS // max(1, len(lon)))
+    series, patches, inputs = None, None, {}
+    if isinstance(network, AnalysisNetwork) and geometry is not None:
+        series = station_series(recipe, observations.at(times), geometry)
+        given = {
+            "residual": series.residual,
+            "residual_variance": _residual_variance_at(recipe, lon, lat),
+            "redundancy": series.redundancy,
+            "log_weight": series.log_weight,
+        }
+        inputs = {name: torch.as_tensor(value, device=device) for name, value in given.items()}
+        patches = _all_patches(network, recipe, record, inputs["residual"], n_windows)
+    parts = []
+    for start in torch.as_tensor(first, device=device).split(n_windows):
+        window = record.window(start, visible, **inputs)
+        parts.append(network.station_side(window, _patches_of(recipe, patches, start)))
+    return StationSideOfPeriod(_joined(parts), series, times)
+
+
+def _joined(parts: list[StationSide]) -> StationSide:
+    """Return the station sides of consecutive windows as one."""
+    forecasts = [part.z_hat for part in parts if part.z_hat is not None]
+    noise, log_weight, attention = (torch.cat(column) for column in zip(*(part[:3] for part in parts), strict=True))
+    return StationSide(noise, log_weight, attention, torch.cat(forecasts) if forecasts else None)
+
+
+def _all_patches(network: AnalysisNetwork, recipe: Recipe, record: Record, residual: Tensor, n_days: int) -> Tensor:
+    """Return the patches of an analysis's record, ``(station, patch, hidden)``: each belongs to many windows."""
+    size = n_days * recipe.config.steps_per_day
+    series = (record.z, record.covariates, residual, record.cyclic[None])
+    lots = zip(*(tensor.split(size, dim=1) for tensor in series), strict=True)
+    return torch.cat([network.patches(*lot) for lot in lots], dim=1)
+
+
+def _patches_of(recipe: Recipe, patches: Tensor | None, start: Tensor) -> Tensor | None:
+    """Return the patches of windows, ``(window, station, patch, hidden)``; windows begin with days, as the record does."""
+    if patches is None:
+        return None
+    config = recipe.config
+    begin = torch.div(start + config.input_offset, config.patch, rounding_mode="floor")
+    position = begin[:, None] + torch.arange(config.input_steps // config.patch, device=start.device)
+    return patches[:, position].swapaxes(0, 1)
+
+
+def _residual_variance_at(recipe: Recipe, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+    """Return the climatological residual variance of stations by their places; the median where unknown in training."""
+    known_lon, known_lat, variance = np.array(recipe.residual_variance, np.float32).reshape(-1, 3).T
+    index, distance = sphere.nearest(known_lon, known_lat, lon, lat, 1)
+    known = distance[:, 0] < sphere.COLOCATED_KM
+    return np.where(known, variance[index[:, 0]], np.median(variance)).astype(np.float32)
+
+
+def station_days(
+    recipe: Recipe, made: StationSideOfPeriod, at: NDArray[np.intp], device: torch.device
+) -> tuple[Tensor, AdvectedDays | None]:
+    """Return the station-days that weights are applied to, and those of advected neighbours.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    made : StationSideOfPeriod
+    at : (window * target_step,) int
+        Steps of the series that the windows estimate.
+    device : torch.device
+
+    Returns
+    -------
+    table : (window-day * station, column)
+        From :func:`xaq.nn.estimate.station_table`; gaps are filled wherever any station reports.
+    advected : AdvectedDays, optional
+        None where neighbours are not advected.
+    """
+    config, series = recipe.config, made.series
+    if series is None:
+        z_hat = cast(Tensor, made.side.z_hat)  # a forecast has one
+        values = in_units(z_hat.swapaxes(0, 1).flatten(1), recipe.scaler)
+        variance = torch.zeros_like(values)
+    else:
+        values, variance = (torch.as_tensor(a[:, at], device=device) for a in (series.values, series.variance))
+    values, variance = (rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day) for a in (values, variance))
+    table = station_table(values, variance, recipe.scaler.offset, recipe.covariance.sill, advects=config.advects)
+    if series is None or series.slowness_weights is None:
+        return table, None
+    days = at.reshape(-1, config.steps_per_day)
+    advecting, weights = advected_days(series, days[:, 0], recipe)
+    silent = torch.as_tensor(~np.isfinite(series.values[:, at]).any(axis=0).reshape(days.shape))
+    return table, AdvectedDays(advecting.to(device), weights.to(device), silent.to(device))

@@ -1,4 +1,4 @@
-"""Great-circle geometry on the sphere: distances, nearest neighbours, co-located stations. NumPy in, NumPy out."""
+"""Geometry on the sphere: great-circle distances, nearest neighbours, co-located stations, a tangent plane."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 EARTH_RADIUS_KM = 6371.0088
-#: Stations closer than this are one place: hidden together, never used to verify each other.
+#: Stations closer than this are co-located: hidden together, and never neighbours of each other in leave-one-out.
 COLOCATED_KM = 0.05
 
 
 def unit_vectors(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
-    """Return points on the unit sphere, shape ``(..., 3)``, from longitude and latitude in degrees."""
+    """Return points ``(..., 3)`` on the unit sphere from longitude and latitude in degrees."""
     lam, phi = np.radians(np.asarray(lon, float)), np.radians(np.asarray(lat, float))
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
 
 
 def chord_to_km(chord: ArrayLike) -> NDArray[np.float64]:
-    """Return great-circle distance in km from the straight chord between points of the unit sphere."""
+    """Return great-circle distances in km from the lengths of chords of the unit sphere."""
     return 2.0 * EARTH_RADIUS_KM * np.arcsin(np.clip(np.asarray(chord, float) / 2.0, 0.0, 1.0))
 
 
 def distance_km(lon_a: ArrayLike, lat_a: ArrayLike, lon_b: ArrayLike, lat_b: ArrayLike) -> NDArray[np.float64]:
-    """Return great-circle distance in km; the arguments broadcast, degrees."""
+    """Return great-circle distances in km between points in degrees; the arguments broadcast."""
     difference = unit_vectors(lon_a, lat_a) - unit_vectors(lon_b, lat_b)
     return chord_to_km(np.linalg.norm(difference, axis=-1))
 
@@ -40,7 +40,7 @@ def nearest(
     lon, lat : (n_station,) degrees
     lon_target, lat_target : (n_target,) degrees
     k : int
-        Neighbours; at most ``n_station`` are returned.
+        Neighbours, cut to the number of stations.
 
     Returns
     -------
@@ -54,18 +54,18 @@ def nearest(
 
 
 def spatial_order(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.intp]:
-    """Return the order of stations in which those that lie near each other mostly follow each other, ``(n_station,)``."""
+    """Return an order ``(n_station,)`` of stations in which neighbours in space mostly follow each other."""
     return cKDTree(unit_vectors(lon, lat)).indices
 
 
 def pairwise_km(lon: ArrayLike, lat: ArrayLike, index: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return distances among each target's neighbours, shape ``(n_target, k, k)``, km; ``index`` is ``(n_target, k)``."""
+    """Return distances in km ``(n_target, k, k)`` among the neighbours ``index (n_target, k)`` of each target."""
     points = unit_vectors(lon, lat)[index]
     return chord_to_km(np.linalg.norm(points[:, :, None] - points[:, None, :], axis=-1))
 
 
 def colocated_groups(lon: ArrayLike, lat: ArrayLike, within_km: float = COLOCATED_KM) -> NDArray[np.int32]:
-    """Return a group label per station; stations chained by distances under ``within_km`` share a label."""
+    """Return a label per station; stations linked by a chain of distances under ``within_km`` have the same label."""
     points = unit_vectors(lon, lat)
     chord = 2.0 * np.sin(within_km / (2.0 * EARTH_RADIUS_KM))
     pairs = cKDTree(points).query_pairs(chord, output_type="ndarray")
@@ -73,14 +73,23 @@ def colocated_groups(lon: ArrayLike, lat: ArrayLike, within_km: float = COLOCATE
     return connected_components(graph, directed=False)[1]
 
 
+def nearest_image(lon: ArrayLike, centre: float) -> NDArray[np.float64]:
+    """Return longitudes, each at its image (plus or minus whole turns of 360 degrees) nearest to a central longitude.
+
+    Stations, grids and fields may count longitudes from 0 or from -180; two of them compare at the images nearest to one.
+    """
+    lon = np.asarray(lon, float)
+    return lon + 360.0 * np.round((centre - lon) / 360.0)
+
+
 def centre(lon: ArrayLike, lat: ArrayLike) -> tuple[float, float]:
-    """Return longitude and latitude, in degrees, of the mean direction of points."""
+    """Return longitude and latitude, in degrees, of the mean of points on the unit sphere."""
     x, y, z = unit_vectors(lon, lat).mean(axis=0)
     return float(np.degrees(np.arctan2(y, x))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
 
 
 def on_tangent_plane(lon: ArrayLike, lat: ArrayLike, at: tuple[float, float]) -> NDArray[np.float64]:
-    """Return km east and north, ``(..., 2)``, of points seen from above the point where a plane touches the sphere."""
+    """Return km ``(..., 2)`` to the east and north of a point ``at``, in the orthographic projection centred there."""
     lam, phi = np.radians(at)
     east = np.array([-np.sin(lam), np.cos(lam), 0.0])
     north = np.array([-np.sin(phi) * np.cos(lam), -np.sin(phi) * np.sin(lam), np.cos(phi)])

@@ -1,7 +1,7 @@
-"""Time as steps: the regular axis, the day, and the windows that a network reads.
+"""Time as steps: the regular time axis, the days on it, and windows of steps.
 
-A window starts at step ``t0``. The network reads ``input_steps`` (offsets from ``t0``) and writes ``target_steps``.
-Steps outside the record or without an observation are masked, never skipped: a window cannot jump over a gap.
+A window is a run of consecutive steps. Steps outside the record, or without an observation, are masked and never skipped,
+so that a window has no jump in time.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from ..errors import SchemaError
 
 DAY = np.timedelta64(1, "D")
-#: A daily mean counts with at least this share of its steps observed: 18 of 24 hours.
+#: Data capture: the least fraction of a day's steps that must be observed for a daily mean, 18 of 24 hours.
 DATA_CAPTURE = 0.75
 
 
 def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
-    """Return the constant step of a time axis.
+    """Return the constant step of a time axis, in seconds.
 
     Raises
     ------
     SchemaError
-        When there are fewer than two times, or they are unsorted, repeated or irregular.
+        There are fewer than two times, or they are unsorted, repeated or irregular.
     """
     if len(times) < 2:
-        raise SchemaError(f"time has {len(times)} step(s), at least 2 are needed to know the step")
+        raise SchemaError(f"time has {len(times)} value(s), expected at least 2, which give the step")
     seconds = np.diff(times.astype("datetime64[s]")).astype(np.int64)
     step = int(np.median(seconds))
     bad = np.flatnonzero(seconds != step)
@@ -33,19 +33,19 @@ def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
         i = int(bad[0]) if len(bad) else 0
         kind = "repeated or unsorted" if seconds[i] <= 0 else "irregular"
         raise SchemaError(
-            f"time is {kind} at {times[i]} -> {times[i + 1]} ({len(bad)} such place(s)), expected one regular step; "
+            f"time is {kind} at {times[i]} -> {times[i + 1]} ({len(bad)} such step(s)), expected one regular step; "
             "fix: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
         )
     return np.timedelta64(step, "s")
 
 
 def steps_per_day(step: np.timedelta64) -> int:
-    """Return how many steps share one set of weights: the steps of a day, or 1 when a step is a day or longer.
+    """Return the number of steps in a day, 1 where a step is a day or longer. Such a day shares one set of weights.
 
     Raises
     ------
     SchemaError
-        When the step neither divides a day nor is a whole number of days.
+        The step neither divides a day nor is a whole number of days.
     """
     seconds = int(step / np.timedelta64(1, "s"))
     if seconds <= 86400 and 86400 % seconds == 0:
@@ -53,12 +53,12 @@ def steps_per_day(step: np.timedelta64) -> int:
     if seconds % 86400 == 0:
         return 1
     raise SchemaError(
-        f"a step of {seconds} s neither divides a day nor is whole days; fix: ds.resample(time='1h').mean()"
+        f"a step of {seconds} s neither divides a day nor is a whole number of days; fix: ds.resample(time='1h').mean()"
     )
 
 
 def step_name(step: np.timedelta64) -> str:
-    """Return the step as people write it: ``1h``, ``3h``, ``1D``, ``900s``."""
+    """Return the step in its largest whole unit, such as ``1h``, ``3h``, ``1D``, ``15min`` or ``45s``."""
     seconds = int(step / np.timedelta64(1, "s"))
     for size, unit in ((86400, "D"), (3600, "h"), (60, "min")):
         if seconds % size == 0:
@@ -67,17 +67,17 @@ def step_name(step: np.timedelta64) -> str:
 
 
 def day_starts(first: np.datetime64, last: np.datetime64, step: np.timedelta64) -> NDArray[np.datetime64]:
-    """Return the first step of every UTC day (or of every step, when a step is a day or longer) touched by a period."""
+    """Return the first time of every UTC day that a period touches; every time where a step is a day or longer."""
     if steps_per_day(step) == 1:
         return np.arange(first, last + step, step)
-    # Timestamps need not fall on midnight (half-hour zones, 3 h steps of a local day): a day begins with its first timestamp.
+    # Times need not fall on midnight UTC (zones of half an hour, 3 h steps of a local day): a day begins with its first.
     phase = (first - first.astype("datetime64[D]")) % step
     days = np.arange((first - phase).astype("datetime64[D]"), (last - phase).astype("datetime64[D]") + DAY, DAY)
     return days.astype(first.dtype) + phase
 
 
 def gather_steps(values: NDArray, steps: NDArray[np.intp], fill: float = np.nan) -> NDArray:
-    """Return ``values[..., steps]`` along the last axis, with ``fill`` where a step lies outside the record."""
+    """Return ``values[..., steps]``, with ``fill`` where a step lies outside the record."""
     n = values.shape[-1]
     inside = (steps >= 0) & (steps < n)
     taken = values[..., np.clip(steps, 0, n - 1)]
@@ -85,8 +85,15 @@ def gather_steps(values: NDArray, steps: NDArray[np.intp], fill: float = np.nan)
 
 
 def forecast_starts(n_time: int, history: int, horizon: int, stride: int) -> NDArray[np.intp]:
-    """Return starts ``t0`` of forecast windows whose history and horizon both lie inside the record.
+    """Return the first target steps of forecast windows whose history and horizon both lie inside the record.
 
-    The observations up to and including step ``t0 - 1`` (the init time) are the history; ``t0`` is lead 1.
+    Parameters
+    ----------
+    n_time : int
+        Steps of the record.
+    history, horizon : int
+        Steps before the first target step, the last of them the init time, and target steps from it on.
+    stride : int
+        Steps between one window and the next.
     """
     return np.arange(history, n_time - horizon + 1, stride, dtype=np.intp)

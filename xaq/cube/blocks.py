@@ -1,10 +1,4 @@
-"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
-
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
-it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
-whole, whatever happened in between, and everything else is written once more.
-"""
+"""Compute the blocks of a cube, write them, and record each when it is written."""
 
 from __future__ import annotations
 
@@ -23,9 +17,7 @@ from numpy.typing import NDArray
 from .._display import progress_bar
 from ..errors import StoreError
 from .layout import BLOCK_DIMS, Layout, StoreOptions, block_variables
-from .location import BLOCKS_PER_COMMIT, STATE, Target, active_client, is_repository, name_of, plain, transaction
-
-# -- blocks --------------------------------------------------------------------------------------------------------
+from .location import BLOCKS_PER_COMMIT, STATE, Target, active_client, is_repository, plain, transaction
 
 
 def fill_blocks(
@@ -36,7 +28,7 @@ def fill_blocks(
     options: StoreOptions,
     progress: bool,
 ) -> None:
-    """Compute, check, write and record each block whose record is not that of its inputs."""
+    """Compute, check, write and record each block whose record does not have the fingerprint of its inputs."""
     records = zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False)["records"][..., 0]
     pending = np.argwhere(records != np.asarray(inputs, np.uint64)[:, None, None])
     if not len(pending):
@@ -45,7 +37,7 @@ def fill_blocks(
     names = sorted(str(n) for n in block_variables(cube))
     _check_labels(cube, target)
     shape = tuple(cube.sizes[d] for d in BLOCK_DIMS)
-    # As they are: optimised one by one, they would no longer share what they are all made from.
+    # Not optimised: one by one, blocks would no longer share the station side that they are made from.
     blocks = {name: cube[name].transpose(*BLOCK_DIMS).data.to_delayed(optimize_graph=False) for name in names}
     write = dask.delayed(_write_block, pure=False)
 
@@ -56,7 +48,7 @@ def fill_blocks(
         )  # fmt: skip
 
     bar = {"total": records.size, "initial": records.size - len(pending), "unit": "block", "disable": not progress}
-    with progress_bar(desc=f"writing {name_of(target).rsplit('/', 1)[-1]}", **bar) as shown:
+    with progress_bar(desc=f"writing {str(target).rsplit('/', 1)[-1]}", **bar) as shown:
         for i in range(0, len(pending), per_commit):
             group = pending[i : i + per_commit]
             with transaction(target, f"blocks {group[0].tolist()} .. {group[-1].tolist()}") as place:
@@ -108,18 +100,18 @@ def _write_block(
     expected = tuple(s.stop - s.start for s in region)
     wrong = [f"{n} is {a.shape}" for n, a in zip(names, arrays, strict=True) if a.shape != expected]
     if wrong:
-        raise StoreError(f"block {index}: {', '.join(wrong)}, its place is {expected}")
+        raise StoreError(f"block {index}: {', '.join(wrong)}, expected {expected}")
     if records[index][0]:
         records[index] = 0
     rounded = [np.ascontiguousarray(_round(a, precision)) for a in arrays]
     for name, values in zip(names, rounded, strict=True):
-        # Whether a chunk is empty is not asked: that would read every value twice, and hardly any is.
+        # Empty chunks are written too: a check would read every value twice, and hardly any chunk is empty.
         root[name].with_config({"write_empty_chunks": True})[region] = values
     records[index] = np.array([fingerprint, _checksum(rounded)], np.uint64)
 
 
 def _round(values: NDArray[np.float32], precision: float | None) -> NDArray[np.float32]:
-    """Round to multiples of the largest power of two not above the precision: the last bits become zeros."""
+    """Round to multiples of the largest power of two not above the precision, so that the last bits become zeros."""
     if precision is None:
         return values
     step = np.float32(2.0 ** math.floor(math.log2(precision)))
@@ -137,13 +129,15 @@ def read_checksum(root: zarr.Group, names: Sequence[str], region: tuple[slice, .
     """Return the checksum of a block as it is stored; -1 where it cannot be read."""
     try:
         return _checksum([np.ascontiguousarray(root[name][region]) for name in names])
-    except Exception:  # whatever a codec says of bytes that are not its own
+    except Exception:  # codecs raise errors of any class for damaged bytes
         return -1
 
 
 def _check_labels(cube: xr.Dataset, target: Target) -> None:
-    """Refuse to write blocks under labels that are not theirs."""
+    """Refuse to write a cube to a store with other coordinates."""
     stored = xr.open_zarr(plain(target), consolidated=False, chunks=None)
     for dim in BLOCK_DIMS:
         if not np.array_equal(cube[dim].values, stored[dim].values):
-            raise StoreError(f"{name_of(target)}: the {dim} labels of the cube are not those of the store")
+            raise StoreError(
+                f"{target}: {dim} of the cube differs from the store's; fix: another path, or overwrite=True"
+            )

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from .._display import html_table
+from ..arrays import sphere
 from ..conventions import LAT, LON, ROLE_CF
 from ..errors import GridError
 
@@ -19,7 +20,7 @@ _MAX_CELLS = 200_000_000
 class Grid:
     """A regular grid of cell centres.
 
-    Usually made by :meth:`regular`, :meth:`around` or :meth:`like`; ``grid=0.1`` of :func:`xaq.reanalyze` does the second.
+    Usually made by :meth:`regular`, :meth:`around` or :meth:`like`; ``grid=0.1`` of :func:`xaq.reanalyze` calls :meth:`around`.
 
     Attributes
     ----------
@@ -81,7 +82,7 @@ class Grid:
         Raises
         ------
         GridError
-            Bounds that are none, a spacing that is not above 0, or more than 200 million cells.
+            Bounds that are not valid, a spacing that is not above 0, or more than 200 million cells.
 
         Examples
         --------
@@ -137,7 +138,7 @@ class Grid:
         if not spacing > 0:
             raise GridError(f"spacing is {spacing}, expected degrees above 0")
         if np.ptp(lon) > 180 and np.ptp(lon % 360) < np.ptp(lon):
-            lon = lon % 360  # a network on both sides of the date line
+            lon = sphere.nearest_image(lon, 180.0)  # a network on both sides of the date line
         margin = max(0.05 * max(float(np.ptp(lon)), float(np.ptp(lat))), spacing)
         west, south = (np.floor((float(a.min()) - margin) / spacing + 1e-9) * spacing for a in (lon, lat))
         east, north = (np.ceil((float(a.max()) + margin) / spacing - 1e-9) * spacing for a in (lon, lat))
@@ -160,7 +161,7 @@ class Grid:
         Raises
         ------
         GridError
-            There are no such coordinates, or they are not 1-D or no degrees.
+            There are no such coordinates, or they are not 1-D or not degrees.
 
         Examples
         --------
@@ -177,7 +178,7 @@ class Grid:
 
     @classmethod
     def of(cls, grid: Grid | float | xr.Dataset | xr.DataArray, lon: ArrayLike, lat: ArrayLike) -> Grid:
-        """Return the grid a user means: a Grid, a spacing around the stations, or another dataset's coordinates.
+        """Return the grid that is meant: a Grid, a spacing around the stations, or another dataset's coordinates.
 
         Parameters
         ----------
@@ -194,7 +195,7 @@ class Grid:
         Raises
         ------
         GridError
-            It is none of these, or what they raise.
+            It is none of these, or they raise it.
 
         Examples
         --------
@@ -282,7 +283,7 @@ class Grid:
 
 
 def _centres(start: float, spacing: float, n: int) -> NDArray[np.float64]:
-    # Rounded, so that 0.1-degree coordinates read 7.15 and not 7.1499999; twelve digits are far below a millimetre.
+    # Rounded to twelve digits, far below a millimetre, so that 0.1-degree coordinates are 7.15 and not 7.1499999.
     return np.round(start + spacing * (np.arange(n) + 0.5), 12)
 
 

@@ -1,10 +1,4 @@
-"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
-
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
-it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
-whole, whatever happened in between, and everything else is written once more.
-"""
+"""What a stored cube is, how much of it is written, and whether it is as it was written."""
 
 from __future__ import annotations
 
@@ -19,12 +13,12 @@ import zarr
 from .._display import html_table
 from .blocks import read_checksum
 from .layout import BLOCK_DIMS, Layout, block_names
-from .location import STATE, UNFINISHED, StoreLike, check_ours, name_of, only_writer, plain, resolve, set_status
+from .location import STATE, UNFINISHED, StoreLike, check_ours, only_writer, plain, resolve, set_status
 
 
 @dataclass(frozen=True, repr=False)
 class CubeInfo:
-    """What a stored cube is: how much of it is done, by which model, how accurate; its text is for people.
+    """What a stored cube is: how much of it is written, by which model, how accurate. Its repr is a table.
 
     Attributes
     ----------
@@ -33,15 +27,15 @@ class CubeInfo:
     title : str
         Of the cube.
     written, blocks : int
-        Blocks that are done, and all there are.
+        Blocks that are written, and all blocks.
     sizes : dict of str to int
         Steps and cells: ``time``, ``lat``, ``lon``.
     period : (first, last)
-        Times, as text.
+        First and last time, as text.
     provenance : dict
-        Model, stations, settings and hidden-station scores, as in the cube's attribute ``xaq_provenance``.
+        Model, stations, settings and held-out scores, as in the cube's attribute ``xaq_provenance``.
     damaged : list of (time, lat, lon), optional
-        Indices of blocks whose values are not those that were written; None where they were not looked at.
+        Indices of blocks whose checksum differs from their record; None where blocks were not verified.
 
     Examples
     --------
@@ -70,7 +64,7 @@ class CubeInfo:
         return html_table(f"cube {self.name}: {self.title}", self._facts())
 
     def _facts(self) -> list[tuple[str, str]]:
-        """Return what is known of the cube, as names and texts."""
+        """Return the rows of the table, as names and texts."""
         p = self.provenance
         facts = [
             (
@@ -97,7 +91,7 @@ class CubeInfo:
 
 
 def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -> CubeInfo:
-    """Say what a stored cube is, and whether it is as it was written.
+    """Return what a stored cube is and, with ``verify``, which of its blocks are damaged.
 
     Parameters
     ----------
@@ -106,12 +100,12 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     verify : bool
         Read every written block and compare its checksum.
     forget : bool
-        Take the records of damaged blocks away: the call that wrote the cube then writes them once more.
+        Delete the records of damaged blocks, so that the call that wrote the cube writes them again.
 
     Returns
     -------
     CubeInfo
-        Printed, or shown by Jupyter, as a table. Reads metadata, and with ``verify`` every block.
+        Reads metadata, and with ``verify`` every block.
 
     Raises
     ------
@@ -149,7 +143,7 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     opened = xr.open_zarr(plain(target), consolidated=False)
     times = opened["time"].values
     return CubeInfo(
-        name=name_of(target),
+        name=str(target),
         title=str(attrs.get("title", "")),
         written=int((records[..., 0] != 0).sum()),
         blocks=int(np.prod(records.shape[:3])),

@@ -1,12 +1,9 @@
-"""From stations, a grid and any mapper to a lazy cube, or to a series at points. Labels and Dask; never torch.
-
-The graph has one node per period for the station side, shared by the tiles that are computed together, and one per
-block for the cell side.
-"""
+"""The labels of estimates: CF names, units, bounds of time, support and provenance, on a grid or at points."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
@@ -14,19 +11,52 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from ..arrays import timesteps
 from ..conventions import LAT, LON, POINT, STATION, TIME, cf_attrs, label
 from ..errors import GridError
-from .request import Plan, fields_of
-
-# -- labels --------------------------------------------------------------------------------------------------------
+from .request import Request
 
 
-def time_variable(plan: Plan) -> xr.Variable:
-    """Return the times of a plan with their CF attributes."""
+def labelled(
+    request: Request,
+    layers: da.Array | Sequence[da.Array],
+    dims: tuple[str, ...],
+    coords: dict[str, xr.Variable],
+    near: da.Array,
+    missing: da.Array | None,
+) -> xr.Dataset:
+    """Return layers of estimates as a dataset with CF names, units, bounds and provenance.
+
+    Parameters
+    ----------
+    request : Request
+        What was asked for.
+    layers : (layer, time, ...)
+        The value, and the bounds of the interval where the request has probabilities.
+    dims : (time, ...)
+        Of a layer.
+    coords : dict of str to xarray.Variable
+        Of the dimensions.
+    near : dask array, dims without time, km
+        Distance to the nearest station that reports.
+    missing : dask array of bool, dims without time, optional
+        Where a field that the mapper reads has no value; None where it reads none.
+    """
+    data = _estimates(request, layers, dims) | _support(request, dims[1:], near, missing)
+    if request.init is None:
+        data["stations_reporting"] = _reporting(request, layers[0].chunks[0])
+    ds = xr.Dataset(data, coords=coords)
+    edges = np.stack([request.times, request.times + request.step], axis=1)
+    ds = ds.assign_coords(time_bnds=((TIME, "bnds"), edges))
+    for name in (TIME, "time_bnds"):
+        ds[name].encoding.update(units="seconds since 1970-01-01", dtype="int64", calendar="proleptic_gregorian")
+    return ds.assign_attrs(_global_attrs(request))
+
+
+def time_variable(request: Request) -> xr.Variable:
+    """Return the times of a request with their CF attributes."""
     return xr.Variable(
         (TIME,),
-        plan.times,
+        request.times,
         {"standard_name": "time", "axis": "T", "long_name": "start of the interval (UTC)", "bounds": "time_bnds"},
     )
 
@@ -43,75 +73,56 @@ def point_coords(lon: ArrayLike, lat: ArrayLike) -> tuple[str, dict[str, xr.Vari
     return dim, coords
 
 
-def _field_names(plan: Plan) -> str:
-    return " and ".join(repr(field.name) for field in fields_of(plan.mapper))
-
-
-def labelled(
-    plan: Plan,
-    fields: da.Array | list[da.Array],
-    dims: tuple[str, ...],
-    coords: dict[str, xr.Variable],
-    near: xr.Variable,
-    missing: da.Array | None,
-) -> xr.Dataset:
-    """Return the dataset with CF names, units, bounds, provenance and the accuracy held_out_scores.
-
-    ``missing`` says where a field or a raster that the mapper reads has no value; None where it reads none.
-    """
-    target, units = plan.target, str(plan.source[plan.target].attrs["units"])
-    percent = f"{100 * plan.provenance['interval_level']:g} %"
-    space = dims[1:]
+def _estimates(
+    request: Request, layers: da.Array | Sequence[da.Array], dims: tuple[str, ...]
+) -> dict[str, tuple[tuple[str, ...], da.Array, dict[str, Any]]]:
+    """Return the target and the bounds of its interval as variables."""
+    target, units = request.target, request.units
     attrs = {**cf_attrs(target, units), "cell_methods": "time: mean", "ancillary_variables": "supported"}
     attrs.setdefault("long_name", label(target))
-    data: dict[str, Any] = {target: (dims, fields[0], attrs)}
-    if plan.probabilities:
+    data = {target: (dims, layers[0], attrs)}
+    if request.probabilities:
         for i, side in enumerate(("lower", "upper"), 1):
-            text = f"{side} bound of the {percent} interval of {attrs['long_name']}"
-            data[f"{target}_{side}"] = (dims, fields[i], {"units": units, "long_name": text})
+            text = f"{side} bound of the {100 * request.level:g} % interval of {attrs['long_name']}"
+            data[f"{target}_{side}"] = (dims, layers[i], {"units": units, "long_name": text})
         attrs["ancillary_variables"] += f" {target}_lower {target}_upper"
-    data["nearest_station"] = (
-        space,
-        near.data,
-        {"units": "km", "long_name": "great-circle distance to the nearest visible station"},
-    )
-    supported, meaning = (
-        near.data <= np.float32(plan.max_distance),
-        f"a visible station lies within {plan.max_distance:.6g} km",
-    )
+    return data
+
+
+def _support(
+    request: Request, space: tuple[str, ...], near: da.Array, missing: da.Array | None
+) -> dict[str, tuple[tuple[str, ...], da.Array, dict[str, Any]]]:
+    """Return the distance to the nearest station, and where estimates are supported, as variables."""
+    supported = near <= np.float32(request.max_distance)
+    meaning = f"a visible station lies within {request.max_distance:.6g} km"
     if missing is not None:
-        supported, meaning = supported & ~missing, f"{meaning}, and {_field_names(plan)} are there at every step"
-    data["supported"] = (
-        space,
-        supported,
-        {
-            "long_name": meaning,
-            "flag_values": np.array([0, 1], "i1"),
-            "flag_meanings": "unsupported supported",
-        },
-    )
-    if plan.init is None:
-        reporting = plan.source[plan.target].sel({TIME: plan.times}).notnull().sum(STATION).astype(np.int32)
-        if reporting.chunks is not None:
-            reporting = reporting.chunk({TIME: fields[0].chunks[0]})
-        data["stations_reporting"] = (
-            (TIME,),
-            reporting.data,
-            {"units": "1", "long_name": "visible stations that report at the step"},
-        )
-    ds = xr.Dataset(data, coords=coords)
-    step = timesteps.regular_step(plan.source[TIME].values)
-    edges = np.stack([plan.times, plan.times + step], axis=1)
-    ds = ds.assign_coords(time_bnds=((TIME, "bnds"), edges))
-    for name in ("time", "time_bnds"):
-        ds[name].encoding.update(units="seconds since 1970-01-01", dtype="int64", calendar="proleptic_gregorian")
-    identifier = plan.provenance["model_hash"][:12]
-    kind = "analysis" if plan.init is None else f"forecast from {plan.init}"
-    return ds.assign_attrs(
-        Conventions="CF-1.11",
-        title=f"{label(target)} {kind}, {plan.provenance['method']} from {plan.provenance['visible_stations']} stations",
-        source=f"station observations, {plan.provenance['method']} {identifier}",
-        history=f"xaq {plan.provenance['xaq_version']}: {kind} of {target} with {plan.provenance['method']} {identifier}",
-        references="Kheder et al., SCIA 2025, arXiv 2502.11941",
-        xaq_provenance=json.dumps(plan.provenance, sort_keys=True),
-    )
+        names = " and ".join(repr(field.name) for field in request.fields)
+        supported, meaning = supported & ~missing, f"{meaning}, and {names} have values at every step"
+    distance = {"units": "km", "long_name": "great-circle distance to the nearest visible station"}
+    flags = {"flag_values": np.array([0, 1], "i1"), "flag_meanings": "unsupported supported"}
+    return {
+        "nearest_station": (space, near, distance),
+        "supported": (space, supported, {"long_name": meaning, **flags}),
+    }
+
+
+def _reporting(request: Request, chunks: tuple[int, ...]) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
+    """Return the number of stations that report at each step as a variable."""
+    reporting = request.values.sel({TIME: request.times}).notnull().sum(STATION).astype(np.int32)
+    if reporting.chunks is not None:
+        reporting = reporting.chunk({TIME: chunks})
+    return (TIME,), reporting.data, {"units": "1", "long_name": "visible stations that report at the step"}
+
+
+def _global_attrs(request: Request) -> dict[str, str]:
+    provenance = request.provenance
+    method, identifier = provenance["method"], provenance["model_hash"][:12]
+    kind = "analysis" if request.init is None else f"forecast from {request.init}"
+    return {
+        "Conventions": "CF-1.11",
+        "title": f"{label(request.target)} {kind}, {method} from {provenance['visible_stations']} stations",
+        "source": f"station observations, {method} {identifier}",
+        "history": f"xaq {provenance['xaq_version']}: {kind} of {request.target} with {method} {identifier}",
+        "references": "Kheder et al., SCIA 2025, arXiv 2502.11941",
+        "xaq_provenance": json.dumps(provenance, sort_keys=True),
+    }

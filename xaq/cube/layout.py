@@ -1,9 +1,6 @@
-"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
+"""How a cube is cut into blocks and chunks, and how its variables are encoded.
 
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
-it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
-whole, whatever happened in between, and everything else is written once more.
+A Dask block becomes one shard of Zarr, which holds many small chunks, so that maps and series both are quick to read.
 """
 
 from __future__ import annotations
@@ -22,26 +19,25 @@ from ..errors import StoreError
 
 BLOCK_DIMS = ("time", "lat", "lon")
 #: Longest edges of an inner chunk: 192 x 36 x 36 float32 are 1 MB. A map of 25,000 cells is 20 of them, a year of
-#: hours at a point 46; both are read in a blink.
+#: hours at a point 46.
 _CHUNK_STEPS, _CHUNK_CELLS = 192, 36
-
-#: Steps of a shard of what has no blocks, such as the times themselves.
+#: Steps in a shard of a variable without blocks, such as the times themselves.
 _SMALL_STEPS = 16_384
 
 
 @dataclass(frozen=True)
 class StoreOptions:
-    """How a cube is stored; part of what it is, so that an existing cube is completed in its own way.
+    """How a cube is stored. Precision and format belong to its identity: an existing cube is completed as it was begun.
 
     Attributes
     ----------
     precision : float, optional
         In the target's units: values are rounded to multiples of the largest power of two that is not above it, so
-        that the error is at most half of it. Noise compresses badly.
+        that the error is at most half of it. Random digits below it would not compress.
     zarr_format : 3 or 2
         Zarr 3 keeps the small chunks of a block in one shard (a file); Zarr 2 has no shards.
     consolidated : bool
-        Gather the metadata in one place when the cube is finished: other tools open it faster.
+        Consolidate the metadata when the cube is complete: other tools open it faster.
     """
 
     precision: float | None = None
@@ -55,9 +51,6 @@ class StoreOptions:
             raise StoreError(f"zarr_format is {self.zarr_format}, expected 3 or 2")
 
 
-# -- the layout ----------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Layout:
     """Blocks of equal size, counted from the first step, row and column; ``chunk`` divides ``block``."""
@@ -69,7 +62,7 @@ class Layout:
 
     @classmethod
     def of(cls, cube: xr.Dataset, sizes: tuple[int, int, int]) -> Layout:
-        """Settle the chunks inside blocks of the given sizes. A cube may grow in time, so no block holds all of that."""
+        """Return the layout of a cube in blocks of the given sizes. A cube may grow in time, so no block holds all of time."""
         steps = _edges(sizes[0], None, _CHUNK_STEPS)
         cells = [_edges(n, cube.sizes[d], _CHUNK_CELLS) for d, n in zip(BLOCK_DIMS[1:], sizes[1:], strict=True)]
         block, chunk = zip(steps, *cells, strict=True)
@@ -79,11 +72,11 @@ class Layout:
 
     @classmethod
     def from_json(cls, identity: dict[str, Any]) -> Layout:
-        """Read the layout that a store was written with."""
+        """Return the layout that a store was written with."""
         return cls(tuple(identity["block"]), tuple(identity["chunk"]), identity["start"], identity["step_seconds"])
 
     def identity(self) -> dict[str, Any]:
-        """Return what of the layout makes a cube what it is."""
+        """Return what a store records of the layout, to be compared with that of a later call."""
         return {"block": self.block, "chunk": self.chunk, "start": self.start, "step_seconds": self.step_seconds}
 
     def counts(self, shape: Sequence[int]) -> tuple[int, ...]:
@@ -100,7 +93,7 @@ class Layout:
 def _edges(block: int, whole: int | None, limit: int) -> tuple[int, int]:
     """Return the edges of a block and of the chunks inside it.
 
-    Where one block holds all, it may be larger than what it holds; else its chunks must divide it.
+    A block that holds the whole dimension may be larger than it; the chunks of any other block must divide it.
     """
     if block <= limit:
         return block, block
@@ -116,10 +109,10 @@ def encoding_of(dims: Sequence[Hashable], layout: Layout, options: StoreOptions)
     chunk = dict(zip(BLOCK_DIMS, layout.chunk, strict=True))
     shard = dict(zip(BLOCK_DIMS, layout.block, strict=True))
     if set(dims) != set(BLOCK_DIMS):
-        # What has no blocks: few files, and the same ones however long the cube has become.
+        # A variable without blocks: few files, cut alike however long the cube becomes.
         shard["time"] = chunk["time"] * math.ceil(_SMALL_STEPS / chunk["time"])
     chunks, shards = (tuple(edges.get(str(d), 2) for d in dims) for edges in (chunk, shard))
-    # Bits that are not rounded away are noise: on these, zstd takes three times as long as lz4, to save one per cent.
+    # Digits that are not rounded away are random: on these, zstd takes three times as long as lz4 and saves one per cent.
     name = "lz4" if options.precision is None else "zstd"
     if options.zarr_format == 2:
         from numcodecs import Blosc

@@ -1,10 +1,4 @@
-"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
-
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
-it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
-whole, whatever happened in between, and everything else is written once more.
-"""
+"""Where a cube is stored: a folder, a URL, a store object or an Icechunk repository; its status, its lock, and its removal."""
 
 from __future__ import annotations
 
@@ -23,23 +17,20 @@ from zarr.errors import GroupNotFoundError
 
 from ..errors import StoreError
 
+#: The group that holds what identifies a cube and its block records, and the attribute that holds its status.
 STATE, STATUS = "_xaq", "xaq_status"
 CREATING, COMPLETE = "creating", "complete"
 UNFINISHED = "unfinished: blocks that are not written yet read as missing"
 
-
 StoreLike: TypeAlias = str | os.PathLike | Store
 #: A path on this machine, a URL, a store object, or an Icechunk repository.
 Target: TypeAlias = Any
-#: Of an Icechunk repository.
+#: The branch of an Icechunk repository, and the blocks of one commit.
 _BRANCH, BLOCKS_PER_COMMIT = "main", 16
 
 
-# -- where ---------------------------------------------------------------------------------------------------------
-
-
 def resolve(store: StoreLike) -> Target:
-    """Return a path for what is on this machine's file system, else the URL, store object or repository as it is."""
+    """Return the path of a folder on this machine; a URL, store object or repository is returned as it is."""
     if isinstance(store, Store) or is_repository(store):
         return store
     text = os.fspath(store)
@@ -47,17 +38,17 @@ def resolve(store: StoreLike) -> Target:
         return text
     path = Path(text).absolute()
     if path.is_file():
-        raise StoreError(f"{path} is a file, expected a folder or nothing; fix: another path")
+        raise StoreError(f"{path} is a file, expected a folder or no file yet; fix: another path")
     return path
 
 
 def is_repository(store: Any) -> bool:
-    """Return whether this is an Icechunk repository, without importing it."""
+    """Return whether a store is an Icechunk repository; the package is not imported for it."""
     return hasattr(store, "writable_session")
 
 
 def plain(target: Target) -> Any:
-    """Return what zarr can open; of a repository, the last commit."""
+    """Return what zarr can open; for a repository, its last commit."""
     if is_repository(target):
         return target.readonly_session(_BRANCH).store
     return str(target) if isinstance(target, Path) else target
@@ -65,7 +56,7 @@ def plain(target: Target) -> Any:
 
 @contextmanager
 def transaction(target: Target, message: str) -> Iterator[Target]:
-    """Yield where to write; in a repository, what was written becomes one commit."""
+    """Yield the place to write to; in a repository, all that was written there becomes one commit."""
     if not is_repository(target):
         yield target
         return
@@ -75,14 +66,9 @@ def transaction(target: Target, message: str) -> Iterator[Target]:
         session.commit(f"xaq: {message}")
 
 
-def name_of(target: Target) -> str:
-    """Return what messages call a store."""
-    return str(target)
-
-
 @contextmanager
 def only_writer(target: Target) -> Iterator[None]:
-    """Keep other processes of this machine from writing to the same folder; the lock dies with its process."""
+    """Lock a folder against other processes of this machine; the lock is released when its process ends or is killed."""
     if not isinstance(target, Path):
         yield
         return
@@ -103,14 +89,14 @@ def only_writer(target: Target) -> Iterator[None]:
 
 
 def sweep(target: Target) -> None:
-    """Delete what killed writers left: zarr writes a file under another name first, and then renames it."""
+    """Delete the temporary files of killed writers: zarr writes a file under another name, and then renames it."""
     if isinstance(target, Path):
         for left in target.rglob("*.partial"):
             left.unlink(missing_ok=True)
 
 
 def status_of(target: Target) -> str | None:
-    """Return the status of what is at the target, None where there is nothing; refuse what is not xaq's."""
+    """Return the status of a cube, None where there is no store; refuse a store that is not xaq's."""
     try:
         status = zarr.open_group(plain(target), mode="r", use_consolidated=False).attrs.get(STATUS)
     except (GroupNotFoundError, FileNotFoundError) as error:
@@ -123,16 +109,18 @@ def status_of(target: Target) -> str | None:
 
 
 def _not_ours(target: Target) -> StoreError:
-    return StoreError(f"{name_of(target)} exists and is no cube of xaq's; fix: another path")
+    return StoreError(f"{target} exists and is no cube of xaq's; fix: another path")
 
 
 def check_ours(target: Target) -> None:
-    """Refuse what is no cube of xaq's, or was hardly begun."""
+    """Refuse a place without a cube of xaq's, or with one whose creation was interrupted."""
     status = status_of(target)
     if status is None:
-        raise StoreError(f"no store at {name_of(target)}")
+        raise StoreError(f"no store at {target}; fix: ds.aq.reanalyze(..., store=...) makes one")
     if status == CREATING:
-        raise StoreError(f"{name_of(target)} was hardly begun; fix: call reanalyze(..., store=...) again")
+        raise StoreError(
+            f"{target} holds no cube yet: its creation was interrupted; fix: call reanalyze(..., store=...) again"
+        )
 
 
 def set_status(target: Target, status: str) -> None:
@@ -141,7 +129,7 @@ def set_status(target: Target, status: str) -> None:
 
 
 def delete(target: Target) -> None:
-    """Delete a cube of ours. A folder is renamed first: a process killed meanwhile leaves no half store under its name."""
+    """Delete a cube of xaq's. A folder is renamed first: a process killed meanwhile leaves no partial store under its name."""
     if status_of(target) is None:
         return
     if not isinstance(target, Path):
@@ -154,7 +142,7 @@ def delete(target: Target) -> None:
 
 
 def active_client() -> Any:
-    """Return the active client of dask.distributed, if there is one."""
+    """Return the active client of dask.distributed, None without one."""
     try:
         from distributed import get_client
 

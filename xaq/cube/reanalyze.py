@@ -1,8 +1,4 @@
-"""From stations, a grid and any mapper to a lazy cube, or to a series at points. Labels and Dask; never torch.
-
-The graph has one node per period for the station side, shared by the tiles that are computed together, and one per
-block for the cell side.
-"""
+"""Estimates of a target on a grid, with or without a store, and at points."""
 
 from __future__ import annotations
 
@@ -10,35 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import dask.array as da
 import numpy as np
 import pandas as pd
 import xarray as xr
 from dask.base import tokenize
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..conventions import LAT, LON, QUANTILE, TIME
 from ..errors import GridError
 from ..interpolate.base import Mapper
 from ..stations import schema
-from . import layout
 from . import store as cube_store
-from .graph import (
-    BLOCK_VALUES,
-    block_sizes,
-    delayed,
-    fingerprints,
-    lazy_cube,
-    missing_points,
-    n_fields,
-    nearest_points,
-    point_fields,
-    silent_node,
-)
+from .graph import BLOCK_VALUES, block_sizes, fingerprints, lazy_cube, point_distance, point_layers, point_missing
 from .grid import Grid
 from .labels import labelled, point_coords, time_variable
+from .layout import StoreOptions
 from .location import StoreLike
-from .request import check_points, check_reach, fields_of, make_plan, warn_if_silent
+from .request import Request, RequestOptions, check_grid, check_points, make_request, warn_if_silent
+
+#: What of the provenance must agree between a stored cube and a call that completes or extends it.
+_IDENTITY = (
+    "method", "model_hash", "target", "units", "stations_hash", "init_time", "interval_level", "max_distance_km",
+    "background", "rasters",
+)  # fmt: skip
 
 
 def reanalyze(
@@ -81,33 +71,35 @@ def reanalyze(
     store : path, URL or zarr.abc.store.Store, optional
         Write the cube to this Zarr store, block by block, and return it reopened: a folder, a URL that fsspec knows, or a
         store object. A store that is partly written by the same call is completed; one that holds another cube is
-        refused. Blocks are written side by side by Dask's threads, or by the workers of an active
-        ``dask.distributed`` client; their number does not change a byte.
+        refused. Dask's threads write blocks in parallel, or the workers of an active ``dask.distributed`` client; their
+        number does not change a byte.
     level : float
-        Coverage of the interval.
+        Nominal coverage of the interval.
     max_distance : float, optional, km
         Cells farther from every station are marked unsupported. Default: three times the 95th percentile of the
         distance between neighbouring stations.
     background : xarray.DataArray or Dataset, optional
-        A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The estimate is this background, bias-corrected at
-        the visible stations, and an increment. A model takes the one it was trained on, over any period.
+        A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The estimate is this background,
+        bias-corrected at the visible stations, and an increment. A model takes the background that it was trained on,
+        over any period.
     rasters : mapping of str to xarray.DataArray, optional
-        Those that the model was trained on. In cells without data the estimate does without their term, and is marked unsupported.
+        The rasters that the model was trained on. In cells without data the estimate omits their term, and is marked
+        unsupported.
     chunks : dict, optional
         Block size by dimension, such as ``{"time": 240, "lat": 200, "lon": 200}``; -1 for all. Does not change values
         beyond the rounding of float32.
     overwrite : bool
-        Delete the cube at ``store``, with everything in its folder, and start anew.
+        Delete the cube at ``store``, with everything in its folder, and write a new one.
     update : bool
-        Bring the cube at ``store`` up to date: steps after its end are appended, blocks that read observations which
-        have changed since are computed anew, and all others are left alone. The period must begin where the cube
-        begins. Where there is no cube yet, it is made.
+        Bring the cube at ``store`` up to date: steps after its end are appended, blocks whose inputs have changed are
+        computed again, and all others stay as they are. The period must begin where the cube begins. A cube that does
+        not exist yet is written.
     precision : float, optional
-        In the target's units: round what is stored to within half of it, which makes a cube much smaller.
+        In the target's units: stored values are rounded to within half of it, which makes a cube much smaller.
     zarr_format : 3 or 2
-        Of the store. Zarr 2 has no shards: more files.
+        Of the store. Zarr 2 has no shards, so that there are more files.
     consolidated : bool
-        Gather the store's metadata in one place when it is finished.
+        Consolidate the store's metadata when it is complete.
     progress : bool
         Show a progress bar on stderr while writing.
 
@@ -126,7 +118,7 @@ def reanalyze(
     ModelError
         There is no such method, or the model does not fit: another target, step, units, background or rasters.
     GridError
-        The grid is none, or all of it lies farther than ``max_distance`` from every station.
+        The grid is not valid, or all of it lies farther than ``max_distance`` from every station.
     StoreError
         The store holds another cube, is being written by another process, or cannot be written.
 
@@ -142,47 +134,29 @@ def reanalyze(
     >>> dict(cube.pm25.sizes)
     {'time': 48, 'lat': 6, 'lon': 8}
     """
-    plan = make_plan(
-        ds,
-        mapper,
-        target=target,
-        time=time,
-        init=init,
-        level=level,
-        max_distance=max_distance,
-        background=background,
-        rasters=rasters,
-    )
-    # Round hidden stations too: a map that leaves them out could not show what they say.
-    everywhere = schema.conform(ds)
-    grid = Grid.of(grid, everywhere[LON].values, everywhere[LAT].values)
-    check_reach(grid, plan)
-    warn_if_silent(plan)
-    sizes = block_sizes(plan, grid, chunks)
-    cube = lazy_cube(plan, grid, sizes)
+    ds = schema.conform(ds)
+    options = RequestOptions(
+        target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
+    )  # fmt: skip
+    request = make_request(ds, mapper, options)
+    # Around hidden stations too: only a map that covers them can be compared with what they observe.
+    settled = Grid.of(grid, ds[LON].values, ds[LAT].values)
+    check_grid(request, settled)
+    warn_if_silent(request)
+    sizes = block_sizes(request, settled, chunks)
+    cube = lazy_cube(request, settled, sizes)
     if store is None:
         return cube
-    lasting = (
-        "method",
-        "model_hash",
-        "target",
-        "units",
-        "stations_hash",
-        "init_time",
-        "interval_level",
-        "max_distance_km",
-        "background",
-        "rasters",
-    )
-    identity = {
-        **{name: plan.provenance[name] for name in lasting if name in plan.provenance},
-        "grid": tokenize(grid.lon, grid.lat, grid.spacing),
-    }
     return cube_store.write_cube(
-        cube, store, identity=identity, block=sizes, inputs=fingerprints(plan, sizes[0], grid),
-        options=layout.StoreOptions(precision, zarr_format, consolidated),
-        overwrite=overwrite, update=update, progress=progress,
+        cube, store, identity=_identity(request, settled), block=sizes, inputs=fingerprints(request, sizes[0], settled),
+        options=StoreOptions(precision, zarr_format, consolidated), overwrite=overwrite, update=update, progress=progress,
     )  # fmt: skip
+
+
+def _identity(request: Request, grid: Grid) -> dict[str, Any]:
+    """Return what makes a cube this cube, however long it is."""
+    provenance = {name: request.provenance[name] for name in _IDENTITY if name in request.provenance}
+    return {**provenance, "grid": tokenize(grid.lon, grid.lat, grid.spacing)}
 
 
 def estimate(
@@ -215,14 +189,14 @@ def estimate(
     Returns
     -------
     xarray.Dataset
-        ``<target>(time, point)`` and its bounds, as :func:`reanalyze` gives them in the cell centred there. Lazy.
+        ``<target>(time, point)`` and its bounds, equal to those of :func:`reanalyze` in a cell centred there. Lazy.
 
     Raises
     ------
     SchemaError, ModelError
         As for :func:`reanalyze`.
     GridError
-        There are no points, they have no coordinates, or all lie farther than ``max_distance`` from every station.
+        There are no points, some have no coordinates, or all lie farther than ``max_distance`` from every station.
 
     Examples
     --------
@@ -231,48 +205,42 @@ def estimate(
     >>> ds.aq.estimate("idw", lon=[10.0, 10.2], lat=[50.0, 50.1]).pm25.shape
     (48, 2)
     """
-    plan = make_plan(
-        ds,
-        mapper,
-        target=target,
-        time=time,
-        init=init,
-        level=level,
-        max_distance=max_distance,
-        background=background,
-        rasters=rasters,
-    )
+    ds = schema.conform(ds)
+    options = RequestOptions(
+        target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
+    )  # fmt: skip
+    request = make_request(ds, mapper, options)
     dim, coords = point_coords(lon, lat)
     x, y = coords[LON].values, coords[LAT].values
+    _check_coordinates(x, y)
+    check_points(request, x, y)
+    layers = point_layers(request, x, y, BLOCK_VALUES // len(x))
+    near, missing = point_distance(request, x, y), point_missing(request, x, y)
+    return labelled(request, layers, (TIME, dim), {**coords, TIME: time_variable(request)}, near, missing)
+
+
+def _check_coordinates(x: NDArray, y: NDArray) -> None:
     if not len(x):
         raise GridError("no points: lon and lat are empty")
     if not (np.isfinite(x) & np.isfinite(y)).all():
         raise GridError(f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; fix: drop them")
     if np.abs(y).max() > 90:
         raise GridError(f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; are lon and lat swapped?")
-    check_points(x, y, plan)
-    fields = point_fields(plan, x, y, BLOCK_VALUES // len(x))
-    node = delayed(nearest_points)(silent_node(plan), plan.source[LON].values, plan.source[LAT].values, x, y)
-    near = xr.Variable((dim,), da.from_delayed(node, (len(x),), np.float32))
-    missing = None
-    if fields_of(plan.mapper):
-        missing = da.from_delayed(delayed(missing_points)(plan.mapper, plan.times, x, y), (len(x),), bool)
-    return labelled(plan, fields, (TIME, dim), {**coords, TIME: time_variable(plan)}, near, missing)
 
 
 def estimate_quantiles(
-    ds: xr.Dataset,
-    mapper: Mapper | str,
-    probabilities: Sequence[float],
-    *,
-    lon: xr.DataArray,
-    lat: xr.DataArray,
-    target: str,
-    time: schema.Period = None,
-    background: xr.DataArray | xr.Dataset | None = None,
-    rasters: Mapping[str, xr.DataArray] | None = None,
+    request: Request, probabilities: Sequence[float], *, lon: xr.DataArray, lat: xr.DataArray
 ) -> xr.Dataset:
-    """Estimate the target and the quantiles of its distribution at points: what scores are made from.
+    """Estimate the target and the quantiles of its distribution at hidden stations: what scores are made from.
+
+    Parameters
+    ----------
+    request : Request
+        What is estimated; its own probabilities do not matter.
+    probabilities : sequence of float
+        Of the quantiles.
+    lon, lat : xarray.DataArray, (point,) degrees
+        Of the hidden stations; their dimension is kept.
 
     Returns
     -------
@@ -280,16 +248,15 @@ def estimate_quantiles(
         ``<target>(time, point)`` and, where the mapper has a distribution, ``<target>_quantile(quantile, time, point)``
         in the order of ``probabilities``. Lazy, in blocks of bounded size however many quantiles there are.
     """
-    plan = make_plan(ds, mapper, target=target, time=time, background=background, rasters=rasters)
-    for field in fields_of(plan.mapper):
+    for field in request.fields:
         field.check_covers(lon.values, lat.values, "hidden stations")
-    if plan.probabilities:
-        plan = replace(plan, probabilities=tuple(probabilities))
+    if request.probabilities:
+        request = replace(request, probabilities=tuple(probabilities))
     dim, coords = point_coords(lon, lat)
     x, y = coords[LON].values, coords[LAT].values
-    fields = point_fields(plan, x, y, BLOCK_VALUES // (n_fields(plan) * len(x)))
-    data: dict[str, Any] = {target: ((TIME, dim), fields[0])}
-    if plan.probabilities:
-        data[f"{target}_quantile"] = ((QUANTILE, TIME, dim), fields[1:])
-        coords[QUANTILE] = xr.Variable((QUANTILE,), np.array(plan.probabilities))
-    return xr.Dataset(data, {**coords, TIME: time_variable(plan)})
+    layers = point_layers(request, x, y, BLOCK_VALUES // (request.n_layers * len(x)))
+    data: dict[str, Any] = {request.target: ((TIME, dim), layers[0])}
+    if request.probabilities:
+        data[f"{request.target}_quantile"] = ((QUANTILE, TIME, dim), layers[1:])
+        coords[QUANTILE] = xr.Variable((QUANTILE,), np.array(request.probabilities))
+    return xr.Dataset(data, {**coords, TIME: time_variable(request)})

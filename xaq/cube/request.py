@@ -1,10 +1,14 @@
-"""The plan of an estimate: what, by what, from which stations, when. Metadata only; everything but the places."""
+"""What is estimated, by what, from which stations and when: everything but the places.
+
+A verb makes one :class:`Request` for each mapper from its conformed dataset; what follows reads the request and nothing else.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -15,232 +19,247 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from ..arrays import sphere, timesteps
-from ..conventions import LAT, LON, STATION, TIME, canonical_units
+from ..conventions import LAT, LON, STATION, TIME
 from ..errors import GridError, ModelError, SchemaError, XaqWarning
-from ..fields.background import BACKGROUND, Background, BackgroundAlone, OverBackground, settle_field
-from ..fields.gridded import Gridded
-from ..fields.rasters import RasterPredictors, rasters_by_name
-from ..interpolate.base import Mapper
-from ..interpolate.classical import CLASSICAL, classical
-from ..interpolate.site_predictors import FEATURES
+from ..fields.background import describe_background
+from ..interpolate.base import Field, Hashed, Mapper
+from ..interpolate.trained import TrainedMapper
+from ..interpolate.trend import OverTrend
 from ..stations import schema
 from .grid import Grid
+from .mapper import check_model, fields_of, settle_mapper
+from .periods import history_slice, record_slice
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What will be estimated, by what, from which stations: everything but the places.
+@dataclass(frozen=True, kw_only=True)
+class RequestOptions:
+    """What users may say about an estimate, by any verb: the parameters of these names of :func:`xaq.reanalyze`."""
 
-    ``source`` holds the visible stations of the whole record; ``times`` are those to be estimated; a forecast has an
-    ``init`` time, after which nothing is read but the covariates named in ``known``. ``probabilities`` are those of the
-    quantiles that are computed beside the value: the two bounds of a cube's interval; none where the mapper has no
-    distribution.
+    target: str | None = None
+    time: schema.Period = None
+    init: str | np.datetime64 | pd.Timestamp | None = None
+    level: float = 0.9
+    max_distance: float | None = None
+    background: xr.DataArray | xr.Dataset | None = None
+    rasters: Mapping[str, xr.DataArray] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is estimated: everything but the places.
+
+    Attributes
+    ----------
+    mapper : Mapper
+        Fitted, with the fields that it reads.
+    trained : TrainedMapper, optional
+        The trained mapper that was asked for; None for any other.
+    source : xarray.Dataset, (station, time)
+        The visible stations over the whole record. Those that never report are left out where the data are in memory.
+    target : str
+        The variable.
+    times : (n_time,) datetime64[s], UTC
+        To estimate.
+    init : datetime64, optional
+        Of a forecast: the last time whose observations are read. None for an analysis.
+    level : float
+        Nominal coverage of the interval.
+    probabilities : tuple of float
+        Of the quantiles that are computed beside the value: the two bounds of the interval; none where the mapper has no
+        distribution.
+    max_distance : float, km
+        Beyond it from every station, estimates are marked unsupported.
+    stations_hash : str
+        Of all visible stations, silent ones too: a cube stays the same one when they begin to report.
+    hidden : tuple of str
+        Hidden stations.
     """
 
     mapper: Mapper
+    trained: TrainedMapper | None
     source: xr.Dataset
     target: str
-    covariates: tuple[str, ...]
-    known: tuple[str, ...]
     times: NDArray[np.datetime64]
     init: np.datetime64 | None
+    level: float
     probabilities: tuple[float, ...]
     max_distance: float
-    provenance: dict[str, Any]
+    stations_hash: str
+    hidden: tuple[str, ...]
+
+    @property
+    def lon(self) -> NDArray[np.float64]:
+        """Longitudes of the stations, ``(station,)`` degrees."""
+        return self.source[LON].values.astype(float)
+
+    @property
+    def lat(self) -> NDArray[np.float64]:
+        """Latitudes of the stations, ``(station,)`` degrees."""
+        return self.source[LAT].values.astype(float)
+
+    @property
+    def values(self) -> xr.DataArray:
+        """The target at the stations, ``(station, time)``; lazy where the dataset is."""
+        return self.source[self.target].transpose(STATION, TIME)
+
+    @property
+    def units(self) -> str:
+        """Of the target."""
+        return str(self.source[self.target].attrs["units"])
+
+    @cached_property
+    def record(self) -> NDArray[np.datetime64]:
+        """All times of the dataset, ``(n_record,) datetime64[s]``."""
+        return _record(self.source)
+
+    @property
+    def step(self) -> np.timedelta64:
+        """The step of the record."""
+        return timesteps.regular_step(self.record)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields and rasters that estimates depend on."""
+        return fields_of(self.mapper)
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Station variables that the mapper reads beside the target."""
+        return () if self.trained is None else self.trained.recipe.covariates
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Those that it reads over a forecast's horizon too."""
+        return () if self.trained is None else self.trained.recipe.known
+
+    @property
+    def horizon_steps(self) -> int:
+        """Steps of a forecast's horizon, whatever part of it is asked for; 0 for an analysis."""
+        return 0 if self.trained is None or self.init is None else self.trained.recipe.config.target_steps
+
+    @property
+    def n_layers(self) -> int:
+        """How many numbers are computed at each place and time: the value and its quantiles."""
+        return 1 + len(self.probabilities)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Where the estimate comes from, ready for JSON."""
+        recipe = None if self.trained is None else self.trained.recipe
+        provenance = {
+            "xaq_version": version("xaq"),
+            "method": self.mapper.name,
+            "model_hash": _identity(self.mapper),
+            "target": self.target,
+            "units": self.units,
+            "stations_hash": self.stations_hash,
+            "visible_stations": int(self.source.sizes[STATION]),
+            "hidden_stations": list(self.hidden),
+            "observation_period": [str(t) for t in self.record[[0, -1]]],
+            "estimated_period": [str(t) for t in self.times[[0, -1]]],
+            "init_time": None if self.init is None else str(self.init),
+            "interval_level": self.level,
+            "max_distance_km": round(self.max_distance, 3),
+            "seed": None if recipe is None else recipe.seed,
+            "held_out_scores": [] if recipe is None else recipe.held_out_scores,
+        }
+        if recipe is not None:
+            return provenance | recipe.trend.provenance()
+        if isinstance(self.mapper, OverTrend) and self.mapper.trend.background is not None:
+            provenance["background"] = describe_background(self.mapper.trend.background)
+        return provenance
 
 
-def make_plan(
-    ds: xr.Dataset,
-    mapper: Mapper | str,
-    *,
-    target: str | None = None,
-    time: schema.Period = None,
-    init: Any = None,
-    level: float = 0.9,
-    max_distance: float | None = None,
-    background: xr.DataArray | xr.Dataset | None = None,
-    rasters: Mapping[str, xr.DataArray] | None = None,
-) -> Plan:
-    """Settle what is to be estimated, or raise. Metadata only, except for fitting a method given by name."""
-    ds = schema.conform(ds)
-    recipe = getattr(mapper, "recipe", None)
-    target = recipe.target if recipe is not None and target is None else schema.pick_target(ds, target)
-    ds = schema.conform(ds, target)
-    if not 0 < level <= 0.99:
-        raise SchemaError(f"level is {level}, expected above 0 and at most 0.99, such as 0.9", subject="interval")
-    source = ds.isel({STATION: np.flatnonzero(~schema.hidden_mask(ds))})
-    if not source.sizes[STATION]:
-        raise SchemaError("every station is hidden; fix: ds.aq.hide(fraction=0.15)")
-    field = _settle_background(background, source, target)
-    settled = _settle_mapper(mapper, source, target, field)
-    if recipe is not None:
-        check_model(settled, ds, target)
-    times, last = _settle_times(settled, ds, time, init)
-    given = rasters_by_name(rasters)
-    if recipe is None and given:
-        raise ModelError(f"rasters are read by a trained model, not by {settled.name!r}; fix: rasters=None")
-    if recipe is not None and (predictors := RasterPredictors.of_model(given, recipe.rasters, source)) is not None:
-        settled = settled.with_predictors(predictors)  # type: ignore[attr-defined]
-    if recipe is not None and (over := Background.of_model(field, recipe.background)) is not None:
-        settled = OverBackground(settled, over)
-    _check_periods(settled, ds, times)
-    # Those that are silent belong to the network too: a cube stays the same one when they begin to report.
-    listed = schema.stations_hash(source)
-    limit = _default_reach(source) if max_distance is None else float(max_distance)
-    if source[target].chunks is None:
-        silent = silent_stations(
-            source[target].transpose(STATION, TIME).values[:, readable_steps(settled, source, last)]
+def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) -> Request:
+    """Settle what a conformed dataset, a mapper and a user's options ask for, or raise with what is wrong.
+
+    Reads metadata; computes the target where a method given by name has something to fit.
+    """
+    target = settle_target(ds, mapper, options.target)
+    if not 0 < options.level <= 0.99:
+        raise SchemaError(
+            f"level is {options.level}, expected above 0 and at most 0.99, such as 0.9", subject="interval"
         )
-        source = schema.drop_silent(source, silent, target)
-    covariates, known = (recipe.covariates, recipe.known) if recipe is not None else ((), ())
-    if last is not None:
-        check_horizon(recipe, ds, last)
-    provenance = {
-        "xaq_version": version("xaq"),
-        "method": settled.name,
-        "model_hash": getattr(settled, "hash", None) or tokenize(settled),
-        "target": target,
-        "units": str(ds[target].attrs["units"]),
-        "stations_hash": listed,
-        "visible_stations": int(source.sizes[STATION]),
-        "hidden_stations": [str(s) for s in ds[STATION].values[schema.hidden_mask(ds)]],
-        "observation_period": [str(t) for t in ds[TIME].values[[0, -1]].astype("datetime64[s]")],
-        "estimated_period": [str(times[0]), str(times[-1])],
-        "init_time": None if last is None else str(last),
-        "interval_level": level,
-        "max_distance_km": round(limit, 3),
-        "seed": None if recipe is None else recipe.seed,
-        "held_out_scores": [] if recipe is None else recipe.held_out_scores,
-    }
-    if isinstance(settled, OverBackground):
-        provenance["background"] = settled.background.describe()
-    if recipe is not None and recipe.geography is not None:
-        provenance["geography"] = dict(zip(FEATURES, recipe.geography.slopes, strict=True))
-    if recipe is not None and recipe.rasters:
-        provenance["rasters"] = list(recipe.rasters)
-    probabilities = interval_probabilities(level) if settled.has_interval else ()
-    return Plan(settled, source, target, covariates, known, times, last, probabilities, limit, provenance)
+    visible = _visible_stations(ds)
+    trained = mapper if isinstance(mapper, TrainedMapper) else None
+    if trained is not None:
+        check_model(trained, ds, target)
+    times, init = _settle_times(ds, trained, options)
+    settled = settle_mapper(mapper, visible, target, options.background, options.rasters)
+    _check_fields_cover(settled, _record(ds), times, init)
+    source = visible
+    if visible[target].chunks is None:
+        source = schema.drop_silent(visible, _silent_in_memory(visible[target], settled, init), target)
+    return Request(
+        mapper=settled,
+        trained=trained,
+        source=source,
+        target=target,
+        times=times,
+        init=init,
+        level=options.level,
+        probabilities=interval_probabilities(options.level) if settled.has_interval else (),
+        max_distance=_default_reach(visible) if options.max_distance is None else float(options.max_distance),
+        stations_hash=schema.stations_hash(visible),
+        hidden=tuple(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)]),
+    )
+
+
+# -- the target and the stations -----------------------------------------------------------------------------------
+
+
+def settle_target(ds: xr.Dataset, mapper: Mapper | str, target: str | None) -> str:
+    """Return the target asked for, else that of a trained mapper, else the only pollutant; a conformed dataset must have it."""
+    if target is None and isinstance(mapper, TrainedMapper):
+        target = mapper.target
+    target = schema.pick_target(ds, target)
+    schema.require_target(ds, target)
+    return target
 
 
 def interval_probabilities(level: float) -> tuple[float, float]:
-    """Return the probabilities of the two quantiles that bound the central interval of the given coverage."""
+    """Return the probabilities of the two quantiles that bound the central interval of a nominal coverage."""
     return (1.0 - level) / 2.0, (1.0 + level) / 2.0
 
 
-def _settle_background(background: xr.DataArray | xr.Dataset | None, source: xr.Dataset, target: str) -> Gridded | None:
-    if background is None:
-        return None
-    field = settle_field(background, target, str(source[target].attrs["units"]))
-    field.check_covers(source[LON].values, source[LAT].values, "stations", subject=BACKGROUND)
-    field.check_step(timesteps.regular_step(source[TIME].values), subject=BACKGROUND)
-    return field
+def _visible_stations(ds: xr.Dataset) -> xr.Dataset:
+    visible = ds.isel({STATION: np.flatnonzero(~schema.hidden_mask(ds))})
+    if not visible.sizes[STATION]:
+        raise SchemaError("every station is hidden; fix: ds.aq.hide(fraction=0.15)")
+    return visible
 
 
-def _settle_mapper(mapper: Mapper | str, source: xr.Dataset, target: str, field: Gridded | None) -> Mapper:
-    """Return the mapper meant; one given by name is fitted, over the background where there is one."""
-    if not isinstance(mapper, str):
-        if not isinstance(mapper, Mapper):
-            raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
-        if field is not None and not hasattr(mapper, "recipe"):
-            raise ModelError(f"{mapper.name} was fitted without a background; fix: pass it by name, or background=None")
-        return mapper
-    if mapper == BACKGROUND and field is not None:
-        return BackgroundAlone(field)
-    if mapper not in CLASSICAL:
-        raise ModelError(
-            f"no method {mapper!r}; expected a trained model or one of {', '.join(CLASSICAL)}; a model file: xaq.load_model(...)"
-        )
-    observations = schema.observations(source, target)
-    if field is None:
-        return classical(mapper, observations)
-    field.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
-    over = Background.fit(field, observations)
-    return OverBackground(classical(mapper, over.remove(observations)), over)
+def silent_stations(values: NDArray) -> NDArray[np.bool_]:
+    """Return which stations have no observation in ``values (station, time)``."""
+    return ~np.isfinite(values).any(axis=1)
 
 
-def _check_periods(mapper: Mapper, ds: xr.Dataset, times: NDArray[np.datetime64]) -> None:
-    """Refuse fields that do not cover what is read: the times, and the days of the record around them."""
-    record = ds[TIME].values.astype("datetime64[s]")
-    before, after = mapper.margin_days
-    first = floor_day(times[0], record) - days_as_time(before, record)
-    last = floor_day(times[-1], record) + days_as_time(after + 1, record)
-    read = record[(record >= first) & (record < last)]
-    for field in fields_of(mapper):
-        field.check_period(*read[[0, -1]])
+def reporting_slice(mapper: Mapper, record: NDArray[np.datetime64], init: np.datetime64 | None) -> slice:
+    """Return the steps in which a station must report to take part: all of the record, or a forecast's history."""
+    return slice(None) if init is None else history_slice(record, mapper.margin_days[0], init)
 
 
-def fields_of(mapper: Mapper) -> tuple[Gridded, ...]:
-    """Return the fields and rasters that a mapper's estimates are made of beside the stations."""
-    fields: tuple[Gridded, ...] = getattr(mapper, "fields", ())
-    return fields
+def _silent_in_memory(values: xr.DataArray, mapper: Mapper, init: np.datetime64 | None) -> NDArray[np.bool_]:
+    steps = reporting_slice(mapper, _record(values), init)
+    return silent_stations(values.transpose(STATION, TIME).values[:, steps])
 
 
-def check_model(model: Any, ds: xr.Dataset, target: str) -> None:
-    """Refuse a model trained for another target, unit or step, or covariates that the dataset lacks."""
-    problems = []
-    if model.target != target:
-        problems.append(
-            f"the model was trained for {model.target!r}, asked for {target!r}; fix: target={model.target!r}, or train another"
-        )
-    elif canonical_units(model.recipe.units) != canonical_units(str(ds[target].attrs["units"])):
-        problems.append(
-            f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; fix: convert the dataset"
-        )
-    step = timesteps.regular_step(ds[TIME].values)
-    if step != model.step:
-        problems.append(
-            f"the model has a step of {timesteps.step_name(model.step)}, the dataset {timesteps.step_name(step)}; "
-            "fix: ds.resample(...), or train another"
-        )
-    missing = [c for c in (*model.recipe.covariates, *model.recipe.known) if c not in ds.data_vars]
-    if missing:
-        problems.append(f"the model needs covariates that the dataset lacks: {', '.join(missing)}")
-    if problems:
-        raise ModelError("; ".join(problems))
+def _identity(mapper: Mapper) -> str:
+    """Return the hash that a cube records; of a mapper over a background, that of the mapper inside.
+
+    The background is recorded beside it, and its values belong to periods.
+    """
+    inner = mapper.mapper if isinstance(mapper, OverTrend) else mapper
+    return inner.hash if isinstance(inner, Hashed) else str(tokenize(inner))
 
 
-def check_horizon(recipe: Any, ds: xr.Dataset, init: np.datetime64) -> None:
-    """Refuse a forecast from a time after which the dataset lacks steps of what the model expects to be known."""
-    step = np.timedelta64(recipe.step_seconds, "s")
-    horizon = init + np.arange(1, recipe.config.target_steps + 1) * step
-    absent = horizon[~np.isin(horizon, ds[TIME].values.astype("datetime64[s]"))]
-    if recipe.known and len(absent):
-        raise SchemaError(
-            f"the forecast from {init} reads {', '.join(recipe.known)} over its horizon, and the dataset lacks "
-            f"{len(absent)} of {len(horizon)} steps there, {absent[0]} .. {absent[-1]}; fix: an earlier init=, or append those "
-            "steps with the weather and no observations"
-        )
+def _record(ds: xr.Dataset | xr.DataArray) -> NDArray[np.datetime64]:
+    return ds[TIME].values.astype("datetime64[s]")
 
 
-def _settle_times(
-    mapper: Mapper, ds: xr.Dataset, time: schema.Period, init: Any
-) -> tuple[NDArray[np.datetime64], np.datetime64 | None]:
-    """Return the times to estimate, and the init time of a forecast."""
-    record = ds[TIME].values.astype("datetime64[s]")
-    if getattr(mapper, "task", "analysis") == "analysis":
-        if init is not None:
-            raise ModelError("init= is for forecast models; this one is an analysis; fix: time=")
-        return schema.select_period(ds, time)[TIME].values.astype("datetime64[s]"), None
-    try:
-        last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
-    except (ValueError, TypeError) as error:
-        raise SchemaError(f"init={init!r} is no time ({error}); fix: init='2017-01-01T00'") from error
-    if last not in record:
-        raise SchemaError(f"init={init!r} is no step of the dataset, which covers {record[0]} to {record[-1]}")
-    recipe = mapper.recipe  # type: ignore[attr-defined]
-    horizon = last + np.arange(1, recipe.config.target_steps + 1) * mapper.step  # type: ignore[attr-defined]
-    empty = xr.Dataset(coords={TIME: horizon})
-    try:
-        return schema.select_period(empty, time)[TIME].values.astype("datetime64[s]"), last
-    except SchemaError as error:
-        raise SchemaError(
-            f"time={time!r} lies outside the forecast from {last}, which covers {horizon[0]} to {horizon[-1]}; fix: init="
-        ) from error
-
-
-def _default_reach(source: xr.Dataset) -> float:
+def _default_reach(visible: xr.Dataset) -> float:
     """Return three times the 95th percentile of the distance between neighbouring places, km."""
-    lon, lat = source[LON].values, source[LAT].values
+    lon, lat = visible[LON].values, visible[LAT].values
     group = sphere.colocated_groups(lon, lat)
     _, first = np.unique(group, return_index=True)
     if len(first) < 2:
@@ -249,71 +268,108 @@ def _default_reach(source: xr.Dataset) -> float:
     return 3.0 * float(np.percentile(distance[:, 1], 95))
 
 
-def check_reach(grid: Grid, plan: Plan) -> None:
+# -- times ---------------------------------------------------------------------------------------------------------
+
+
+def _settle_times(
+    ds: xr.Dataset, trained: TrainedMapper | None, options: RequestOptions
+) -> tuple[NDArray[np.datetime64], np.datetime64 | None]:
+    """Return the times to estimate, and the init time of a forecast."""
+    if trained is not None and trained.task == "forecast":
+        init = _init_time(_record(ds), options.init)
+        check_horizon(trained, ds, init)
+        return _forecast_times(trained, init, options.time), init
+    if options.init is not None:
+        raise ModelError("init= is for forecast models; this one is an analysis; fix: time=")
+    return _record(schema.select_period(ds, options.time)), None
+
+
+def _init_time(record: NDArray[np.datetime64], init: Any) -> np.datetime64:
+    """Return the last time whose observations a forecast reads; the last of the record by default."""
+    try:
+        last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
+    except (ValueError, TypeError) as error:
+        raise SchemaError(f"init={init!r} is no time ({error}); fix: init='2017-01-01T00'") from error
+    if last not in record:
+        raise SchemaError(
+            f"init={init!r} is no step of the dataset, which covers {record[0]} to {record[-1]}; fix: init='{record[-1]}'"
+        )
+    return last
+
+
+def _forecast_times(trained: TrainedMapper, init: np.datetime64, time: schema.Period) -> NDArray[np.datetime64]:
+    """Return the part of a forecast's horizon that is asked for."""
+    horizon = _horizon(trained, init)
+    try:
+        return _record(schema.select_period(xr.Dataset(coords={TIME: horizon}), time))
+    except SchemaError as error:
+        raise SchemaError(
+            f"time={time!r} lies outside the forecast from {init}, which covers {horizon[0]} to {horizon[-1]}; fix: init="
+        ) from error
+
+
+def _horizon(trained: TrainedMapper, init: np.datetime64) -> NDArray[np.datetime64]:
+    return init + np.arange(1, trained.recipe.config.target_steps + 1) * trained.step
+
+
+def check_horizon(trained: TrainedMapper, ds: xr.Dataset, init: np.datetime64) -> None:
+    """Refuse a forecast from a time after which the dataset lacks steps of the covariates known ahead."""
+    horizon, known = _horizon(trained, init), trained.recipe.known
+    absent = horizon[~np.isin(horizon, _record(ds))]
+    if known and len(absent):
+        raise SchemaError(
+            f"the forecast from {init} reads {', '.join(known)} over its horizon, and the dataset lacks "
+            f"{len(absent)} of {len(horizon)} steps there, {absent[0]} .. {absent[-1]}; fix: an earlier init=, or append those "
+            "steps with the weather and no observations"
+        )
+
+
+# -- what is covered -----------------------------------------------------------------------------------------------
+
+
+def _check_fields_cover(
+    mapper: Mapper, record: NDArray[np.datetime64], times: NDArray[np.datetime64], init: np.datetime64 | None
+) -> None:
+    """Refuse fields that do not cover the steps of the record that are read, and the times estimated."""
+    read = record[record_slice(record, mapper.margin_days, times, init)]
+    for field in fields_of(mapper):
+        field.check_period(read[0], max(read[-1], times[-1]))
+
+
+def check_grid(request: Request, grid: Grid) -> None:
     """Refuse a grid on which no cell is near any station, or that a field does not cover."""
-    lon, lat = plan.source[LON].values, plan.source[LAT].values
-    # Longitudes may be counted from 0 or from -180: compare each station at its image nearest to the grid.
-    centre = 0.5 * (grid.lon[0] + grid.lon[-1])
-    lon = lon + 360.0 * np.round((centre - lon) / 360.0)
+    lon, lat = sphere.nearest_image(request.lon, 0.5 * (grid.lon[0] + grid.lon[-1])), request.lat
     x = np.clip(lon, grid.lon[0], grid.lon[-1])
     y = np.clip(lat, grid.lat[0], grid.lat[-1])
     closest = float(sphere.distance_km(lon, lat, x, y).min())
-    if closest > plan.max_distance:
+    if closest > request.max_distance:
         raise GridError(
             f"the grid ({grid}) is {closest:.0f} km from the nearest of {len(lon)} stations "
             f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
-            f"{plan.max_distance:.0f} km; fix: another grid, or max_distance="
+            f"{request.max_distance:.0f} km; fix: another grid, or max_distance="
         )
-    for field in fields_of(plan.mapper):
+    for field in request.fields:
         x, y = np.meshgrid(grid.lon, grid.lat)
         field.check_covers(x.ravel(), y.ravel(), "cells of the grid")
 
 
-def check_points(lon: NDArray, lat: NDArray, plan: Plan) -> None:
+def check_points(request: Request, lon: NDArray, lat: NDArray) -> None:
     """Refuse points none of which is near any station, or that a field does not cover."""
-    stations = plan.source[LON].values, plan.source[LAT].values
-    closest = float(sphere.nearest(*stations, lon, lat, 1)[1].min())
-    if closest > plan.max_distance:
+    closest = float(sphere.nearest(request.lon, request.lat, lon, lat, 1)[1].min())
+    if closest > request.max_distance:
         raise GridError(
-            f"the nearest of {len(lon)} points is {closest:.0f} km from any station, farther than max_distance={plan.max_distance:.0f} km; "
-            "fix: other points (are lon and lat swapped?), or max_distance="
+            f"the nearest of {len(lon)} points is {closest:.0f} km from any station, farther than max_distance="
+            f"{request.max_distance:.0f} km; fix: other points (are lon and lat swapped?), or max_distance="
         )
-    for field in fields_of(plan.mapper):
+    for field in request.fields:
         field.check_covers(lon, lat, "points")
 
 
-def readable_steps(mapper: Mapper, source: xr.Dataset, init: np.datetime64 | None) -> slice:
-    """Return the steps whose observations decide which stations take part: all, or a forecast's history."""
-    if init is None:
-        return slice(None)
-    record = source[TIME].values.astype("datetime64[s]")
-    low = np.searchsorted(record, init - days_as_time(mapper.margin_days[0], record), side="right")
-    return slice(int(low), int(np.searchsorted(record, init, side="right")))
-
-
-def silent_stations(values: NDArray) -> NDArray[np.bool_]:
-    """Return which stations have no observation in ``values (station, time)``."""
-    return ~np.isfinite(values).any(axis=1)
-
-
-def days_as_time(n: int, record: NDArray[np.datetime64]) -> np.timedelta64:
-    """Return n days, or n steps where a step is a day or longer."""
-    step = timesteps.regular_step(record)
-    return n * (step if timesteps.steps_per_day(step) == 1 else timesteps.DAY.astype("timedelta64[s]"))
-
-
-def floor_day(time: np.datetime64, record: NDArray[np.datetime64]) -> np.datetime64:
-    """Return the start of the UTC day of a time, or the time itself where a step is a day or longer."""
-    if timesteps.steps_per_day(timesteps.regular_step(record)) == 1:
-        return time
-    return time.astype("datetime64[D]").astype("datetime64[s]")
-
-
-def warn_if_silent(plan: Plan) -> None:
-    """Say how many steps no visible station reports at; of data in memory only, nothing is computed for it."""
-    values = plan.source[plan.target].sel({TIME: plan.times}) if plan.init is None else None
-    if values is not None and values.chunks is None:
-        silent = int((~values.notnull().any(STATION)).sum())
-        if silent:
-            text = f"no visible station reports at {silent} of {len(plan.times)} steps: the cube is NaN there"
-            warnings.warn(text, XaqWarning, stacklevel=3)
+def warn_if_silent(request: Request) -> None:
+    """Warn of steps at which no visible station reports; for lazy data nothing is computed and nothing said."""
+    if request.init is not None or request.values.chunks is not None:
+        return
+    silent = int((~request.values.sel({TIME: request.times}).notnull().any(STATION)).sum())
+    if silent:
+        text = f"no visible station reports at {silent} of {len(request.times)} steps: the cube is NaN there"
+        warnings.warn(text, XaqWarning, stacklevel=3)

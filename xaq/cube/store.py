@@ -1,9 +1,9 @@
-"""The writer: a template, blocks, and a record per block. It knows no model and no stations.
+"""Write a lazy cube to a Zarr store, complete or extend it, and open it.
 
-A store holds the cube in its root group and, in the group ``_xaq``, the identity of the cube and an array of records:
-for each block, the fingerprint of what it was made from and the checksum of what was written. A block is recorded after
-it is written, and its record is taken away before it is written anew; so a block whose record is that of its inputs is
-whole, whatever happened in between, and everything else is written once more.
+The root group holds the cube; the group ``_xaq`` holds what identifies it, and ``records``, one for each block: the
+fingerprint of the inputs that the block was made from, and the checksum of the values written. A block is recorded after
+it is written, and its record is removed before it is written again. So a block whose record has the fingerprint of its
+inputs is complete, whatever interrupted the writer; every other block is written again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from .location import (
     check_ours,
     delete,
     is_repository,
-    name_of,
     only_writer,
     plain,
     resolve,
@@ -55,34 +54,34 @@ def write_cube(
     update: bool = False,
     progress: bool = True,
 ) -> xr.Dataset:
-    """Write a lazy cube block by block, completing or extending what an earlier call began.
+    """Write a lazy cube block by block, or complete or extend the cube of an earlier call.
 
     Parameters
     ----------
     cube : xarray.Dataset
-        Lazy; a Dask block becomes a Zarr shard. Blocks are written side by side by Dask's scheduler: threads, or the
-        workers of a distributed client where one is active.
+        Lazy; a Dask block becomes a Zarr shard. Dask's threads write blocks in parallel, or the workers of a distributed
+        client where one is active.
     store : path, URL, zarr.abc.store.Store or icechunk.Repository
         A folder; a URL that fsspec knows, such as ``s3://bucket/pm25.zarr``; any store object of zarr; or an Icechunk
-        repository, to whose main branch a commit is made for the template, for every 16 blocks and in the end.
+        repository, with a commit to its main branch for the template, for every 16 blocks and at the end.
     identity : dict
-        JSON-ready; what makes this cube this cube, whatever its length. A store with another identity is refused.
+        What identifies the cube whatever its length, ready for JSON. A store with another identity is refused.
     block : (steps, rows, columns)
-        Of the Dask blocks; the last ones may be smaller.
+        Sizes of the Dask blocks; the last ones may be smaller.
     inputs : sequence of int
-        Fingerprint, not 0, of what the blocks of each period are made from.
+        For each period, the fingerprint of the inputs of its blocks, not 0.
     options : StoreOptions, optional
     overwrite : bool
         Delete what the store holds first.
     update : bool
-        Append steps after the end of the stored cube, and write blocks anew whose inputs have changed.
+        Append steps after the end of the stored cube, and write the blocks again whose inputs have changed.
     progress : bool
         Show a progress bar on stderr.
 
     Returns
     -------
     xarray.Dataset
-        The finished cube, reopened from the store (lazy).
+        The complete cube, opened from the store (lazy).
 
     Raises
     ------
@@ -93,7 +92,7 @@ def write_cube(
     target = resolve(store)
     if is_repository(target) and active_client() is not None:
         raise StoreError(
-            "an Icechunk repository is written by the threads of one process, and a distributed client is active; "
+            "a distributed client is active, and only the threads of one process can write to an Icechunk repository; "
             "fix: close the client, or another store"
         )
     layout = Layout.of(cube, block)
@@ -117,13 +116,13 @@ def write_cube(
         if isinstance(error, StoreError):
             raise
         raise StoreError(
-            f"{name_of(target)}: cannot be written ({type(error).__name__}: {error}); what is finished is kept, call again to resume"
+            f"{target}: cannot be written ({type(error).__name__}: {error}); finished blocks are kept; fix: call again to resume"
         ) from error
     return open_cube(store)
 
 
 def open_cube(store: StoreLike) -> xr.Dataset:
-    """Open a finished cube (lazy).
+    """Open a complete cube (lazy).
 
     Parameters
     ----------
@@ -133,12 +132,12 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        As ``xr.open_zarr`` gives it; any other tool may open it too.
+        As ``xr.open_zarr`` opens it, in chunks of whole blocks.
 
     Raises
     ------
     StoreError
-        There is no cube at the path, or it is not finished.
+        There is no cube at the path, or it is not complete.
 
     Examples
     --------
@@ -153,9 +152,9 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     written, total = _progress_of(target)
     if written < total or status_of(target) != COMPLETE:
         raise StoreError(
-            f"{name_of(target)} is unfinished: {written} of {total} blocks; fix: call reanalyze(..., store=...) again to resume"
+            f"{target} is unfinished: {written} of {total} blocks; fix: call reanalyze(..., store=...) again to resume"
         )
-    # By whole shards: what one file holds is one task.
+    # By whole shards: one file is one task.
     layout = Layout.from_json(zarr.open_group(plain(target), mode="r", path=STATE).attrs["identity"])
     cube = xr.open_zarr(plain(target), decode_coords="all", chunks=dict(zip(BLOCK_DIMS, layout.block, strict=True)))
     lead = [name for name in cube.data_vars if set(BLOCK_DIMS) <= set(cube[name].dims)]
@@ -163,11 +162,8 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     return xr.Dataset({name: cube[name].variable for name in order}, cube.coords, cube.attrs)
 
 
-# -- the template --------------------------------------------------------------------------------------------------
-
-
 def _create(cube: xr.Dataset, target: Target, layout: Layout, identity: dict[str, Any], options: StoreOptions) -> None:
-    """Write metadata, what is small, and empty records; the status says "creating" until all of it is there."""
+    """Write metadata, the small variables and empty records; the status is "creating" until all of these are written."""
     zarr.open_group(plain(target), mode="w", zarr_format=options.zarr_format, attributes={STATUS: CREATING})
     names = [str(n) for n in block_variables(cube)]
     encoding = {name: {"_FillValue": np.float32(np.nan), **encoding_of(BLOCK_DIMS, layout, options)} for name in names}
@@ -207,7 +203,7 @@ def _check_identity(target: Target, wanted: dict[str, Any]) -> None:
     differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
     if differing:
         shown = "; ".join(f"{k}: {_short(found.get(k))} there, {_short(wanted.get(k))} here" for k in differing[:4])
-        raise StoreError(f"{name_of(target)} holds another cube ({shown}); fix: another path, or overwrite=True")
+        raise StoreError(f"{target} holds another cube ({shown}); fix: another path, or overwrite=True")
 
 
 def _short(value: Any) -> str:
@@ -216,28 +212,24 @@ def _short(value: Any) -> str:
 
 
 def _extend(cube: xr.Dataset, target: Target, inputs: Sequence[int], update: bool) -> None:
-    """Make the store as long as the cube, or refuse what only an update may change."""
+    """Make the store as long as the cube; refuse changes that need ``update``."""
     root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
     names, records = block_names(root), root[STATE]["records"]
     there, here = root[names[0]].shape[0], cube.sizes["time"]
     if here < there:
         raise StoreError(
-            f"{name_of(target)} has {there} steps, {here} are asked for; fix: a period that reaches as far, or overwrite=True"
+            f"{target} has {there} steps, {here} are asked for; fix: a period that reaches as far, or overwrite=True"
         )
     written = records[..., 0]
     changed = sum(bool((w[w != 0] != i).any()) for w, i in zip(written, inputs, strict=False))
     if (changed or here > there) and not update:
-        what = (
-            f"{changed} periods were made from other observations"
-            if changed
-            else f"it ends {here - there} steps earlier"
-        )
+        what = f"{changed} periods were made from other inputs" if changed else f"it ends {here - there} steps earlier"
         raise StoreError(
-            f"{name_of(target)} holds another cube ({what}); fix: update=True to bring it up to date, another path, or overwrite=True"
+            f"{target} holds another cube ({what}); fix: update=True to bring it up to date, another path, or overwrite=True"
         )
     if here == there and not changed and status_of(target) == COMPLETE:
         return
-    # Once more where an earlier call was cut off in here: each step may be repeated.
+    # An earlier call may have been interrupted below: each of these may be repeated.
     set_status(target, UNFINISHED)
     for name, variable in cube.variables.items():
         if variable.dims[:1] == ("time",):
@@ -252,7 +244,7 @@ def _progress_of(target: Target) -> tuple[int, int]:
 
 
 def _finish(cube: xr.Dataset, target: Target, options: StoreOptions) -> None:
-    """Say that the cube is complete, last of all."""
+    """Write the cube's attributes and its status, the last of all: it is complete."""
     if status_of(target) == COMPLETE:
         return
     root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)

@@ -1,4 +1,4 @@
-"""Why an estimate is what it is: the neighbours, their weights, and what learning added to kriging."""
+"""What an estimate was made of: the neighbours, their weights, and the difference that training made to kriging."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, ROLE_CF, STATION, TIME, cf_attrs, label
-from ..cube.graph import estimate_fields, prepare
-from ..cube.request import Plan, check_points, make_plan
+from ..cube.graph import prepare
+from ..cube.request import Request, RequestOptions, check_points, make_request
+from ..cube.tasks import estimate_points
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.base import Explainer, Explanation
+from ..interpolate.trained import TrainedMapper
 from ..stations import schema
 
 #: The place that is explained; ``lon`` and ``lat`` are the neighbours'.
@@ -34,7 +36,7 @@ def explain(
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> xr.Dataset:
-    """Say why a model's estimate at one place and time is what it is.
+    """Explain a model's estimate at one place and time.
 
     Parameters
     ----------
@@ -53,11 +55,11 @@ def explain(
     -------
     xarray.Dataset
         Of each neighbour, ``(station)``, the nearest first: ``distance`` in km; ``weight``; ``value``, filled from the
-        other stations where not ``observed``; ``advected``, what it is taken to say advected, from the hours around;
-        ``contribution``. Of the place: ``estimate`` with ``lower`` and
-        ``upper`` as :func:`xaq.estimate` gives them; ``kriging`` of what is read, where training started, and
-        ``learned``, what it added; ``correction``, the factor of the level that rasters make; ``log_weight``, the weight of the log scale that day;
-        ``kriging_variance`` relative to the sill.
+        other stations where not ``observed``; ``advected``, its value advected to the place from the hours around;
+        ``contribution`` to the estimate. Of the place: ``estimate`` with ``lower`` and ``upper`` as :func:`xaq.estimate`
+        gives them; ``kriging``, the kriging of the advected values, and ``learned``, the difference that training made;
+        ``correction``, the factor of geography and rasters at the place relative to its neighbours; ``log_weight``, the
+        mixture weight of the log scale that day; ``kriging_variance`` relative to the sill.
 
     Raises
     ------
@@ -66,12 +68,12 @@ def explain(
     ModelError
         ``model`` is no trained analysis model, or not of this dataset.
     GridError
-        The place is none, or lies farther than ``max_distance`` from every station.
+        The place has no valid coordinates, or lies farther than ``max_distance`` from every station.
 
     Notes
     -----
-    Computes the days around the time. Contributions add up to the estimate (before a negative one becomes 0), its level
-    correction included; on the log scale a neighbour has the share of the estimate that it has of the sum of logs.
+    Computes the days around the time. Contributions add up to the estimate (before a negative one becomes 0), with its
+    correction; on the log scale a neighbour contributes the fraction of the estimate that it has of the sum of logs.
 
     Examples
     --------
@@ -84,34 +86,34 @@ def explain(
     """
     _check_model(model)
     place = _place(lon, lat)
-    timestamp = _step(schema.conform(ds), time)
-    plan = make_plan(
-        ds,
-        model,
-        time=slice(timestamp, timestamp),
-        level=level,
-        max_distance=max_distance,
-        background=background,
-        rasters=rasters,
-    )
+    ds = schema.conform(ds)
+    timestamp = _step(ds, time)
+    options = RequestOptions(
+        time=slice(timestamp, timestamp), level=level, max_distance=max_distance, background=background, rasters=rasters
+    )  # fmt: skip
+    request = make_request(ds, model, options)
     x, y = np.array([place[0]]), np.array([place[1]])
-    check_points(x, y, plan)
-    prepared, stations = prepare(plan)
-    observed = np.asarray(stations[plan.target].sel({TIME: timestamp}).values, float)
+    check_points(request, x, y)
+    prepared, stations = prepare(request)
+    observed = np.asarray(stations[request.target].sel({TIME: timestamp}).values, float)
     if not np.isfinite(observed).any():
-        raise SchemaError(f"no visible station reports {plan.target!r} at {timestamp}: there is no estimate to explain")
-    settled = cast(Explainer, plan.mapper)
-    fields = estimate_fields(settled, prepared, 1, x, y, plan.probabilities)[:, 0, 0]
-    return _dress(plan, stations, observed, settled.explain(prepared, *place), fields, place)
+        raise SchemaError(
+            f"no visible station reports {request.target!r} at {timestamp}: there is no estimate to explain; fix: another time="
+        )
+    settled = cast(Explainer, request.mapper)
+    layers = estimate_points(settled, prepared, 1, x, y, request.probabilities)[:, 0, 0]
+    explanation = settled.explain(prepared, *place)
+    return _labelled(request, stations.isel({STATION: explanation.index}), observed, explanation, layers, place)
 
 
 def _check_model(model: Any) -> None:
-    instead = "fix: model = ds.aq.train(...); of anything else: ds.aq.estimate(...)"
+    """Refuse what is no trained analysis model."""
+    instead = "fix: model = ds.aq.train(...); the values of any other method: ds.aq.estimate(...)"
     if isinstance(model, str):
         raise ModelError(
-            f"explain is for trained models, got the name {model!r}; an explanation says what kriging says too; {instead}"
+            f"explain is for trained models, got the name {model!r}; an explanation has the kriging estimate beside; {instead}"
         )
-    if getattr(model, "task", "analysis") == "forecast":
+    if isinstance(model, TrainedMapper) and model.task == "forecast":
         raise ModelError(
             "explain is for analysis models, and this one is a forecast; fix: ds.aq.estimate(model, lon=..., lat=..., init=...) "
             "for its values, model.attention(...) for the days it reads"
@@ -149,67 +151,86 @@ def _step(ds: xr.Dataset, time: Any) -> np.datetime64:
     raise SchemaError(f"time={time!r} is no step of the dataset; fix: the nearest, {nearest}")
 
 
-def _dress(
-    plan: Plan,
-    stations: xr.Dataset,
+def _labelled(
+    request: Request,
+    neighbours: xr.Dataset,
     observed: NDArray[np.float64],
-    made: Explanation,
-    fields: NDArray[np.float32],
+    explanation: Explanation,
+    layers: NDArray[np.float32],
     place: tuple[float, float],
 ) -> xr.Dataset:
-    units = str(plan.source[plan.target].attrs["units"])
-    name, percent = label(plan.target), f"{100 * plan.provenance['interval_level']:g} %"
-    seen = np.isfinite(observed[made.index])
-    value = np.where(seen, observed[made.index], made.value)
-    estimate, kriging = float(fields[0]), max(made.kriging, 0.0)
-    of_station: dict[str, tuple[NDArray, str, str | None]] = {
-        "distance": (made.distance, "great-circle distance to the place", "km"),
-        "weight": (made.weight, "weight of the neighbour", "1"),
-        "value": (value, f"{name} of the neighbour, observed or filled", units),
-        "observed": (seen, "the neighbour observed; otherwise its value is filled from the others", None),
-        "advected": (made.advected, f"{name} of the neighbour advected to the place", units),
-        "contribution": (made.contribution, f"what the neighbour adds to the estimate of {name}", units),
-    }
-    of_place: dict[str, tuple[float, str, str]] = {
-        "kriging": (
-            kriging,
-            f"{name} by kriging what is read with the fitted covariance, at the level of the place: where training started",
-            units,
-        ),
-        "learned": (estimate - kriging, "what training added: estimate less kriging", units),
-        "estimate": (estimate, f"estimate of {name}", units),
-    }
-    for side, bound in zip(("lower", "upper"), fields[1:], strict=False):
-        of_place[side] = (float(bound), f"{side} bound of the {percent} interval of {name}", units)
-    of_place |= {
-        "correction": (made.correction, "factor by which geography and rasters correct the level", "1"),
-        "log_weight": (made.log_weight, "weight of the log scale", "1"),
-        "kriging_variance": (made.variance, "kriging variance of a new observation, relative to the sill", "1"),
-    }
-    near = stations.isel({STATION: made.index})
+    """Return an explanation as a dataset with CF names and units; ``observed`` are the values of all stations."""
+    name, provenance = label(request.target), request.provenance
+    data = _of_neighbours(request, observed, explanation) | _of_place(request, explanation, layers)
     explained = xr.Dataset(
-        {
-            n: ((STATION,), v, {"long_name": text} | ({"units": u} if u else {}))
-            for n, (v, text, u) in of_station.items()
-        }
-        | {n: ((), v, {"long_name": text, "units": u}) for n, (v, text, u) in of_place.items()},
+        data,
         coords={
-            STATION: ((STATION,), near[STATION].values, ROLE_CF[STATION]),
-            LON: ((STATION,), near[LON].values, ROLE_CF[LON]),
-            LAT: ((STATION,), near[LAT].values, ROLE_CF[LAT]),
-            TIME: ((), plan.times[0], ROLE_CF[TIME]),
+            STATION: ((STATION,), neighbours[STATION].values, ROLE_CF[STATION]),
+            LON: ((STATION,), neighbours[LON].values, ROLE_CF[LON]),
+            LAT: ((STATION,), neighbours[LAT].values, ROLE_CF[LAT]),
+            TIME: ((), request.times[0], ROLE_CF[TIME]),
             PLACE_LON: ((), place[0], ROLE_CF[LON] | {"long_name": "longitude of the place"}),
             PLACE_LAT: ((), place[1], ROLE_CF[LAT] | {"long_name": "latitude of the place"}),
         },
         attrs={
             "Conventions": "CF-1.11",
-            "title": f"{name} by {plan.provenance['method']} at {place[0]:g} E, {place[1]:g} N, {plan.times[0]}, explained",
-            "source": f"station observations, {plan.provenance['method']} {plan.provenance['model_hash'][:12]}",
-            "xaq_provenance": json.dumps(plan.provenance, sort_keys=True),
+            "title": f"{name} by {provenance['method']} at {place[0]:g} E, {place[1]:g} N, {request.times[0]}, explained",
+            "source": f"station observations, {provenance['method']} {provenance['model_hash'][:12]}",
+            "xaq_provenance": json.dumps(provenance, sort_keys=True),
         },
     )
-    standard = cf_attrs(plan.target, units).get("standard_name")
+    standard = cf_attrs(request.target, request.units).get("standard_name")
     if standard is not None:
         for n in ("estimate", "kriging", "value"):
             explained[n].attrs["standard_name"] = standard
     return explained
+
+
+def _of_neighbours(
+    request: Request, observed: NDArray[np.float64], explanation: Explanation
+) -> dict[str, tuple[tuple[str, ...], NDArray, dict[str, str]]]:
+    """Return what an explanation says of each neighbour, as variables ``(station,)``."""
+    name, units = label(request.target), request.units
+    seen = np.isfinite(observed[explanation.index])
+    value = np.where(seen, observed[explanation.index], explanation.value)
+    columns: dict[str, tuple[NDArray, str, str | None]] = {
+        "distance": (explanation.distance, "great-circle distance to the place", "km"),
+        "weight": (explanation.weight, "weight of the neighbour", "1"),
+        "value": (value, f"{name} of the neighbour, observed or filled", units),
+        "observed": (seen, "the neighbour observed; otherwise its value is filled from the others", None),
+        "advected": (explanation.advected, f"{name} of the neighbour advected to the place", units),
+        "contribution": (explanation.contribution, f"contribution of the neighbour to the estimate of {name}", units),
+    }
+    return {
+        key: ((STATION,), values, {"long_name": text} | ({"units": unit} if unit else {}))
+        for key, (values, text, unit) in columns.items()
+    }
+
+
+def _of_place(
+    request: Request, explanation: Explanation, layers: NDArray[np.float32]
+) -> dict[str, tuple[tuple[str, ...], float, dict[str, str]]]:
+    """Return what an explanation says of the place, as numbers."""
+    name, units = label(request.target), request.units
+    estimate, kriging = float(layers[0]), max(explanation.kriging, 0.0)
+    rows = {
+        "kriging": (
+            kriging,
+            f"{name} by kriging of the advected values with the fitted covariance, trend included",
+            units,
+        ),
+        "learned": (estimate - kriging, "difference that training made: estimate minus kriging", units),
+        "estimate": (estimate, f"estimate of {name}", units),
+    }
+    for side, bound in zip(("lower", "upper"), layers[1:], strict=False):
+        rows[side] = (float(bound), f"{side} bound of the {100 * request.level:g} % interval of {name}", units)
+    rows |= {
+        "correction": (
+            explanation.correction,
+            "factor of geography and rasters at the place, relative to its neighbours",
+            "1",
+        ),
+        "log_weight": (explanation.log_weight, "mixture weight of the log scale", "1"),
+        "kriging_variance": (explanation.variance, "kriging variance of a new observation, relative to the sill", "1"),
+    }
+    return {key: ((), value, {"long_name": text, "units": unit}) for key, (value, text, unit) in rows.items()}

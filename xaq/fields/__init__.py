@@ -1,4 +1,4 @@
-"""Grids to points: gridded fields and rasters in any CRS, sampled where something is asked of them.
+"""Grids to points: gridded fields and rasters in any CRS, sampled where values are needed.
 
-In: a user's xarray field. Out: values at stations or targets, lazily; never beyond what the field covers.
+In: a user's xarray field. Out: values at stations or targets, lazily and never extrapolated.
 """

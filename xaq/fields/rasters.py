@@ -1,8 +1,4 @@
-"""Rasters and gridded fields at points: sampled lazily, in any CRS, and never beyond what they cover.
-
-A :class:`Gridded` is what a user's array becomes at the border: axes found and ascending, its CRS known, its missing cells NaN.
-It is read in windows, so that a field of any size is only ever opened where something is asked of it.
-"""
+"""Raster predictors: static rasters, standardised at the visible stations, that a model reads at stations and targets."""
 
 from __future__ import annotations
 
@@ -24,15 +20,18 @@ _RASTERS = "rasters"
 
 @dataclass(frozen=True)
 class RasterPredictors:
-    """Static rasters in standard deviations of the visible stations: what a network reads of a place beside its distance.
+    """Static rasters in units of their standard deviation at the visible stations.
 
     Attributes
     ----------
     rasters : tuple of Gridded
+        The fields.
     scales : tuple of (low, high, std)
-        The extremes and the spread of each at the visible stations: no place counts as more or less than them.
-    places, own : (2, n_station) degrees, (n_raster, n_station)
-        What stations say of themselves in a coordinate of the raster's name; NaN where they do not.
+        Extremes and standard deviation of each at the visible stations; values beyond the extremes are set to them.
+    places : (2, n_station) degrees
+        Longitude and latitude of the visible stations.
+    own : (n_raster, n_station)
+        A station's own coordinate of the raster's name, which stands in where the raster has no data; NaN without one.
     """
 
     rasters: tuple[Gridded, ...]
@@ -42,7 +41,13 @@ class RasterPredictors:
 
     @classmethod
     def fit(cls, rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> RasterPredictors:
-        """Return the rasters standardised at the visible stations, or raise with what keeps them from being used."""
+        """Return the rasters standardised at the visible stations.
+
+        Raises
+        ------
+        SchemaError
+            A raster has a time, does not cover the stations, or is the same at all of them.
+        """
         settled = _settle_rasters(rasters, visible)
         unscaled = cls(settled, ((-np.inf, np.inf, 1.0),) * len(settled), *_own_values(visible, settled))
         scales = []
@@ -51,7 +56,7 @@ class RasterPredictors:
             spread = float(seen.std()) if len(seen) else 0.0
             if not spread > 1e-6 * float(np.abs(seen).max(initial=0.0)):
                 raise SchemaError(
-                    f"{raster.name!r} is the same, or missing, at all {len(values)} visible stations and says nothing; fix: leave it out",
+                    f"{raster.name!r} is the same, or missing, at all {len(values)} visible stations and explains nothing; fix: leave it out",
                     subject=_RASTERS,
                 )
             scales.append((float(seen.min()), float(seen.max()), spread))
@@ -61,7 +66,13 @@ class RasterPredictors:
     def of_model(
         cls, given: Mapping[str, xr.DataArray], described: Sequence[Mapping[str, Any]], visible: xr.Dataset
     ) -> RasterPredictors | None:
-        """Return the rasters of a model, standardised as in its training, or refuse others."""
+        """Return the rasters of a model, standardised as in its training; None where it has none.
+
+        Raises
+        ------
+        ModelError
+            A raster is missing, or is not one that the model was trained on.
+        """
         needed = {d["name"]: d for d in described}
         missing, extra = [n for n in needed if n not in given], [n for n in given if n not in needed]
         problems = []
@@ -89,7 +100,7 @@ class RasterPredictors:
         return cls(settled, scales, *_own_values(visible, settled))
 
     def describe(self) -> tuple[dict[str, Any], ...]:
-        """Return what a recipe keeps of each raster."""
+        """Return what a model keeps of each raster."""
         return tuple(
             {"name": r.name, "units": r.units, "hash": r.hash, "low": low, "high": high, "std": std}
             for r, (low, high, std) in zip(self.rasters, self.scales, strict=True)
@@ -100,7 +111,7 @@ class RasterPredictors:
         return self._standardised([raster.at(lon, lat) for raster in self.rasters])
 
     def at_stations(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
-        """Return the same at stations, which say themselves what a raster does not."""
+        """Return the same at stations; their own coordinate stands in where a raster has no data."""
         index, distance = sphere.nearest(self.places[0], self.places[1], lon, lat, 1)
         own = np.where(distance[:, 0] < sphere.COLOCATED_KM, self.own[:, index[:, 0]], np.nan)
         sampled = [raster.at(lon, lat) for raster in self.rasters]
@@ -112,12 +123,18 @@ class RasterPredictors:
 
 
 def rasters_by_name(rasters: Mapping[str, xr.DataArray] | None) -> dict[str, xr.DataArray]:
-    """Return the rasters a user means, none of them by default; refuses one without a name."""
+    """Return the rasters that a user passes, by name; none by default.
+
+    Raises
+    ------
+    SchemaError
+        They have no names.
+    """
     if rasters is None:
         return {}
     if not isinstance(rasters, Mapping):
         raise SchemaError(
-            f"rasters is {type(rasters).__name__}, expected names; fix: rasters={{'elevation': raster}}",
+            f"rasters is {type(rasters).__name__}, expected a mapping of names to rasters; fix: rasters={{'elevation': raster}}",
             subject=_RASTERS,
         )
     return {str(name): raster for name, raster in rasters.items()}
@@ -136,7 +153,7 @@ def _settle_rasters(rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) ->
 
 
 def _own_values(visible: xr.Dataset, rasters: Sequence[Gridded]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return the stations' places, and their coordinates of the rasters' names."""
+    """Return the places of stations, and their own coordinates of the rasters' names."""
     places = np.stack([visible[LON].values, visible[LAT].values]).astype(float)
     own = np.full((len(rasters), places.shape[1]), np.nan, np.float32)
     for row, raster in zip(own, rasters, strict=True):

@@ -1,8 +1,4 @@
-"""Rasters and gridded fields at points: sampled lazily, in any CRS, and never beyond what they cover.
-
-A :class:`Gridded` is what a user's array becomes at the border: axes found and ascending, its CRS known, its missing cells NaN.
-It is read in windows, so that a field of any size is only ever opened where something is asked of it.
-"""
+"""Sampling of fields: values at points (``sample_points``), or as a variable of a station dataset (``sample``)."""
 
 from __future__ import annotations
 
@@ -19,8 +15,6 @@ from ..errors import SchemaError
 from ..stations import schema
 from .gridded import Gridded, Method
 
-# -- verbs ---------------------------------------------------------------------------------------------------------
-
 
 def sample_points(
     field: xr.DataArray | xr.Dataset,
@@ -35,14 +29,15 @@ def sample_points(
     Parameters
     ----------
     field : xarray.DataArray or Dataset
-        Gridded, ``(time, lat, lon)`` in any order, or a static raster that rioxarray can read, in any CRS. A latitude may
-        descend, longitudes may be counted from 0 or from -180. Missing cells are NaN, or the raster's nodata value.
+        A field ``(time, lat, lon)``, in any order of dimensions, or a static raster in any CRS that rioxarray knows.
+        Latitude may ascend or descend, longitude may be in 0..360 or -180..180. Missing cells are NaN, or the raster's
+        nodata value.
     lon, lat : array_like, (n_point,) degrees
-        Of the points.
+        Positions of the points.
     time : array_like, (n_time,) datetime64, UTC, optional
-        Of a field in time; its own times unless given. Between two of them values are interpolated linearly.
+        Times of the values, interpolated linearly between the field's own. Default: the field's own times.
     method : {"bilinear", "nearest"}
-        In space. Beside a missing cell, bilinear has no value.
+        Interpolation in space. Bilinear interpolation with a missing cell gives NaN.
 
     Returns
     -------
@@ -52,8 +47,8 @@ def sample_points(
     Raises
     ------
     SchemaError
-        The array is no field, or does not cover the points or the times. The outermost half cell has the value of its
-        centre; beyond it, and beyond the first and the last time, nothing is made up.
+        The array is not a field, or does not cover the points or the times. In the outermost half cell values are those
+        of its centre; there is no extrapolation beyond it, nor beyond the first and the last time.
 
     Examples
     --------
@@ -67,7 +62,8 @@ def sample_points(
     x, y = np.atleast_1d(np.asarray(lon, float)), np.atleast_1d(np.asarray(lat, float))
     if x.ndim != 1 or x.shape != y.shape:
         raise SchemaError(
-            f"lon has shape {x.shape}, lat {y.shape}; expected one dimension and equal length", subject="points"
+            f"lon has shape {x.shape}, lat {y.shape}, expected one dimension and equal length; fix: np.ravel(lon), np.ravel(lat)",
+            subject="points",
         )
     gridded.check_covers(x, y, "points")
     coords: dict[str, Any] = {LON: (POINT, x), LAT: (POINT, y)}
@@ -94,27 +90,28 @@ def sample(
     ds : xarray.Dataset
         A station dataset.
     field : xarray.DataArray or Dataset
-        As for :func:`xaq.fields.sample.sample_points`: weather of a reanalysis, a chemical transport model, a digital elevation model. Its
-        steps may be longer than the stations', and are then interpolated linearly; a shorter one is refused.
+        As for :func:`xaq.fields.sample.sample_points`: weather of a reanalysis, a chemical transport model, a digital
+        elevation model. A step longer than that of the stations is interpolated linearly; a shorter one is an error.
     name : str, optional
-        Of the new variable, and of the one to take from a dataset of several; the field's own by default.
+        Name of the new variable, and of the one to take from a dataset of several. Default: the field's own name.
     method : {"bilinear", "nearest"}
-        In space.
+        Interpolation in space.
 
     Returns
     -------
     xarray.Dataset
-        With ``<name>(station, time)``, to be used in ``covariates=`` or ``known=``; of a static field, a coordinate
-        ``<name>(station)``. Where it comes from is in its attributes and in ``history``. Lazy where the field is.
+        With the variable ``<name>(station, time)``, for ``covariates=`` or ``known=``; of a static field, with the
+        coordinate ``<name>(station)``. Its attributes and ``history`` record the source. Lazy where the field is.
 
     Raises
     ------
     SchemaError
-        The array is no field, does not cover the stations or the period, or the name is taken.
+        The array is not a field, does not cover the stations or the period, or its name exists in the dataset.
 
     Notes
     -----
-    Timestamps are compared as they are: those of stations label the start of their interval, those of a model are often instants.
+    Timestamps are compared without a shift: those of stations label the start of their interval, those of models often
+    label instants.
 
     Examples
     --------
@@ -129,10 +126,10 @@ def sample(
     gridded = Gridded.of(field, name, method=method)
     if gridded.name in ds.variables:
         raise SchemaError(
-            f"there is a variable {gridded.name!r} already; fix: name='another', or ds.drop_vars({gridded.name!r})",
+            f"the dataset already has {gridded.name!r}; fix: name='another', or ds.drop_vars({gridded.name!r})",
             subject="sample",
         )
-    lon, lat = ds[LON].values.astype(float), ds[LAT].values.astype(float)
+    lon, lat = schema.positions(ds)
     gridded.check_covers(lon, lat, "stations")
     attrs = _attrs(field, gridded)
     if gridded.is_static:
@@ -146,7 +143,7 @@ def sample(
 
 
 def _attrs(field: xr.DataArray | xr.Dataset, gridded: Gridded) -> dict[str, str]:
-    """Return units and names as the field has them, and where it comes from."""
+    """Return units and names of the field, and its source."""
     kept = {k: str(v) for k, v in gridded.data.attrs.items() if k in ("units", "standard_name", "long_name")}
     origin = (
         field.encoding.get("source") or field.attrs.get("title") or field.attrs.get("source") or "an array in memory"

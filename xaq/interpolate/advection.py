@@ -1,10 +1,9 @@
-"""Advection: what a place has now, its neighbours upwind had hours ago, and those downwind will have. NumPy and SciPy only.
+r"""Advection: neighbours are shifted in time, by how long a moving pattern takes from them to the target. NumPy and SciPy only.
 
-A pattern that moves with velocity v past a place at time t passes a station, at displacement x from the place, at time
-t + x . s, with the slowness s = v / |v|^2. Which slownesses move the pattern is asked of the stations: each is predicted by
-its neighbours, read as every slowness would have them, and those that predict better get larger weights. This is Bayesian
-model averaging in spirit (Hoeting et al. 1999), with a fixed sharpness for each station in the place of a likelihood; standing
-still is one of the slownesses.
+The hypothesis is that of a frozen field (Taylor): a pattern that moves with velocity :math:`u` without changing, and is at
+the target at time :math:`t`, is at a station at displacement :math:`\Delta` from the target at time
+:math:`t + \Delta \cdot s`, with the slowness :math:`s = u / |u|^2`. Several slownesses, no motion among them, are weighted by
+how well they predict the stations from each other. No wind is needed.
 """
 
 from __future__ import annotations
@@ -19,30 +18,31 @@ from scipy.sparse import csr_array
 from ..arrays import sphere
 from .pooling import PoolingNeighbourhood
 
-#: Speeds in km/h and the number of directions that are tried, beside standing still.
+#: Speeds in km/h and number of directions of the slownesses that are tried, in addition to no motion.
 _SPEEDS, _DIRECTIONS = (6.0, 20.0), 6
-#: Neighbours are read at most so many hours before or after.
+#: The largest time by which a neighbour is shifted, in hours.
 _REACH_HOURS = 4
-#: Around each station, what is read of it is tabulated at these distances in km, in as many directions.
+#: Distances in km at which advected values are tabulated around each station, in as many directions.
 _RADII = (10.0, 30.0, 90.0)
-#: Shares are made for so many slots of a day, from errors smoothed over this many hours.
+#: Slots of a day with slowness weights of their own, and the standard deviation that smooths their errors in time, in hours.
 SLOTS_PER_DAY = 8
 _SMOOTHING_HOURS = 2.0
-#: Shares go with the mean absolute error to the power of minus this, for each station whose errors count: more stations, more evidence.
+#: A slowness weight is the mean absolute error to the power of minus this times the number of pooled stations: more stations
+#: are more evidence.
 _SHARPNESS = 1.5
-#: Days whose series are laid out at every lag at once: nine times as much as they are.
+#: Days predicted at once: at hourly steps, their series at every lag take nine times the memory of the series.
 _DAYS = 8
-#: Keeps errors above zero, relative to their mean.
+#: Added to the mean absolute errors to keep them above zero, relative to their mean over the slownesses.
 _SMALL_ERROR = 1e-3
 
 
 def slownesses() -> NDArray[np.float64]:
-    """Return the slownesses, ``(n, 2)`` hours per km to the east and north; the first is zero."""
+    """Return the slownesses ``(n, 2)`` in hours per km to the east and north; the first is zero, no motion."""
     return np.concatenate([np.zeros((1, 2)), *(_circle() / speed for speed in _SPEEDS)])
 
 
 def knots() -> NDArray[np.float64]:
-    """Return the displacements at which what is read of a station is tabulated, ``(n, 2)`` km; the first is zero."""
+    """Return the displacements ``(n, 2)`` of a station, in km, at which its advected values are tabulated; the first is zero."""
     return np.concatenate([np.zeros((1, 2)), *(_circle() * radius for radius in _RADII)])
 
 
@@ -52,37 +52,42 @@ def _circle() -> NDArray[np.float64]:
 
 
 def reach(step_hours: float) -> int:
-    """Return how many steps before and after are read."""
+    """Return the largest number of steps by which a neighbour is shifted, before or after."""
     return int(_REACH_HOURS / step_hours)
 
 
 def lag_weights(displacement: NDArray, step_hours: float) -> NDArray[np.float32]:
-    """Return the weights of the steps around, linear in time.
+    r"""Return the weight of each lag in the value of a station at time :math:`t + \Delta \cdot s`, linear between steps.
 
     Parameters
     ----------
     displacement : (..., 2) km
-        Of the station from the place.
+        :math:`\Delta`, of the station from the target.
     step_hours : float
 
     Returns
     -------
     (..., slowness, 2 * reach + 1) float32
-        Each sums to one; displacements that would be read beyond the reach are read there.
+        They sum to one over the lags; shifts beyond the reach are cut to it.
     """
     most = reach(step_hours)
     lag = np.clip(displacement @ slownesses().T / step_hours, -most, most)
     return np.maximum(0.0, 1.0 - np.abs(lag[..., None] - np.arange(-most, most + 1))).astype(np.float32)
 
 
-def corners(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return the knots around displacements ``(..., 2)`` in km, and their weights, linear in distance and direction.
+def knot_weights(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the four knots around displacements and their interpolation weights, linear in distance and direction.
+
+    Parameters
+    ----------
+    displacement : (..., 2) km
 
     Returns
     -------
     index : (..., 4) int
+        Of the knot.
     weight : (..., 4) float32
-        They sum to one; beyond the outermost distance, all is as it is there.
+        They sum to one; beyond the largest distance of the knots, weights are those at it.
     """
     rings = np.array([0.0, *_RADII])
     distance = np.hypot(displacement[..., 0], displacement[..., 1])
@@ -99,42 +104,46 @@ def corners(displacement: NDArray) -> tuple[NDArray[np.intp], NDArray[np.float32
     return np.where(ring == 0, 0, 1 + (ring - 1) * _DIRECTIONS + spoke), weight.astype(np.float32)
 
 
-def through_silence(filled: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return series ``(station, step)`` with the steps at which no station reports interpolated in time."""
-    heard = np.flatnonzero(np.isfinite(filled).all(axis=0))
-    if not len(heard):
+def interpolate_silent_steps(filled: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return series ``(station, step)`` with steps that are NaN at any station interpolated in time at all of them.
+
+    Series whose gaps are filled in space are NaN only at steps at which no station reports. Beyond the first and the last step
+    with values, these are repeated; zeros where no step has values.
+    """
+    known = np.flatnonzero(np.isfinite(filled).all(axis=0))
+    if not len(known):
         return np.zeros_like(filled)
-    # Where each step lies among those heard: a whole number at these, between them in between, the ends beyond the ends.
-    position = np.interp(np.arange(filled.shape[1]), heard, np.arange(len(heard)))
+    # The position of each step among the known ones: a whole number at these, a fraction between two of them.
+    position = np.interp(np.arange(filled.shape[1]), known, np.arange(len(known)))
     left = position.astype(int)
     part = (position - left).astype(np.float32)
-    right = np.minimum(left + 1, len(heard) - 1)
-    # np.take, as an index in brackets would lay the stations side by side, and all that follows runs along the steps.
-    return (1 - part) * filled.take(heard[left], axis=1) + part * filled.take(heard[right], axis=1)
+    right = np.minimum(left + 1, len(known) - 1)
+    # take() keeps the steps of a station contiguous in memory, an index in brackets does not; later work runs along the steps.
+    return (1 - part) * filled.take(known[left], axis=1) + part * filled.take(known[right], axis=1)
 
 
-def with_ends(series: NDArray, n_steps: int) -> NDArray:
-    """Return series ``(..., step)`` with its first and last value repeated ``n_steps`` times at its ends."""
+def pad_ends(series: NDArray, n_steps: int) -> NDArray:
+    """Return series ``(..., step)`` with its first and last values repeated ``n_steps`` times."""
     return np.pad(series, [(0, 0)] * (series.ndim - 1) + [(n_steps, n_steps)], mode="edge")
 
 
 @dataclass(frozen=True)
 class SlownessOperators:
-    """How each slowness predicts stations from those elsewhere.
+    """Sparse operators that predict each station from those elsewhere, advected with each slowness.
 
     Attributes
     ----------
     order : (station,) int
-        The stations as they lie in space: whoever is read together lies together in memory, which halves the time of thousands.
-    products : list of (station, (2 * reach + 1) * station)
-        One for each slowness: sparse products with the series at each lag, one below the other, in that order.
-    around : PoolingNeighbourhood
+        An order in which neighbours in space are neighbours in memory, which halves the time with thousands of stations.
+    products : list of (station, (2 * reach + 1) * station) sparse
+        One per slowness, to multiply the series at each lag, one below the other; rows and columns in that order.
+    pooling : PoolingNeighbourhood
         Of the stations in that order.
     """
 
     order: NDArray[np.intp]
     products: list[csr_array]
-    around: PoolingNeighbourhood
+    pooling: PoolingNeighbourhood
 
     @classmethod
     def of(
@@ -142,28 +151,31 @@ class SlownessOperators:
         lon: NDArray,
         lat: NDArray,
         centre: tuple[float, float],
-        others: tuple[NDArray[np.intp], NDArray],
+        neighbours: NDArray[np.intp],
+        weights: NDArray,
         step_hours: float,
     ) -> SlownessOperators:
-        """Make the products.
+        """Build the operators.
 
         Parameters
         ----------
         lon, lat : (station,) degrees
         centre : (lon, lat) degrees
-            Of the plane on which patterns move.
-        others : ((station, k) int, (station, k))
-            Neighbours among the stations elsewhere, and their kriging weights.
+            Where the plane of displacements touches the sphere.
+        neighbours : (station, k) int
+            Of each station, among the stations elsewhere.
+        weights : (station, k)
+            Their kriging weights.
         step_hours : float
         """
         order = sphere.spatial_order(lon, lat)
         rank = np.argsort(order)
-        lon, lat, index, weights = lon[order], lat[order], rank[others[0][order]], others[1][order]
+        lon, lat, index, weights = lon[order], lat[order], rank[neighbours[order]], weights[order]
         plane = sphere.on_tangent_plane(lon, lat, centre)
         per_lag = lag_weights(plane[index] - plane[:, None], step_hours) * weights[..., None, None].astype(np.float32)
         shape, products = (len(lon), per_lag.shape[3] * len(lon)), []
         for slowness in range(per_lag.shape[2]):
-            # Of each neighbour, two lags at most are other than zero.
+            # At most two lags of a neighbour have a weight.
             station, neighbour, lag = np.nonzero(per_lag[:, :, slowness])
             entries = per_lag[station, neighbour, slowness, lag], (station, lag * len(lon) + index[station, neighbour])
             products.append(csr_array(entries, shape=shape))
@@ -173,14 +185,14 @@ class SlownessOperators:
 def slowness_weights(
     filled: NDArray[np.float32], observed: NDArray[np.bool_], operators: SlownessOperators, steps_per_day: int
 ) -> NDArray[np.float32]:
-    """Return the share of each slowness around each station.
+    r"""Return the weight of each slowness around each station, slot by slot of the days.
 
     Parameters
     ----------
     filled : (station, step)
-        Gaps filled (:func:`through_silence`); the first step is the first of a day.
+        Without gaps (:func:`interpolate_silent_steps`); the first step is the first of a day.
     observed : (station, step) bool
-        What the errors are taken at.
+        Where errors count.
     operators : SlownessOperators
     steps_per_day : int
 
@@ -188,20 +200,31 @@ def slowness_weights(
     -------
     (station, slowness, slot) float32
         They sum to one over the slownesses.
+
+    Notes
+    -----
+    With :math:`\epsilon_{ci}` the mean absolute error of predicting the :math:`M` stations pooled around station i when
+    neighbours are advected with slowness :math:`s_c`, smoothed in time,
+
+    .. math:: p_{ci} = \frac{\epsilon_{ci}^{-1.5 M}}{\sum_{c'} \epsilon_{c'i}^{-1.5 M}} .
+
+    This is Bayesian model averaging in spirit (Hoeting et al. 1999), with a fixed sharpness per station in place of a
+    likelihood.
     """
-    order, products, around = operators.order, operators.products, operators.around
+    order, products, pooling = operators.order, operators.products, operators.pooling
     filled, observed = filled[order], observed[order]
-    most, size, lots = reach(24 / steps_per_day), _DAYS * steps_per_day, []
-    padded = with_ends(filled, most)
+    most, size, parts = reach(24 / steps_per_day), _DAYS * steps_per_day, []
+    padded = pad_ends(filled, most)
     for first in range(0, filled.shape[1], size):
         truth, seen = (series[:, first : first + size] for series in (filled, observed))
         lagged = np.concatenate([padded[:, first + i : first + i + truth.shape[1]] for i in range(2 * most + 1)])
         errors = (np.abs(product @ lagged - truth) * seen for product in products)
-        lots.append(np.stack([around.sums(error, steps_per_day // SLOTS_PER_DAY) for error in errors], axis=1))
+        parts.append(np.stack([pooling.sums(error, steps_per_day // SLOTS_PER_DAY) for error in errors], axis=1))
     width = _SMOOTHING_HOURS * SLOTS_PER_DAY / 24
-    mean = gaussian_filter1d(np.concatenate(lots, axis=-1), width, axis=-1, mode="nearest")
-    floor = _SMALL_ERROR * mean.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
-    log = -_SHARPNESS * around.counts[:, None, None] * np.log(mean + floor)
+    # Sums in place of means: the number of observations is the same for every slowness, so that weights are the same.
+    total = gaussian_filter1d(np.concatenate(parts, axis=-1), width, axis=-1, mode="nearest")
+    floor = _SMALL_ERROR * total.mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
+    log = -_SHARPNESS * pooling.counts[:, None, None] * np.log(total + floor)
     weight = np.exp(log - log.max(axis=1, keepdims=True))
     result = np.empty_like(weight)
     result[order] = weight / weight.sum(axis=1, keepdims=True)

@@ -1,8 +1,8 @@
-"""Mappers: anything that turns station observations into estimates elsewhere.
+"""The contract of a mapper: anything that turns station observations into estimates elsewhere.
 
-Nearest, inverse distance, kriging in its three forms and AQ-Net all honour one contract, so every comparison runs through the
-same pipe. A mapper works in two steps: :meth:`Mapper.prepare` once per period (the station side, may be heavy), then
-:meth:`Mapper.estimate` for any number of targets (the cell side, must be light). Arrays in, arrays out.
+The classical mappers and AQ-Net have one contract, so that cubes and comparisons treat all of them alike. A mapper works in
+two steps: :meth:`Mapper.prepare` once per period (the station side, which may be slow), then :meth:`Mapper.estimate` for any
+number of targets (the cell side, which must be fast). Arrays in, arrays out.
 """
 
 from __future__ import annotations
@@ -15,25 +15,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+from ..arrays.transforms import from_log, to_log
 from ..errors import ModelError
+
+#: Targets estimated at once: 25 MB for each array of 16 days of hours, memory that the next ones use again.
+_TARGETS = 16_384
 
 
 @dataclass(frozen=True)
 class Observations:
-    """Visible stations over a period: what a mapper reads.
+    """The observations of visible stations over a period, which a mapper estimates from.
 
     Attributes
     ----------
     values : (n_station, n_time) float32, the target's units
         NaN where missing.
     lon, lat : (n_station,) degrees
-        Of the stations.
+        Coordinates of the stations.
     times : (n_time,) datetime64, UTC
-        On a regular step.
+        With a regular step.
     covariates : (n_covariate, n_station, n_time) float32
         NaN where missing.
-    known : (n_known, n_station, n_time + n_ahead) float32, NaN where missing
-        Covariates whose values after the last time may be read too, on the same steps: weather over a forecast's horizon.
+    known : (n_known, n_station, n_time + n_ahead) float32
+        Covariates that are also known ``n_ahead`` steps after the last time, such as weather over a forecast's horizon; NaN
+        where missing.
 
     Examples
     --------
@@ -53,14 +58,14 @@ class Observations:
     known: NDArray = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
 
     def until(self, stop: int, ahead: int) -> Observations:
-        """Return what a forecast may see.
+        """Return the observations that a forecast may use.
 
         Parameters
         ----------
         stop : int
-            The first step that it may not.
+            The first step that it may not use.
         ahead : int
-            Steps beyond, of what is known over the horizon.
+            Steps from ``stop`` on for which the known covariates are kept.
 
         Returns
         -------
@@ -82,12 +87,12 @@ class Observations:
         )  # fmt: skip
 
     def at(self, times: NDArray[np.datetime64]) -> NDArray:
-        """Return values at the given times.
+        """Return the values at given times.
 
         Parameters
         ----------
         times : (n,) datetime64, UTC
-            Any.
+            In any order, inside the record or not.
 
         Returns
         -------
@@ -119,11 +124,12 @@ class Estimate:
     value : (n_target, n_time) float32, the target's units
         The estimate.
     scale : (n_target, n_time) float32, optional
-        Of the distribution; None where the mapper has none.
+        Scale of the distribution of errors; None where the mapper has none.
     standard_quantile : callable
-        Quantile of (observation - value) / scale at a probability, non-decreasing: one number, or one for each time.
-    offset : float or (n_target, n_time), optional
-        Where given, scale and quantiles are those of ``log(1 + observation / offset)``.
+        Quantile of the standardised error (observation - value) / scale at a probability, non-decreasing: one number, or one
+        for each time.
+    offset : float or (n_target, n_time), the target's units, optional
+        Offset of the log scale; where given, errors are those of ``log(1 + observation / offset)``.
 
     Examples
     --------
@@ -140,7 +146,13 @@ class Estimate:
     offset: float | NDArray | None = None
 
     def quantile(self, probability: float) -> NDArray[np.float32]:
-        """Return the quantile of the distribution at a probability; made when asked for.
+        r"""Return the quantile of the distribution at a probability, computed in each call.
+
+        .. math:: \hat y + \varsigma\, Q_p, \qquad \text{or on the log scale} \qquad
+            o\, \Big(e^{\log(1 + \hat y / o) + \varsigma\, Q_p} - 1\Big)
+
+        with the estimate :math:`\hat y`, its scale :math:`\varsigma`, the standard quantile :math:`Q_p` and the offset
+        :math:`o`.
 
         Parameters
         ----------
@@ -165,25 +177,25 @@ class Estimate:
         array([[20.]], dtype=float32)
         """
         if self.scale is None:
-            raise ModelError("a point estimate has no quantiles; expected one of a mapper with has_interval")
-        departure = np.asarray(self.standard_quantile(probability), np.float32) * self.scale
+            raise ModelError("the estimate has no scale and no quantiles, expected one of a mapper with has_interval")
+        error = np.asarray(self.standard_quantile(probability), np.float32) * self.scale
         if self.offset is None:
             # In place: a new array of this size costs more than the sum.
-            departure += self.value
-            return departure
+            error += self.value
+            return error
         offset = np.asarray(self.offset, np.float32)
-        return offset * np.expm1(np.log1p(self.value / offset) + departure)
+        return from_log(to_log(self.value, offset) + error, offset)
 
 
 @runtime_checkable
 class Mapper(Protocol):
-    """The contract: three facts and two steps.
+    """The contract of a mapper: three properties and two steps.
 
-    What honours it can be given to :func:`xaq.reanalyze`, :func:`xaq.estimate` and :func:`xaq.verify` as a model is.
+    Pass an object with these to :func:`xaq.reanalyze`, :func:`xaq.estimate` or :func:`xaq.verify` in place of a model.
 
     Examples
     --------
-    The median of all stations, everywhere:
+    The median of all stations as the estimate at every target:
 
     >>> import numpy as np, xaq
     >>> from xaq.interpolate.base import Estimate
@@ -202,7 +214,7 @@ class Mapper(Protocol):
 
     @property
     def name(self) -> str:
-        """What tables and cubes call it."""
+        """Name in tables and cubes."""
 
     @property
     def has_interval(self) -> bool:
@@ -210,34 +222,34 @@ class Mapper(Protocol):
 
     @property
     def margin_days(self) -> tuple[int, int]:
-        """Days of record read before and after the days estimated."""
+        """Days of observations used before and after the days estimated."""
 
     def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> Any:
-        """Do the station side, once per period; it may be heavy.
+        """Do the station side, once per period; it may be slow.
 
         Parameters
         ----------
         observations : Observations
-            Visible stations over the days of ``times`` and ``margin_days`` around them; of a forecast those up to its
-            init time, and what is known after it.
+            Visible stations over the days of ``times`` and ``margin_days`` around them; for a forecast those up to its
+            init time, with the known covariates after it.
         times : (n_time,) datetime64, UTC
             Times to estimate.
 
         Returns
         -------
         object
-            Whatever :meth:`estimate` reads; it travels between the workers of a cluster.
+            What :meth:`estimate` needs; it must pickle, as Dask sends it to workers.
         """
 
     def estimate(self, prepared: Any, lon: NDArray, lat: NDArray) -> Estimate:
-        """Do the cell side: estimate the prepared times at targets, any number of them; it must be light.
+        """Do the cell side: estimate the prepared times at any number of targets; it must be fast.
 
         Parameters
         ----------
         prepared : object
             As :meth:`prepare` returned it.
         lon, lat : (n_target,) degrees
-            Of the targets; what a target is given does not depend on the others.
+            Targets; the estimate at one must not depend on the others.
 
         Returns
         -------
@@ -246,9 +258,58 @@ class Mapper(Protocol):
         """
 
 
+class Field(Protocol):
+    """A gridded field or a raster that estimates depend on beside the stations: what the pipe asks of it."""
+
+    @property
+    def name(self) -> str:
+        """What messages and attributes call it."""
+
+    @property
+    def units(self) -> str:
+        """Of its values; empty where it names none."""
+
+    @property
+    def hash(self) -> str:
+        """Identity of its grid and units, and of a static field's values."""
+
+    def at(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64] | None = None) -> NDArray[np.float32]:
+        """Return values at points, ``(point,)`` or ``(point, time)``; NaN where there is none. Computes."""
+
+    def check_covers(self, lon: ArrayLike, lat: ArrayLike, what: str) -> None:
+        """Refuse points outside the field; ``what`` is the plural noun for them in the message."""
+
+    def check_period(self, first: np.datetime64, last: np.datetime64) -> None:
+        """Refuse a period that reaches beyond the field's first or last time."""
+
+    def missing(self, lon: ArrayLike, lat: ArrayLike, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+        """Return which points have no value at one of the times, ``(point,)``."""
+
+    def digest(self, lon: ArrayLike, lat: ArrayLike, times: NDArray[np.datetime64]) -> bytes:
+        """Return a hash of the values that estimates at points and times are made from."""
+
+
+@runtime_checkable
+class ReadsFields(Protocol):
+    """A mapper whose estimates depend on gridded fields or rasters; the pipe checks what these cover and lack."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields and rasters; none of a mapper that could read some and was given none."""
+
+
+@runtime_checkable
+class Hashed(Protocol):
+    """A mapper with a hash of its own, which cubes record; any other mapper is identified by its Dask token."""
+
+    @property
+    def hash(self) -> str:
+        """What identifies the mapper, values of fields excluded."""
+
+
 @runtime_checkable
 class Filling(Protocol):
-    """A mapper that writes its estimates where a cube wants them: no array of their size is made beside."""
+    """A mapper that writes estimates into a cube's own arrays, without an array of their size beside them."""
 
     def fill(
         self,
@@ -257,50 +318,80 @@ class Filling(Protocol):
         lon: NDArray,
         lat: NDArray,
         probabilities: Sequence[float],
+        factor: NDArray[np.float32] | None = None,
     ) -> None:
-        """Write what :meth:`Mapper.estimate` and :meth:`Estimate.quantile` would say, none of it below 0.
+        """Write what :meth:`Mapper.estimate` and :meth:`Estimate.quantile` return, negative values as 0.
 
         Parameters
         ----------
         fields : sequence of numpy.ndarray, (n_time, n_target) float32
-            To write to: the value, and a quantile for each probability.
+            Arrays to write to: the value, and a quantile for each probability.
         prepared, lon, lat
             As for :meth:`Mapper.estimate`.
         probabilities : sequence of float
             Above 0 and below 1.
+        factor : (n_target,) float32, optional
+            Multiplies the estimates and their quantiles.
         """
+
+
+def fill_by_estimates(
+    mapper: Mapper,
+    fields: Sequence[NDArray] | NDArray,
+    prepared: Any,
+    lon: NDArray,
+    lat: NDArray,
+    probabilities: Sequence[float],
+    factor: NDArray[np.float32] | None = None,
+) -> None:
+    """Do what :meth:`Filling.fill` does for any mapper, some targets at a time."""
+    for first in range(0, len(lon), _TARGETS):
+        part = slice(first, first + _TARGETS)
+        made = mapper.estimate(prepared, lon[part], lat[part])
+        scale = None if factor is None else factor[part]
+        _write(made.value, fields[0][:, part], scale)
+        # One quantile at a time: each is freed before the next is made.
+        for quantile, probability in zip(fields[1:], probabilities, strict=True):
+            _write(made.quantile(probability), quantile[:, part], scale)
+
+
+def _write(values: NDArray[np.float32], field: NDArray[np.float32], factor: NDArray[np.float32] | None) -> None:
+    """Write values ``(target, time)`` into a field ``(time, target)``; concentrations are never negative."""
+    np.maximum(values.T, 0, out=field)
+    if factor is not None:
+        field *= factor
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What an estimate at one place and time was made of; arrays over its k neighbours, the nearest first.
+    """The neighbours of an estimate at one place and time, and the part of each; arrays have the nearest neighbour first.
 
     Attributes
     ----------
     index : (k,) int
-        Of the neighbour among the stations of the observations.
+        Index of the neighbour among the stations of the observations.
     distance : (k,) km
-        Of the neighbour from the place.
+        Distance of the neighbour from the place.
     weight : (k,)
-        Of the neighbour; they sum to one.
-    value : (k,)
-        Of the neighbour, a gap filled.
-    advected : (k,)
-        What is read of the neighbour advected to the place; the value itself where nothing is advected.
-    contribution : (k,)
-        Their sum is the estimate.
-    kriging : float
-        What the mapper said before it was trained.
+        Kriging weight of the neighbour; the weights sum to one.
+    value : (k,), the target's units
+        Value of the neighbour, gaps filled.
+    advected : (k,), the target's units
+        Value of the neighbour advected to the place; the value itself where nothing is advected.
+    contribution : (k,), the target's units
+        Part of the estimate; the contributions sum to it.
+    kriging : float, the target's units
+        Estimate of the mapper before training.
     correction : float
-        By how much geography and rasters put the level of the place above its neighbours', a factor; 1 without any.
+        Factor by which geography and rasters raise the place above its neighbours; 1 without any.
     log_weight : float
-        Of the log scale.
+        Mixture weight of the log scale.
     variance : float
         Kriging variance of a new observation, relative to the sill.
 
     Examples
     --------
-    :func:`xaq.explain` puts labels on one:
+    :func:`xaq.explain` returns it as a dataset:
 
     >>> import xaq
     >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
@@ -324,7 +415,7 @@ class Explanation:
 
 @runtime_checkable
 class Explainer(Mapper, Protocol):
-    """A mapper that can say what an estimate was made of, for :func:`xaq.explain`.
+    """A mapper that can explain an estimate by its neighbours, for :func:`xaq.explain`.
 
     Examples
     --------
@@ -335,7 +426,7 @@ class Explainer(Mapper, Protocol):
     """
 
     def explain(self, prepared: Any, lon: float, lat: float) -> Explanation:
-        """Explain the estimate at a place at the one prepared time.
+        """Explain the estimate at one place and the one prepared time.
 
         Parameters
         ----------
@@ -347,21 +438,5 @@ class Explainer(Mapper, Protocol):
         Returns
         -------
         Explanation
-            Of the k neighbours, the nearest first.
-        """
-
-
-@runtime_checkable
-class Forecaster(Protocol):
-    """The contract: a name and a forecast."""
-
-    @property
-    def name(self) -> str:
-        """What tables call it."""
-
-    def forecast(self, past: Observations, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
-        """Return the forecast ``(n_station, n_time)`` in the target's units.
-
-        ``past`` holds observations up to the init time, its last, and what is known after it; ``times`` begin one step
-        later. Nothing else may be read.
+            The k neighbours, the nearest first.
         """

@@ -1,13 +1,14 @@
-"""Classical interpolation on the sphere: local ordinary kriging, inverse distance, nearest. NumPy and SciPy only.
+"""Leave-one-out: which observations to predict, how to predict them from the stations elsewhere, and how to score that.
 
-The covariance is exponential, ``C(d) = exp(-d / range)`` with sill 1, plus a nugget on the diagonal (relative to the
-sill). Missing neighbours are handled exactly: each system is solved without them.
+Co-located stations are left out together, as one would make the error of the other look small.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,38 +16,107 @@ from scipy.sparse import csr_array
 
 from ..arrays import sphere
 from ..errors import SchemaError
-from .kriging import Covariance
+from .kriging import Covariance, KrigingWeights
 
-#: Systems solved at once; 5,000 of 16 x 16 in float64 are 10 MB.
+#: Pairs predicted at once: systems of 16 neighbours take at most 10 MB.
 _BATCH = 5_000
+#: Nuggets that :func:`fit_covariance` tries, relative to the sill, and how many ranges.
+_NUGGETS, _N_RANGES = (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6), 8
 
 
-def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp], NDArray[np.intp]]:
-    """Return the distinct rows of a table of integers, where each occurs first, and which of them each row is.
+class Errors(NamedTuple):
+    """Mean absolute and root-mean-square error, in the target's units."""
 
-    Each row is one key of bytes: many times faster than ``np.unique`` along an axis, in another order.
+    mae: float
+    rmse: float
+
+
+def draw_pairs(values: NDArray, n_pairs: int, *, seed: int | Sequence[int] | np.random.Generator) -> NDArray[np.intp]:
+    """Draw observations at random, each once.
+
+    Parameters
+    ----------
+    values : (n_station, n_time), NaN where missing
+        Visible stations, training period.
+    n_pairs : int
+        Observations to draw; all of them, in random order, where there are fewer.
+    seed : int, sequence of int or numpy.random.Generator
+        As ``numpy.random.default_rng`` takes it.
+
+    Returns
+    -------
+    (n, 2) int
+        Station and time index of each.
+
+    Raises
+    ------
+    SchemaError
+        There is no observation.
     """
-    rows = np.ascontiguousarray(rows)
-    keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    return rows[first], first, which
+    observed = np.argwhere(np.isfinite(values))
+    if not len(observed):
+        raise SchemaError("no observation to leave out, expected at least 1")
+    rng = np.random.default_rng(seed)
+    return observed[rng.choice(len(observed), min(n_pairs, len(observed)), replace=False)]
 
 
-def other_stations(lon: NDArray, lat: NDArray, k: int) -> tuple[NDArray[np.intp], NDArray, NDArray]:
-    """Return neighbours of each station among the stations elsewhere; slots without one have infinite distance."""
+def mae_and_rmse(error: NDArray) -> Errors:
+    """Return the mean absolute and root-mean-square error of an array of errors, ignoring NaN; zeros where all are NaN."""
+    seen = error[~np.isnan(error)]
+    if not seen.size:
+        return Errors(0.0, 0.0)
+    return Errors(float(np.abs(seen).mean()), float((seen**2).mean()) ** 0.5)
+
+
+def relative_score(errors: Errors, reference: Errors) -> float:
+    r"""Return MAE and RMSE, each relative to the reference's, added: 2 for the reference itself, lower is better.
+
+    .. math:: \mathrm{score} = \frac{\mathrm{MAE}}{\mathrm{MAE}_\mathrm{ref}}
+        + \frac{\mathrm{RMSE}}{\mathrm{RMSE}_\mathrm{ref}}
+
+    A reference without error counts as the smallest positive number, so that the order of candidates stays defined.
+    """
+    smallest = float(np.finfo(float).tiny)
+    return errors.mae / max(reference.mae, smallest) + errors.rmse / max(reference.rmse, smallest)
+
+
+class Neighbours(NamedTuple):
+    """The nearest stations of each station among those elsewhere.
+
+    ``station (station, k)``, their index; ``distance (station, k)`` in km, infinite in slots left empty because fewer than k stations lie
+    elsewhere; ``among (station, k, k)``, distances in km among them.
+    """
+
+    station: NDArray[np.intp]
+    distance: NDArray[np.float64]
+    among: NDArray[np.float64]
+
+
+def other_stations(lon: NDArray, lat: NDArray, k: int) -> Neighbours:
+    """Find the k nearest neighbours of each station; co-located stations are no neighbours of each other."""
     group = sphere.colocated_groups(lon, lat)
     largest = int(np.bincount(group).max())
     index, distance = sphere.nearest(lon, lat, lon, lat, k + largest)
     distance = np.where(group[index] == group[:, None], np.inf, distance)
     order = np.argsort(distance, axis=1, kind="stable")[:, :k]
     index, distance = np.take_along_axis(index, order, 1), np.take_along_axis(distance, order, 1)
-    return index, distance, sphere.pairwise_km(lon, lat, index)
+    return Neighbours(index, distance, sphere.pairwise_km(lon, lat, index))
+
+
+def candidate_ranges(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
+    """Return ranges in km to try, ascending: from half the median spacing of stations to three times the network's width."""
+    if len(lon) < 2:
+        return np.array([100.0])
+    distance = other_stations(lon, lat, 1).distance[:, 0]
+    spacing = float(np.median(distance[np.isfinite(distance)])) if np.isfinite(distance).any() else 1.0
+    width = 2.0 * float(np.max(sphere.distance_km(lon, lat, *sphere.centre(lon, lat))))
+    return np.geomspace(max(0.5 * spacing, 0.5), max(3.0 * width, 2.0 * spacing, 2.0), _N_RANGES)
 
 
 def fit_covariance(
     values: NDArray, lon: NDArray, lat: NDArray, *, k: int = 16, n_pairs: int = 6000, seed: int = 0
 ) -> Covariance:
-    """Fit range and nugget by leave-one-station-out cross-validation, and the sill to the residuals.
+    r"""Fit range and nugget by leave-one-station-out cross-validation, and the sill to the errors.
 
     Parameters
     ----------
@@ -56,31 +126,38 @@ def fit_covariance(
     k : int
         Neighbours, as the covariance will be used.
     n_pairs : int
-        Observations predicted for each candidate; drawn at random.
+        Observations predicted with each candidate, drawn at random.
     seed : int
+        Seed of the draw.
 
     Returns
     -------
     Covariance
-        The candidate of least squared error over a grid of ranges (from half the median spacing of stations to three
-        times the network's width) and nuggets.
+        The candidate with the least squared error, over :func:`candidate_ranges` and a list of nuggets.
+
+    Raises
+    ------
+    SchemaError
+        There is no observation.
+
+    Notes
+    -----
+    With the leave-one-out estimate :math:`\hat y` of an observation :math:`y` and its kriging variance :math:`v`,
+
+    .. math:: (\rho, \nu) = \arg\min \overline{(y - \hat y)^2}, \qquad \sigma^2 = \overline{(y - \hat y)^2 / v}.
     """
-    rng = np.random.default_rng(seed)
-    observed = np.argwhere(np.isfinite(values))
-    if not len(observed):
-        raise SchemaError("no observation to fit a covariance to")
-    pairs = observed[rng.choice(len(observed), size=min(n_pairs, len(observed)), replace=False)]
+    pairs = draw_pairs(values, n_pairs, seed=seed)
     truth = values[pairs[:, 0], pairs[:, 1]].astype(np.float64)
-    ranges, places = candidate_ranges(lon, lat), other_stations(lon, lat, k)
+    ranges, neighbours = candidate_ranges(lon, lat), other_stations(lon, lat, k)
     tiny = float(np.finfo(float).tiny)
     best = Covariance(float(ranges[len(ranges) // 2]), 0.1, max(float(truth.var()), tiny))
     best_error = np.inf
     if len(np.unique(sphere.colocated_groups(lon, lat))) < 2:
         return best
     for range_km in ranges:
-        for nugget in (0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6):
+        for nugget in _NUGGETS:
             candidate = Covariance(float(range_km), nugget)
-            estimate, variance = LeaveOneOut.at(*places, candidate).predict(values, pairs)
+            estimate, variance = LeaveOneOut.from_neighbours(neighbours, candidate).predict(values, pairs)
             residual = truth - estimate
             error = float(np.nanmean(residual**2))
             if error < best_error:
@@ -89,57 +166,57 @@ def fit_covariance(
     return best
 
 
-def candidate_ranges(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
-    """Return eight ranges in km between the network's spacing and three times its width."""
-    if len(lon) < 2:
-        return np.array([100.0])
-    distance = other_stations(lon, lat, 1)[1][:, 0]
-    spacing = float(np.median(distance[np.isfinite(distance)])) if np.isfinite(distance).any() else 1.0
-    width = 2.0 * float(np.max(sphere.distance_km(lon, lat, *sphere.centre(lon, lat))))
-    return np.geomspace(max(0.5 * spacing, 0.5), max(3.0 * width, 2.0 * spacing, 2.0), 8)
+def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp], NDArray[np.intp]]:
+    """Return the distinct rows of a table of integers, the first place of each, and for each row the number of its distinct row.
+
+    Each row becomes one key of bytes: many times faster than ``np.unique`` along an axis, in another order.
+    """
+    rows = np.ascontiguousarray(rows)
+    keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    return rows[first], first, which
 
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """Each station seen from the stations elsewhere: the ordinary kriging systems of all its neighbours there, solved.
-
-    Stations co-located with one are no neighbours of it: they would make its error look small.
+    """Ordinary kriging of each station from the stations elsewhere: one system per station, solved with all neighbours.
 
     Attributes
     ----------
-    near : (station, k) int
-        The neighbours.
-    elsewhere : (station, k) bool
-        False in slots that no other place fills.
+    neighbours : (station, k) int
+        Index of the neighbours.
+    has_neighbour : (station, k) bool
+        False in slots left empty because fewer than k stations lie elsewhere.
     inverse : (station, k + 1, k + 1)
-        Of the systems, bordered by the constraint.
+        Inverse of the system, bordered by the constraint that weights sum to one.
     solution : (station, k + 1)
-        Their solutions, the last the Lagrange multiplier.
-    complete_variance : (station,)
-        Kriging variance of a new observation, relative to the sill, if every slot were filled.
+        Weights of all slots, and minus the Lagrange multiplier.
+    variance : (station,)
+        Kriging variance of a new observation with all slots, relative to the sill.
     nugget : float
         Relative to the sill.
     """
 
-    near: NDArray[np.intp]
-    elsewhere: NDArray[np.bool_]
+    neighbours: NDArray[np.intp]
+    has_neighbour: NDArray[np.bool_]
     inverse: NDArray[np.float64]
     solution: NDArray[np.float64]
-    complete_variance: NDArray[np.float64]
+    variance: NDArray[np.float64]
     nugget: float
 
     @classmethod
     def of(cls, lon: NDArray, lat: NDArray, covariance: Covariance, k: int) -> LeaveOneOut:
-        """Find the neighbours of each station and solve its system."""
-        return cls.at(*other_stations(lon, lat, k), covariance)
+        """Find the k nearest neighbours of each station, and solve its system."""
+        return cls.from_neighbours(other_stations(lon, lat, k), covariance)
 
     @classmethod
-    def at(cls, near: NDArray[np.intp], distance: NDArray, among: NDArray, covariance: Covariance) -> LeaveOneOut:
+    def from_neighbours(cls, neighbours: Neighbours, covariance: Covariance) -> LeaveOneOut:
         """Solve the systems of neighbours from :func:`other_stations`."""
-        n, k = near.shape
-        elsewhere = np.isfinite(distance)
-        # What fills no slot has no covariance with anything, and never a value.
-        both = elsewhere[:, :, None] & elsewhere[:, None]
+        index, distance, among = neighbours
+        n, k = index.shape
+        has_neighbour = np.isfinite(distance)
+        # An empty slot has no covariance with the others, and never a value.
+        both = has_neighbour[:, :, None] & has_neighbour[:, None]
         system, right = np.ones((n, k + 1, k + 1)), np.ones((n, k + 1))
         system[:, :k, :k] = np.where(both, np.exp(-among / covariance.range_km), 0.0)
         right[:, :k] = np.exp(-distance / covariance.range_km)
@@ -149,16 +226,33 @@ class LeaveOneOut:
         inverse = np.linalg.inv(system)
         solution = np.einsum("nij,nj->ni", inverse, right)
         variance = 1.0 + covariance.nugget - (solution * right).sum(axis=1)
-        return cls(near, elsewhere, inverse, solution, variance, covariance.nugget)
+        return cls(index, has_neighbour, inverse, solution, variance, covariance.nugget)
 
-    def without(self, station: NDArray[np.intp], missing: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the weights ``(m, k)`` and variance ``(m,)`` of stations ``(m,)`` whose ``missing (m, k)`` neighbours are not there.
+    def weights_without(self, station: NDArray[np.intp], missing: NDArray) -> KrigingWeights:
+        r"""Return the kriging weights of stations whose missing neighbours are left out of the system.
 
-        What is missing is taken out of the solution by a system of its size (the inverse of a partitioned matrix, Golub and
-        Van Loan 2013, section 2.1): most often one of two or three unknowns in the place of one of k. The rest is as
-        :func:`ordinary_weights` has it.
+        Parameters
+        ----------
+        station : (m,) int
+        missing : (m, k) bool
+            Neighbours without a value, empty slots among them.
+
+        Returns
+        -------
+        KrigingWeights
+            Of :func:`xaq.interpolate.kriging.ordinary_weights` without the missing neighbours.
+
+        Notes
+        -----
+        With :math:`B` the inverse of the bordered system, :math:`x = (w, -\mu)` its solution and :math:`v` its variance,
+        leaving out the neighbours :math:`m` gives
+
+        .. math:: x' = x - B_{\cdot m} B_{mm}^{-1} x_m, \qquad v' = v + x_m^\top B_{mm}^{-1} x_m
+
+        (inverse of a partitioned matrix; Golub and Van Loan 2013, section 2.1). Mostly few neighbours are missing, so that
+        the systems solved have two or three unknowns in place of k.
         """
-        solution, variance = self.solution[station], self.complete_variance[station]
+        solution, variance = self.solution[station], self.variance[station]
         count = missing.sum(axis=1)
         for n_missing in np.unique(count[count > 0]):
             rows = np.flatnonzero(count == n_missing)
@@ -166,24 +260,24 @@ class LeaveOneOut:
                 solution[rows], variance[rows] = 0.0, 2.0 * (1.0 + self.nugget)
                 continue
             out = np.nonzero(missing[rows])[1].reshape(len(rows), n_missing)
-            across = self.inverse[station[rows, None], out]
-            known = np.take_along_axis(solution[rows], out, axis=1)
-            among = np.take_along_axis(across, out[:, None], axis=2)
-            back = np.linalg.solve(among, known[..., None])[..., 0]
-            solution[rows] -= np.einsum("nm,nmk->nk", back, across)
-            variance[rows] += (back * known).sum(axis=1)
-        return np.where(missing, 0.0, solution[:, :-1]), variance
+            inverse_rows = self.inverse[station[rows, None], out]
+            removed = np.take_along_axis(solution[rows], out, axis=1)
+            among = np.take_along_axis(inverse_rows, out[:, None], axis=2)
+            solved = np.linalg.solve(among, removed[..., None])[..., 0]
+            solution[rows] -= np.einsum("nm,nmk->nk", solved, inverse_rows)
+            variance[rows] += (solved * removed).sum(axis=1)
+        return KrigingWeights(np.where(missing, 0.0, solution[:, :-1]), variance)
 
     @cached_property
-    def always(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def complete(self) -> KrigingWeights:
         """Weights ``(station, k)`` and variance ``(station,)`` where every neighbour reports.
 
-        They sum to one; zeros where there is no other place.
+        The weights of a station sum to one; zeros where no station lies elsewhere.
         """
-        return self.without(np.arange(len(self.near)), ~self.elsewhere)
+        return self.weights_without(np.arange(len(self.neighbours)), ~self.has_neighbour)
 
     def predict(self, values: NDArray, pairs: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Krige the named (station, time) pairs from the neighbours that report.
+        """Krige (station, time) pairs from the neighbours that report at that time.
 
         Parameters
         ----------
@@ -199,15 +293,15 @@ class LeaveOneOut:
             Relative to the sill.
         """
         estimate, variance = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
-        for start in range(0, len(pairs), _BATCH):
-            part = slice(start, start + _BATCH)
+        for first_pair in range(0, len(pairs), _BATCH):
+            part = slice(first_pair, first_pair + _BATCH)
             station, time = pairs[part, 0], pairs[part, 1]
-            near = values[self.near[station], time[:, None]].astype(np.float64)
-            missing = ~(np.isfinite(near) & self.elsewhere[station])
-            # Pairs of a station that miss the same neighbours share a system.
+            near = values[self.neighbours[station], time[:, None]].astype(np.float64)
+            missing = ~(np.isfinite(near) & self.has_neighbour[station])
+            # Pairs of a station with the same missing neighbours share a system.
             systems = np.column_stack([station, np.packbits(missing, axis=1)])
             _, first, which = distinct_rows(systems)
-            weights, relative = self.without(station[first], missing[first])
+            weights, relative = self.weights_without(station[first], missing[first])
             variance[part] = relative[which]
             guess = (weights[which] * np.where(missing, 0.0, near)).sum(axis=1)
             estimate[part] = np.where(missing.all(axis=1), np.nan, guess)
@@ -216,8 +310,8 @@ class LeaveOneOut:
     def fill(self, values: NDArray) -> tuple[NDArray, NDArray[np.float32]]:
         """Fill the gaps of each station by kriging from the neighbours that report at that step.
 
-        A kriging estimate put in the place of a missing neighbour leaves any further kriging estimate as it would be
-        without that neighbour; so filled values let one set of weights serve all the steps of a day.
+        Kriging with an estimated value in place of a missing neighbour equals kriging without that neighbour, so that one
+        set of weights serves all the steps of a day.
 
         Parameters
         ----------
@@ -226,9 +320,9 @@ class LeaveOneOut:
         Returns
         -------
         filled : (n_station, n_time)
-            NaN remains only at steps where no station reports.
+            NaN only at steps at which no station reports.
         variance : (n_station, n_time)
-            Kriging variance of what was filled, relative to the sill; 0 where observed.
+            Kriging variance of filled values, relative to the sill; 0 where observed.
         """
         gaps = np.argwhere(~np.isfinite(values))
         variance = np.zeros(values.shape, np.float32)
@@ -237,36 +331,40 @@ class LeaveOneOut:
         filled, at = values.copy(), (gaps[:, 0], gaps[:, 1])
         if len(values) > 1:
             filled[at], variance[at] = self.predict(values, gaps)
-        # Out of reach of any neighbour that reports: the mean of those that do, which is kriging at infinite distance.
+        # Where no neighbour reports: the mean of the stations that do, which is kriging at infinite distance.
         count = np.isfinite(values).sum(axis=0)
         mean = np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan).astype(values.dtype)
         return np.where(np.isfinite(filled), filled, mean), variance
 
     def residuals(self, filled: NDArray) -> NDArray[np.float32]:
-        """Return what the others do not explain of each station, step by step.
+        r"""Return the leave-one-out residual of each station and step.
+
+        .. math:: e_i(t) = z_i(t) - \sum_j w_{ij} z_j(t)
 
         Parameters
         ----------
         filled : (n_station, n_time)
-            Gaps filled (:meth:`fill`), so that one set of weights serves every step; on any scale.
+            Values on any scale with gaps filled (:meth:`fill`), so that one set of weights serves every step.
 
         Returns
         -------
         (n_station, n_time) float32
-            NaN at steps where no station reports; zeros where there is no other place.
+            NaN at steps at which no station reports; zeros where no station lies elsewhere.
         """
-        weights, _ = self.always
+        weights, _ = self.complete
         rows = np.repeat(np.arange(len(filled)), weights.shape[1])
-        operator = csr_array((weights.ravel(), (rows, self.near.ravel())), shape=(len(filled), len(filled)))
-        return ((filled - operator @ filled) * self.elsewhere.any(axis=1, keepdims=True)).astype(np.float32)
+        operator = csr_array((weights.ravel(), (rows, self.neighbours.ravel())), shape=(len(filled), len(filled)))
+        return ((filled - operator @ filled) * self.has_neighbour.any(axis=1, keepdims=True)).astype(np.float32)
 
     def redundancy(self) -> NDArray[np.float32]:
-        """Return how well the others can predict each station, beside what is usual in the network.
+        r"""Return how well the other stations predict each, relative to the network.
+
+        .. math:: a_i = \min\big(\mathrm{median}_j v_j / v_i,\ 1\big)
 
         Returns
         -------
         (n_station,) float32
-            The median kriging variance over that of the station, at most 1: small where a station stands alone.
+            From the kriging variances :math:`v_i` of stations from the others; small where a station is far from the rest.
         """
-        _, variance = self.always
+        _, variance = self.complete
         return np.minimum(np.median(variance) / variance, 1.0).astype(np.float32)

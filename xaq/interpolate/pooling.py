@@ -1,4 +1,4 @@
-"""The stations around each, over which errors are pooled: a region's say, not a station's. NumPy and SciPy only."""
+"""Pooling neighbourhoods: the stations over which errors around a station are summed. NumPy and SciPy only."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from scipy.sparse import csr_array
 
 from ..arrays import sphere
 
-#: Stations around each, itself among them: a small network whole.
+#: Stations pooled around each, itself among them; a smaller network is pooled whole.
 _POOLED_STATIONS = 32
 
 
 @dataclass(frozen=True)
 class PoolingNeighbourhood:
-    """The stations around each as a sparse matrix of ones, ``(station, station)``."""
+    """The stations pooled around each station, itself among them: the evidence of a region rather than of one station.
 
-    gather: csr_array
+    Attributes
+    ----------
+    membership : (station, station) sparse float32
+        1 where the column is pooled around the row.
+    """
+
+    membership: csr_array
 
     @classmethod
     def of(cls, lon: NDArray, lat: NDArray) -> PoolingNeighbourhood:
-        """Find the stations around each."""
+        """Find the nearest stations of each, ``lon`` and ``lat (station,)`` in degrees."""
         index, _ = sphere.nearest(lon, lat, lon, lat, _POOLED_STATIONS)
         rows = np.repeat(np.arange(len(index)), index.shape[1])
         ones = np.ones(index.size, np.float32)
@@ -30,10 +36,10 @@ class PoolingNeighbourhood:
 
     @property
     def counts(self) -> NDArray[np.float32]:
-        """Return how many stations there are around each, itself among them, ``(station,)``."""
-        return np.diff(self.gather.indptr).astype(np.float32)
+        """Number of stations pooled around each, ``(station,)``."""
+        return np.diff(self.membership.indptr).astype(np.float32)
 
     def sums(self, values: NDArray[np.float32], n_steps: int) -> NDArray[np.float32]:
-        """Return sums of ``(station, step)`` over so many steps at a time and the stations around, ``(station, slot)``."""
-        # A product with ones: sums over a short last axis are slow.
-        return self.gather @ (values.reshape(len(values), -1, n_steps) @ np.ones(n_steps, np.float32))
+        """Return sums ``(station, slot)`` of values ``(station, step)`` over the pooled stations and ``n_steps`` at a time."""
+        # A product with ones is faster than a sum over a short last axis.
+        return self.membership @ (values.reshape(len(values), -1, n_steps) @ np.ones(n_steps, np.float32))

@@ -1,8 +1,6 @@
-"""What a place is, from public data inside the package: the people around it, and its altitude. NumPy and SciPy only.
+"""Predictors of a place's site effect, from public data inside the package: population density and altitude.
 
-Stations at a place that is busier, or higher, than its neighbours' have other levels than these let expect, lastingly. As in
-land-use regression, few numbers say by how much: a ridge regression on the stations' lasting errors. What a mapper then
-sees is the ratio of observation to that level.
+Population: settlements of GeoNames, each at its centre. Altitude: a map of 1/12 of a degree.
 """
 
 from __future__ import annotations
@@ -19,25 +17,23 @@ from scipy.spatial import cKDTree
 from ..arrays import sphere
 
 _FILE = Path(__file__).parents[1] / "data" / "geography.npz"
-#: People are counted around a place with Gaussian weights of these standard deviations, in km.
-SCALES_KM = (2.0, 6.0, 25.0)
-#: What is known of a place, in the order of the features.
-FEATURES = (*(f"population density ({scale:g} km)" for scale in SCALES_KM), "altitude")
-#: Densities are made on a lattice of so many nodes per degree and are linear between them: the same whatever else is asked.
+#: Standard deviations of the Gaussian kernels of population density, km.
+KERNELS_KM = (2.0, 6.0, 25.0)
+#: Names of the predictors, in the order of the columns of :func:`site_predictors`.
+SITE_PREDICTORS = (*(f"population density ({kernel:g} km)" for kernel in KERNELS_KM), "altitude")
+#: Densities are computed on a lattice of so many nodes per degree and are bilinear in between, so that the density at a
+#: place does not depend on the other places of a call.
 _NODES_PER_DEGREE = (128, 40, 10)
-#: Weights end after so many standard deviations.
+#: Kernels end after so many standard deviations.
 _REACH = 4.0
-#: People per km2 that make no difference.
+#: Added to the density before the logarithm, people per km2: below this, differences count little.
 _FEW_PEOPLE = 10.0
-#: Nodes whose surroundings are looked up at once; of the widest scale, in the densest country, 50 MB.
+#: Nodes whose settlements are looked up at once: 50 MB for the widest kernel in the densest country.
 _NODES = 2_000
 
 
-# -- what is known of places ---------------------------------------------------------------------------------------
-
-
 class _World(NamedTuple):
-    """Settlements on the unit sphere, how many people live in them, and a map of altitude in m, rows from north to south."""
+    """Settlements on the unit sphere, their population, and altitude in m on a map whose rows run from north to south."""
 
     settlements: cKDTree
     people: NDArray[np.float64]
@@ -45,8 +41,8 @@ class _World(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def table() -> str:
-    """Return the digest of the data that places are known from."""
+def data_digest() -> str:
+    """Return the digest of the data file; a model names the one it was trained with."""
     return blake2b(_FILE.read_bytes(), digest_size=8).hexdigest()
 
 
@@ -58,8 +54,8 @@ def _world() -> _World:
         return _World(cKDTree(sphere.unit_vectors(lon, lat)), file["people"].astype(float), altitude)
 
 
-def features(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
-    """Return what is known of places.
+def site_predictors(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
+    r"""Return the predictors of places, one column for each name in ``SITE_PREDICTORS``.
 
     Parameters
     ----------
@@ -68,31 +64,36 @@ def features(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
     Returns
     -------
     (n, 4)
-        Logs of the people per km2 around, at the scales of ``SCALES_KM``, of settlements each at its centre; the altitude in m
-        on a map of 1/12 of a degree.
+        Log population densities for the three kernels, and the altitude in m.
+
+    Notes
+    -----
+    With the population :math:`P_h` of settlement h, its distance :math:`d_{*h}` and the kernel width :math:`\eta`,
+
+    .. math:: \log\Big(10 + \sum_h \frac{P_h}{2 \text{π} \eta^2} \exp\frac{-d_{*h}^2}{2 \eta^2}\Big).
     """
     lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    around = [_log_density(lon, lat, *scale) for scale in zip(SCALES_KM, _NODES_PER_DEGREE, strict=True)]
-    return np.stack([*around, _altitude(lon, lat)], axis=1)
+    densities = [_log_density(lon, lat, *kernel) for kernel in zip(KERNELS_KM, _NODES_PER_DEGREE, strict=True)]
+    return np.stack([*densities, _altitude(lon, lat)], axis=1)
 
 
-def _log_density(lon: NDArray, lat: NDArray, scale_km: float, per_degree: int) -> NDArray[np.float64]:
+def _log_density(lon: NDArray, lat: NDArray, kernel_km: float, per_degree: int) -> NDArray[np.float64]:
     corners, weights = _bilinear(lat * per_degree, lon * per_degree)
     # One number for each node: faster than np.unique along an axis.
     columns = 1 + 720 * per_degree
     key, which = np.unique(corners[..., 0] * columns + corners[..., 1] + columns // 2, return_inverse=True)
     node = np.stack([key // columns, key % columns - columns // 2], axis=1)
     lots = (node[first : first + _NODES] / per_degree for first in range(0, max(len(node), 1), _NODES))
-    density = np.concatenate([_density(lot, scale_km) for lot in lots])
+    density = np.concatenate([_density(lot, kernel_km) for lot in lots])
     return (np.log(_FEW_PEOPLE + density)[which.reshape(weights.shape)] * weights).sum(axis=1)
 
 
-def _density(node: NDArray, scale_km: float) -> NDArray[np.float64]:
+def _density(node: NDArray, kernel_km: float) -> NDArray[np.float64]:
     """Return the people per km2 around nodes ``(n, 2)`` of latitude and longitude."""
     world, radius = _world(), sphere.EARTH_RADIUS_KM
     there = cKDTree(sphere.unit_vectors(node[:, 1], node[:, 0]))
-    pairs = there.sparse_distance_matrix(world.settlements, _REACH * scale_km / radius, output_type="ndarray")
-    weight = np.exp(-0.5 * (pairs["v"] * radius / scale_km) ** 2) / (2 * np.pi * scale_km**2)
+    pairs = there.sparse_distance_matrix(world.settlements, _REACH * kernel_km / radius, output_type="ndarray")
+    weight = np.exp(-0.5 * (pairs["v"] * radius / kernel_km) ** 2) / (2 * np.pi * kernel_km**2)
     density: NDArray[np.float64] = np.bincount(pairs["i"], weight * world.people[pairs["j"]], len(node)).astype(float)
     return density
 

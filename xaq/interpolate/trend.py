@@ -1,116 +1,323 @@
-"""What a place is, from public data inside the package: the people around it, and its altitude. NumPy and SciPy only.
+r"""The trend: a positive factor by which places and times differ, divided out before mapping and multiplied in after.
 
-Stations at a place that is busier, or higher, than its neighbours' have other levels than these let expect, lastingly. As in
-land-use regression, few numbers say by how much: a ridge regression on the stations' lasting errors. What a mapper then
-sees is the ratio of observation to that level.
+.. math:: y'_i(t) = y_i(t) / \phi_i(t), \qquad \hat y_*(t) = \phi_*(t)\, \hat y'_*(t)
+
+Its terms are a background of the target (a chemical transport model's field, bias-corrected), the site effect of
+population density and altitude, and raster predictors. A mapper around which it is put sees ratios in the target's units:
+positive as the observations are, so that any mapper takes them as they are. The slopes of raster predictors are learned
+with a network, which applies them to the difference between a place and its neighbours.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError
+from ..errors import ModelError, SchemaError, XaqWarning
 from . import leave_one_out
-from .base import Observations
+from .base import Estimate, Explainer, Explanation, Field, Filling, Mapper, Observations, fill_by_estimates
 from .leave_one_out import LeaveOneOut
-from .site_predictors import FEATURES, features, table
+from .site_effect import SiteEffect
 
-#: The level of a place lies within exp(+-this) of the network's.
-_MAX_LOG_LEVEL = 0.3
-#: Strength of the ridge, in stations: so many with differences of one standard deviation halve what is believed.
-_RIDGE = 20.0
-#: More reports than this, of those that lasting errors are made from, do not make a station's surer.
-_ENOUGH_REPORTS = 500
-#: Steps, and pairs for the covariance, that lasting errors are made from.
-_STEPS, _PAIRS = 4_000, 2_000
+#: Slopes that are tried for a background: 0 ignores it, above 1 corrects one that varies too little, such as one with a
+#: constant added.
+SLOPES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+#: Least background factor: a ratio to next to nothing says nothing.
+_FLOOR = 0.1
+#: Observations predicted from the other stations to choose the slope.
+_PAIRS = 2000
+#: Sets of places whose site effect is kept: the tiles of a map and the stations, block after block.
+_REMEMBERED = 8
+
+
+class RasterSource(Protocol):
+    """Standardised raster predictors; :class:`xaq.fields.rasters.RasterPredictors` is one."""
+
+    @property
+    def rasters(self) -> tuple[Field, ...]:
+        """The fields."""
+
+    def at(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+        """Return predictors at places, ``(place, raster)``; NaN where unknown."""
+
+    def at_stations(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+        """Return predictors at stations, which may know their own values."""
+
+    def describe(self) -> tuple[dict[str, Any], ...]:
+        """Return what a model keeps of each raster."""
 
 
 @dataclass(frozen=True)
-class Geography:
-    """The level of places relative to the network's, as far as the people around them and their altitude tell.
+class BackgroundFactor:
+    r"""A bias-corrected background relative to its mean.
 
-    All tuples are in the order of ``FEATURES``.
+    .. math:: \phi^{\text{bg}} = \max(1 + \lambda (\text{bg} / \overline{\text{bg}} - 1), 0.1)
 
     Attributes
     ----------
-    slopes : tuple of float
-        Of the log level, per standard deviation.
-    means, stds : tuple of float
-        At the visible stations.
-    lows, highs : tuple of float
-        The extremes there: no place counts as more or less.
-    table : str
-        Digest of the data that places are known from.
+    field : Field
+        Of the target, in the stations' units.
+    mean : float
+        Of the field where and when the visible stations observe.
+    slope : float
+        :math:`\lambda`; units and multiplicative bias of the field cancel.
     """
 
-    slopes: tuple[float, ...]
-    means: tuple[float, ...]
-    stds: tuple[float, ...]
-    lows: tuple[float, ...]
-    highs: tuple[float, ...]
-    table: str
+    field: Field
+    mean: float
+    slope: float
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Geography:
-        """Rebuild what JSON gives, or refuse what was fitted to other data than the package has."""
-        if data["table"] != table():
-            raise ModelError(
-                "the model was trained on other data on people and altitude than this xaq has; fix: train it again with "
-                "ds.aq.train(...), or use the xaq that it names"
+    def fit(cls, field: Field, observations: Observations, *, seed: int = 0, k: int = 16) -> BackgroundFactor:
+        """Fit the mean, and choose the slope by the leave-one-out error of kriging the ratio; MAE and RMSE count alike.
+
+        Raises
+        ------
+        SchemaError
+            The field has no value where and when a visible station observes, or no positive mean there.
+        """
+        values, lon, lat = observations.values, observations.lon, observations.lat
+        there = field.at(lon, lat, observations.times)
+        both = np.isfinite(values) & np.isfinite(there)
+        if not both.any():
+            raise SchemaError(
+                "it has no value where and when a visible station observes; fix: another field, or background=None",
+                subject="background",
             )
-        numbers: dict[str, Any] = {name: tuple(value) for name, value in data.items() if name != "table"}
-        return cls(**numbers, table=data["table"])
+        mean = float(there[both].mean(dtype=float))
+        if not mean > 0:
+            raise SchemaError(
+                f"its mean at the stations is {mean:g}, expected a concentration above 0", subject="background"
+            )
+        never = int((~np.isfinite(there).any(axis=1)).sum())
+        if never:
+            text = f"{field.name!r} has no value at {never} of {len(lon)} visible stations: they are left out"
+            warnings.warn(text, XaqWarning, stacklevel=4)
+        pairs = leave_one_out.draw_pairs(np.where(both, values, np.nan), _PAIRS, seed=[seed, 5])
+        truth = values[pairs[:, 0], pairs[:, 1]].astype(float)
+        scores = []
+        for slope in SLOPES:
+            factor = cls(field, mean, slope)._of(there)
+            ratio = values / factor
+            covariance = leave_one_out.fit_covariance(ratio, lon, lat, k=k, n_pairs=_PAIRS // 4, seed=seed)
+            guess, _ = LeaveOneOut.of(lon, lat, covariance, k).predict(ratio, pairs)
+            scores.append(leave_one_out.mae_and_rmse(truth - guess * factor[pairs[:, 0], pairs[:, 1]]))
+        relative = [leave_one_out.relative_score(score, scores[0]) for score in scores]
+        return cls(field, mean, SLOPES[int(np.argmin(relative))])
+
+    def factor(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
+        """Return the factor, ``(place, time)``; NaN where the field has no value. Computes a window of the field."""
+        return self._of(self.field.at(lon, lat, times))
+
+    def _of(self, values: NDArray) -> NDArray[np.float32]:
+        return np.maximum(1.0 + self.slope * (values / self.mean - 1.0), _FLOOR).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TrendRecord:
+    """What a model's file keeps of its trend.
+
+    Attributes
+    ----------
+    background : dict, optional
+        Name, units, hash, mean and slope of the field.
+    site_effect : SiteEffect, optional
+        Whole: it needs no field of the user's.
+    rasters : tuple of dict
+        Name, units, hash and scale of each raster; their slopes are weights of the network.
+    """
+
+    background: dict[str, Any] | None = None
+    site_effect: SiteEffect | None = None
+    rasters: tuple[dict[str, Any], ...] = ()
 
     @classmethod
-    def fit(cls, observations: Observations, *, seed: int = 0, k: int = 16) -> Geography:
-        """Fit the slopes to what lastingly remains of each visible station when the others predict it."""
-        lon, lat = observations.lon, observations.lat
-        raw = features(lon, lat)
-        std = raw.std(axis=0)
-        # What is the same at all of them explains nothing, whatever it is divided by.
-        stds = np.where(std > 1e-6, std, 1.0)
-        error, reports, weights, near = _lasting_errors(observations, k, seed)
-        x = raw / stds
-        # An estimate stands for what its neighbours are; only the difference can explain its error.
-        x -= np.einsum("nk,nkf->nf", weights, x[near])
-        sure = np.minimum(reports, _ENOUGH_REPORTS) / max(min(int(reports.max()), _ENOUGH_REPORTS), 1)
-        gram = (x * sure[:, None]).T @ x + _RIDGE * np.eye(len(FEATURES))
-        slopes = np.linalg.solve(gram, (x * sure[:, None]).T @ error)
-        columns = (slopes, raw.mean(axis=0), stds, raw.min(axis=0), raw.max(axis=0))
-        fitted, means, spreads, lows, highs = (tuple(column.tolist()) for column in columns)
-        return cls(fitted, means, spreads, lows, highs, table())
+    def from_json(cls, data: dict[str, Any]) -> TrendRecord:
+        """Rebuild a record from its fields as JSON gives them."""
+        effect = data["site_effect"]
+        return cls(data["background"], None if effect is None else SiteEffect.from_json(effect), tuple(data["rasters"]))
 
-    def factor(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
-        """Return the level of places relative to the network's, ``(place,)``."""
-        known = np.clip(features(lon, lat), self.lows, self.highs)
-        log_level = ((known - self.means) / self.stds) @ np.array(self.slopes)
-        return np.exp(_MAX_LOG_LEVEL * np.tanh(log_level / _MAX_LOG_LEVEL)).astype(np.float32)
+    def provenance(self) -> dict[str, Any]:
+        """Return the terms that a cube names in its provenance."""
+        effect = self.site_effect
+        terms = {
+            "background": self.background,
+            "site_effect": None if effect is None else effect.describe(),
+            "rasters": list(self.rasters),
+        }
+        return {name: term for name, term in terms.items() if term}
+
+
+@dataclass(frozen=True)
+class Trend:
+    """The terms of a trend, each optional.
+
+    Attributes
+    ----------
+    background : BackgroundFactor, optional
+    site_effect : SiteEffect, optional
+    rasters : RasterSource, optional
+        Read by the mapper inside, whose weights hold their slopes.
+    """
+
+    background: BackgroundFactor | None = None
+    site_effect: SiteEffect | None = None
+    rasters: RasterSource | None = None
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The user's fields that estimates read."""
+        background: tuple[Field, ...] = () if self.background is None else (self.background.field,)
+        return (*background, *(() if self.rasters is None else self.rasters.rasters))
+
+    def site_factor(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+        """Return the static part of the factor, ``(place,)``."""
+        return np.ones(len(lon), np.float32) if self.site_effect is None else self.site_effect.factor(lon, lat)
+
+    def factor(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
+        """Return the factor, ``(place, time)``, or ``(place, 1)`` where it is static; NaN where the background is."""
+        static = self.site_factor(lon, lat)[:, None]
+        return static if self.background is None else self.background.factor(lon, lat, times) * static
 
     def remove(self, observations: Observations) -> Observations:
-        """Return observations over the level of their places."""
-        factor = self.factor(observations.lon, observations.lat)
-        return replace(observations, values=(observations.values / factor[:, None]).astype(np.float32))
+        """Return observations divided by the factor; missing where the background is."""
+        values, (lon, lat, times) = observations.values, (observations.lon, observations.lat, observations.times)
+        if self.background is not None:
+            values = (values / self.background.factor(lon, lat, times)).astype(np.float32)
+        if self.site_effect is not None:
+            values = (values / self.site_effect.factor(lon, lat)[:, None]).astype(np.float32)
+        return replace(observations, values=values)
 
 
-def _lasting_errors(
-    observations: Observations, k: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
-    """Return each station's mean error relative to its estimate, its reports, and who estimated it with which weights."""
-    values, lon, lat = observations.values, observations.lon, observations.lat
-    reported = np.flatnonzero(np.isfinite(values).any(axis=0))
-    if len(reported) > _STEPS:
-        reported = np.sort(np.random.default_rng([seed, 7]).choice(reported, _STEPS, replace=False))
-    values = values[:, reported]
-    covariance = leave_one_out.fit_covariance(values, lon, lat, k=k, n_pairs=_PAIRS, seed=seed)
-    others = LeaveOneOut.of(lon, lat, covariance, k)
-    filled, _ = others.fill(np.ascontiguousarray(values))
-    error = others.residuals(filled)
-    seen = np.isfinite(values) & np.isfinite(error) & others.elsewhere.any(axis=1, keepdims=True)
-    estimate, error = (np.where(seen, a, 0.0).sum(axis=1, dtype=float) for a in (filled - error, error))
-    # What is off by all of its estimate is a defect, and no place.
-    relative = np.clip(error / np.where(estimate > 0, estimate, np.inf), -1.0, 1.0)
-    return relative, seen.sum(axis=1), others.always[0], others.near
+class PreparedRatios(NamedTuple):
+    """The station side of a mapper of ratios, the prepared times, and the factor at the stations.
+
+    ``factor (station, time or 1)``.
+    """
+
+    inner: Any
+    times: NDArray[np.datetime64]
+    factor: NDArray[np.float32]
+    lon: NDArray
+    lat: NDArray
+
+
+@dataclass(frozen=True)
+class OverTrend:
+    """A mapper of ratios to a trend, as a mapper: divides the trend out, maps inside, multiplies it in.
+
+    Attributes
+    ----------
+    mapper : Mapper
+        Fitted to ratios.
+    trend : Trend
+    """
+
+    mapper: Mapper
+    trend: Trend = field(default_factory=Trend)
+
+    @property
+    def name(self) -> str:
+        """Name of the mapper inside."""
+        return self.mapper.name
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the mapper inside has a distribution."""
+        return self.mapper.has_interval
+
+    @property
+    def margin_days(self) -> tuple[int, int]:
+        """Days that the mapper inside reads before and after."""
+        return self.mapper.margin_days
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The user's fields that estimates read."""
+        return self.trend.fields
+
+    def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> PreparedRatios:
+        """Divide the trend out of the observations, and do the station side of the mapper inside."""
+        ratios = self.trend.remove(observations)
+        factor = self.site_factor(observations.lon, observations.lat)[:, None]
+        if self.trend.background is not None:
+            factor = self.trend.background.factor(observations.lon, observations.lat, times) * factor
+        return PreparedRatios(self.mapper.prepare(ratios, times), times, factor, observations.lon, observations.lat)
+
+    def estimate(self, prepared: PreparedRatios, lon: NDArray, lat: NDArray) -> Estimate:
+        """Estimate ratios, and multiply them and their distribution by the trend; NaN where the background is."""
+        made = self.mapper.estimate(prepared.inner, lon, lat)
+        factor = self._factor(prepared, lon, lat)
+        if factor is None:
+            return made
+        if made.offset is not None:
+            # The scale is one of logarithms: their offset is in the target's units.
+            return replace(made, value=made.value * factor, offset=made.offset * factor)
+        return replace(made, value=made.value * factor, scale=None if made.scale is None else made.scale * factor)
+
+    def fill(
+        self,
+        fields: Sequence[NDArray] | NDArray,
+        prepared: PreparedRatios,
+        lon: NDArray,
+        lat: NDArray,
+        probabilities: Sequence[float],
+        factor: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Write estimates into arrays ``(time, target)``; a static trend is applied where the mapper inside writes."""
+        static = None if self.trend.site_effect is None else self.site_factor(lon, lat)
+        if factor is not None:
+            static = factor if static is None else static * factor
+        if self.trend.background is None and isinstance(self.mapper, Filling):
+            self.mapper.fill(fields, prepared.inner, lon, lat, probabilities, static)
+        else:
+            fill_by_estimates(self, fields, prepared, lon, lat, probabilities, factor)
+
+    def explain(self, prepared: PreparedRatios, lon: float, lat: float) -> Explanation:
+        """Explain the ratio in the target's units: contributions are what neighbours add to the estimate."""
+        if not isinstance(self.mapper, Explainer):
+            raise ModelError(f"{self.name} cannot explain its estimates; fix: model = ds.aq.train(...)")
+        made = self.mapper.explain(prepared.inner, lon, lat)
+        place = np.array([lon]), np.array([lat])
+        here = float(self.trend.factor(*place, prepared.times)[0, 0])
+        there = prepared.factor[made.index, 0]
+        sites = self.trend.site_factor(prepared.lon[made.index], prepared.lat[made.index])
+        # The site effect of the place relative to that of its neighbours as they weigh.
+        beside = float(self.trend.site_factor(*place)[0]) / float(np.average(sites, weights=made.weight))
+        return replace(
+            made,
+            value=made.value * there,
+            advected=made.advected * there,
+            contribution=made.contribution * here,
+            kriging=made.kriging * here,
+            correction=made.correction * beside,
+        )
+
+    def site_factor(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
+        """Return the static part of the factor, ``(place,)``; kept for the places of the last calls."""
+        if self.trend.site_effect is None:
+            return np.ones(len(lon), np.float32)
+        return self._site_factors(*(np.ascontiguousarray(axis, float).tobytes() for axis in (lon, lat)))
+
+    @cached_property
+    def _site_factors(self) -> Callable[[bytes, bytes], NDArray[np.float32]]:
+        return lru_cache(maxsize=_REMEMBERED)(
+            lambda *place: self.trend.site_factor(*(np.frombuffer(axis) for axis in place))
+        )
+
+    def _factor(self, prepared: PreparedRatios, lon: NDArray, lat: NDArray) -> NDArray[np.float32] | None:
+        """Return the factor of targets, ``(target, time or 1)``; None where the trend has no term of its own."""
+        site = None if self.trend.site_effect is None else self.site_factor(lon, lat)[:, None]
+        if self.trend.background is None:
+            return site
+        background = self.trend.background.factor(lon, lat, prepared.times)
+        return background if site is None else background * site
+
+    def __reduce__(self) -> tuple:
+        return OverTrend, (self.mapper, self.trend)

@@ -1,4 +1,4 @@
-"""Neighbours advected: each is read at other hours, by the advection of the network (see :mod:`xaq.interpolate.advection`)."""
+"""Advected neighbours on tensors: values of other hours, by the advection that :mod:`xaq.interpolate.advection` estimates."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from torch.nn.functional import embedding_bag
 
 
 class Advected(NamedTuple):
-    """What a batch of targets reads of its neighbours in the place of what they report at the step.
+    """Advected values of the neighbours of a batch of targets, interpolated between rows of a table.
 
-    ``table (row, column)``; ``rows (batch, k * m)`` of it and their ``weights (batch, k * m)``, m for each neighbour, which
-    sum to one.
+    Attributes
+    ----------
+    table : (row, column)
+        Advected values around stations.
+    rows : (batch, k * m) int
+        Rows of the table, m for each of k neighbours.
+    weights : (batch, k * m)
+        Interpolation weights of the rows; the m of a neighbour sum to one.
     """
 
     table: Tensor
@@ -22,36 +28,36 @@ class Advected(NamedTuple):
     weights: Tensor
 
     def apply(self, weights: Tensor) -> Tensor:
-        """Return the sum of the neighbours ``(batch, column)`` with weights ``(batch, k)``."""
+        """Return the sum of the advected values ``(batch, column)`` over neighbours with weights ``(batch, k)``."""
         scaled = self.weights.unflatten(1, (weights.shape[1], -1)) * weights[..., None]
         return embedding_bag(self.rows, self.table, per_sample_weights=scaled.flatten(1), mode="sum")
 
     def each(self, k: int) -> Tensor:
-        """Return what is read of each of k neighbours, ``(batch, k, column)``."""
-        weights = self.weights[..., None] * self.table[self.rows]
-        return rearrange(weights, "b (k m) c -> b k m c", k=k).sum(dim=2)
+        """Return the advected values of each of k neighbours, ``(batch, k, column)``."""
+        weighted = self.weights[..., None] * self.table[self.rows]
+        return rearrange(weighted, "b (k m) c -> b k m c", k=k).sum(dim=2)
 
 
 def advect(series: Tensor, weights: Tensor, lags: Tensor) -> Tensor:
-    """Return what places around stations read of them.
+    r"""Return the advected values of stations at displacements from them, ``(station, knot, channel, step)``.
+
+    .. math:: \tilde y_i(x, t) = \sum_c p_{ci}(t) \, y_i(t + x \cdot s_c)
+
+    with the weight :math:`p_{ci}` of slowness :math:`s_c` around station i, and linear interpolation between steps.
 
     Parameters
     ----------
     series : (station, channel, step + 2 * reach)
-        Gaps filled; a reach more than is asked for at either end.
+        Gaps filled, with ``reach`` more steps at either end.
     weights : (station, slowness, slot)
-        Of each slowness, in slots of equal length.
+        Weight of each slowness around each station, in slots of equal length.
     lags : (knot, slowness, 2 * reach + 1)
-        Weight of each step around, for each displacement and slowness.
-
-    Returns
-    -------
-    (station, knot, channel, step)
+        Weight of each lag, for each displacement and slowness.
     """
     n_station, n_channel, _ = series.shape
     n_knot, _, width = lags.shape
     n_slot = weights.shape[2]
     kernels = torch.einsum("ncs,kcl->nskl", weights, lags)
     windows = rearrange(series.unfold(2, width, 1), "n c (s t) l -> (n s) l (c t)", s=n_slot)
-    read = torch.bmm(kernels.reshape(-1, n_knot, width), windows)
-    return rearrange(read, "(n s) k (c t) -> n k c (s t)", n=n_station, c=n_channel)
+    advected = torch.bmm(kernels.reshape(-1, n_knot, width), windows)
+    return rearrange(advected, "(n s) k (c t) -> n k c (s t)", n=n_station, c=n_channel)

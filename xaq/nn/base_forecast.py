@@ -1,45 +1,49 @@
-"""Where a forecast starts: the better of persistence and regression at each lead, on both scales."""
+"""The base forecast: a mixture of persistence, a regression on the linear scale and a regression on the log scale."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from .config import AQNetConfig
-    from .window import Window
+from .config import AQNetConfig
+from .log_scale import from_log, to_log
+from .window import Window
 
-
-#: Init times that are at most this many groups of hours share their coefficients: eight groups of three hours.
+#: Groups of init hours, each with coefficients of its own: eight groups of three hours.
 _GROUPS = 8
-#: Linear values are divided by this many offsets of the log scale, that is by about the network's mean.
-_LEVEL = 20.0
-#: Days of a covariate that the regression reads as daily means; days of linear values likewise.
+#: Anomalies on the linear scale are in units of this many offsets, which is about the network's mean.
+_OFFSETS_PER_MEAN = 20.0
+#: Last days of a covariate, and of the target on the linear scale, whose daily means are regressors.
 _COVARIATE_DAYS = 3
-#: Until it is fitted, a regression says no more than this many standard deviations of the log scale.
+#: Bound of an unfitted regression on the log scale, in standard deviations.
 _EXTREME = 4.0
+#: Rows of the mixture weights; the regressions follow persistence.
 PERSISTENCE, LINEAR, LOG = range(3)
 
 
 class BaseForecast(nn.Module):
-    """Persistence and two linear regressions of the coming anomalies, mixed by fixed weights per lead.
+    r"""Persistence and two linear regressions of the anomalies ahead, mixed by weights that depend on the lead alone.
 
-    Anomalies are departures from the climatology. Both regressions read the same inputs: the last day step by step,
-    daily means and the last value, on both scales; the anomaly of the network's mean; recent values of the
-    covariates; the season; and, at each lead, what is known there (the value, means over the hours before it, and
-    their products in pairs, for weather acts by its combinations). One estimates the anomaly on the linear scale,
-    whose mean keeps the squared error low, one on the log scale, whose median keeps the absolute error low.
-    Coefficients are fitted in closed form, per group of init hours, and not trained further.
+    .. math::
+        \hat y_\ell = \big[\pi_{0\ell} \, y_{\mathrm{last}} + \pi_{1\ell} \, \hat y_{\mathrm{lin},\ell}
+                       + \pi_{2\ell} \, \hat y_{\log,\ell}\big]^+,
+        \qquad \textstyle\sum_m \pi_{m\ell} = 1, \quad \pi_{m\ell} \ge 0
+
+    Anomalies are departures from the climatology. One regression predicts the anomaly on the linear scale: its mean keeps the
+    squared error low. The other predicts the anomaly on the log scale: its median keeps the absolute error low. Both have the
+    same regressors. All leads have in common: the last day step by step, daily means and the last value, on both scales; the
+    anomaly of the network's mean; recent values of the covariates; the season. Each lead adds what is known of it: the known
+    covariates, their means over the hours before, and products of their daily means in pairs. The coefficients are fitted in
+    closed form, per group of init hours, and training does not change them.
 
     Parameters
     ----------
     config : AQNetConfig
     log_mean, log_std : float
-        Of the scaler: ``log1p(y / offset) = log_mean + log_std * z``.
+        Mean and standard deviation of the log scale: ``log1p(y / offset) = log_mean + log_std * z``.
     """
 
     coefficients: Tensor
@@ -63,32 +67,36 @@ class BaseForecast(nn.Module):
         self.n_per_lead = k * (len(self.spans) + 1) + k * (k + 1) // 2 + k
         shape = (2, self.n_groups, config.target_steps, self.n_common + self.n_per_lead)
         self.register_buffer("coefficients", torch.zeros(shape))
-        # The least and the most of each input in what was fitted: the square of a cloudburst is far outside, and counts as that.
+        # Extremes of each regressor in the data that the regressions were fitted to: inputs beyond them are clamped.
         limits = torch.tensor([-torch.inf, torch.inf])[:, None].repeat(1, self.n_common + self.n_per_lead)
         self.register_buffer("limits", limits)
-        # The least and the most that was observed, in z: the inverse of more would be no concentration.
+        # Extremes of the observations, in z: forecasts on the log scale are clamped to them before they are transformed back.
         self.register_buffer("extremes", torch.tensor([-_EXTREME, _EXTREME]))
         weights = torch.zeros(3, config.target_steps)
         weights[LOG] = 1.0
         self.register_buffer("weights", weights)
 
     def linear(self, z: Tensor) -> Tensor:
-        """Return values on the linear scale, in offsets, from z-scores."""
-        return torch.expm1((z * self.log_std + self.log_mean).clamp(max=20.0))
+        """Return values on the linear scale, in units of the offset, from z-scores."""
+        return from_log(z * self.log_std + self.log_mean, 1.0)
+
+    def z_scores(self, values: Tensor) -> Tensor:
+        """Return z-scores from values in units of the offset: the inverse of :meth:`linear`."""
+        return (to_log(values, 1.0) - self.log_mean) / self.log_std
 
     def group(self, window: Window) -> Tensor:
-        """Return the group of init hours that each window belongs to, ``(window,)`` int."""
+        """Return the group of init hours of each window, ``(window,)`` int, from the cyclic encoding of its last step."""
         encoded = window.cyclic[:, -1]
         phase = torch.atan2(encoded[:, 0], encoded[:, 3]) / (2 * torch.pi) % 1.0
         step = (phase * self.config.steps_per_day).round().long() % self.config.steps_per_day
         return step * self.n_groups // self.config.steps_per_day
 
     def common_inputs(self, window: Window) -> Tensor:
-        """Return the regressors that all leads share, ``(window, station, n_common)``; what is missing counts as zero."""
+        """Return the regressors common to all leads, ``(window, station, n_common)``; zero where missing."""
         per_day, quarter = self.config.steps_per_day, self.quarter
         climatology = window.climatology[:, None]
         log = window.z - climatology
-        linear = (self.linear(window.z) - self.linear(climatology)) / _LEVEL
+        linear = (self.linear(window.z) - self.linear(climatology)) / _OFFSETS_PER_MEAN
         visible = window.visible[None, :, None]
         network = _mean(torch.where(visible, log, torch.nan), dim=1, keepdim=True).expand_as(log)
         recent = slice(-self._covariate_days * per_day, None)
@@ -105,7 +113,7 @@ class BaseForecast(nn.Module):
         return torch.clamp(inputs, *self.limits[:, : self.n_common])
 
     def lead_inputs(self, window: Window) -> Tensor:
-        """Return the regressors that each lead has of its own, ``(window, station, target_step, n_per_lead)``."""
+        """Return the regressors of each lead, ``(window, station, target_step, n_per_lead)``; zero where missing."""
         n_known, n_target = self.config.n_known, self.config.target_steps
         if not n_known:
             return window.known
@@ -129,14 +137,18 @@ class BaseForecast(nn.Module):
         return torch.clamp(inputs, *self.limits[:, self.n_common :])
 
     def regressions(self, window: Window, coefficients: Tensor) -> Tensor:
-        """Return what both regressions say, in offsets on the linear scale: ``(2, window, station, target_step)``.
+        """Return both regressions in units of the offset, ``(2, window, station, target_step)``.
 
-        ``coefficients`` are shaped as those of the module.
+        Parameters
+        ----------
+        window : Window
+        coefficients : (2, group, target_step, n_common + n_per_lead)
+            Of the linear and of the log scale.
         """
         common, lead = self.common_inputs(window), self.lead_inputs(window)
         group, anomaly = self.group(window), []
         for scale in coefficients:
-            # One product per group that occurs: gathering coefficients per window would copy them all.
+            # A product per group of init hours: gathering the coefficients per window would copy them all.
             out = torch.empty(*common.shape[:2], scale.shape[1], device=common.device)
             for g in group.unique():
                 at = group == g
@@ -146,30 +158,33 @@ class BaseForecast(nn.Module):
             anomaly.append(out)
         climatology = window.climatology_target[:, None]
         log = torch.clamp(climatology + anomaly[1], *self.extremes)
-        return torch.stack([self.linear(climatology) + _LEVEL * anomaly[0], self.linear(log)])
+        return torch.stack([self.linear(climatology) + _OFFSETS_PER_MEAN * anomaly[0], self.linear(log)])
 
     def persistence(self, window: Window) -> Tensor:
-        """Return the last value seen in the window, in offsets, ``(window, station, target_step)``; else climatology."""
+        """Return the last observation in the window in units of the offset, ``(window, station, target_step)``.
+
+        A station without observations in the window gets the climatology.
+        """
         seen = torch.isfinite(window.z)
         last = _last(window.z, window.z.shape[-1])
-        normal = window.climatology_target[:, None].expand(-1, window.z.shape[1], -1)
-        return self.linear(torch.where(seen.any(dim=-1, keepdim=True), last, normal))
+        climatology = window.climatology_target[:, None].expand(-1, window.z.shape[1], -1)
+        return self.linear(torch.where(seen.any(dim=-1, keepdim=True), last, climatology))
 
     def targets(self, window: Window, z: Tensor) -> Tensor:
-        """Return the anomalies that the regressions are fitted to, ``(2, window, station, target_step)``."""
+        """Return the anomalies that the regressions predict, ``(2, window, station, target_step)``: linear and log scale."""
         climatology = window.climatology_target[:, None]
-        return torch.stack([(self.linear(z) - self.linear(climatology)) / _LEVEL, z - climatology])
+        return torch.stack([(self.linear(z) - self.linear(climatology)) / _OFFSETS_PER_MEAN, z - climatology])
 
     def mix(self, persistence: Tensor, regressions: Tensor, weights: Tensor) -> Tensor:
-        """Return the mixture of the three by ``weights (3, target_step)``, in offsets, never negative."""
+        """Return the mixture with ``weights (3, target_step)`` in units of the offset; negative values become zero."""
         parts = torch.cat([persistence[None], regressions])
         return (weights[:, None, None] * parts).sum(dim=0).clamp(min=0.0)
 
     def forward(self, window: Window) -> Tensor:
-        """Return the forecast ``(window, station, target_step)`` in z; in float32 even under half precision."""
+        """Return the base forecast ``(window, station, target_step)`` in z, computed in float32."""
         with torch.autocast(window.z.device.type, enabled=False):
             mixed = self.mix(self.persistence(window), self.regressions(window, self.coefficients), self.weights)
-            return (torch.log1p(mixed) - self.log_mean) / self.log_std
+            return self.z_scores(mixed)
 
 
 def _zero_filled(values: Tensor) -> Tensor:
@@ -177,7 +192,7 @@ def _zero_filled(values: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, dim: int, *, keepdim: bool = False) -> Tensor:
-    """Return the mean over what is observed; zero, that is the normal, where nothing is."""
+    """Return the mean of the observed anomalies along a dimension; zero, the climatology, where nothing is observed."""
     count = torch.isfinite(values).sum(dim=dim, keepdim=keepdim).clamp(min=1)
     return _zero_filled(values).sum(dim=dim, keepdim=keepdim) / count
 
@@ -187,7 +202,7 @@ def _block_means(values: Tensor, steps: int) -> Tensor:
 
 
 def _last(values: Tensor, steps: int) -> Tensor:
-    """Return the last value observed within the last ``steps``, ``(window, station, 1)``; zero where there is none."""
+    """Return the last observation within the last ``steps``, ``(window, station, 1)``; zero where there is none."""
     recent = values[..., -steps:]
     seen = torch.isfinite(recent)
     index = torch.where(seen, torch.arange(steps, device=values.device), -1).amax(dim=-1, keepdim=True)

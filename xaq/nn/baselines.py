@@ -1,4 +1,4 @@
-"""Forecasters to measure against, as tensors: a window in, z-scores ``(window, station, target_step)`` out."""
+"""Baselines of the forecast. Each maps a window to z-scores ``(window, station, target_step)``."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from ..arrays.transforms import N_CYCLIC
 from .base_forecast import LINEAR, LOG, BaseForecast
 from .config import AQNetConfig
-from .temporal import N_CYCLIC
 from .window import Window, with_mask
 
 
 class RegressionBaseline(nn.Module):
-    """One of the two linear regressions that a forecast starts from, alone.
+    """One of the two linear regressions of the base forecast, alone.
 
     Parameters
     ----------
-    start : BaseForecast
+    base_forecast : BaseForecast
         Fitted.
     scale : {"linear", "log"}
     """
 
-    def __init__(self, start: BaseForecast, scale: str) -> None:
+    def __init__(self, base_forecast: BaseForecast, scale: str) -> None:
         super().__init__()
-        self.start = start
+        self.base_forecast = base_forecast
         self.row = {"linear": LINEAR, "log": LOG}[scale] - LINEAR
 
     def forward(self, window: Window) -> Tensor:
         """Return the forecast."""
-        values = self.start.regressions(window, self.start.coefficients)[self.row].clamp(min=0.0)
-        return (torch.log1p(values) - self.start.log_mean) / self.start.log_std
+        base = self.base_forecast
+        return base.z_scores(base.regressions(window, base.coefficients)[self.row])
 
 
 class LSTMBaseline(nn.Module):
-    """An LSTM over the history and on through the horizon, the target masked there; a linear layer writes each patch."""
+    """One LSTM over history and horizon, with the target masked in the horizon; a linear layer makes each patch of steps."""
 
     def __init__(self, config: AQNetConfig) -> None:
         super().__init__()
@@ -63,14 +63,14 @@ class LSTMBaseline(nn.Module):
 
 
 class PatchTSTBaseline(nn.Module):
-    """PatchTST (Nie et al., ICLR 2023) of the target's own history.
+    """PatchTST (Nie et al., ICLR 2023) over the history of the target.
 
-    It is independent of other channels by design, so covariates, known or not, could not reach the target's forecast.
+    PatchTST treats channels independently, so covariates would not change the forecast of the target and are left out.
 
     Raises
     ------
     ImportError
-        ``transformers`` is not installed.
+        The package transformers is not installed.
     """
 
     def __init__(self, config: AQNetConfig) -> None:

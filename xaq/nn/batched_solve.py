@@ -1,4 +1,4 @@
-"""Many small symmetric systems at once: elimination over the batch, faster on a CPU than a solve for each."""
+"""Many small symmetric systems at once, by elimination over the batch: faster on a CPU than a solve for each."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from torch import Tensor
 
 
 def solve(covariance: Tensor, nugget: Tensor, right: Tensor) -> Tensor:
-    """Solve ``(covariance + diag(nugget)) x = right``; the batch comes last, so that each step runs over all of it.
+    """Solve ``(covariance + diag(nugget)) x = right``.
+
+    The batch comes last, so that each step of the elimination runs over all of it.
 
     Parameters
     ----------
     covariance : (k, k, batch)
-        Symmetric; positive definite with the nugget.
+        Symmetric; positive definite once the nugget is added.
     nugget : (k, batch)
     right : (k, n, batch)
 
     Returns
     -------
     Tensor, (k, n, batch)
-        Differentiable in all three.
+        The solutions, differentiable in all arguments.
     """
     return _Solve.apply(covariance, nugget, right)
 
 
 class _Solve(torch.autograd.Function):
-    """The solution, and its derivative by the implicit function theorem: one more solve of the same system."""
+    """The solution, and its derivative by the implicit function theorem, which solves the same system once more."""
 
     @staticmethod
     def forward(context: Any, covariance: Tensor, nugget: Tensor, right: Tensor) -> Tensor:
@@ -61,15 +63,15 @@ def _eliminate(covariance: Tensor, nugget: Tensor, right: Tensor) -> Tensor:
 
 
 def invert(systems: Tensor, nugget: Tensor) -> Tensor:
-    """Return the inverses of ``systems + diag(nugget)``: for those that many right-hand sides share.
+    """Return the inverses of ``systems + diag(nugget)``, for systems with many right-hand sides.
 
-    Gauss-Jordan elimination without pivoting (Golub and Van Loan 2013, 3.2): it needs leading minors that are not zero, as
-    those of positive definite systems are, and of such systems bordered by ones.
+    Gauss-Jordan elimination without pivoting (Golub and Van Loan 2013, 3.2). It needs non-zero leading minors, which positive
+    definite systems have, also when they are bordered by ones.
 
     Parameters
     ----------
     systems : (k, k, batch)
-        The batch comes last, so that each step runs over all of it.
+        The batch comes last, so that each step of the elimination runs over all of it.
     nugget : (k, batch)
     """
     out = systems.clone()

@@ -1,68 +1,127 @@
-"""AQ-Net: the temporal module on the station side, neural kNN on the cell side.
-
-The station side runs over stations and windows and may be heavy; the cell side runs over targets and days and is a
-small solve and a sparse product. Nothing here knows of labels, files or units.
-"""
+"""From weights to estimates: weights applied to station-days, and what each neighbour contributes."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from .advection import Advected
+from .log_scale import from_log, to_log
 from .neural_knn import Weights
 
-#: Least square of a disagreement, in the target's units squared: far below the rounding of its terms.
+#: Least squared disagreement, in the target's units squared: far below the rounding of its terms.
 _SMALL_SQUARE = 1e-12
+#: Weighted sums of logs closer to zero than this are taken as zero.
+_SMALL_LOG = 1e-6
+
+
+class Applied(NamedTuple):
+    """Estimates and what makes them uncertain, each ``(batch, step)``.
+
+    Attributes
+    ----------
+    estimate
+        In the target's units.
+    disagreement
+        Weighted standard deviation sigma of the neighbours' values, in the target's units.
+    root_variance
+        Square root of the kriging variance relative to the sill, filled neighbours included.
+    """
+
+    estimate: Tensor
+    disagreement: Tensor
+    root_variance: Tensor
+
+    @property
+    def spread_terms(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The three terms of the spread: see :func:`estimate_and_spread`."""
+        root = self.root_variance
+        return root, self.estimate.clamp(min=0.0) * root, self.disagreement * root
+
+
+class Attribution(NamedTuple):
+    """What an estimate is made of, neighbour by neighbour, each ``(batch, k, step)`` in the target's units.
+
+    Attributes
+    ----------
+    value
+        Value of each neighbour at the step, gaps filled.
+    advected
+        Its advected value; the value itself where neighbours are not advected.
+    contribution
+        Its contribution: contributions add up to the estimate.
+    """
+
+    value: Tensor
+    advected: Tensor
+    contribution: Tensor
 
 
 def predictor_difference(targets: Tensor, neighbours: Tensor) -> Tensor:
-    """Return standardised rasters of targets ``(batch, raster)`` less those of their neighbours ``(batch, k, raster)``.
+    """Return standardised rasters of targets less those of their neighbours, ``(batch, k, raster)``.
 
-    0 where either is NaN: what is not known moves nothing.
+    The difference is 0 where either is NaN: an unknown raster corrects nothing.
+
+    Parameters
+    ----------
+    targets : (batch, raster)
+    neighbours : (batch, k, raster)
     """
     return torch.nan_to_num(targets[:, None] - neighbours)
 
 
 def station_table(values: Tensor, variance: Tensor, offset: float, sill: float, *, advects: bool) -> Tensor:
-    """Return the columns that weights are applied to, ``(row, 4 steps)``, or ``(row, 3 steps)`` where neighbours are advected.
+    """Return the columns that weights are applied to, ``(row, 4 * step)``, or ``(row, 3 * step)`` with advection.
 
     Parameters
     ----------
     values : (row, step)
-        Station-days, gaps filled.
+        Station-days in the target's units, gaps filled.
     variance : (row, step)
-        Of what was filled, relative to the sill; 0 where observed.
+        Kriging variance of filled values relative to the sill; 0 where observed.
     offset : float
-        Of the log scale.
+        Offset o of the log scale.
     sill : float
         In the target's units squared.
     advects : bool
-        The estimate is made of what is advected, not of this.
+        The estimate is made of advected values, so the table needs no logs.
 
     Returns
     -------
     Tensor
-        Values, second moments, standard deviations of what was filled; the values' logs where nothing is advected.
+        Values, second moments, standard deviations of filled values and, without advection, logs of the values.
     """
-    moments = [values, values.square() + variance * sill, variance.sqrt()]
-    return torch.cat(moments if advects else [*moments, _log_scale(values, offset)], dim=1)
+    columns = [values, values.square() + variance * sill, variance.sqrt()]
+    return torch.cat(columns if advects else [*columns, to_log(values, offset)], dim=1)
 
 
 def both_scales(values: Tensor, offset: float) -> Tensor:
-    """Return values and their logs side by side, ``(row, 2 steps)``."""
-    return torch.cat([values, _log_scale(values, offset)], dim=-1)
-
-
-def _log_scale(values: Tensor, offset: float) -> Tensor:
-    return torch.log1p(values.clamp(min=0) / offset)
+    """Return values and their logs side by side, ``(row, 2 * step)``."""
+    return torch.cat([values, to_log(values, offset)], dim=-1)
 
 
 def apply_weights(
     weights: Weights, rows: Tensor, table: Tensor, offset: float, advected: Advected | None = None
-) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Apply weights to station-days: a sparse product for all the steps of a day.
+) -> Applied:
+    r"""Apply weights to station-days: one sparse product for all the steps of a day.
+
+    .. math::
+        \hat y = e^{\mathrm{correction}} \big((1 - \gamma) \, \hat y_{\mathrm{lin}}
+            + \gamma \, o \, (e^{\hat y_{\log}} - 1)\big), \qquad
+        \hat y_{\mathrm{lin}} = \sum_i w_i y_i, \qquad \hat y_{\log} = \sum_i w_i \log(1 + y_i^+ / o)
+
+    with advected values in the place of y where neighbours are advected. The disagreement of the neighbours and the variance
+    including filled neighbours are
+
+    .. math::
+        \sigma_w^2 = \sum_i w_i y_i^2 - \Big(\sum_i w_i y_i\Big)^2, \qquad
+        v + \Big(\sum_i w_i \sqrt{v_i}\Big)^2,
+
+    where :math:`v_i` is the kriging variance of a filled neighbour and zero where the neighbour reports. Errors of filled
+    neighbours are taken to be fully correlated.
 
     Parameters
     ----------
@@ -72,20 +131,19 @@ def apply_weights(
     table : (row, column)
         From :func:`station_table`.
     offset : float
-        Of the log scale, ``log1p(y / offset)``.
+        Offset o of the log scale.
     advected : Advected, optional
-        The neighbours advected: what the estimate is made of in the place of what they report at the step.
-
-    Returns
-    -------
-    estimate : (batch, step)
-        Both scales mixed by their weights, corrected in level.
-    parts : tuple of (batch, step)
-        What makes an estimate uncertain: a constant, the level, the disagreement of the neighbours; each times the root
-        of the kriging variance, to which filled neighbours add (their errors taken to be fully correlated).
+        Advected neighbours.
     """
-    estimate, disagreement, root = _applied(weights, rows, table, offset, advected)
-    return estimate, (root, estimate.clamp(min=0.0) * root, disagreement * root)
+    applied = embedding_bag(rows, table, per_sample_weights=weights.kriging, mode="sum")
+    mean, square, filled, *logs_at_step = applied.chunk(4 if advected is None else 3, dim=1)
+    # The clamp is for speed, as roots of zeros are slow, and for gradients, as zero has none.
+    disagreement = (square - mean.square()).clamp(min=_SMALL_SQUARE).sqrt()
+    linear, logs = (mean, *logs_at_step) if advected is None else advected.apply(weights.kriging).chunk(2, dim=1)
+    log_weight, factor = weights.log_weight[:, None], torch.exp(weights.correction)[:, None]
+    # The weight multiplies the offset first: a product less over all targets and steps.
+    estimate = torch.addcmul(from_log(logs, offset * log_weight * factor), linear, (1.0 - log_weight) * factor)
+    return Applied(estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt())
 
 
 def estimate_and_spread(
@@ -97,70 +155,49 @@ def estimate_and_spread(
     coefficients: tuple[float, float, float],
     factor: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the estimate of :func:`apply_weights`, and the sum of its parts times their coefficients.
+    r"""Return the estimates of :func:`apply_weights` and their spread, each ``(batch, step)`` in the target's units.
+
+    .. math:: (a_0 + a_1 \hat y^+ + a_2 \sigma_w) \sqrt{v + \Big(\sum_i w_i \sqrt{v_i}\Big)^2}
 
     Parameters
     ----------
     weights, rows, table, offset, advected
         As for :func:`apply_weights`.
     coefficients : tuple of float
-        Of the parts.
+        The coefficients of the three terms.
     factor : (batch,), optional
-        Level of each target: both are multiplied by it.
+        Trend factor phi of each target; estimate and spread are multiplied by it.
     """
-    estimate, disagreement, root = _applied(weights, rows, table, offset, advected)
-    # In place: this runs over every cell and step, and a new array of that size costs more than a product.
+    estimate, disagreement, root_variance = apply_weights(weights, rows, table, offset, advected)
+    # In place, as this runs over every cell and step: a new array of that size costs more than a product.
     spread = estimate.clamp(min=0.0).mul_(coefficients[1]).add_(coefficients[0])
-    spread.add_(disagreement, alpha=coefficients[2]).mul_(root)
+    spread.add_(disagreement, alpha=coefficients[2]).mul_(root_variance)
     if factor is not None:
         estimate.mul_(factor[:, None])
         spread.mul_(factor[:, None])
     return estimate, spread
 
 
-def _applied(
-    weights: Weights, rows: Tensor, table: Tensor, offset: float, advected: Advected | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the estimate, the disagreement of the neighbours and the root of the kriging variance."""
-    applied = embedding_bag(rows, table, per_sample_weights=weights.kriging, mode="sum")
-    mean, square, filled, *rest = applied.chunk(4 if advected is None else 3, dim=1)
-    # Roots of zeros are slow, and gradients have none.
-    disagreement = (square - mean.square()).clamp(min=_SMALL_SQUARE).sqrt()
-    mean, logs = (mean, rest[0]) if advected is None else advected.apply(weights.kriging).chunk(2, dim=1)
-    log_weight, level = weights.log_weight[:, None], torch.exp(weights.correction)[:, None]
-    from_log = torch.expm1(logs.clamp(max=20.0))
-    estimate = torch.addcmul(offset * log_weight * level * from_log, mean, (1.0 - log_weight) * level)
-    return estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt()
-
-
 def attribute(
     weights: Weights, rows: Tensor, table: Tensor, offset: float, advected: Advected | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Say what each neighbour adds to the estimates of :func:`apply_weights`.
+) -> Attribution:
+    """Attribute the estimates of :func:`apply_weights` to the neighbours.
 
-    The linear scale is a sum already. On the log scale a neighbour has the share of the estimate that it has of the sum
-    of logs: its integrated gradient from zero, where all the logs and the estimate are 0 (Sundararajan et al. 2017).
+    On the linear scale the estimate is a sum over neighbours. On the log scale, the fraction of the estimate that belongs to a
+    neighbour is its fraction of the sum of logs: its integrated gradient from the baseline where all logs are zero
+    (Sundararajan et al. 2017).
 
     Parameters
     ----------
     weights, rows, table, offset, advected
         As for :func:`apply_weights`.
-
-    Returns
-    -------
-    value : (batch, k, step)
-        Of each neighbour, gaps filled.
-    read : (batch, k, step)
-        As it drifts past; the value itself where nothing is advected.
-    contribution : (batch, k, step)
-        In the same units; the sum over the neighbours is the estimate.
     """
-    value, _, _, *rest = table[rows].chunk(4 if advected is None else 3, dim=-1)
-    read, logs = (value, rest[0]) if advected is None else advected.each(rows.shape[1]).chunk(2, dim=-1)
-    linear, log = (weights.kriging[..., None] * part for part in (read, logs))
+    value, _, _, *logs_at_step = table[rows].chunk(4 if advected is None else 3, dim=-1)
+    by_neighbour = (value, *logs_at_step) if advected is None else advected.each(rows.shape[1]).chunk(2, dim=-1)
+    linear, log = (weights.kriging[..., None] * part for part in by_neighbour)
     total = log.sum(dim=1, keepdim=True)
-    small = total.abs() < 1e-6
-    per_log = torch.where(small, offset, offset * torch.expm1(total.clamp(max=20.0)) / torch.where(small, 1.0, total))
+    small = total.abs() < _SMALL_LOG
+    per_log = torch.where(small, offset, from_log(total, offset) / torch.where(small, 1.0, total))
     log_weight = weights.log_weight[:, None, None]
-    both = (1.0 - log_weight) * linear + log_weight * per_log * log
-    return value, read, both * torch.exp(weights.correction)[:, None, None]
+    mixed = (1.0 - log_weight) * linear + log_weight * per_log * log
+    return Attribution(value, by_neighbour[0], mixed * torch.exp(weights.correction)[:, None, None])

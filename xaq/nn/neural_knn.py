@@ -1,6 +1,6 @@
-"""Neural kNN: local ordinary kriging whose covariance and nuggets are learned, within bounds.
+"""Neural kNN: local ordinary kriging with a learned covariance and learned nuggets.
 
-At initialisation the covariance is the fitted one and every learned term is zero: the module *is* ordinary kriging.
+Every learned parameter is zero at initialisation: the module then is ordinary kriging with the fitted covariance.
 """
 
 from __future__ import annotations
@@ -12,26 +12,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, pad
 
+from ..arrays.sphere import EARTH_RADIUS_KM
 from .batched_solve import invert, solve
 
-_EARTH_RADIUS_KM = 6371.0088
-#: How far the network may move the fitted covariance, both ways: noise by a factor of 20, range by a factor of 5.
-_MAX_LOG_NOISE, _MAX_LOG_RANGE = math.log(20.0), math.log(5.0)
-#: The exponent of the covariance lies in 1 +- this: 0.5 is rough, 1 exponential, 1.5 nearly smooth.
+#: Bounds of what is learned, on the log of the fitted value: nuggets change by a factor of at most 20, the range of 5.
+_MAX_LOG_NUGGET, _MAX_LOG_RANGE = math.log(20.0), math.log(5.0)
+#: The exponent kappa lies in 1 +- this: 1 is exponential, 0.5 is rougher, 1.5 is smoother.
 _MAX_EXPONENT = 0.5
-#: Longest over shortest axis of the anisotropy is at most exp(2 * this) = 2.7.
+#: The ratio of the axes of the anisotropy is at most exp(2 * this) = 2.7.
 _MAX_STRETCH = 0.5
-#: Least kriging variance, relative to the sill: rounding must not make it negative.
+#: Least kriging variance relative to the sill: rounding must not make it negative.
 _SMALL_VARIANCE = 1e-6
-#: Sets of neighbours inverted at once: enough to hide the cost of a call, few enough for a cache.
+#: Sets of neighbours inverted at once: enough to hide the cost of a call, few enough for the cache.
 _SETS = 4096
 
 
 class Weights(NamedTuple):
-    """What the neighbours contribute to each target.
+    """Weights of the neighbours of each target, and what else the estimate is made of.
 
-    ``kriging (batch, k)`` sum to one; ``variance (batch,)`` of a new observation, relative to the sill; ``log_weight (batch,)``
-    of the log scale; ``correction (batch,)`` multiplies the estimate by its exponential.
+    Attributes
+    ----------
+    kriging : (batch, k)
+        Kriging weights w; they sum to one.
+    variance : (batch,)
+        Kriging variance v of a new observation, relative to the sill.
+    log_weight : (batch,)
+        Weight gamma of the log scale, 0 to 1.
+    correction : (batch,)
+        Raster correction: the estimate is multiplied by its exponential.
     """
 
     kriging: Tensor
@@ -41,9 +49,14 @@ class Weights(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """Covariances of targets and their neighbours; the batch comes last, as :func:`solve` wants it.
+    """Covariances of targets and their neighbours, relative to the sill and without nugget. They do not depend on the day.
 
-    ``target (k, batch)`` and ``neighbours (k, k, batch)``, relative to the sill and without the nugget: nothing in them depends on the day.
+    Attributes
+    ----------
+    target : (k, batch)
+        Covariance vectors c, between neighbours and target. The batch comes last, as :func:`solve` expects it.
+    neighbours : (k, k, batch)
+        Covariance matrices C among the neighbours, without their nuggets.
     """
 
     target: Tensor
@@ -51,10 +64,18 @@ class Geometry(NamedTuple):
 
 
 class SharedGeometry(NamedTuple):
-    """As :class:`Geometry`, where many targets have the same neighbours: most cells of a fine grid.
+    """A :class:`Geometry` for targets with common sets of neighbours, as most cells of a fine grid have.
 
-    ``target (batch, k + 1)``; ``systems (k + 1, k + 1, set)``. Both are bordered by ones, which stand for the constraint that
-    weights sum to one. ``rows (batch, k + 1)``: where the inverse of a target's set lies among those of :meth:`NeuralKNN.inverses`.
+    Vectors and matrices are bordered by ones, for the constraint that weights sum to one.
+
+    Attributes
+    ----------
+    target : (batch, k + 1)
+        Bordered covariance vectors (c, 1).
+    systems : (k + 1, k + 1, set)
+        Bordered covariance matrices, without nuggets.
+    rows : (batch, k + 1) int
+        Rows of the inverse of each target's set among the inverses from :meth:`NeuralKNN.inverses`.
     """
 
     target: Tensor
@@ -62,29 +83,34 @@ class SharedGeometry(NamedTuple):
     rows: Tensor
 
     def part(self, cells: slice) -> SharedGeometry:
-        """Return that of some of the targets."""
+        """Return the geometry of some of the targets."""
         return self._replace(target=self.target[cells], rows=self.rows[cells])
 
 
 class NeuralKNN(nn.Module):
-    """Weights of the k nearest stations for a batch of (target, day).
+    r"""Kriging weights of the k nearest stations for a batch of (target, day).
+
+    With :math:`N` a small perceptron and :math:`\theta` a few numbers that all stations and days have in common, it learns
+    the covariance (:meth:`geometry`), the nugget of each station-day (:meth:`nuggets`) and a correction by rasters.
 
     Parameters
     ----------
     n_evidence : int
-        Length of what is known of a station-day: what the temporal module makes of it, summaries, the state of the network.
+        Length of the evidence on a station-day: features of the temporal module, summaries, the state of the network.
     range_km, nugget : float
-        The fitted classical covariance: where the learning starts.
+        Range rho and nugget nu of the fitted exponential covariance; the nugget is relative to the sill.
     centre : (lon, lat) degrees
-        Of the network: the anisotropy is that of its tangent plane.
+        Centre of the network: the anisotropy acts in its tangent plane.
     max_correction : float
-        Bound of the level correction: 0.3 lets it scale an estimate by up to exp(+-0.3).
+        Bound of the raster correction. The estimate is multiplied by ``exp(max_correction * tanh(slope . difference))``,
+        that is by a factor from ``exp(-max_correction)`` to ``exp(max_correction)``.
     n_rasters : int
-        Static rasters whose difference between target and neighbours moves the level.
+        Static rasters of the raster correction.
+    hidden : int
+        Width of the perceptron.
     """
 
     slope: nn.Parameter | None
-
     range_km: Tensor
     nugget: Tensor
     axes: Tensor
@@ -108,77 +134,97 @@ class NeuralKNN(nn.Module):
         east = [-math.sin(lon), math.cos(lon), 0.0]
         north = [-math.sin(lat) * math.cos(lon), -math.sin(lat) * math.sin(lon), math.cos(lat)]
         self.register_buffer("axes", torch.tensor([east, north], dtype=torch.float32))
-        # The covariance of the network as a whole: half a dozen numbers, which few stations suffice to learn.
-        self.log_range = nn.Parameter(torch.zeros(()))
-        self.log_noise = nn.Parameter(torch.zeros(()))
-        self.exponent = nn.Parameter(torch.zeros(()))
-        self.stretch = nn.Parameter(torch.zeros(2))
-        self.variance_ratio = nn.Parameter(torch.zeros(()))
-        # Of the log level per standard deviation of each raster.
+        # Common to all stations and days: few enough numbers to be learned from a few stations.
+        self.theta_range = nn.Parameter(torch.zeros(()))
+        self.theta_noise = nn.Parameter(torch.zeros(()))
+        self.theta_exponent = nn.Parameter(torch.zeros(()))
+        self.theta_stretch = nn.Parameter(torch.zeros(2))
+        self.theta_variance_ratio = nn.Parameter(torch.zeros(()))
+        # One slope per raster, inside the tanh: near zero, a difference of one standard deviation moves the log of the
+        # estimate by max_correction * slope.
         self.register_parameter("slope", nn.Parameter(torch.zeros(n_rasters)) if n_rasters else None)
-        # What departs from it by day and by station.
-        self.noise_head = _zero_head(n_evidence, 1, hidden)
+        # The perceptron N: departures of the nugget by station and day.
+        self.noise_head = _zero_perceptron(n_evidence, hidden)
 
     def covariance_parameters(self) -> list[nn.Parameter]:
-        """Return the few parameters of the network-wide covariance and level."""
-        few = [self.log_range, self.log_noise, self.exponent, self.stretch, self.variance_ratio]
+        """Return the few parameters that all stations and days have in common: the theta and the raster slopes."""
+        few = [
+            self.theta_range, self.theta_noise, self.theta_exponent, self.theta_stretch, self.theta_variance_ratio,
+        ]  # fmt: skip
         return few if self.slope is None else [*few, self.slope]
 
     def geometry(self, target: Tensor, neighbours: Tensor) -> Geometry:
-        """Return the covariances of each target and its neighbours, and among these.
+        r"""Return the covariances between each target and its neighbours, and among the neighbours.
+
+        .. math::
+            C_{ij} = e^{-(d_{ij} / r)^\kappa}, \qquad c_i = e^{-(d_{*i} / r)^\kappa}, \qquad
+            r = \rho \, e^{\log 5 \, \tanh \theta_{\mathrm{range}}}, \qquad
+            \kappa = 1 + \tfrac12 \tanh \theta_{\mathrm{exponent}}
+
+        The distances d are great circles after an area-preserving stretch of the tangent plane at the network's centre.
 
         Parameters
         ----------
         target : (batch, 3)
             Unit vectors.
         neighbours : (batch, k, 3)
+            Unit vectors.
         """
-        # Covariances and their solves need float32 even where the rest of the network runs in half precision.
+        # Covariances and their systems need float32, also where the rest of the network runs in half precision.
         with torch.autocast(target.device.type, enabled=False):
             to_neighbours, among = self._to_neighbours(target, neighbours), self._among(neighbours)
             return Geometry(self._covariance(to_neighbours), self._covariance(among))
 
     def shared_geometry(self, target: Tensor, neighbours: Tensor, sets: Tensor, which: Tensor) -> SharedGeometry:
-        """Return the covariances of targets that share sets of neighbours.
+        """Return the covariances of :meth:`geometry` for targets with common sets of neighbours.
 
         Parameters
         ----------
         target : (batch, 3)
             Unit vectors.
         neighbours : (batch, k, 3)
-            In the order that they have in the set.
+            Those of each target, in the order of its set.
         sets : (set, k, 3)
+            Those of each set.
         which : (batch,) int
             The set of each target.
         """
         k = neighbours.shape[1]
-        right = target.new_ones(len(target), k + 1)
-        right[:, :k] = self._covariance(self._to_neighbours(target, neighbours)).T
+        bordered = target.new_ones(len(target), k + 1)
+        bordered[:, :k] = self._covariance(self._to_neighbours(target, neighbours)).T
         systems = target.new_ones(k + 1, k + 1, len(sets))
         systems[:k, :k] = self._covariance(self._among(sets))
         systems[k, k] = 0.0
         rows = which[:, None] * (k + 1) + torch.arange(k + 1, device=which.device)
-        return SharedGeometry(right, systems, rows)
+        return SharedGeometry(bordered, systems, rows)
 
     def _to_neighbours(self, target: Tensor, neighbours: Tensor) -> Tensor:
-        """Return distances after the stretch, ``(k, batch)``."""
+        """Return distances between targets and neighbours after the stretch, ``(k, batch)`` km."""
         return _arc_km(self._stretched(neighbours).permute(2, 1, 0) - self._stretched(target).T[:, None])
 
     def _among(self, neighbours: Tensor) -> Tensor:
-        """Return distances after the stretch, ``(k, k, batch)``."""
+        """Return distances among neighbours after the stretch, ``(k, k, batch)`` km."""
         points = self._stretched(neighbours).permute(2, 1, 0)
         return _arc_km(points[:, :, None] - points[:, None])
 
     def _covariance(self, distance: Tensor) -> Tensor:
-        """Return the stable covariance exp(-(d / r) ** p), valid for 0 < p <= 2 (Chiles and Delfiner 2012, section 2.5)."""
-        reach = self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.log_range))
-        exponent = 1.0 + _MAX_EXPONENT * torch.tanh(self.exponent)
-        # exp(p log d) is faster than a power.
-        return torch.exp(-torch.exp(exponent * (distance.clamp(min=1e-3) / reach).log()))
+        r"""Return the stable covariance, valid for exponents above 0 and up to 2 (Chiles and Delfiner 2012, section 2.5).
+
+        .. math:: e^{-(d / r)^\kappa}
+        """
+        learned_range = self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.theta_range))
+        exponent = 1.0 + _MAX_EXPONENT * torch.tanh(self.theta_exponent)
+        # exp(kappa log d) is faster than a power.
+        return torch.exp(-torch.exp(exponent * (distance.clamp(min=1e-3) / learned_range).log()))
 
     def _stretched(self, points: Tensor) -> Tensor:
-        """Stretch the tangent plane at the network's centre by exp of a symmetric traceless matrix: areas are kept."""
-        a, b = (_MAX_STRETCH * torch.tanh(self.stretch)).unbind()
+        r"""Return unit vectors after the stretch of the tangent plane at the network's centre.
+
+        .. math:: \exp \begin{pmatrix} s_1 & s_2 \\ s_2 & -s_1 \end{pmatrix}, \qquad s = \tfrac12 \tanh \theta_{\mathrm{stretch}}
+
+        The exponential of a symmetric matrix without trace keeps areas.
+        """
+        a, b = (_MAX_STRETCH * torch.tanh(self.theta_stretch)).unbind()
         size = torch.sqrt(a * a + b * b + 1e-12)
         grow, turn = torch.cosh(size), torch.sinh(size) / size
         one = torch.ones_like(grow)
@@ -186,36 +232,48 @@ class NeuralKNN(nn.Module):
         change = matrix - torch.diag(torch.stack([one, one]))
         return points + (points @ self.axes.T) @ change @ self.axes
 
-    def station_side(self, evidence: Tensor, variance_ratio: Tensor, redundancy: Tensor) -> Tensor:
-        """Return the nugget of each station-day, ``(window, station, day)``, relative to the sill.
+    def nuggets(self, evidence: Tensor, variance_ratio: Tensor, redundancy: Tensor) -> Tensor:
+        r"""Return the nugget of each station-day relative to the sill, ``(window, station, day)``.
+
+        .. math::
+            n_i = \nu \, e^{\log 20 \, (a_i h_i + (1 - a_i) \bar h)}, \qquad
+            h_i = \tanh(\theta_{\mathrm{noise}} + \theta_{\mathrm{ratio}} \, q_i + N_i), \qquad
+            \bar h = \sum_i a_i h_i \big/ \sum_i a_i
+
+        A station whose residuals are larger than in its climatology says little about other places on that day: its nugget
+        grows with q. The other stations can only judge it as far as they predict it: with little redundancy a, a large residual
+        is a property of the place and no noise, and the nugget tends to that of the whole network.
 
         Parameters
         ----------
         evidence : (window, station, day, n_evidence)
+            Input of the perceptron N.
         variance_ratio : (window, station, day)
-            Log ratio of the day's unexplained variance to the usual one: what a station says on a day when it
-            departs from its neighbours more than it usually does is mostly its own.
+            Log residual-variance ratio q.
         redundancy : (station,)
-            How well the others can predict the station, from 0 to 1: as far can they judge it. One that stands alone departs
-            from the network because it is elsewhere, and has the nugget that is usual on the day.
+            Redundancy a, 0 to 1.
         """
-        own = torch.tanh(self.log_noise + self.variance_ratio * variance_ratio + self.noise_head(evidence).squeeze(-1))
+        own = torch.tanh(
+            self.theta_noise + self.theta_variance_ratio * variance_ratio + self.noise_head(evidence).squeeze(-1)
+        )
         weight = redundancy[:, None]
         network_mean = (weight * own).sum(dim=1, keepdim=True) / weight.sum().clamp(min=1e-6)
-        return self.nugget * torch.exp(_MAX_LOG_NOISE * torch.lerp(network_mean, own, weight))
+        return self.nugget * torch.exp(_MAX_LOG_NUGGET * torch.lerp(network_mean, own, weight))
 
     def forward(
         self, geometry: Geometry, noise: Tensor, log_weight: Tensor, rows: Tensor, predictors: Tensor | None = None
     ) -> Weights:
-        """Solve the learned kriging systems.
+        r"""Return the weights of ordinary kriging with the learned covariance and nuggets, for targets on any days.
+
+        .. math:: w = (C + \mathrm{diag}(n))^{-1} (c + \mu \mathbf 1), \qquad \mathbf 1^\top w = 1
 
         Parameters
         ----------
         geometry : Geometry
         noise : (row,)
-            From :meth:`station_side`, a row for each station-day.
+            Nuggets n from :meth:`nuggets`, a row for each station-day.
         log_weight : (row,)
-            weight of the log scale around each station on the day.
+            Weight gamma of the log scale around each station on the day.
         rows : (batch, k) int
             Row of each neighbour on the day of the target.
         predictors : (batch, k, n_rasters), optional
@@ -223,10 +281,10 @@ class NeuralKNN(nn.Module):
         """
         with torch.autocast(noise.device.type, enabled=False):
             kriging, variance = _krige(geometry.neighbours, noise.float()[rows].T.contiguous(), geometry.target)
-            return self._finished(kriging, variance, log_weight.float(), rows, predictors)
+            return self._weights(kriging, variance, log_weight.float(), rows, predictors)
 
-    def inverses(self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, room: Tensor | None = None) -> Tensor:
-        """Invert the kriging system of every set of neighbours on a day, bordered by the constraint.
+    def inverses(self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the inverses ``(set * (k + 1), k + 1)`` of the bordered systems of a day, one below the other.
 
         Parameters
         ----------
@@ -234,22 +292,18 @@ class NeuralKNN(nn.Module):
         sets : (set, k) int
             Stations of each set.
         noise : (station,)
-        room : (set, (k + 1) ** 2), optional
-            To write to: memory that is used again need not be cleared by the system.
-
-        Returns
-        -------
-        (set * (k + 1), k + 1)
-            The inverses, one below the other.
+            Nuggets of the day.
+        out : (set, (k + 1) ** 2), optional
+            Memory to write to: used again on each day, it saves the system from clearing new memory.
         """
         n, k = sets.shape
-        room = noise.new_empty(n, (k + 1) ** 2) if room is None else room
-        # The constraint has none.
+        out = noise.new_empty(n, (k + 1) ** 2) if out is None else out
+        # The row of the constraint has no nugget.
         nugget = pad(noise[sets.T], (0, 0, 0, 1))
         for first in range(0, n, _SETS):
             part = slice(first, first + _SETS)
-            room[part] = invert(geometry.systems[..., part], nugget[:, part]).flatten(0, 1).T
-        return room.view(n * (k + 1), k + 1)
+            out[part] = invert(geometry.systems[..., part], nugget[:, part]).flatten(0, 1).T
+        return out.view(n * (k + 1), k + 1)
 
     def shared(
         self,
@@ -259,52 +313,76 @@ class NeuralKNN(nn.Module):
         rows: Tensor,
         predictors: Tensor | None = None,
     ) -> Weights:
-        """Return the weights of :meth:`forward` for targets of one day, from the inverses of their sets of neighbours.
+        r"""Return the weights of :meth:`forward` for targets on one day, from the inverses of their sets of neighbours.
+
+        .. math::
+            \begin{pmatrix} w \\ -\mu \end{pmatrix} =
+            \begin{pmatrix} C + \mathrm{diag}(n) & \mathbf 1 \\ \mathbf 1^\top & 0 \end{pmatrix}^{-1}
+            \begin{pmatrix} c \\ 1 \end{pmatrix}
 
         Parameters
         ----------
         geometry : SharedGeometry
-        inverses : Tensor
+        inverses : (set * (k + 1), k + 1)
             From :meth:`inverses`.
         log_weight : (row,)
+            Weight gamma of the log scale around each station on the day.
         rows : (batch, k) int
             Row of each neighbour in ``log_weight``.
         predictors : (batch, k, n_rasters), optional
+            As for :meth:`forward`.
         """
-        # With [c, 1] on the right, the bordered inverse gives the weights and the Lagrange multiplier.
         solved = embedding_bag(geometry.rows, inverses, per_sample_weights=geometry.target, mode="sum")
+        # (w, -mu) . (c, 1) = w . c - mu.
         variance = (1.0 - (solved * geometry.target).sum(dim=1)).clamp(min=_SMALL_VARIANCE)
-        return self._finished(solved[:, :-1].contiguous(), variance, log_weight, rows, predictors)
+        return self._weights(solved[:, :-1].contiguous(), variance, log_weight, rows, predictors)
 
-    def _finished(
+    def _weights(
         self, kriging: Tensor, variance: Tensor, log_weight: Tensor, rows: Tensor, predictors: Tensor | None
     ) -> Weights:
-        """Return weights with what is said of them: variance of a new observation, weight of the log scale, level correction."""
-        nugget = self.nugget * torch.exp(_MAX_LOG_NOISE * torch.tanh(self.log_noise))
+        r"""Return kriging weights with the variance of a new observation, the weight of the log scale and the correction.
+
+        .. math::
+            v = v_{\mathrm{kriging}} + \nu \, e^{\log 20 \, \tanh \theta_{\mathrm{noise}}}, \qquad
+            \gamma = \sum_i w_i \gamma_i, \qquad
+            \mathrm{correction} = B \tanh\big(\beta^\top \sum_i w_i (x_* - x_i)\big)
+
+        A new observation has the nugget that the network learned for all stations and days. Gamma is cut to 0..1; the bound B is
+        ``max_correction``. As the weights sum to one, the last sum is the target's raster less the weighted mean of its
+        neighbours' rasters.
+        """
+        nugget = self.nugget * torch.exp(_MAX_LOG_NUGGET * torch.tanh(self.theta_noise))
         mixture_weight = embedding_bag(rows, log_weight[:, None], per_sample_weights=kriging, mode="sum").squeeze(-1)
         correction = torch.zeros_like(variance)
         if predictors is not None and self.slope is not None:
-            # Weights sum to one: this is the target's value less the weighted value of its neighbours.
             difference = torch.einsum("bk,bkr,r->b", kriging, predictors, self.slope)
             correction = self.max_correction * torch.tanh(difference)
         return Weights(kriging, variance + nugget, mixture_weight.clamp(0.0, 1.0), correction)
 
 
 def _arc_km(difference: Tensor) -> Tensor:
-    """Return the length on the sphere of chords ``(3, ...)``."""
+    """Return great-circle distances in km from chords ``(3, ...)`` of the unit sphere."""
     chord = difference.square().sum(dim=0).clamp(min=1e-18).sqrt()
-    return 2.0 * _EARTH_RADIUS_KM * torch.asin((chord / 2.0).clamp(max=1.0))
+    return 2.0 * EARTH_RADIUS_KM * torch.asin((chord / 2.0).clamp(max=1.0))
 
 
 def _krige(among: Tensor, nugget: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights ``(batch, k)`` and variance ``(batch,)`` of ordinary kriging, relative to the sill.
+    r"""Return weights ``(batch, k)`` and variance ``(batch,)`` of ordinary kriging, relative to the sill.
 
-    The Lagrange multiplier is eliminated (Cressie 1993, section 3.2).
+    .. math::
+        w = C^{-1} (c + \mu \mathbf 1), \qquad
+        \mu = \frac{1 - \mathbf 1^\top C^{-1} c}{\mathbf 1^\top C^{-1} \mathbf 1}, \qquad
+        v = 1 - w^\top c + \mu
+
+    The Lagrange multiplier is eliminated (Cressie 1993, section 3.2); here C includes the nuggets.
 
     Parameters
     ----------
     among : (k, k, batch)
-    nugget, right : (k, batch)
+        C without nuggets.
+    nugget : (k, batch)
+    right : (k, batch)
+        c.
     """
     a, b = solve(among, nugget, torch.stack([right, torch.ones_like(right)], dim=1)).unbind(dim=1)
     multiplier = (1.0 - a.sum(dim=0)) / b.sum(dim=0)
@@ -313,12 +391,9 @@ def _krige(among: Tensor, nugget: Tensor, right: Tensor) -> tuple[Tensor, Tensor
     return weights.T.contiguous(), variance
 
 
-def _zero_head(n_in: int, n_out: int, hidden: int) -> nn.Sequential:
-    """Return a small perceptron that says zero until it is trained."""
-    return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), _zero(nn.Linear(hidden, n_out)))
-
-
-def _zero(layer: nn.Linear) -> nn.Linear:
-    for parameter in layer.parameters():
+def _zero_perceptron(n_in: int, hidden: int) -> nn.Sequential:
+    """Return a perceptron with one output, which is zero until it is trained."""
+    perceptron = nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), nn.Linear(hidden, 1))
+    for parameter in perceptron[-1].parameters():
         nn.init.zeros_(parameter)
-    return layer
+    return perceptron

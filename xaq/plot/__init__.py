@@ -1,11 +1,16 @@
-"""Figures of fields, stations, errors, series and scores, moving and interactive maps. Needs no network."""
+"""Figures of cubes, stations, errors, series and scores; animations and interactive maps. No network is needed.
+
+In: a station dataset, and a cube, a mapper or a table of scores. Out: the Matplotlib axes drawn on; nothing is shown.
+"""
 
 from .attention import attention
 from .basemap import draw as draw_basemap
 from .explanation import explanation
-from .maps import compare, map, panels, width  # noqa: A004 - a user writes xaq.plot.map
+from .held_out import errors
+from .maps import map, width  # noqa: A004 - users write xaq.plot.map
 from .moving import Explorer, animation, explore
-from .places import errors, stations
+from .network import stations
+from .panels import compare, panels
 from .scores import reliability, skill, table
 from .series import hours, series
 

@@ -1,4 +1,4 @@
-"""The days that a model reads: its attention by target day and day of the record."""
+"""The temporal attention of a model, by target day and history day."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
 from ..arrays import timesteps
 from ..conventions import STATION, label
-from ..cube.request import check_model
+from ..cube.mapper import check_model
 from ..errors import ModelError, SchemaError
 from ..stations import schema
 from .style import ERROR_COLOURS, LABEL, SMALL, colour_bar, title
@@ -33,7 +34,7 @@ def attention(
     vmax: float | None = None,
     cmap: str | Colormap | None = None,
 ) -> Axes:
-    """Draw the attention of a model as a heat map, target day against history day.
+    """Draw the temporal attention of a model as a heat map, target day against history day.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ def attention(
     model : Model
         A trained model.
     time : time, optional
-        A day of the record (UTC): the first target day. Of a forecast all before it is history. Default: the last day that a
-        forecast can start from, the last whole one of an analysis.
+        The first target day (UTC), in the record; for a forecast the init time, and only earlier times are history.
+        Default: the last whole day for an analysis, the last possible init time for a forecast.
     station : str, optional
         A visible station. Default: the mean over all.
     ax : matplotlib.axes.Axes, optional
@@ -57,19 +58,19 @@ def attention(
     -------
     matplotlib.axes.Axes
         Rows are target days, columns the days that the model reads, both counted from the first target day. Each row
-        adds up to 1; the line on the colour bar is what each day has where all have the same.
+        sums to 1; the line on the colour bar marks uniform attention.
 
     Raises
     ------
     SchemaError
         The station is unknown or hidden, or the day is not in the record.
     ModelError
-        ``model`` is no trained model, or not of this dataset.
+        ``model`` is not a trained model, or does not fit the dataset.
 
     Notes
     -----
-    Computes the record's target and covariates. Attention says where the network looks, not what it concludes: the
-    weights of :func:`xaq.explain` are what an estimate is made of.
+    Computes the target and covariates of the whole record. Attention shows which days the network reads, not how they
+    change the estimate; :func:`xaq.explain` gives the weights of an estimate.
 
     Examples
     --------
@@ -81,38 +82,47 @@ def attention(
     """
     ds = schema.conform(ds)
     if not hasattr(model, "attention"):
-        raise ModelError(f"attention is for trained models, got {model!r}; fix: model = ds.aq.train(...)")
-    check_model(model, schema.conform(ds, model.target), model.target)
+        raise ModelError(f"got {model!r}, expected a trained model; fix: model = ds.aq.train(...)")
+    schema.require_target(ds, model.target)
+    check_model(model, ds, model.target)
     config, recipe = model.recipe.config, model.recipe
-    seen = schema.observations(ds, model.target, covariates=recipe.covariates, known=recipe.known)
-    start = _first_target(seen.times, model, time)
+    observations = schema.observations(ds, model.target, covariates=recipe.covariates, known=recipe.known)
+    first = _first_target(observations.times, model, time)
     if model.task == "forecast":
-        seen = seen.until(int(np.searchsorted(seen.times, start)), config.target_steps)
-    days = model.attention(seen, start)
+        observations = observations.until(int(np.searchsorted(observations.times, first)), config.target_steps)
+    by_station = model.attention(observations, first)
     names = ds[STATION].values[~schema.hidden_mask(ds)].astype(str)
     if station is not None and str(station) not in names:
-        raise SchemaError(f"{station!r} is no visible station", subject="attention")
-    shown = days.mean(axis=0) if station is None else days[list(names).index(str(station))]
+        raise SchemaError(
+            f"{station!r} is not a visible station; fix: one of {schema.some(names)}", subject="attention"
+        )
+    shown = by_station.mean(axis=0) if station is None else by_station[list(names).index(str(station))]
+    ax = _draw(ax, shown, -config.days_before, vmax, cmap or ERROR_COLOURS)
+    where = f"mean of {len(by_station)} stations" if station is None else f"station {station}"
+    title(ax, f"{label(model.target)}, {model.task} from {pd.Timestamp(first):%Y-%m-%d %H:%M} UTC", where)
+    return ax
+
+
+def _draw(ax: Axes | None, shown: NDArray, first: int, vmax: float | None, cmap: str | Colormap) -> Axes:
+    """Draw attention ``(target day, history day)``, whose first history day is ``first``, with its colour bar."""
+    targets, history = shown.shape
     if ax is None:
-        ax = plt.figure(figsize=(6.4, 1.6 + 0.32 * max(len(shown), 5)), layout="constrained").add_subplot()
-    first = -config.days_before
-    # Twice the even share at least, so that attention to all days alike has the colour half-way.
-    even = 1.0 / shown.shape[1]
-    norm = Normalize(0.0, max(float(shown.max()), 2.0 * even) if vmax is None else vmax)
+        ax = plt.figure(figsize=(6.4, 1.6 + 0.32 * max(targets, 5)), layout="constrained").add_subplot()
+    uniform = 1.0 / history
+    # The scale ends at twice uniform attention or above, so that uniform attention never has the darkest colour.
+    norm = Normalize(0.0, max(float(shown.max()), 2.0 * uniform) if vmax is None else vmax)
     image = ax.imshow(
-        shown, norm=norm, cmap=cmap or ERROR_COLOURS, aspect="auto", interpolation="nearest",
-        extent=(first - 0.5, first + shown.shape[1] - 0.5, len(shown) - 0.5, -0.5),
+        shown, norm=norm, cmap=cmap, aspect="auto", interpolation="nearest",
+        extent=(first - 0.5, first + history - 0.5, targets - 0.5, -0.5),
     )  # fmt: skip
-    _label_days(ax, first, shown.shape[1], len(shown))
+    _label_days(ax, first, history, targets)
     bar = colour_bar(ax, image, "attention [1]", "neither" if vmax is None or vmax >= shown.max() else "max")
-    bar.ax.plot([0, 1], [even, even], color="black", linewidth=1.2, transform=bar.ax.get_yaxis_transform())
-    where = f"mean of {len(days)} stations" if station is None else f"station {station}"
-    title(ax, f"{label(model.target)}, {model.task} from {pd.Timestamp(start):%Y-%m-%d %H:%M} UTC", where)
+    bar.ax.plot([0, 1], [uniform, uniform], color="black", linewidth=1.2, transform=bar.ax.get_yaxis_transform())
     return ax
 
 
 def _first_target(record: np.ndarray, model: Model, time: Any) -> np.datetime64:
-    """Return the step at which the window's target begins."""
+    """Return the first target step of the window."""
     step, config = model.step, model.recipe.config
     if time is None:
         after = config.target_steps if model.task == "forecast" else (1 + config.days_after) * config.steps_per_day
@@ -120,14 +130,19 @@ def _first_target(record: np.ndarray, model: Model, time: Any) -> np.datetime64:
     try:
         timestamp = np.datetime64(pd.Timestamp(time), "s")
     except (ValueError, TypeError) as error:
-        raise SchemaError(f"time={time!r} is not one time ({error})", subject="attention") from error
+        raise SchemaError(
+            f"time={time!r} is not one time ({error}); fix: time={str(record[-1])!r}", subject="attention"
+        ) from error
     if not record[0] <= timestamp <= record[-1]:
-        raise SchemaError(f"time={time!r} is outside the record, {record[0]} .. {record[-1]}", subject="attention")
+        raise SchemaError(
+            f"time={time!r} is outside the record, {record[0]} .. {record[-1]}; fix: a time within it",
+            subject="attention",
+        )
     return timestamp if model.task == "forecast" else timesteps.day_starts(timestamp, timestamp, step)[0]
 
 
 def _label_days(ax: Axes, first: int, history: int, targets: int) -> None:
-    """Label days from the first target day, today's name being 0, and mark where the target begins."""
+    """Label both axes in days from the first target day, which is 0."""
     every = -(-history // 14)
     ax.set_xticks(range(first, first + history, every))
     ax.set_yticks(range(targets))

@@ -1,4 +1,4 @@
-"""Coast, borders and provinces from the bundled Natural Earth lines; the frame of a map. Offline, always."""
+"""Coast, borders and provinces from bundled Natural Earth lines, and the frame of a map. Needs no network."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from ..arrays import sphere
 from ..errors import SchemaError
 
 #: west, south, east, north in degrees; west < east, also across the date line (170, ..., 190).
@@ -37,11 +38,11 @@ _STYLE: dict[str, tuple[str, float]] = {
     "coastline": ("0.10", 0.8),
     "lines": ("0.10", 0.7),
 }
-#: Multiples of a power of ten that labelled meridians and parallels are apart.
+#: Spacing of labelled meridians and parallels, as multiples of a power of ten.
 _STEPS = [1, 2, 5, 10]
-#: Longest piece of a line, degrees: a border along a parallel is one segment in the file, but a curve on a cone.
+#: Longest segment that is projected, degrees: a border along a parallel is one segment in the file but curved on the map.
 _PIECE = 0.25
-#: Degrees of longitude or latitude beyond which a regional projection distorts more than it helps.
+#: Degrees of longitude or latitude above which a conformal conic projection distorts too much.
 _WIDE = 120.0
 
 
@@ -53,25 +54,25 @@ def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollec
     ax : cartopy.mpl.geoaxes.GeoAxes
         Any projection.
     bounds : (west, south, east, north)
-        Degrees; nothing outside is drawn, or projected. May cross the date line: ``(170, -50, 190, -30)``.
+        Degrees; nothing outside is projected or drawn. They may cross the date line: ``(170, -50, 190, -30)``.
     lines : sequence of shapely geometries, or path of a GeoJSON file, optional
-        Drawn instead of the bundled lines; longitude and latitude in degrees. ``[]`` draws none. Features whose
-        ``layer`` property is coastline, borders or provinces are styled as such.
+        Drawn instead of the bundled lines, in degrees; ``[]`` draws none. Features whose ``layer`` property is coastline,
+        borders or provinces are styled as such.
 
     Returns
     -------
     list of matplotlib.collections.LineCollection
-        One per layer that has a line inside the bounds, labelled by its layer.
+        One per layer with a line inside the bounds, labelled by the layer.
 
     Raises
     ------
     SchemaError
-        ``lines`` cannot be read, holds points, or is not in degrees.
+        ``lines`` cannot be read, contains points, or is not in degrees.
 
     Notes
     -----
-    Lines are clipped before they are projected: projecting the coasts of the world takes cartopy a minute. The bundled
-    lines are Natural Earth 10m (public domain), simplified to 0.02 degrees; disputed borders are drawn as there.
+    Lines are clipped before they are projected, as projecting all coasts takes cartopy a minute. The bundled lines are
+    Natural Earth 10m (public domain), simplified to 0.02 degrees; disputed borders are drawn as in Natural Earth.
 
     Examples
     --------
@@ -87,7 +88,7 @@ def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollec
         segments = _project(ax, clip(layers.get(layer, ()), bounds))
         if not segments:
             continue
-        # The pale casing keeps a dark line legible on the dark end of a colour map.
+        # The white casing keeps a dark line visible on dark colours.
         casing = [Stroke(linewidth=width + 0.7, foreground="white", alpha=0.45), Normal()]
         art = LineCollection(
             segments, colors=colour, linewidths=width, zorder=2.5, label=f"_{layer}", path_effects=casing
@@ -99,7 +100,7 @@ def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollec
 
 @lru_cache(maxsize=1)
 def load() -> dict[str, NDArray[np.object_]]:
-    """Return the bundled lines by layer, each an array of shapely LineStrings in degrees. Read once per process."""
+    """Return the bundled lines by layer, each an array of shapely LineStrings in degrees. Cached."""
     packed = (files("xaq") / "data" / "basemap.geojson.gz").read_bytes()
     return _layers(json.loads(gzip.decompress(packed)))
 
@@ -112,7 +113,10 @@ def read_lines(lines: Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, N
             packed = path.read_bytes()
             layers = _layers(json.loads(gzip.decompress(packed) if path.suffix == ".gz" else packed))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SchemaError(f"cannot read {path} as GeoJSON ({error})", subject="basemap lines") from error
+            raise SchemaError(
+                f"cannot read {path} as GeoJSON ({error}); fix: frame.to_file(path, driver='GeoJSON')",
+                subject="basemap lines",
+            ) from error
     else:
         layers = {"lines": _as_lines(lines)}
     for parts in filter(len, layers.values()):
@@ -127,7 +131,7 @@ def read_lines(lines: Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, N
 
 
 def clip(parts: Iterable[BaseGeometry], bounds: Bounds) -> NDArray[np.object_]:
-    """Return the pieces of lines inside bounds, as an array of LineStrings; all images of a longitude are tried."""
+    """Return the parts of lines inside bounds, as an array of LineStrings; lines are also tried 360 degrees away."""
     parts = np.asarray(parts, object)
     if not len(parts):
         return parts
@@ -167,12 +171,15 @@ def _as_lines(geometries: Iterable[BaseGeometry]) -> NDArray[np.object_]:
     areas = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
     parts = shapely.get_parts(np.where(areas, shapely.boundary(parts), parts)) if len(parts) else parts
     if (shapely.get_dimensions(parts) != 1).any():
-        raise SchemaError("a geometry is a point, expected lines or polygons", subject="basemap lines")
+        raise SchemaError(
+            "a geometry is a point, expected lines or polygons; fix: frame[frame.geom_type != 'Point']",
+            subject="basemap lines",
+        )
     return parts
 
 
 def _project(ax: GeoAxes, parts: NDArray[np.object_]) -> list[NDArray[np.float64]]:
-    """Return lines in the axes' projection, one (n, 2) array each, broken by NaN where they leave its edge."""
+    """Return lines in the axes' projection, one (n, 2) array each, with NaN where they cross its edge."""
     parts = shapely.segmentize(parts, _PIECE)
     xy, index = shapely.get_coordinates(parts, return_index=True)
     if not len(xy):
@@ -189,9 +196,9 @@ def _project(ax: GeoAxes, parts: NDArray[np.object_]) -> list[NDArray[np.float64
 
 
 def projection(bounds: Bounds) -> ccrs.Projection:
-    """Return a projection centred on bounds: Mercator for a city, Lambert's cone for a country, else PlateCarree.
+    """Return a projection centred on bounds: Mercator for a city, Lambert conformal conic for a country, else PlateCarree.
 
-    The first two are conformal, so that neither is squashed as degrees are away from the equator.
+    The first two are conformal, so that shapes away from the equator are not stretched.
     """
     west, south, east, north = bounds
     lon, lat = 0.5 * (west + east), 0.5 * (south + north)
@@ -199,7 +206,7 @@ def projection(bounds: Bounds) -> ccrs.Projection:
         return ccrs.Mercator(central_longitude=lon, latitude_true_scale=lat, min_latitude=-85, max_latitude=85)
     if max(east - west, north - south) <= _WIDE and abs(lat) > 15 and south * north >= 0:
         parallels = (south + (north - south) / 6, north - (north - south) / 6)
-        # The cutoff is the parallel beyond which the cone is not drawn: in the other hemisphere.
+        # The cutoff is the parallel, in the other hemisphere, at which the map ends.
         return ccrs.LambertConformal(lon, lat, standard_parallels=parallels, cutoff=-30 if lat > 0 else 30)
     return ccrs.PlateCarree(central_longitude=lon)
 
@@ -207,10 +214,10 @@ def projection(bounds: Bounds) -> ccrs.Projection:
 def frame(
     ax: GeoAxes | None, bounds: Bounds, lines: Lines, *, left: bool = True, below: bool = True, marks: int = 7
 ) -> GeoAxes:
-    """Return map axes that show bounds, with lines and labelled meridians; a new figure when ``ax`` is None.
+    """Return map axes that show bounds, with lines and labelled meridians and parallels; on a new figure without ``ax``.
 
-    An extent that the user has set on ``ax`` is kept. ``left`` and ``below`` say which sides are labelled, ``marks`` how many
-    meridians and parallels there are at most.
+    An extent already set on ``ax`` is kept. ``left`` and ``below`` are the sides that are labelled, ``marks`` is the largest
+    number of meridians and of parallels.
     """
     if ax is None:
         figure = plt.figure(figsize=_figure_size(bounds), layout="constrained")
@@ -224,7 +231,7 @@ def frame(
     view = show(ax, bounds, lines)
     sides = {side: axis for side, axis, shown in (("left", "y", left), ("bottom", "x", below)) if shown}
     grid = ax.gridlines(draw_labels=sides, x_inline=False, y_inline=False, linewidth=0.3, color="0.5", alpha=0.5)
-    # Cartopy's own steps of 1.5 and 3 make labels such as 40.05 on a map of a city.
+    # Cartopy's default steps include 1.5 and 3, which give labels such as 40.05 on the map of a city.
     meridians = np.asarray(MaxNLocator(marks, steps=_STEPS).tick_values(view[0], view[2]))
     grid.xlocator = FixedLocator(np.unique((meridians + 180.0) % 360.0 - 180.0).tolist())
     grid.ylocator = MaxNLocator(marks, steps=_STEPS)
@@ -234,7 +241,7 @@ def frame(
 
 
 def show(ax: GeoAxes, bounds: Bounds, lines: Lines) -> Bounds:
-    """Show bounds, with lines, unless an extent has been set; return the bounds of what is shown."""
+    """Show bounds, unless an extent has been set, and draw lines; return the bounds that are shown."""
     if ax.get_autoscale_on():
         x, y = outline(ax.projection, bounds)
         ax.set_xlim(np.nanmin(x), np.nanmax(x))
@@ -247,7 +254,7 @@ def show(ax: GeoAxes, bounds: Bounds, lines: Lines) -> Bounds:
 def outline(crs: ccrs.Projection, bounds: Bounds) -> tuple[NDArray, NDArray]:
     """Return the edge of bounds in a projection, ``(n,)`` each; non-finite points are NaN."""
     west, south, east, north = bounds
-    if east - west >= 360:  # both edges are one meridian, and would project to one side
+    if east - west >= 360:  # both edges are the same meridian, and would be projected to the same side
         middle = 0.5 * (west + east)
         west, east = middle - 180 + 1e-6, middle + 180 - 1e-6
     along, up = np.linspace(west, east, 61), np.linspace(south, north, 61)
@@ -258,27 +265,27 @@ def outline(crs: ccrs.Projection, bounds: Bounds) -> tuple[NDArray, NDArray]:
 
 
 def _figure_size(bounds: Bounds) -> tuple[float, float]:
-    """Return inches: a map area of about 24 square inches in the shape of the bounds, plus labels and bar."""
+    """Return width and height in inches: about 24 square inches of map in the shape of the bounds, plus labels and bar."""
     shape_ = aspect(bounds)
     width = float(np.sqrt(24.0 / shape_))
     return width + 1.6, width * shape_ + 1.1
 
 
 def aspect(bounds: Bounds) -> float:
-    """Return the height of a map of bounds over its width; of a strip, that of the frame given to it."""
+    """Return height over width of a map of bounds, limited to 0.4 .. 1.8."""
     x, y = outline(projection(bounds), bounds)
     return float(np.clip(float(np.nanmax(y) - np.nanmin(y)) / float(np.nanmax(x) - np.nanmin(x)), 0.4, 1.8))
 
 
 def _view(ax: GeoAxes, centre: float) -> Bounds:
-    """Return the bounds of what the axes show, corners included, in degrees near the meridian ``centre``."""
+    """Return the bounds of what the axes show, including corners; longitudes are those nearest to ``centre``."""
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     x, y = np.meshgrid(np.linspace(left, right, 41), np.linspace(bottom, top, 41))
     lon, lat, _ = ccrs.PlateCarree().transform_points(ax.projection, x.ravel(), y.ravel()).T
     inside = np.isfinite(lon) & np.isfinite(lat)
     if not inside.any():
         return -180.0, -90.0, 180.0, 90.0
-    lon = centre + (lon[inside] - centre + 180.0) % 360.0 - 180.0
+    lon = sphere.nearest_image(lon[inside], centre)
     lat = lat[inside]
     margin = 0.02 * max(float(np.ptp(lon)), float(np.ptp(lat))) + 0.01
     west, east = max(lon.min() - margin, centre - 180.0), min(lon.max() + margin, centre + 180.0)

@@ -1,4 +1,4 @@
-"""A cube in motion: an animation of its steps, and a page with a time slider that needs nothing but a browser."""
+"""A cube over time: an animation of its steps, and a self-contained HTML page with a time slider."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from ..errors import SchemaError
 from ..stations import schema
 from . import basemap
 from .basemap import Lines
-from .maps import Unsupported, cube_bounds, draw_field, field_handles
-from .places import draw_stations, station_handles
+from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
+from .markers import draw_stations, station_handles
 from .style import FIELD_COLOURS, colour_bar, legend_below, limits, title
 from .subject import axis_label, cube_target, method_text, period_text, select_times, shared_units, supported_cells
 
-#: Steps beyond which a film or a page is refused: minutes of drawing, and megabytes for a browser.
+#: Most steps of an animation or a page: more would take minutes to draw, and megabytes in a browser.
 _MOST_STEPS = 400
-#: Colours of a picture of a page, of the field and of lines and text: a byte for each point, a third of the file.
+#: Colours of the field, and greys of lines and text, in the pictures of a page: one byte per pixel, a third of the size.
 _FIELD_SHADES, _GREYS = 232, 24
 
 
@@ -54,30 +54,30 @@ def animation(
     unsupported: Unsupported = "hatched",
     lines: Lines = None,
 ) -> FuncAnimation:
-    """Return an animation of a cube's steps, on the same colours throughout.
+    """Return an animation of a cube's steps, with the same colour limits for all.
 
     Parameters
     ----------
     ds, cube : xarray.Dataset
         As for :func:`map`.
     time : slice, (start, end) or one time, optional
-        Steps to show; all of the cube by default, 400 at most.
+        Steps to show, at most 400; all of the cube by default.
     target : str, optional
         Variable; the cube's by default.
     interval : float
         Milliseconds between steps.
     ax, vmin, vmax, cmap, stations, unsupported, lines : optional
-        As for :func:`map`; the default limits are those of all steps.
+        As for :func:`map`; the default limits are taken over all steps.
 
     Returns
     -------
     matplotlib.animation.FuncAnimation
-        ``.save("hours.gif", writer="pillow")`` writes it, a picture for each step; keep it until then.
+        ``.save("hours.gif", writer="pillow")`` writes it, one picture per step. Keep a reference to it until then.
 
     Raises
     ------
     SchemaError
-        As :func:`map`; or the steps are too many.
+        As for :func:`map`; or there are too many steps.
 
     Notes
     -----
@@ -94,7 +94,7 @@ def animation(
     film = _film(ds, cube, time, target, vmin, vmax, cmap, stations, unsupported)
     figure = film.frame(ax, lines).figure
     assert isinstance(figure, Figure)
-    return FuncAnimation(figure, film.draw, frames=len(film.words), init_func=list, interval=interval, blit=False)
+    return FuncAnimation(figure, film.draw, frames=len(film.captions), init_func=list, interval=interval, blit=False)
 
 
 def explore(
@@ -111,34 +111,34 @@ def explore(
     unsupported: Unsupported = "hatched",
     lines: Lines = None,
 ) -> Explorer:
-    """Return a small map with a time slider, for a notebook or as a page of its own.
+    """Return a small map with a time slider, for a notebook or as an HTML page.
 
     Parameters
     ----------
     ds, cube : xarray.Dataset
         As for :func:`map`.
     time : slice, (start, end) or one time, optional
-        Steps to show; all of the cube by default, 400 at most.
+        Steps to show, at most 400; all of the cube by default.
     target : str, optional
         Variable; the cube's by default.
     dpi : float
-        Of the pictures.
+        Resolution of the pictures.
     vmin, vmax, cmap, stations, unsupported, lines : optional
-        As for :func:`map`; the default limits are those of all steps.
+        As for :func:`map`; the default limits are taken over all steps.
 
     Returns
     -------
     Explorer
-        Shown as it is by Jupyter; ``.save("cube.html")`` writes one file that needs neither Python nor a network.
+        Jupyter displays it; ``.save("cube.html")`` writes one file that needs neither Python nor a network.
 
     Raises
     ------
     SchemaError
-        As :func:`map`; or the steps are too many.
+        As for :func:`map`; or there are too many steps.
 
     Notes
     -----
-    Computes the chosen steps of the cube, and draws each: a tenth of a second or so, and some 30 kB of the page.
+    Computes the chosen steps of the cube and draws each, which takes about 0.1 s and 30 kB of the page per step.
 
     Examples
     --------
@@ -153,20 +153,21 @@ def explore(
     film.frame(None, lines)
     pictures = list(film.pictures(dpi))
     plt.close(film.axes.figure)
-    return Explorer(", ".join(filter(None, [film.name, film.method])), tuple(film.words), tuple(pictures))
+    return Explorer(", ".join(filter(None, [film.name, film.method])), tuple(film.captions), tuple(pictures))
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """A map with a time slider: pictures of all steps in one page.
+    """A map with a time slider: the pictures of all steps in one HTML page.
 
     Attributes
     ----------
     title : str
-    words : tuple of str
-        Of each step, what its picture shows.
+        Title of the page.
+    captions : tuple of str
+        Caption of each step.
     pictures : tuple of bytes
-        PNG.
+        PNG file of each step.
 
     Examples
     --------
@@ -174,27 +175,27 @@ class Explorer:
     >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
     >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
     >>> explorer = ds.aq.plot.explore(cube, time="2020-01-01T06")
-    >>> explorer.words
+    >>> explorer.captions
     ('2020-01-01 06:00 UTC',)
     >>> explorer.page.splitlines()[0]
     '<!DOCTYPE html>'
     """
 
     title: str
-    words: tuple[str, ...]
+    captions: tuple[str, ...]
     pictures: tuple[bytes, ...]
 
     def __repr__(self) -> str:
         size = sum(map(len, self.pictures)) / 1e6
-        return f"<xaq.plot.Explorer> {self.title}: {len(self.words)} steps, {self.words[0]} to {self.words[-1]}, {size:.1f} MB"
+        return f"<xaq.plot.Explorer> {self.title}: {len(self.captions)} steps, {self.captions[0]} to {self.captions[-1]}, {size:.1f} MB"
 
     @cached_property
     def page(self) -> str:
-        """The page, self-contained HTML."""
+        """The page as self-contained HTML."""
         template = (files("xaq") / "data" / "explorer.html").read_text(encoding="utf-8")
         steps = [
-            {"words": words, "picture": base64.b64encode(picture).decode("ascii")}
-            for words, picture in zip(self.words, self.pictures, strict=True)
+            {"caption": caption, "picture": base64.b64encode(picture).decode("ascii")}
+            for caption, picture in zip(self.captions, self.pictures, strict=True)
         ]
         # "</" could end the script early.
         data = json.dumps(steps).replace("</", "<\\/")
@@ -206,17 +207,17 @@ class Explorer:
         Parameters
         ----------
         path : path
-            Of the HTML file; one that is there is replaced.
+            HTML file to write; an existing one is replaced.
 
         Returns
         -------
         pathlib.Path
-            Where the page is: one file that needs neither Python nor a network.
+            The file written, which needs neither Python nor a network.
 
         Raises
         ------
         OSError
-            The folder is not there, or cannot be written.
+            The folder does not exist or cannot be written.
 
         Examples
         --------
@@ -240,13 +241,16 @@ class Explorer:
 
 @dataclass
 class _Film:
-    """The steps of a cube with what the stations observed, and the axes that they are drawn on one after the other."""
+    """The steps of a cube with the stations' observations, and the axes on which they are drawn one after another.
+
+    ``fields`` are ``(time, lat, lon)``, ``observed`` ``(time, station)`` or empty, both in the target's units.
+    """
 
     ds: xr.Dataset
     cube: xr.Dataset
     name: str
     method: str
-    words: list[str]
+    captions: list[str]
     fields: NDArray[np.float64]
     observed: NDArray[np.float64]
     norm: Normalize
@@ -256,13 +260,13 @@ class _Film:
     unsupported: Unsupported
 
     def frame(self, ax: GeoAxes | None, lines: Lines) -> GeoAxes:
-        """Draw what all steps fraction, and the first of them."""
+        """Draw what all steps share, and the first step."""
         self.axes = basemap.frame(ax, cube_bounds(self.cube), lines)
         self.mesh, *_ = draw_field(self.axes, self.cube, self.fields[0], self.norm, self.cmap, self.unsupported)
         colour_bar(self.axes, self.mesh, self.bar, self.extend)
         handles = []
         if self.observed.size:
-            # Keys of all kinds that any step shows.
+            # Handles of every kind of marker that any step shows.
             some = np.where(np.isnan(self.observed).any(axis=0), np.nan, 0.0)
             handles = [*station_handles(self.ds, np.zeros_like(some)), *station_handles(self.ds, some)[-1:]]
         by_label = {h.get_label(): h for h in handles}
@@ -270,24 +274,24 @@ class _Film:
         self.marks: list[Artist] = []
         self.draw(0)
         if ax is None:
-            # Lay the figure out once: doing so again for each step takes longer than drawing it.
+            # The layout is solved once: solving it for each step takes longer than drawing the step.
             self.axes.figure.canvas.draw()
             self.axes.figure.set_layout_engine("none")
         return self.axes
 
     def draw(self, i: int) -> list[Artist]:
-        """Draw a step in place of the one before it."""
+        """Draw a step in place of the previous one."""
         self.mesh.set_array(np.ma.masked_invalid(self.fields[i]))
         for mark in self.marks:
             mark.remove()
         self.marks = draw_stations(self.axes, self.ds, self.observed[i], self.mesh) if self.observed.size else []
-        title(self.axes, f"{self.name}, {self.words[i]}", self.method)
+        title(self.axes, f"{self.name}, {self.captions[i]}", self.method)
         return [self.mesh, *self.marks]
 
     def pictures(self, dpi: float) -> Iterator[bytes]:
         """Yield the steps as PNG files of one size."""
         palette = _palette(self.mesh.cmap)
-        for i in range(len(self.words)):
+        for i in range(len(self.captions)):
             self.draw(i)
             whole, small = io.BytesIO(), io.BytesIO()
             self.axes.figure.savefig(whole, format="png", dpi=dpi)
@@ -297,7 +301,7 @@ class _Film:
 
 
 def _palette(cmap: Colormap) -> Image.Image:
-    """Return the colours of a page's pictures, the same in all: a palette fitted to each would bend the colour bar."""
+    """Return one palette for all pictures of a page; a palette fitted to each would distort the colour bar."""
     field = cmap(np.linspace(0.0, 1.0, _FIELD_SHADES))[:, :3]
     greys = np.repeat(np.linspace(0.0, 1.0, _GREYS)[:, None], 3, axis=1)
     palette = Image.new("P", (1, 1))
@@ -316,13 +320,14 @@ def _film(
     stations: bool,
     unsupported: Unsupported,
 ) -> _Film:
+    """Return the chosen steps with their colour limits. Computes."""
     ds, target = schema.conform(ds), cube_target(cube, target)
     picked, when = select_times(cube, time)
     n = picked.sizes[TIME]
     if n > _MOST_STEPS:
         raise SchemaError(
-            f"{n} steps are too many for pictures of each, expected at most {_MOST_STEPS}; fix: time=..., or "
-            f"cube.resample({{'time': '1D'}}).mean() where means of days do",
+            f"{n} steps are too many to draw, expected at most {_MOST_STEPS}; fix: a shorter time=..., or daily means, "
+            "cube.resample(time='1D').mean()",
             subject="cube",
         )
     units = shared_units(ds, cube, target)
@@ -331,11 +336,9 @@ def _film(
     if stations:
         at = ds[target].transpose(TIME, STATION).reindex({TIME: picked[TIME].values})
         observed = at.where(np.isfinite(at)).values.astype(float)
-    norm, extend = limits(
-        fields, observed, vmin=vmin, vmax=vmax, silent=f"{target!r} has no value in the cube or at the stations, {when}"
-    )
-    words = [period_text(picked.isel({TIME: [i]}), of=picked) for i in range(n)]
+    norm, extend = limits(fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
+    captions = [period_text(picked.isel({TIME: [i]}), of=picked) for i in range(n)]
     return _Film(
-        ds, picked, label(target), method_text(cube), words, fields, observed, norm, extend, axis_label(target, units), cmap or FIELD_COLOURS,
+        ds, picked, label(target), method_text(cube), captions, fields, observed, norm, extend, axis_label(target, units), cmap or FIELD_COLOURS,
         unsupported,
     )  # fmt: skip

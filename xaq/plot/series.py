@@ -1,4 +1,4 @@
-"""One station's series: observed against reanalysed with the interval, at all hours or at hours of the day."""
+"""The time series of one station: observations and estimates with their interval, at all hours or at hours of the day."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .subject import (
     units_text,
 )
 
-#: Points beyond which dots give way to a line.
+#: Number of points above which observations are drawn as a line instead of dots.
 _CROWDED = 400
 
 
@@ -47,42 +47,42 @@ def series(
     time: schema.Period = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a station's observations against the reanalysis there, with the interval as a band.
+    """Draw a station's observations, and the estimates there with their interval as a band.
 
     Parameters
     ----------
     ds : xarray.Dataset, dims (station, time)
         A station dataset.
     mapper_or_cube : Model, {"kriging", "idw", "nearest"}, or xarray.Dataset with dims (time, lat, lon)
-        A mapper estimates at the station's coordinates, never from the station itself: a visible one is hidden first.
-        Of a cube the cell that holds the station is drawn; the title says whether the cube has seen the station.
+        A mapper estimates at the station's coordinates without the station itself: a visible one is hidden first. From a
+        cube the cell that contains the station is drawn; the title says whether the cube was made from the station.
     station : str
         Its identifier.
     target : str, optional
         Variable; the model's or cube's, or the only pollutant.
     time : slice, (start, end) or one time, optional
-        All of the record, or of the cube, by default.
+        Default: the whole record, or the whole cube.
     ax : matplotlib.axes.Axes, optional
         Draw here. Default: a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Observations as dots (a line where they are many), the estimate as a line, in the target's units, UTC.
+        Observations as dots, or as a line where there are many; the estimate as a line. In the target's units and UTC.
 
     Raises
     ------
     SchemaError
-        Unknown station, variable or period; ds and cube differ in units.
+        Unknown station, variable or period; ``ds`` and the cube differ in units.
     ModelError
-        The model is a forecast; pass the cube that it gives.
+        The model is a forecast model; pass its cube instead.
     GridError
         The station lies outside the cube.
 
     Notes
     -----
-    Computes the station's observations and the estimates there. A trained model that is left without a visible station
-    as a neighbour has still seen it in training, and the title says so; only a method given by name is fitted anew.
+    Computes the station's observations and the estimates there. A method given by name is fitted without the station. A
+    trained model only loses it as a neighbour; the title says so if the model was trained on it.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def hours(
     time: schema.Period = None,
     axes: Sequence[Axes] | None = None,
 ) -> NDArray[np.object_]:
-    """Draw observed against reanalysed for given hours of the day, over a week, say.
+    """Draw observations and estimates at given hours of the day, for example over a week.
 
     Parameters
     ----------
@@ -130,19 +130,19 @@ def hours(
     target : str, optional
         Variable; the model's or cube's, or the only pollutant.
     time : slice, (start, end) or one time, optional
-        Period in UTC; all of the record, or of the cube, by default.
+        Period in UTC. Default: the whole record, or the whole cube.
     axes : sequence of matplotlib.axes.Axes, optional
         One for each slot. Default: a new figure, one panel below the other.
 
     Returns
     -------
     numpy.ndarray of matplotlib.axes.Axes, (slot,)
-        The hours of each day side by side, days set off from each other; MAE of each slot in its title.
+        The hours of each day side by side, with gaps between days; the title of each panel gives its MAE.
 
     Raises
     ------
     SchemaError, ModelError, GridError
-        As :func:`series`; or a slot holds no step of the data.
+        As for :func:`series`; or a slot contains no step of the data.
 
     Notes
     -----
@@ -164,7 +164,9 @@ def hours(
         figure = plt.figure(figsize=(8.0, 0.6 + 2.3 * len(slots)), layout="constrained")
         axes = [figure.add_subplot(len(slots), 1, i + 1) for i in range(len(slots))]
     if len(axes) != len(slots):
-        raise SchemaError(f"{len(axes)} axes for {len(slots)} slots, expected one for each", subject="hours")
+        raise SchemaError(
+            f"{len(axes)} axes for {len(slots)} slots, expected one for each; fix: axes=None", subject="hours"
+        )
     for ax, (first, last), steps in zip(axes, slots, chosen, strict=True):
         observed, estimated = subject.observed.isel({TIME: steps}), subject.estimated.isel({TIME: steps})
         _draw_slot(ax, observed, estimated, subject.target, local[steps])
@@ -179,7 +181,7 @@ def hours(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is observed and estimated at a station, computed, and words for it."""
+    """Observations and estimates at a station, ``(time,)`` and computed, with the text of the title."""
 
     observed: xr.DataArray
     estimated: xr.Dataset
@@ -192,49 +194,47 @@ class _Subject:
 def _at_station(ds: xr.Dataset, mapper_or_cube: Any, station: str, target: str | None, time: schema.Period) -> _Subject:
     position = _find(ds, station)
     if isinstance(mapper_or_cube, xr.Dataset):
-        estimated, target, note = _from_cube(ds, mapper_or_cube, position, target, time)
+        target = cube_target(mapper_or_cube, target)
         units = shared_units(ds, mapper_or_cube, target)
+        estimated, note = _from_cube(ds, mapper_or_cube, position, target, time)
     else:
-        estimated, target, note = _left_out(ds, mapper_or_cube, position, target, time)
+        refuse_forecast(mapper_or_cube, "series", "fix: pass the cube, ds.aq.reanalyze(model, init=...)")
+        target = mapper_target(ds, mapper_or_cube, target)
         units = units_text(str(ds[target].attrs["units"]))
+        estimated, note = _left_out(ds, mapper_or_cube, position, target, time)
     observed = ds[target].isel({STATION: position}).reindex({TIME: estimated[TIME].values}).compute()
     head = [f"{label(target)} at station {ds[STATION].values[position]}", provenance(estimated).get("method")]
     return _Subject(observed, estimated, target, units, ", ".join(filter(None, head)), note)
 
 
 def _find(ds: xr.Dataset, station: Any) -> int:
+    """Return the position of a station, or raise with the known identifiers."""
     ids = [str(s) for s in ds[STATION].values]
     if str(station) not in ids:
-        some = ", ".join(ids[:5]) + (f", ... ({len(ids)} in all)" if len(ids) > 5 else "")
-        raise SchemaError(f"no station {str(station)!r}; known are {some}")
+        raise SchemaError(f"no station {str(station)!r}; known are {schema.some(ids)}; fix: station={ids[0]!r}")
     return ids.index(str(station))
 
 
 def _from_cube(
-    ds: xr.Dataset, cube: xr.Dataset, position: int, target: str | None, time: schema.Period
-) -> tuple[xr.Dataset, str, str]:
-    """Return the cell that holds the station, computed, the target, and what the cube knows of the station."""
-    target = cube_target(cube, target)
+    ds: xr.Dataset, cube: xr.Dataset, position: int, target: str, time: schema.Period
+) -> tuple[xr.Dataset, str]:
+    """Return the cell that contains the station, computed, and a note on whether the cube was made from the station."""
     picked, _ = select_times(cube, time)
     place = ds.isel({STATION: [position]})
     cell = cells_at(picked, place[LON].values, place[LAT].values, STATION).isel({STATION: 0})
     names = [n for n in (target, f"{target}_lower", f"{target}_upper") if n in cell]
-    hidden = bool(schema.hidden_mask(ds)[position])
-    if not hidden:
-        note = "visible station: the cube has seen it"
-    elif str(ds[STATION].values[position]) not in provenance(cube).get("hidden_stations", map(str, ds[STATION].values)):
-        note = "hidden station, but it was visible when the cube was made"
+    ids = [str(s) for s in ds[STATION].values]
+    if not schema.hidden_mask(ds)[position]:
+        note = "visible station, used for the cube"
+    elif ids[position] not in provenance(cube).get("hidden_stations", ids):
+        note = "hidden station, but visible when the cube was made"
     else:
-        note = "hidden station: not used for the cube"
-    return cell[names].compute(), target, f"{note}; cell at {float(cell[LON]):.6g} E, {float(cell[LAT]):.6g} N"
+        note = "hidden station, not used for the cube"
+    return cell[names].compute(), f"{note}; cell at {float(cell[LON]):.6g} E, {float(cell[LAT]):.6g} N"
 
 
-def _left_out(
-    ds: xr.Dataset, mapper: Any, position: int, target: str | None, time: schema.Period
-) -> tuple[xr.Dataset, str, str]:
-    """Return estimates at the station made without it, computed, the target, and words for how it was left out."""
-    refuse_forecast(mapper, "series", "fix: pass the cube, ds.aq.reanalyze(model, init=...)")
-    target = mapper_target(ds, mapper, target)
+def _left_out(ds: xr.Dataset, mapper: Any, position: int, target: str, time: schema.Period) -> tuple[xr.Dataset, str]:
+    """Return estimates at the station made without it, computed, and a note on how it was left out."""
     hidden = schema.hidden_mask(ds)
     ids = np.array([str(s) for s in ds[STATION].values])
     if hidden[position]:
@@ -243,27 +243,20 @@ def _left_out(
         ds = holdout.hide(ds, [*ids[hidden], ids[position]])
         note = "visible station, left out here"
     if ids[position] in trained_on(mapper):
-        note += " as a neighbour, but the model has seen it in training"
+        note += " as a neighbour, but the model was trained on it"
     place = ds.isel({STATION: position})
     estimated = reanalysis.estimate(
         ds, mapper, lon=[float(place[LON])], lat=[float(place[LAT])], target=target, time=time
     )
-    return estimated.isel(point=0).compute(), target, note
+    return estimated.isel(point=0).compute(), note
 
 
 def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) -> None:
+    """Draw the series over time, the interval as a band."""
     times = estimated[TIME].values
     lower, upper = f"{target}_lower", f"{target}_upper"
     if lower in estimated and upper in estimated:
-        ax.fill_between(
-            times,
-            estimated[lower].values,
-            estimated[upper].values,
-            color=BLUE,
-            alpha=0.2,
-            linewidth=0,
-            label=_interval_text(estimated),
-        )
+        _draw_interval(ax, times, estimated[lower].values, estimated[upper].values, estimated)
     ax.plot(times, estimated[target].values, color=BLUE, linewidth=1.2, label=_estimate_text(estimated))
     crowded = len(times) > _CROWDED
     ax.plot(
@@ -279,53 +272,48 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
     legend_below(ax, ax.get_legend_handles_labels()[0], length=2.0)
 
 
+def _draw_interval(ax: Axes, x: NDArray, lower: NDArray, upper: NDArray, estimated: xr.Dataset) -> None:
+    coverage = provenance(estimated).get("interval_level")
+    text = "interval" if coverage is None else f"{100 * coverage:g} % interval"
+    ax.fill_between(x, lower, upper, color=BLUE, alpha=0.2, linewidth=0, label=text)
+
+
 def _estimate_text(estimated: xr.Dataset) -> str:
     return "forecast" if provenance(estimated).get("init_time") else "reanalysed"
 
 
-def _interval_text(estimated: xr.Dataset) -> str:
-    level = provenance(estimated).get("interval_level")
-    return "interval" if level is None else f"{100 * level:g} % interval"
-
-
 def _in_slot(local: pd.DatetimeIndex, first: int, last: int) -> NDArray[np.intp]:
+    """Return the positions of the times from hour ``first`` to hour ``last`` of a day, both included."""
     steps = np.flatnonzero((local.hour >= first) & (local.hour <= last))
     if not len(steps):
         raise SchemaError(
-            f"no step between {first} and {last} o'clock; expected hours 0 to 23 of hourly data, first <= last",
+            f"slot ({first}, {last}) contains no step of the data, expected 0 <= first <= last <= 23; fix: slots=[(9, 12)]",
             subject="hours",
         )
     return steps
 
 
 def _draw_slot(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str, local: pd.DatetimeIndex) -> None:
-    """Draw the steps of a slot side by side, a gap after each day; marks are labelled by day."""
+    """Draw the steps of a slot side by side, with a gap after each day; days are labelled at their first step."""
     day = np.asarray(local.normalize().tz_localize(None))
-    turn = np.flatnonzero(np.diff(day).astype(bool)) + 1
-    x = np.arange(len(local)) + np.searchsorted(turn, np.arange(len(local)), side="right")
+    starts = np.flatnonzero(np.diff(day).astype(bool)) + 1
+    x = np.arange(len(local)) + np.searchsorted(starts, np.arange(len(local)), side="right")
 
-    # A NaN between days breaks the lines there.
     def broken(values: NDArray) -> NDArray:
-        return np.insert(np.asarray(values, float), turn, np.nan)
+        """Insert a NaN between days, which breaks the line there."""
+        return np.insert(np.asarray(values, float), starts, np.nan)
 
-    at = np.insert(x.astype(float), turn, np.nan)
     lower, upper = f"{target}_lower", f"{target}_upper"
     if lower in estimated and upper in estimated:
-        ax.fill_between(
-            at, broken(estimated[lower].values), broken(estimated[upper].values), color=BLUE, alpha=0.2, linewidth=0,
-            label=_interval_text(estimated),
-        )  # fmt: skip
+        _draw_interval(ax, broken(x), broken(estimated[lower].values), broken(estimated[upper].values), estimated)
     ax.plot(
-        at,
-        broken(estimated[target].values),
-        color=BLUE,
-        linewidth=1.2,
-        marker="s",
-        markersize=2.5,
+        broken(x), broken(estimated[target].values), color=BLUE, linewidth=1.2, marker="s", markersize=2.5,
         label=_estimate_text(estimated),
+    )  # fmt: skip
+    ax.plot(
+        broken(x), broken(observed.values), color="black", linewidth=0.8, marker="o", markersize=3.2, label="observed"
     )
-    ax.plot(at, broken(observed.values), color="black", linewidth=0.8, marker="o", markersize=3.2, label="observed")
-    first = np.concatenate([[0], turn])
+    first = np.concatenate([[0], starts])
     shown = first[:: -(-len(first) // 10)]
     ax.set_xticks(x[shown], [f"{local[i]:%d %b}" for i in shown], ha="left")
     ax.set_ylim(bottom=0.0)

@@ -1,4 +1,4 @@
-"""One visual language for all figures: colours, sizes, colour limits, legends and colour bars."""
+"""The common style of all figures: colours, sizes, colour limits, legends and colour bars."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 
-#: Perceptually uniform, safe for the colour-blind, and dark enough at both ends to stand out from blank cells: levels
-#: from dark to light, and what should be small (errors, widths of intervals) from light to dark.
+#: Perceptually uniform and safe for colour-blind readers: concentrations from dark to light; errors and widths of
+#: intervals, which should be small, from light to dark.
 FIELD_COLOURS, ERROR_COLOURS = "viridis", "viridis_r"
 #: Differences, white at zero.
 DIFFERENCE_COLOURS = "RdBu_r"
-#: Lines of one method each, of the palette of Okabe and Ito, distinct for every eye; the first is the model's.
+#: One colour per method, from the colour-blind-safe palette of Okabe and Ito; the first is the model's.
 BLUE = "#0072B2"
 METHOD_COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black")
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: Sizes of text, points.
 TITLE, LABEL, SMALL = 10.0, 9.0, 8.0
-#: A pale rim that sets a dark marker or line off from a dark field.
+#: A white rim that keeps a dark marker visible on a dark field.
 CASING = [Stroke(linewidth=2.2, foreground="white"), Normal()]
 
 
 def title(ax: Axes, *lines: str | None) -> None:
-    """Write the lines that are there above the axes, from its left edge."""
+    """Write the non-empty lines above the axes, aligned with its left edge."""
     ax.set_title("\n".join(line for line in lines if line), loc="left", fontsize=TITLE)
 
 
 def plain(ax: Axes) -> None:
-    """Give axes of numbers the look of all: no box, small ticks."""
+    """Give the axes of a line plot the common style: no box, small tick labels."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=SMALL)
 
@@ -53,20 +53,21 @@ def as_array(axes: Sequence[Axes]) -> NDArray[np.object_]:
 
 
 def limits(
-    *pools: NDArray, vmin: float | None, vmax: float | None, silent: str, fraction: float = 0.02
+    *pools: NDArray, vmin: float | None, vmax: float | None, no_value: str, fraction: float = 0.02
 ) -> tuple[Normalize, str]:
     """Return the norm shared by pools of values, and which ends of the colour bar are open.
 
-    ``fraction`` of the values of a pool may lie beyond either end; ``silent`` is the error where there is no value.
+    Of each pool at most ``fraction`` of the values lie beyond either end; ``no_value`` is the error message where no
+    value is finite.
     """
     pools = tuple(p[np.isfinite(p)] for p in pools)
     pools = tuple(p for p in pools if len(p))
     if not pools:
-        raise SchemaError(silent, subject="map")
+        raise SchemaError(no_value, subject="map")
     low = min(float(np.quantile(p, fraction)) for p in pools) if vmin is None else float(vmin)
     high = max(float(np.quantile(p, 1 - fraction)) for p in pools) if vmax is None else float(vmax)
     if vmin is not None and vmax is not None and not low < high:
-        raise SchemaError(f"vmin={vmin:g} is not below vmax={vmax:g}", subject="map")
+        raise SchemaError(f"vmin={vmin:g} is not below vmax={vmax:g}; fix: vmin={vmax:g}, vmax={vmin:g}", subject="map")
     if not low < high:  # a constant field
         pad = 0.05 * abs(low) or 0.5
         low, high = (low if vmin is not None else high - pad), (high if vmax is not None else low + pad)
@@ -76,7 +77,7 @@ def limits(
 
 
 def round_values(largest: float) -> list[float]:
-    """Return three round values, evenly spaced, up to the largest one or a little below."""
+    """Return three round values, evenly spaced, the last at or just below the largest value."""
     power = 10.0 ** np.floor(np.log10(largest / 3))
     step = max(
         m * power for m in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0) if m * power <= largest / 3 * (1 + 1e-9)
@@ -85,14 +86,14 @@ def round_values(largest: float) -> list[float]:
 
 
 def handle(marker: str, area: float, text: str, **style: Any) -> Line2D:
-    """Return a legend handle of the same size on paper as a scatter marker of this area, square points."""
+    """Return a legend handle as large as a scatter marker of this area, in square points."""
     return Line2D([], [], linestyle="none", marker=marker, markersize=float(np.sqrt(area)), label=text, **style)
 
 
 def legend_below(
     ax: Axes, handles: Sequence[Artist | tuple[Line2D, ...]], *, rows: int = 1, length: float | None = None
 ) -> Legend | None:
-    """Put the legend under the longitude labels, where it covers no data; ``length`` of its keys in font sizes."""
+    """Put the legend under the longitude labels, where it covers no data; ``length`` of its handles in font sizes."""
     if not handles:
         return None
     below = ax.transAxes + ScaledTranslation(0.0, -20.0 / 72.0, ax.figure.dpi_scale_trans)
@@ -106,7 +107,7 @@ def legend_below(
 
 
 def colour_bar(ax: Axes, mappable: ScalarMappable, text: str, extend: str) -> Colorbar:
-    """Put a colour bar beside the axes, exactly as high as the map whatever its aspect."""
+    """Put a colour bar beside the axes, exactly as high as the map for any aspect."""
     beside = ax.inset_axes((1.03, 0.0, 0.035, 1.0))
     bar = ax.figure.colorbar(mappable, cax=beside, extend=extend)
     label_bar(bar, text)
@@ -114,6 +115,6 @@ def colour_bar(ax: Axes, mappable: ScalarMappable, text: str, extend: str) -> Co
 
 
 def label_bar(bar: Colorbar, text: str) -> None:
-    """Write what a colour bar measures, with its unit."""
+    """Write the quantity and unit of a colour bar."""
     bar.set_label(text, fontsize=LABEL)
     bar.ax.tick_params(labelsize=SMALL)

@@ -1,4 +1,4 @@
-"""What is wrong with observations: ``check`` reports it, ``repair`` fixes what is asked for.
+"""Quality control of observations: ``check`` reports problems, ``repair`` fixes those that are named.
 
 In: a station dataset. Out: a table of findings, or a station dataset with its changes in ``history``.
 """

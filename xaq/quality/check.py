@@ -1,14 +1,12 @@
-"""What is wrong with a station dataset, as a table: ``check``. What it finds, :mod:`xaq.quality.repair` fixes when asked.
+"""``check``: the problems of a station dataset, as a table. :mod:`xaq.quality.repair` fixes them on request.
 
-One small function per kind of problem; what is marked is decided in :mod:`xaq.quality.flags`, the arithmetic is in
-:mod:`xaq.quality.detectors`, the reasons for the thresholds in docs/audit.md.
+One function per kind of problem. :mod:`xaq.quality.flags` decides which values, stations and timestamps are flagged,
+:mod:`xaq.quality.detectors` has the arithmetic, docs/audit.md the reasons for the thresholds.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -16,113 +14,55 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..arrays import sphere, timesteps
-from ..conventions import LAT, LON, POLLUTANTS, STATION, TIME, canonical_name, is_concentration
+from ..conventions import LAT, LON, STATION, TIME, canonical_name, is_concentration, is_pollutant
 from ..errors import SchemaError
 from ..stations import schema
 from ..stations.schema import some
-from ..stations.time_axis import Clock, tidy
+from ..stations.time_axis import TimeAxis, regularised
 from ..stations.units import factor
 from . import detectors, flags, network_comparison
+from .report import Finding, Report
 
-#: Variables whose day is known well enough to tell a wrong time zone.
+#: Variables whose daily cycle follows the sun closely enough to reveal a wrong time zone.
 _SUN_DRIVEN = ("o3", "temp", "temperature", "air_temperature", "t2m")
-#: Days of record below which a daily cycle is weather.
+#: Fewest days of record from which a daily cycle is taken.
 _LEAST_DAYS = 10
-#: Of a cell of the report in a notebook.
-_LEFT = 'style="text-align:left; vertical-align:top"'
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One row of the report."""
-
-    severity: str
-    problem: str
-    variable: str
-    finding: str
-    count: int
-    fraction: float
-    examples: str
-    fix: str
-
-
-class Report(pd.DataFrame):
-    """A table of findings that prints in full; any selection from it is a plain DataFrame."""
-
-    def __repr__(self) -> str:
-        if list(self.columns) != [f.name for f in fields(Finding)]:
-            return super().__repr__()
-        if self.empty:
-            return "<xaq> nothing found"
-        found = [Finding(*row) for row in self.itertuples(index=False, name=None)]
-        severities = {severity: sum(f.severity == severity for f in found) for severity in ("error", "warning", "note")}
-        lines = ["<xaq> " + ", ".join(f"{n} {severity}{'s' * (n > 1)}" for severity, n in severities.items() if n)]
-        widths = [max(len(getattr(f, column)) for f in found) for column in ("severity", "problem", "variable")]
-        for f in found:
-            head = "  ".join(f"{t:<{w}}" for t, w in zip((f.severity, f.problem, f.variable), widths, strict=True))
-            lines.append(f"  {head}  {_finding_text(f)}")
-            if f.fix:
-                lines.append(f"  {'':<{sum(widths) + 4}}  fix: {f.fix}")
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        if list(self.columns) != [f.name for f in fields(Finding)]:
-            return self.to_html()
-        if self.empty:
-            return "<p><b>xaq</b>: nothing found</p>"
-        rows = [_html_row(Finding(*row)) for row in self.itertuples(index=False, name=None)]
-        head = "".join(f"<th {_LEFT}>{name}</th>" for name in ("severity", "problem", "variable", "finding"))
-        return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
-
-
-def _finding_text(found: Finding) -> str:
-    """Return what was found, how often, its fraction and examples."""
-    fraction = f" ({100 * found.fraction:.3g} %)" if np.isfinite(found.fraction) else ""
-    return f"{found.finding}: {found.count}{fraction}" + (f"; {found.examples}" if found.examples else "")
-
-
-def _html_row(found: Finding) -> str:
-    text = html.escape(_finding_text(found))
-    if found.fix:
-        text += f"<br>fix: <code>{html.escape(found.fix)}</code>"
-    cells = (*(html.escape(t) for t in (found.severity, found.problem, found.variable)), text)
-    return f"<tr>{''.join(f'<td {_LEFT}>{cell}</td>' for cell in cells)}</tr>"
 
 
 def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
-    """Report what is wrong, or worth a look, in a station dataset. Repairs nothing.
+    """Report the problems of a station dataset, each with the call that fixes it. Changes nothing.
 
     Parameters
     ----------
     ds : xarray.Dataset
-        A station dataset; unlike other verbs, this one takes stations without a place, repeated ids and timestamps that are
-        irregular, and reports them.
+        A station dataset. Unlike other verbs, this one accepts, and reports, stations without coordinates, repeated ids
+        and irregular timestamps.
     other : xarray.Dataset, optional
-        Another network of the same region and period. Where the two have stations in common (within 1 km) or at least
-        vary together, their clocks and units are held against each other.
+        Another network of the same region and period. Timestamps and units of the two are compared at common stations
+        (within 1 km); without any, timestamps are compared by the means of the networks.
 
     Returns
     -------
     pandas.DataFrame
-        One row per finding, the gravest first:
+        One row per finding, the most severe first:
 
-        - ``severity``: an error stops other verbs, a warning is worth a look, a note is for information;
-        - ``problem``: its name, which is also that of the argument of :func:`xaq.quality.repair` that fixes it;
-        - ``variable``: empty where it concerns stations or timestamps;
-        - ``finding``: in words;
-        - ``count``, ``fraction``: how many values, stations or timestamps, and of all that there are;
+        - ``severity``: an error stops other verbs, a warning should be looked at, a note is for information;
+        - ``problem``: its name, which is also the name of the argument of :func:`xaq.repair` that fixes it;
+        - ``variable``: empty where the finding concerns stations or timestamps;
+        - ``finding``: a description;
+        - ``count``, ``fraction``: the number of values, stations or timestamps, and their fraction of all;
         - ``examples``: stations or timestamps;
-        - ``fix``: the call.
+        - ``fix``: the call that fixes it.
 
-        Prints in full. Computes every variable, one at a time.
+        The printed report shows every finding in full. Computes every variable, one at a time.
 
     See Also
     --------
-    repair : Fixes what is asked, by the names used here.
+    repair : Fixes the problems that are named, by the names used here.
 
     Notes
     -----
-    How each problem is detected, and what cannot be seen, is in docs/audit.md.
+    docs/audit.md describes how each problem is detected, and what cannot be detected.
 
     Examples
     --------
@@ -135,31 +75,26 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
     """
     ds, problems = flags.prepare(ds)
     if problems:
-        return _report([Finding("error", "form", "", text, 1, np.nan, "", "") for text in problems])
+        parts = [text.partition("; fix: ") for text in problems]
+        return Report.of([Finding("error", "form", "", text, 1, np.nan, "", fix) for text, _, fix in parts])
     found = [*_timestamp_findings(ds), *_repeated_stations(ds), *_place_findings(ds)]
-    ds = tidy(ds)
+    ds = regularised(ds)
     found += _colocated(ds)
-    reports: dict[str, NDArray[np.bool_]] = {}
+    reporting: dict[str, NDArray[np.bool_]] = {}
     for name in flags.series_names(ds):
         values = flags.values_of(ds, name)
         seen = np.isfinite(values)
-        reports[name] = seen.any(axis=1)
+        reporting[name] = seen.any(axis=1)
         found += _coverage(name, seen)
-        if canonical_name(name) in POLLUTANTS:
+        if is_pollutant(name):
             found += _unit_findings(ds, name, values)
             found += _value_findings(ds, name, values)
         if canonical_name(name) in _SUN_DRIVEN:
             found += _time_zone(ds, name, values)
-    found += _silent(ds, reports)
+    found += _silent(ds, reporting)
     if other is not None:
-        found += _against(ds, other)
-    return _report(found)
-
-
-def _report(found: list[Finding]) -> Report:
-    order = {"error": 0, "warning": 1, "note": 2}
-    rows = [astuple(f) for f in sorted(found, key=lambda f: order[f.severity])]
-    return Report(rows, columns=[f.name for f in fields(Finding)])
+        found += _compared(ds, other)
+    return Report.of(found)
 
 
 # -- findings ----------------------------------------------------------------------------------------------------------
@@ -170,28 +105,27 @@ def _ids(ds: xr.Dataset) -> NDArray:
 
 
 def _timestamp_findings(ds: xr.Dataset) -> Iterator[Finding]:
-    clock, timestamps = Clock.of(ds), ds[TIME].values.astype("datetime64[s]")
-    n, step = len(timestamps), timesteps.step_name(clock.step)
+    axis, timestamps = TimeAxis.of(ds), ds[TIME].values.astype("datetime64[s]")
+    n, step = len(timestamps), timesteps.step_name(axis.step)
 
     def row(severity: str, problem: str, text: str, mask: NDArray, fix: str) -> Finding:
         return Finding(severity, problem, "", text, int(mask.sum()), mask.mean(), some(timestamps[mask], 3), fix)
 
-    if clock.off.any():
-        yield row(
-            "error", "off_step", f"timestamps off the step of {step}", clock.off, "ds.aq.repair(off_step='nearest')"
-        )
-    if clock.repeated.any():
+    if axis.off_step.any():
+        fix = "ds.aq.repair(off_step='nearest')"
+        yield row("error", "off_step", f"timestamps off the step of {step}", axis.off_step, fix)
+    if axis.repeated.any():
         fix = "ds.aq.repair(duplicate_times='merge')"
-        yield row("error", "duplicate_times", "repeated timestamps", clock.repeated, fix)
-    if clock.absent or clock.unsorted:
-        text = "steps without a timestamp" + (", timestamps out of order" if clock.unsorted else "")
+        yield row("error", "duplicate_times", "repeated timestamps", axis.repeated, fix)
+    if axis.missing or axis.unsorted:
+        text = "missing timestamps" + (", timestamps out of order" if axis.unsorted else "")
         fix = "ds.aq.repair(irregular='fill')"
-        yield Finding("error", "irregular", "", text, clock.absent, clock.absent / (n + clock.absent), "", fix)
-    past_hour = clock.phase % np.timedelta64(3600, "s")
-    if clock.step >= np.timedelta64(3600, "s") and past_hour:
+        yield Finding("error", "irregular", "", text, axis.missing, axis.missing / (n + axis.missing), "", fix)
+    past_hour = axis.phase % np.timedelta64(3600, "s")
+    if axis.step >= np.timedelta64(3600, "s") and past_hour:
         minutes = past_hour / np.timedelta64(60, "s")
-        fix = f"ds.aq.repair(shift_hours={-minutes / 60:.4g}), where the hours are meant to begin on the hour"
-        yield row("note", "shift_hours", f"timestamps {minutes:.4g} min past the hour", ~clock.off, fix)
+        fix = f"ds.aq.repair(shift_hours={-minutes / 60:.4g}), if intervals begin on the hour"
+        yield row("note", "shift_hours", f"timestamps {minutes:.4g} min past the hour", ~axis.off_step, fix)
 
 
 def _repeated_stations(ds: xr.Dataset) -> Iterator[Finding]:
@@ -205,20 +139,21 @@ def _repeated_stations(ds: xr.Dataset) -> Iterator[Finding]:
 
 
 def _place_findings(ds: xr.Dataset) -> Iterator[Finding]:
-    words = {
-        "unplaced": ("error", "stations without a place (no coordinates, 0,0, or beyond the globe)"),
+    described = {
+        "unplaced": ("error", "stations without valid coordinates (missing, 0,0, or off the globe)"),
         "swapped": ("error", "stations with longitude and latitude swapped"),
-        "far": ("warning", "stations far from their network"),
-        "sea": ("warning", f"stations in the sea, over {flags.SEA_KM:g} km from a coast"),
+        "far": ("warning", "stations far from the rest of the network"),
+        "sea": ("warning", f"stations in the sea, over {flags.SEA_KM:g} km from the coast"),
     }
     ids = _ids(ds)
     for problem, mask in flags.places_of(ds).items():
         if mask.any():
-            severity, text = words[problem]
+            severity, text = described[problem]
             where = [f"{ids[i]} ({ds[LON].values[i]:g}, {ds[LAT].values[i]:g})" for i in np.flatnonzero(mask)]
-            right = "" if problem == "swapped" else f", or {{{str(ids[mask][0])!r}: (lon, lat)}}"
-            how = "swap" if problem == "swapped" else "drop"
-            fix = f"ds.aq.repair({problem}={how!r}){right}"
+            if problem == "swapped":
+                fix = "ds.aq.repair(swapped='swap')"
+            else:
+                fix = f"ds.aq.repair({problem}='drop'), or {problem}={{{str(ids[mask][0])!r}: (lon, lat)}}"
             yield Finding(severity, problem, "", text, int(mask.sum()), mask.mean(), some(where, 3), fix)
 
 
@@ -231,31 +166,31 @@ def _colocated(ds: xr.Dataset) -> Iterator[Finding]:
     seen = None if name is None else np.isfinite(flags.values_of(ds, name))
     shown = []
     for group in groups:
-        at_once = "" if seen is None else f" ({int((seen[group].sum(axis=0) > 1).sum())} steps at once)"
-        shown.append("+".join(ids[group]) + at_once)
-    text = f"stations closer than {1000 * sphere.COLOCATED_KM:g} m to another: hidden and seen together"
-    fix = "ds.aq.repair(colocated='merge') where they are one station under several names"
+        both = "" if seen is None else f" ({int((seen[group].sum(axis=0) > 1).sum())} steps with both)"
+        shown.append("+".join(ids[group]) + both)
+    text = f"stations within {1000 * sphere.COLOCATED_KM:g} m of another, always hidden together"
+    fix = "ds.aq.repair(colocated='merge') if they are one station under several names"
     yield Finding("note", "colocated", "", text, n, n / len(ids), some(shown), fix)
 
 
-def _silent(ds: xr.Dataset, reports: dict[str, NDArray[np.bool_]]) -> Iterator[Finding]:
+def _silent(ds: xr.Dataset, reporting: dict[str, NDArray[np.bool_]]) -> Iterator[Finding]:
     ids, n = _ids(ds), ds.sizes[STATION]
-    mute = ~np.any(list(reports.values()), axis=0) if reports else np.zeros(n, bool)
-    if mute.any():
+    silent = ~np.any(list(reporting.values()), axis=0) if reporting else np.zeros(n, bool)
+    if silent.any():
         fix = "ds.aq.repair(silent='drop')"
         yield Finding(
-            "warning", "silent", "", "stations without data", int(mute.sum()), mute.mean(), some(ids[mute]), fix
+            "warning", "silent", "", "stations without data", int(silent.sum()), silent.mean(), some(ids[silent]), fix
         )
-    for name, reporting in reports.items():
-        lacks = ~reporting & ~mute
+    for name, reports in reporting.items():
+        lacks = ~reports & ~silent
         if lacks.any():
-            text = "stations that report others but never this"
+            text = "stations that report other variables but never this one"
             yield Finding("note", "silent", name, text, int(lacks.sum()), lacks.mean(), some(ids[lacks]), "")
 
 
 def _coverage(name: str, seen: NDArray[np.bool_]) -> Iterator[Finding]:
     fraction = seen.mean(axis=1)
-    text = f"observed values (median station {100 * np.median(fraction):.3g} %, least {100 * fraction.min():.3g} %)"
+    text = f"observed values (data capture: median station {100 * np.median(fraction):.3g} %, lowest {100 * fraction.min():.3g} %)"
     yield Finding("note", "coverage", name, text, int(seen.sum()), float(seen.mean()), "", "")
 
 
@@ -263,41 +198,41 @@ def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Findi
     stated, units = ds[name].attrs.get("units"), flags.units_of(ds, name)
     ids, n = _ids(ds), ds.sizes[STATION]
     if units is None:
-        text = f"units {stated!r} are no concentration of {name}" if stated else "no units"
+        text = f"units {stated!r} are not units of {name}" if stated else "no units"
         fix = f"ds.aq.repair(units={{{name!r}: 'ug m-3'}})"
         yield Finding("error", "units", name, text, n, 1.0, "", fix)
     elif "units_note" in ds[name].attrs:
         yield Finding("note", "units", name, f"units {units} {ds[name].attrs['units_note']}", n, 1.0, "", "")
     scale = flags.scale_of(name, values, units)
     if scale.instead:
-        text = f"median {scale.median:.3g} is not of {units}, but as of {' or '.join(scale.instead)}"
+        text = f"median {scale.median:.3g} is implausible in {units}, plausible in {' or '.join(scale.instead)}"
         fix = f"ds.aq.repair(units={{{name!r}: {scale.instead[0]!r}}})"
         yield Finding("warning", "units", name, text, n, 1.0, "", fix)
     elif (
         units is not None
         and np.isfinite(scale.median)
-        and not flags.is_usual(canonical_name(name), scale.median, units)
+        and not flags.is_plausible(canonical_name(name), scale.median, units)
     ):
-        yield Finding("warning", "units", name, f"median {scale.median:.3g} {units} is unusual", n, 1.0, "", "")
+        yield Finding("warning", "units", name, f"median {scale.median:.3g} {units} is implausible", n, 1.0, "", "")
     for mask, word in ((scale.larger, "larger"), (scale.smaller, "smaller")):
         if mask.any():
-            text = f"stations whose values are some 1000 times {word} than the network's"
+            text = f"stations with values about 1000 times {word} than the rest of the network"
             fix = f"ds.aq.repair(units={{{name!r}: {{{str(ids[mask][0])!r}: {_thousandth(units, word)!r}}}}})"
             yield Finding("warning", "units", name, text, int(mask.sum()), mask.mean(), some(ids[mask]), fix)
 
 
 def _thousandth(units: str | None, word: str) -> str:
-    """Return the units of a station whose numbers are a thousand times larger, or smaller, than the network's."""
+    """Return the units of a station whose values are a thousand times larger, or smaller, than the network's."""
     ladder = ["1e-6", "1e-9"] if units in ("1e-6", "1e-9") else ["kg m-3", "mg m-3", "ug m-3", "ng m-3"]
     position = ladder.index(units) if units in ladder else 1
     return ladder[min(max(position + (1 if word == "larger" else -1), 0), len(ladder) - 1)]
 
 
-_VALUE_WORDS = {
-    "impossible": "values that air cannot have, or that stand for missing",
+_VALUE_PROBLEMS = {
+    "impossible": "infinite or impossible values, or codes for missing",
     "negative": "negative values",
-    "stuck": "values in runs that do not change",
-    "spikes": "single values far above the hours and the stations around",
+    "stuck": "values that do not change for suspiciously long",
+    "spikes": "single values far above neighbouring hours and stations",
 }
 
 
@@ -308,21 +243,21 @@ def _value_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Find
             count, where = int(mask.sum()), some(ids[mask.any(axis=1)])
             fix = f"ds.aq.repair({problem}='missing')"
             yield Finding(
-                "warning", problem, name, _VALUE_WORDS[problem], count, count / max(1, seen.sum()), where, fix
+                "warning", problem, name, _VALUE_PROBLEMS[problem], count, count / max(1, seen.sum()), where, fix
             )
     pairs = flags.copies_of(ds, values)
     if pairs:
-        examples = some([f"{ids[b]} is {ids[a]}" for a, b in pairs])
+        examples = some([f"{ids[b]} copies {ids[a]}" for a, b in pairs])
         fix = "ds.aq.repair(identical='missing')"
-        text = "stations whose series is another's"
+        text = "stations with the same series as another"
         yield Finding("warning", "identical", name, text, len(pairs), len(pairs) / len(ids), examples, fix)
 
 
 def _time_zone(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:
     times = ds[TIME].values.astype("datetime64[s]")
-    if times[-1] - times[0] < _LEAST_DAYS * timesteps.DAY or Clock.of(ds).step > np.timedelta64(3, "h"):
+    if times[-1] - times[0] < _LEAST_DAYS * timesteps.DAY or TimeAxis.of(ds).step > np.timedelta64(3, "h"):
         return
-    lon = ds[LON].values.astype(float)
+    lon, _ = schema.positions(ds)
     placed = np.flatnonzero(~flags.places_of(ds)["unplaced"])
     hours = (times - times.astype("datetime64[D]")) / np.timedelta64(3600, "s")
     solar = (hours + lon[placed, None] / 15) % 24
@@ -335,27 +270,27 @@ def _time_zone(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:
     zone = round(((middle + 180) % 360 - 180) / 15)
     local = bool(zone) and abs(late - zone) <= 2.5
     shift = -zone if local else -round(late)
-    why = f", as if local time (UTC{zone:+d}) were taken for UTC" if local else ""
+    why = f", as if local time (UTC{zone:+d}) were labelled UTC" if local else ""
     text = (
-        f"{name} peaks {abs(late):.1f} h {'later' if late > 0 else 'earlier'} than mid-afternoon by the sun{why}; "
+        f"{name} peaks {abs(late):.1f} h {'later' if late > 0 else 'earlier'} than mid-afternoon in solar time{why}; "
         f"stations that agree"
     )
     fix = f"ds.aq.repair(shift_hours={shift}), or open with the right tz="
     yield Finding("warning", "shift_hours", name, text, round(agree * n), agree, "", fix)
 
 
-def _against(ds: xr.Dataset, other: xr.Dataset) -> Iterator[Finding]:
+def _compared(ds: xr.Dataset, other: xr.Dataset) -> Iterator[Finding]:
     other, problems = flags.prepare(other)
     if problems:
         raise SchemaError(problems, subject="other")
-    other = tidy(other)
+    other = regularised(other)
     names = [n for n in schema.pollutants(ds) if n in other.data_vars and n in flags.series_names(ds)]
     pair = network_comparison.pair_up(ds, other, names)
     if pair is None:
-        text = "nothing to compare: no variable, period or step in common"
+        text = "nothing to compare: no common variable, period, step or variation"
         yield Finding("note", "shift_hours", "", text, 0, np.nan, "", "")
         return
-    yield _clock_finding(pair)
+    yield _time_shift(pair)
     for name, (ratio, n) in pair.ratios.items():
         units, theirs = flags.units_of(ds, name), flags.units_of(other, name)
         if units is None or theirs is None:
@@ -365,18 +300,18 @@ def _against(ds: xr.Dataset, other: xr.Dataset) -> Iterator[Finding]:
         candidates = [u for u in ("ug m-3", "mg m-3", "1e-9", "1e-6") if is_concentration(u, pollutant) and u != units]
         fits = [u for u in candidates if abs(np.log(found * factor(pollutant, u, units))) < 0.12]
         if fits and abs(np.log(found)) > 0.3:
-            text = f"values are {found:.3g} times the other network's, as if they were in {fits[0]}; values compared"
+            text = f"values are {found:.3g} times the other network's, as if they were in {fits[0]}; compared values"
             fix = f"ds.aq.repair(units={{{name!r}: {fits[0]!r}}}), or the other network's"
             yield Finding("warning", "units", name, text, n, np.nan, "", fix)
 
 
-def _clock_finding(pair: network_comparison.Pair) -> Finding:
+def _time_shift(pair: network_comparison.Pair) -> Finding:
     sure = f"correlation {pair.best:.3f}, unshifted {pair.unshifted:.3f}"
     if not pair.hours:
-        text = f"timestamps agree with the other network's ({sure}); {pair.what} that agree"
+        text = f"timestamps agree with the other network's ({sure}); {pair.what} with this result"
         return Finding("note", "shift_hours", "", text, pair.agree, pair.agree / pair.n, "", "")
     how = "later" if pair.hours > 0 else "earlier"
     why = ", as between the end and the start of an interval" if abs(pair.hours) == pair.step_hours else ""
-    text = f"timestamps are {abs(pair.hours):g} h {how} than the other network's{why} ({sure}); {pair.what} that agree"
+    text = f"timestamps are {abs(pair.hours):g} h {how} than the other network's{why} ({sure}); {pair.what} with this result"
     fix = f"ds.aq.repair(shift_hours={-pair.hours:g}), or the other network by {pair.hours:+g}"
     return Finding("warning", "shift_hours", "", text, pair.agree, pair.agree / pair.n, "", fix)

@@ -1,38 +1,35 @@
-"""What is wrong with a network, on plain arrays: values no sensor measured, places no station has, clocks that differ.
+"""Detectors on plain arrays: suspicious values, stations at wrong places, shifted clocks.
 
-Every function marks; none fixes. Values are ``(station, time)`` with NaN where nothing was reported. The thresholds are
-argued in docs/audit.md.
+The functions flag and change nothing. Values are ``(station, time)`` with NaN where missing. docs/audit.md has the
+reasons for the thresholds.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from ..arrays import sphere
-from ..arrays.sphere import EARTH_RADIUS_KM
 
-#: Codes that stand for "missing" in files of the field although a sensor could reach them.
+#: Codes for "missing" in common file formats that lie inside the physical limits.
 FILL_CODES = (9999.0,)
-#: A run of equal values shorter than this is never called stuck.
+#: A run of fewer equal values is never flagged as stuck.
 _LEAST_RUN = 6
-#: Expected number of runs that chance would give a network at the length from which one is suspicious.
+#: Runs are suspicious from twice the length at which this many are expected by chance in the network.
 _CHANCE = 0.01
-#: A spike is this many robust deviations, and this many times, above the hours and the stations around it.
-_SPIKE_DEVIATIONS, _SPIKE_RATIO, _SPIKE_NEIGHBOURS, _SPIKE_REPORTING = 10.0, 3.0, 5, 3
-#: Two series are one when this share of the values they have in common is equal, over at least so many.
+#: A spike lies this many robust deviations, and this many times, above neighbouring hours and stations.
+_SPIKE_DEVIATIONS, _SPIKE_RATIO = 10.0, 3.0
+#: How many nearest stations a spike is compared with, and how many of them must report.
+_SPIKE_NEIGHBOURS, _SPIKE_REPORTING = 5, 3
+#: Two series are the same if this fraction of their common values is equal, with at least so many in common; and the
+#: number of steps at which candidates are sought.
 _SAME_FRACTION, _SAME_LEAST, _SAME_PROBES = 0.99, 48, 96
-#: Gaps between parts of a network: at least this far, and this many times the gap below it.
+#: A gap that splits a network is at least this wide, km, and this many times the next narrower gap.
 _FAR_KM, _FAR_RATIO = 100.0, 3.0
-#: Solar time, h, at which ozone and air temperature peak near the ground, and how far from it is suspicious.
+#: Solar time, h, at which ozone and air temperature near the ground peak, and the difference that is still normal.
 _PEAK_HOUR, _PEAK_TOLERANCE = 15.0, 3.0
 
 
@@ -40,17 +37,17 @@ _PEAK_HOUR, _PEAK_TOLERANCE = 15.0, 3.0
 
 
 def impossible(values: NDArray, low: NDArray, high: NDArray) -> NDArray[np.bool_]:
-    """Mark infinities, fill codes and values beyond the limits of their station, ``(station, 1)``."""
+    """Flag infinities, fill codes and values outside the limits of their station, ``(station, 1)`` each."""
     return (values < low) | (values > high) | np.isin(values, FILL_CODES)
 
 
 def stuck(values: NDArray) -> NDArray[np.bool_]:
-    """Mark runs of equal values that are too long for chance and that other stations do not share.
+    """Flag runs of equal values that are too long to occur by chance and that other stations do not have.
 
-    How often one value follows itself depends on the level and on how coarsely values are rounded; a run is suspicious
-    from twice the length at which chance would give the whole network 0.01 of them. Among the lowest quarter and the highest
-    half per cent of values, one at which a quarter of the other stations have runs at least half as long is a detection
-    limit or a cap, not a stuck sensor.
+    How often a value repeats depends on the concentration and on how coarsely values are rounded. A run is suspicious from
+    twice the length at which 0.01 runs are expected by chance in the whole network. In the lowest quarter and the highest
+    half per cent of values, a value at which a quarter of the other stations have runs at least half as long is a
+    detection limit or the end of a measuring range, not a stuck sensor.
     """
     marked = np.zeros(values.shape, bool)
     runs = _runs(values)
@@ -58,15 +55,15 @@ def stuck(values: NDArray) -> NDArray[np.bool_]:
         return marked
     low, high = np.nanquantile(values, [0.25, 0.995])
     for i in map(int, np.flatnonzero(runs.length >= runs.needed)):
-        amid = low < runs.value[i] < high
-        if amid or runs.length[i] > 2 * _usual_length(runs, i, len(values)):
+        central = low < runs.value[i] < high
+        if central or runs.length[i] > 2 * _common_length(runs, i, len(values)):
             marked[runs.station[i], runs.start[i] : runs.start[i] + runs.length[i]] = True
     return marked
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """Runs of six and more equal values, and from which length each would be suspicious at its level."""
+    """Runs of six and more equal values, and the length from which a run of that concentration is suspicious."""
 
     station: NDArray[np.intp]
     start: NDArray[np.intp]
@@ -76,6 +73,7 @@ class _Runs:
 
 
 def _runs(values: NDArray) -> _Runs:
+    """Return the runs of equal values; the probability of repetition is estimated in ten classes of concentration."""
     starts, ends = np.isfinite(values), np.isfinite(values)
     same = values[:, 1:] == values[:, :-1]
     starts[:, 1:] &= ~same
@@ -84,19 +82,19 @@ def _runs(values: NDArray) -> _Runs:
     length = np.nonzero(ends)[1] - start + 1
     value = values[station, start]
     edges = np.unique(np.quantile(value, np.arange(0.1, 1.0, 0.1))) if len(value) else np.empty(0)
-    level = np.searchsorted(edges, value, side="right")
-    # Long runs count as six values here: else those of a stuck sensor would excuse it in a short record.
-    counted = np.bincount(level, np.minimum(length, _LEAST_RUN), minlength=1)
-    followed = counted - np.bincount(level, minlength=1)
-    fraction = (followed + 1) / (counted + 2)
-    chance = 1 + np.log(_CHANCE / (counted + 2)) / np.log(fraction)
+    bin_ = np.searchsorted(edges, value, side="right")
+    # A long run counts as six values, so that the runs of a stuck sensor do not make repetition seem common.
+    counted = np.bincount(bin_, np.minimum(length, _LEAST_RUN), minlength=1)
+    repeated = counted - np.bincount(bin_, minlength=1)
+    probability = (repeated + 1) / (counted + 2)
+    chance = 1 + np.log(_CHANCE / (counted + 2)) / np.log(probability)
     kept = length >= _LEAST_RUN
-    needed = np.maximum(_LEAST_RUN, 2 * chance[level[kept]])
+    needed = np.maximum(_LEAST_RUN, 2 * chance[bin_[kept]])
     return _Runs(station[kept], start[kept], length[kept], value[kept], needed)
 
 
-def _usual_length(runs: _Runs, i: int, n_station: int) -> float:
-    """Return the length of run that a quarter of the other stations reach at the value of run ``i``."""
+def _common_length(runs: _Runs, i: int, n_station: int) -> float:
+    """Return the length that runs of the same value as run ``i`` reach at a quarter of the other stations."""
     alike = (runs.value == runs.value[i]) & (runs.station != runs.station[i])
     longest = np.zeros(n_station)
     np.maximum.at(longest, runs.station[alike], runs.length[alike])
@@ -105,11 +103,11 @@ def _usual_length(runs: _Runs, i: int, n_station: int) -> float:
 
 
 def spikes(values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.bool_]:
-    """Mark single values far above the steps before and after and above the stations around at that step.
+    """Flag single values far above the steps before and after and above the nearest stations at that step.
 
-    Needs both neighbours in time and three of the five nearest stations. Deviations are those of the value from the mean
-    of its neighbours in time: their median, scaled to a standard deviation, of the station or of the network, whichever
-    is larger.
+    Both neighbours in time and three of the five nearest stations must report. The robust deviation is the median
+    absolute difference between a value and the mean of its neighbours in time, scaled to a standard deviation; of the
+    station or of the network, whichever is larger.
     """
     marked = np.zeros(values.shape, bool)
     placed = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
@@ -124,14 +122,14 @@ def spikes(values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.bool_]:
     keep = np.isin(station, placed)
     station, step = station[keep], step[keep] + 1
     near, _ = sphere.nearest(lon[placed], lat[placed], lon[placed], lat[placed], _SPIKE_NEIGHBOURS + 1)
-    # A station is among its own neighbours, though not always the first of them where several share a place.
+    # A station is among its own neighbours, though not always first where several have the same coordinates.
     others = np.array([row[row != i][:_SPIKE_NEIGHBOURS] for i, row in enumerate(near)])
     nearby = values[placed[others[np.searchsorted(placed, station)]], step[:, None]]
     enough = np.isfinite(nearby).sum(axis=1) >= _SPIKE_REPORTING
     station, step, nearby = station[enough], step[enough], nearby[enough]
-    level = np.nanmedian(nearby, axis=1) if len(nearby) else np.empty(0)
+    regional = np.nanmedian(nearby, axis=1) if len(nearby) else np.empty(0)
     value = values[station, step]
-    high = (value - level > _SPIKE_DEVIATIONS * deviation[station]) & (value > _SPIKE_RATIO * level)
+    high = (value - regional > _SPIKE_DEVIATIONS * deviation[station]) & (value > _SPIKE_RATIO * regional)
     marked[station[high], step[high]] = True
     return marked
 
@@ -147,12 +145,12 @@ def row_medians(values: NDArray) -> NDArray[np.float64]:
 
 
 def identical(values: NDArray) -> list[tuple[int, int]]:
-    """Return (first, copy) of stations whose series are the same, whatever either of them lacks.
+    """Return the pairs (first, copy) of stations whose series are equal where both report.
 
-    Pairs are found at 96 steps at which most stations report, and settled on the whole record.
+    Candidates are found at 96 steps at which most stations report, and confirmed on the whole record.
     """
     seen = np.isfinite(values)
-    # A constant series agrees with many; it is no evidence of a copy.
+    # Equality of nearly constant series is no evidence of a copy.
     varies = np.array([len(np.unique(row[s])) > _SAME_LEAST // 4 for row, s in zip(values, seen, strict=True)], bool)
     active = np.flatnonzero(varies & (seen.sum(axis=1) >= _SAME_LEAST))
     pairs: list[tuple[int, int]] = []
@@ -173,7 +171,7 @@ def identical(values: NDArray) -> list[tuple[int, int]]:
 
 
 def _probes(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return steps spread over the record, in each part that at which most stations report."""
+    """Return steps spread over the record: in each of 96 parts, the step at which most stations report."""
     parts = np.array_split(np.arange(seen.shape[1]), min(_SAME_PROBES, seen.shape[1]))
     reporting = seen.sum(axis=0)
     return np.array([part[np.argmax(reporting[part])] for part in parts], int)
@@ -184,7 +182,7 @@ def _probes(seen: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Places:
-    """What is wrong with the coordinates of each station, ``(station,)`` bool each; no station is in two."""
+    """Problems of the coordinates of each station, ``(station,)`` bool each; a station has at most one."""
 
     unplaced: NDArray[np.bool_]
     swapped: NDArray[np.bool_]
@@ -192,11 +190,11 @@ class Places:
 
 
 def judge_places(lon: NDArray, lat: NDArray) -> Places:
-    """Return the stations without a place, with longitude and latitude swapped, and far from their network.
+    """Return the stations without valid coordinates, with longitude and latitude swapped, and far from their network.
 
-    A station has no place where a coordinate is missing or beyond the globe, or both are zero. It is swapped where it
-    would lie in its network after the swap and does not as it stands. The network is the largest part of the stations
-    that is left when they are cut at the first great gap: 100 km, and three times the widest gap inside.
+    A station is unplaced if a coordinate is missing or off the globe, or both are zero. It is swapped if it lies outside
+    the network, and inside after an exchange of longitude and latitude. The network is the largest part of the stations
+    after they are split (single linkage) at the first wide gap: over 100 km, and over three times the next narrower gap.
     """
     lon, lat = np.asarray(lon, float), np.asarray(lat, float)
     given = np.isfinite(lon) & np.isfinite(lat) & ~((np.abs(lon) < 0.01) & (np.abs(lat) < 0.01))
@@ -217,7 +215,7 @@ def judge_places(lon: NDArray, lat: NDArray) -> Places:
 
 
 def _largest_part(lon: NDArray, lat: NDArray, among: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], float]:
-    """Return the stations that hang together, and the distance in km within which a place belongs to them."""
+    """Return the stations of the network, and the distance in km within which a place belongs to it."""
     index = np.flatnonzero(among)
     everything = among.copy()
     if len(index) < 3:
@@ -238,13 +236,18 @@ def _largest_part(lon: NDArray, lat: NDArray, among: NDArray[np.bool_]) -> tuple
 
 
 def peak_hours(values: NDArray, hours: NDArray) -> NDArray[np.float64]:
-    """Return the hour of day at which each station's first harmonic peaks, NaN where the day hardly shows.
+    """Return the hour of day at which each station's first harmonic peaks, NaN where the daily cycle is weak.
 
     Parameters
     ----------
     values : (n_station, n_time)
     hours : (n_station, n_time)
         Hour of day of each value.
+
+    Returns
+    -------
+    (n_station,) float64
+        Hours in 0 .. 24.
     """
     peaks = np.full(len(values), np.nan)
     for i, (row, hour) in enumerate(zip(values, hours, strict=True)):
@@ -258,9 +261,9 @@ def peak_hours(values: NDArray, hours: NDArray) -> NDArray[np.float64]:
 
 
 def hours_late(peaks: NDArray) -> tuple[float, float]:
-    """Return by how many hours peaks come later than mid-afternoon, and the share of stations within 2 h of that.
+    """Return by how many hours peaks are later than mid-afternoon, and the fraction of stations within 2 h of that.
 
-    The first is in -12 .. 12, and 0 where it is within the tolerance.
+    The hours are in -12 .. 12, and 0 within the tolerance of 3 h.
     """
     peaks = peaks[np.isfinite(peaks)]
     if not len(peaks):
@@ -271,16 +274,20 @@ def hours_late(peaks: NDArray) -> tuple[float, float]:
     return (late if abs(late) > _PEAK_TOLERANCE else 0.0), agree
 
 
+def lagged(a: NDArray, b: NDArray, lag: int) -> tuple[NDArray, NDArray]:
+    """Return ``a`` at steps ``t + lag`` and ``b`` at steps ``t``, for all ``t`` where both exist, along the last axis."""
+    n = a.shape[1]
+    return a[:, max(lag, 0) : n + min(lag, 0)], b[:, max(-lag, 0) : n + min(-lag, 0)]
+
+
 def correlations(a: NDArray, b: NDArray, lags: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the correlation of paired series at each lag, ``(n_pair, n_lag)``.
 
-    At lag L the value of ``a`` at step ``t + L`` is held against that of ``b`` at step ``t``. NaN with fewer than 24
-    values in common.
+    At lag L, ``a`` at step ``t + L`` is compared with ``b`` at step ``t``. NaN with fewer than 24 common values.
     """
     found = np.full((len(a), len(lags)), np.nan)
     for j, lag in enumerate(lags):
-        left = a[:, max(lag, 0) : a.shape[1] + min(lag, 0)]
-        right = b[:, max(-lag, 0) : b.shape[1] + min(-lag, 0)]
+        left, right = lagged(a, b, lag)
         both = np.isfinite(left) & np.isfinite(right)
         n = both.sum(axis=1)
         x, y = np.where(both, left, 0.0).astype(float), np.where(both, right, 0.0).astype(float)
@@ -290,34 +297,3 @@ def correlations(a: NDArray, b: NDArray, lags: NDArray[np.intp]) -> NDArray[np.f
             spread = ((x**2).sum(axis=1) - sums[0] ** 2 / n) * ((y**2).sum(axis=1) - sums[1] ** 2 / n)
             found[:, j] = np.where((n >= 24) & (spread > 0), covariance / np.sqrt(spread), np.nan)
     return found
-
-
-#: The coastline ends here; what is farther south is the ice sheet.
-_SOUTH = -84.0
-
-
-@lru_cache(maxsize=1)
-def _land() -> shapely.STRtree:
-    """Return the bundled coastline as polygons in a search tree. Read once per process."""
-    packed = (files("xaq") / "data" / "basemap.geojson.gz").read_bytes()
-    features = json.loads(gzip.decompress(packed))["features"]
-    coast = next(f["geometry"]["coordinates"] for f in features if f["properties"]["layer"] == "coastline")
-    # Rings that the date line cuts are open in the file; a polygon closes them along it.
-    return shapely.STRtree([shapely.Polygon(line) for line in coast if len(line) > 3])
-
-
-def at_sea(lon: NDArray, lat: NDArray, within_km: float) -> NDArray[np.bool_]:
-    """Mark places in the sea, farther than ``within_km`` from any coast; ``lon``, ``lat`` in degrees, finite.
-
-    The coastline is Natural Earth 10m, simplified to 0.02 degrees (2 km), and lacks the smallest islands.
-    """
-    lon, lat = (np.asarray(lon, float) + 180) % 360 - 180, np.asarray(lat, float)
-    tree, points = _land(), shapely.points(lon, lat)
-    wet = lat > _SOUTH
-    wet[tree.query(points, predicate="within")[0]] = False
-    # Degrees of latitude are 111 km; those of longitude are stretched, so a box of the reach is searched.
-    reach = np.degrees(within_km / EARTH_RADIUS_KM)
-    east = reach / np.maximum(np.cos(np.radians(lat)), 0.01)
-    boxes = shapely.box(lon - east, lat - reach, lon + east, lat + reach)
-    wet[np.flatnonzero(wet)[np.unique(tree.query(boxes[wet], predicate="intersects")[0])]] = False
-    return wet

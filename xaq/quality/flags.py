@@ -1,4 +1,4 @@
-"""What speaks against a station dataset: what ``check`` reports and ``repair`` fixes is decided here, once for both."""
+"""Which values, stations and timestamps are flagged: the same rules for ``check``, which reports, and ``repair``, which fixes."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..arrays import sphere, timesteps
-from ..conventions import LAT, LON, STATION, TIME, canonical_name, canonical_units, is_concentration
+from ..conventions import STATION, TIME, canonical_name, canonical_units, is_concentration
 from ..errors import SchemaError
 from ..stations import schema
-from ..stations.time_axis import Clock
+from ..stations.time_axis import TimeAxis
 from ..stations.units import factor
-from . import detectors
+from . import coastline, detectors
 
-#: What air can hold and instruments report, ug m-3: below is a code for "missing" rather than noise around zero, above
-#: lies beyond the measuring range or any record of outdoor air.
+#: Physical limits, ug m-3: lower values are codes for "missing" rather than noise around zero, higher ones lie beyond the
+#: measuring range of instruments and any record of outdoor air.
 LIMITS: dict[str, tuple[float, float]] = {
     "pm1": (-50, 10_000), "pm25": (-50, 10_000), "pm10": (-50, 20_000), "o3": (-50, 2_000),
     "no2": (-50, 4_000), "no": (-50, 5_000), "so2": (-50, 20_000), "co": (-1_000, 200_000),
 }  # fmt: skip
-#: Where the median of a network's positive values lies, ug m-3, from the cleanest background to the dirtiest city.
-USUAL: dict[str, tuple[float, float]] = {
+#: Plausible medians of a network's positive values, ug m-3, from the cleanest background to the most polluted city.
+PLAUSIBLE_MEDIANS: dict[str, tuple[float, float]] = {
     "pm1": (0.3, 500), "pm25": (0.5, 600), "pm10": (1, 1_500), "o3": (2, 400),
     "no2": (0.2, 300), "no": (0.03, 300), "so2": (0.05, 1_000), "co": (30, 10_000),
 }  # fmt: skip
-#: Below this a number is a code such as -99 or -999, whatever the units.
+#: A lower number is a code such as -99 or -999, whatever the units.
 _CODE = -90.0
-#: A station whose median is so many times that of the network, or so small a part of it, is in other units.
+#: A station has other units if its median is between so many times that of the network, or between so small a part of it.
 _OTHER_UNITS = (300.0, 3_000.0)
-#: Stations farther out than this, km, are in the sea; the coastline is good to 2 km and lacks small islands.
+#: Stations farther from the coast than this, km, are in the sea; the coastline is accurate to 2 km and lacks small islands.
 SEA_KM = 10.0
 
 
 def prepare(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    """Return the dataset under xaq's names, and the problems that keep its contents from being looked at."""
+    """Return the dataset under xaq's names, and the problems that prevent an examination of its contents."""
     if not isinstance(ds, xr.Dataset):
         raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; fix: xaq.open_stations(...)")
     ds, problems = schema.rename_roles(ds)
@@ -44,10 +44,10 @@ def prepare(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         return ds, problems
     problems = schema.identity_problems(ds)
     if not ds.sizes[STATION]:
-        problems.append("the dataset has no stations")
+        problems.append("the dataset has no stations; fix: select at least one")
     if not problems:
         try:
-            timesteps.steps_per_day(Clock.of(ds).step)
+            timesteps.steps_per_day(TimeAxis.of(ds).step)
         except SchemaError as error:
             problems = error.problems
     return ds, problems
@@ -67,57 +67,65 @@ def values_of(ds: xr.Dataset, name: str) -> NDArray[np.floating]:
 
 
 def places_of(ds: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
-    """Return the stations with each problem of place: ``unplaced``, ``swapped``, ``far``, ``sea``."""
-    lon, lat = ds[LON].values.astype(float), ds[LAT].values.astype(float)
+    """Return the stations with each problem of position: ``unplaced``, ``swapped``, ``far``, ``sea``, ``(station,)`` bool."""
+    lon, lat = schema.positions(ds)
     judged = detectors.judge_places(lon, lat)
-    settled = ~(judged.unplaced | judged.swapped)
+    valid = ~(judged.unplaced | judged.swapped)
     sea = np.zeros(len(lon), bool)
-    sea[settled] = detectors.at_sea(lon[settled], lat[settled], SEA_KM)
+    sea[valid] = coastline.at_sea(lon[valid], lat[valid], SEA_KM)
     return {"unplaced": judged.unplaced, "swapped": judged.swapped, "far": judged.far & ~sea, "sea": sea}
 
 
 def units_of(ds: xr.Dataset, name: str) -> str | None:
-    """Return the units of a pollutant in CF spelling, None where they are missing or no concentration."""
+    """Return the units of a pollutant in CF spelling, None where they are missing or not a concentration."""
     units = canonical_units(str(ds[name].attrs.get("units", "")))
     return units if is_concentration(units, canonical_name(name)) else None
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How the levels of a pollutant fit its units."""
+    """Whether the concentrations of a pollutant are plausible in its units.
+
+    Attributes
+    ----------
+    median : float
+        Median of the stations' medians, in the units stated.
+    instead : tuple of str
+        Units in which that median is plausible; empty where it is plausible in those stated.
+    larger, smaller : (n_station,) bool
+        Stations about 1000 times above, and below, the network: their units are others.
+    """
 
     median: float
-    #: Units in which the network's median would be usual; empty where it is so in those stated.
     instead: tuple[str, ...]
-    #: Stations whose level is that of other units than the network's: True where larger, and where smaller.
     larger: NDArray[np.bool_]
     smaller: NDArray[np.bool_]
 
 
 def scale_of(name: str, values: NDArray, units: str | None) -> Scale:
-    """Judge units by the medians of positive values, of the network and of each station."""
+    """Return how plausible units are, by the medians of positive values of the network and of each station."""
     positive = np.where((values > 0) & np.isfinite(values) & ~np.isin(values, detectors.FILL_CODES), values, np.nan)
     medians = detectors.row_medians(positive)
     median = float(np.nanmedian(medians)) if np.isfinite(medians).any() else np.nan
     instead: tuple[str, ...] = ()
     pollutant = canonical_name(name)
-    if units is not None and np.isfinite(median) and not is_usual(pollutant, median, units):
+    if units is not None and np.isfinite(median) and not is_plausible(pollutant, median, units):
         spellings = ("ug m-3", "mg m-3", "1e-9", "1e-6", "ng m-3")
-        instead = tuple(u for u in spellings if is_concentration(u, pollutant) and is_usual(pollutant, median, u))
+        instead = tuple(u for u in spellings if is_concentration(u, pollutant) and is_plausible(pollutant, median, u))
     least, most = _OTHER_UNITS
     with np.errstate(invalid="ignore"):
         ratio = medians / median if np.isfinite(medians).sum() >= 3 else np.full(len(medians), np.nan)
         return Scale(median, instead, (ratio > least) & (ratio < most), (ratio < 1 / least) & (ratio > 1 / most))
 
 
-def is_usual(pollutant: str, median: float, units: str) -> bool:
-    """Whether a network's median in these units is one that air has."""
-    low, high = USUAL[pollutant]
+def is_plausible(pollutant: str, median: float, units: str) -> bool:
+    """Whether outdoor air can have a network's median in these units."""
+    low, high = PLAUSIBLE_MEDIANS[pollutant]
     return bool(low <= median * factor(pollutant, units, "ug m-3") <= high)
 
 
 def impossible(ds: xr.Dataset, name: str, values: NDArray) -> NDArray[np.bool_]:
-    """Mark values of a pollutant that air cannot have; where its units are in doubt, codes and infinities only."""
+    """Flag values of a pollutant outside physical limits; where its units are in doubt, only codes and infinities."""
     units = units_of(ds, name)
     scale = scale_of(name, values, units)
     low, high = np.full((len(values), 1), _CODE), np.full((len(values), 1), np.finfo(values.dtype).max)
@@ -129,10 +137,10 @@ def impossible(ds: xr.Dataset, name: str, values: NDArray) -> NDArray[np.bool_]:
 
 
 def value_masks(ds: xr.Dataset, name: str, values: NDArray) -> dict[str, NDArray[np.bool_]]:
-    """Return the values with each problem, ``(station, time)`` bool; no value is in two.
+    """Return the values with each problem, ``(station, time)`` bool; a value has at most one.
 
-    In this order, each looking only at what the ones before have left: ``impossible``, ``negative``, ``stuck``,
-    ``spikes``.
+    The problems are ``impossible``, ``negative``, ``stuck`` and ``spikes``, detected in this order, each without the
+    values flagged before.
     """
     masks = {"impossible": impossible(ds, name, values)}
     left = np.where(masks["impossible"], np.nan, values)
@@ -140,21 +148,22 @@ def value_masks(ds: xr.Dataset, name: str, values: NDArray) -> dict[str, NDArray
     left[masks["negative"]] = np.nan
     masks["stuck"] = detectors.stuck(left)
     left[masks["stuck"]] = np.nan
-    masks["spikes"] = detectors.spikes(left, ds[LON].values.astype(float), ds[LAT].values.astype(float))
+    masks["spikes"] = detectors.spikes(left, *schema.positions(ds))
     return masks
 
 
 def copies_of(ds: xr.Dataset, values: NDArray) -> list[tuple[int, int]]:
-    """Return (station, copy) of stations of different names whose series are the same."""
+    """Return the pairs (station, copy) of stations with different ids whose series are equal."""
     ids = ds[STATION].values
     return [(a, b) for a, b in detectors.identical(values) if ids[a] != ids[b]]
 
 
 def colocated_groups(ds: xr.Dataset) -> list[NDArray[np.intp]]:
-    """Return the positions of stations that share a place, a group at a time; repeated ids are another problem."""
+    """Return the indices of co-located stations, one array per group; repeated ids alone make no group."""
     placed = np.flatnonzero(~places_of(ds)["unplaced"])
     if not len(placed):
         return []
-    label = sphere.colocated_groups(ds[LON].values[placed].astype(float), ds[LAT].values[placed].astype(float))
+    lon, lat = schema.positions(ds)
+    label = sphere.colocated_groups(lon[placed], lat[placed])
     groups = [placed[label == g] for g in np.flatnonzero(np.bincount(label) > 1)]
     return [g for g in groups if len(np.unique(ds[STATION].values[g].astype(str))) > 1]

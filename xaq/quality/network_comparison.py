@@ -1,4 +1,4 @@
-"""Two networks held against each other: by how much their clocks and their levels differ."""
+"""Comparison of two networks: the time shift between them, and the ratio of their concentrations."""
 
 from __future__ import annotations
 
@@ -9,44 +9,57 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..arrays import sphere
-from ..conventions import LAT, LON, TIME
+from ..conventions import TIME
+from ..stations import schema
 from . import detectors, flags
 
-#: Stations this near are taken for the same monitor; lists round coordinates to some hundred metres.
+#: Stations within this distance are taken as the same monitor; lists round coordinates to some hundred metres.
 _SAME_MONITOR_KM = 1.0
-#: Pairs compared, those with most values; networks of thousands need no more to tell the time.
+#: Number of pairs that are compared, those with most values: enough to find a time shift.
 _MOST_PAIRS = 60
-#: Clocks are searched this far apart, hours: a day, and a step of doubt on either side.
+#: Time shifts are searched up to this, hours: a day, and an hour between start and end of an interval.
 _REACH_HOURS = 25
-#: Below this a pair's best correlation says nothing of its clock.
+#: A pair whose best correlation is lower does not show a time shift.
 _LEAST_CORRELATION = 0.5
-#: Values in common needed to compare levels.
+#: Common values needed for a ratio of concentrations.
 _LEAST_VALUES = 48
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What two networks say of each other."""
+    """The result of a comparison.
 
-    #: Timestamps of the first minus timestamps of the second for the same air, hours.
+    Attributes
+    ----------
+    hours : float
+        Timestamps of the first network minus those of the second for the same event.
+    step_hours : float
+        The step of both networks.
+    n, agree : int
+        How many pairs of series were compared, and how many of them give these hours.
+    what : str
+        What the series are.
+    best, unshifted : float
+        Median correlation over the pairs with this time shift, and without one.
+    ratios : dict
+        By variable, the median ratio of values of the first network to those of the second, and the number of values.
+    """
+
     hours: float
     step_hours: float
-    #: Series that were compared, those that give these hours, and what they are.
     n: int
     agree: int
     what: str
-    #: Median correlation over series at these hours, and with timestamps as they are.
     best: float
     unshifted: float
-    #: Median ratio of values of the first to the second by variable, and from how many values.
     ratios: dict[str, tuple[float, int]]
 
 
 def pair_up(ds: xr.Dataset, other: xr.Dataset, names: list[str]) -> Pair | None:
     """Compare two networks on regular axes; None where they have no variable, step, period or variation in common.
 
-    Stations within 1 km are compared one by one; without any, the means of the two networks are. Impossible
-    values are left out.
+    Stations within 1 km of each other are compared one by one; without any, the means of the two networks are compared.
+    Impossible values are left out. Computes the variables.
     """
     step = np.diff(ds[TIME].values[:2].astype("datetime64[s]"))[0]
     if not names or step != np.diff(other[TIME].values[:2].astype("datetime64[s]"))[0]:
@@ -58,10 +71,10 @@ def pair_up(ds: xr.Dataset, other: xr.Dataset, names: list[str]) -> Pair | None:
     here, there = _same_monitors(ds, other)
     series = {name: _series(ds, other, name, mine, theirs, here, there) for name in names}
     found = np.concatenate([detectors.correlations(*_log(a, b), lags) for a, b in series.values()])
-    telling = np.nanmax(found, axis=1, initial=-1.0, where=np.isfinite(found)) >= _LEAST_CORRELATION
-    if not telling.any():
+    correlated = np.nanmax(found, axis=1, initial=-1.0, where=np.isfinite(found)) >= _LEAST_CORRELATION
+    if not correlated.any():
         return None
-    found = np.where(np.isfinite(found[telling]), found[telling], -1.0)
+    found = np.where(np.isfinite(found[correlated]), found[correlated], -1.0)
     best_of_each = lags[found.argmax(axis=1)]
     values, counts = np.unique(best_of_each, return_counts=True)
     lag = int(values[np.argmax(counts)])
@@ -80,7 +93,7 @@ def pair_up(ds: xr.Dataset, other: xr.Dataset, names: list[str]) -> Pair | None:
 def _common_axis(
     ds: xr.Dataset, other: xr.Dataset, step: np.timedelta64
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], np.timedelta64]:
-    """Return the position of each step of a common axis in both (-1 where absent), and what is left between the two."""
+    """Return the index of each step of a common axis in both (-1 where absent), and the remaining offset between the two."""
     a, b = ds[TIME].values.astype("datetime64[s]"), other[TIME].values.astype("datetime64[s]")
     offset = round((b[0] - a[0]) / step)
     steps = np.arange(min(0, offset), max(len(a), offset + len(b)))
@@ -90,9 +103,9 @@ def _common_axis(
 
 
 def _same_monitors(ds: xr.Dataset, other: xr.Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return positions of stations of both that lie within 1 km of each other, each used once."""
-    lon, lat = ds[LON].values.astype(float), ds[LAT].values.astype(float)
-    other_lon, other_lat = other[LON].values.astype(float), other[LAT].values.astype(float)
+    """Return the indices of stations of both that lie within 1 km of each other, each used once."""
+    lon, lat = schema.positions(ds)
+    other_lon, other_lat = schema.positions(other)
     a, b = np.flatnonzero(np.isfinite(lon + lat)), np.flatnonzero(np.isfinite(other_lon + other_lat))
     if not len(a) or not len(b):
         return a[:0], b[:0]
@@ -125,25 +138,26 @@ def _series(
 
 
 def _clean(ds: xr.Dataset, name: str) -> NDArray:
-    """Return a variable without impossible values; spikes and the like weigh little on logarithms and medians."""
+    """Return a variable without impossible values; other problems hardly affect logarithms and medians. Computes it."""
     values = flags.values_of(ds, name)
     return np.where(flags.impossible(ds, name, values), np.nan, values)
 
 
 def _mean(values: NDArray) -> NDArray:
+    """Return the mean of a network at each step, ``(1, n_step)``; NaN without any value."""
     seen = np.isfinite(values)
     n = seen.sum(axis=0, keepdims=True)
     return np.where(n > 0, np.where(seen, values, 0).sum(axis=0, keepdims=True) / np.maximum(n, 1), np.nan)
 
 
 def _log(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
-    """Return logarithms: a network's hours are told by its whole record, not by its few worst days."""
+    """Return logarithms, so that a few episodes do not dominate the correlation."""
     return tuple(np.log(np.where(x > 0, x, np.nan)) for x in (a, b))  # type: ignore[return-value]
 
 
 def _ratio(a: NDArray, b: NDArray, lag: int) -> tuple[float, int] | None:
-    left = a[:, max(lag, 0) : a.shape[1] + min(lag, 0)]
-    right = b[:, max(-lag, 0) : b.shape[1] + min(-lag, 0)]
+    """Return the median ratio of positive values at a lag and their number, or None with fewer than 48."""
+    left, right = detectors.lagged(a, b, lag)
     both = (left > 0) & (right > 0)
     if both.sum() < _LEAST_VALUES:
         return None

@@ -1,10 +1,10 @@
-"""Fix what :func:`xaq.check` reports: only what is asked, by name, and written down."""
+"""``repair``: fix problems that :func:`xaq.check` reports, by their names; ``history`` records each change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,23 +14,31 @@ from numpy.typing import NDArray
 from ..conventions import (
     LAT,
     LON,
-    POLLUTANTS,
     STATION,
     TIME,
     canonical_name,
     canonical_units,
-    cf_attrs,
     is_concentration,
+    is_pollutant,
 )
 from ..errors import SchemaError
 from ..stations import schema, time_axis
 from ..stations.schema import some
-from ..stations.units import factor
+from ..stations.units import attrs_in_units, factor
 from . import flags
 
 Places = Literal["drop"] | Mapping[str, tuple[float, float]]
-#: A dataset and what was done to it, in words.
-Step = Callable[[xr.Dataset], tuple[xr.Dataset, list[str]]]
+#: A repair: a dataset and the value of an argument in, the dataset and a line per change out.
+Step = Callable[[xr.Dataset, Any], tuple[xr.Dataset, list[str]]]
+#: Problems of single values.
+_VALUE_PROBLEMS = ("impossible", "negative", "stuck", "spikes")
+#: What arguments take; of positions, a mapping, too.
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "off_step": ("nearest", "floor"), "duplicate_times": ("merge",), "irregular": ("fill",),
+    "duplicate_stations": ("merge",), "swapped": ("swap",), "unplaced": ("drop",), "far": ("drop",), "sea": ("drop",),
+    "impossible": ("missing",), "negative": ("missing", "zero"), "stuck": ("missing",), "spikes": ("missing",),
+    "identical": ("missing",), "colocated": ("merge",), "silent": ("drop",),
+}  # fmt: skip
 
 
 def repair(
@@ -54,68 +62,67 @@ def repair(
     colocated: Literal["merge"] | None = None,
     silent: Literal["drop"] | None = None,
 ) -> xr.Dataset:
-    """Fix what is asked, by the names that :func:`check` uses, and nothing else.
+    """Fix the problems that are named, as :func:`check` names and detects them, and nothing else.
 
-    Repairs are made in the order of the arguments, each on what the ones before have left; each finds what it fixes as
-    ``check`` does.
+    Repairs are made in the order of the arguments, each on the result of those before.
 
     Parameters
     ----------
     ds : xarray.Dataset
-        A station dataset, as ``check`` takes it.
+        A station dataset; irregular ones are accepted, as by ``check``.
     off_step : {"nearest", "floor"}, optional
-        Move timestamps that are off the step to the nearest one, or to the one before, and sort. Where that leaves two on
-        one step, ``duplicate_times`` merges them, and the values of the timestamp that was on it come first.
+        Move timestamps that are off the step to the nearest step, or to the one before, and sort them. Two timestamps
+        that are equal afterwards are merged by ``duplicate_times``; values of the one that was on the step take precedence.
     duplicate_times : {"merge"}, optional
-        Make one of repeated timestamps: of each value, the first that is there.
+        Merge repeated timestamps: keep the first value that is not missing.
     irregular : {"fill"}, optional
-        Sort the timestamps and insert absent ones, with missing values.
+        Sort the timestamps and insert missing ones, with missing values.
     shift_hours : float, optional
-        Move all timestamps by so many hours: negative is earlier.
+        Move all timestamps by this many hours; negative is earlier.
     duplicate_stations : {"merge"}, optional
-        Make one of stations with the same id: of each value, the first that is there.
+        Merge stations with the same id: keep the first value that is not missing.
     swapped : {"swap"}, optional
         Exchange longitude and latitude of swapped stations.
     unplaced, far, sea : "drop" or {station: (lon, lat)}, optional
-        Leave out the stations without a place, far from their network, in the sea; or give stations their right place.
+        Leave out the stations without valid coordinates, far from their network, in the sea; or correct the coordinates
+        of stations.
     units : mapping, optional
-        ``{"co": "mg m-3"}`` says what the units of a variable are: only the attribute changes.
-        ``{"co": {"s07": "ug m-3"}}`` says it of a station: its values are converted to the units of the variable, with
-        a gas at 20 degC and 1013.25 hPa. Values are converted as a whole by :func:`convert_units`.
+        ``{"co": "mg m-3"}`` corrects the units of a variable: only the attribute changes. ``{"co": {"s07": "ug m-3"}}``
+        states the units of a station: its values are converted to the units of the variable, for a gas at 20 degC and
+        1013.25 hPa. :func:`convert_units` converts whole variables.
     impossible : {"missing"}, optional
         Make impossible values of pollutants missing.
     negative : {"missing", "zero"}, optional
         Make negative values of pollutants missing, or zero.
     stuck, spikes : {"missing"}, optional
-        Make such values of pollutants missing.
+        Make stuck values, or spikes, of pollutants missing.
     identical : {"missing"}, optional
-        Make the series of a station missing that is a copy of another's, in the variable in which it is; the first in
-        the dataset is kept.
+        Make series missing that are copies of another station's series; the first in the dataset is kept.
     colocated : {"merge"}, optional
-        Make one of stations closer than 50 m, under the name of the first: of each value, the first that is there.
+        Merge stations within 50 m of each other under the id of the first: keep the first value that is not missing.
     silent : {"drop"}, optional
         Leave out stations without data.
 
     Returns
     -------
     xarray.Dataset
-        In xaq's form, with a line per change in the attribute ``history``: what was changed, how many values, at which
-        stations. All other values are the same bits. The input stays as it was.
+        In xaq's form, with a line per change in the attribute ``history``: what changed, how many values, at which
+        stations. Other values are bit-identical. The input does not change.
 
     Raises
     ------
     SchemaError
-        Words other than those above, stations or variables that are not there, roles that cannot be found, or values
-        to be fixed on timestamps that are not regular.
+        Options other than those above, unknown stations or variables, roles that are not found, or repairs of values
+        while timestamps are irregular.
 
     See Also
     --------
-    check : Reports what there is to fix.
+    check : Reports the problems that can be fixed.
 
     Notes
     -----
-    Repairs of timestamps, places and whole units compute nothing. Repairs of values, ``identical`` and ``silent`` compute
-    the variables to find what they fix, once each; the variables returned stay lazy.
+    Repairs of timestamps, coordinates and units compute nothing. Repairs of values, ``identical`` and ``silent`` compute
+    each variable once to find what they fix; the variables returned stay lazy.
 
     Examples
     --------
@@ -125,59 +132,54 @@ def repair(
     >>> print(ds.aq.repair(negative="missing").history)
     xaq repair: negative: 3 values of pm25 made missing at s002
     """
-    words = {
-        "off_step": (off_step, ("nearest", "floor")),
-        "duplicate_times": (duplicate_times, ("merge",)),
-        "irregular": (irregular, ("fill",)),
-        "duplicate_stations": (duplicate_stations, ("merge",)),
-        "swapped": (swapped, ("swap",)),
-        **{name: (value, ("drop",)) for name, value in _not_mappings(unplaced=unplaced, far=far, sea=sea).items()},
-        "impossible": (impossible, ("missing",)),
-        "negative": (negative, ("missing", "zero")),
-        "stuck": (stuck, ("missing",)),
-        "spikes": (spikes, ("missing",)),
-        "identical": (identical, ("missing",)),
-        "colocated": (colocated, ("merge",)),
-        "silent": (silent, ("drop",)),
-    }
-    _check_words(words)
-    of_values = {"impossible": impossible, "negative": negative, "stuck": stuck, "spikes": spikes}
-    asked_values = {name: how for name, how in of_values.items() if how is not None}
-    steps: list[tuple[bool, Step]] = [
-        (off_step is not None, partial(_off_step, how=off_step or "nearest")),
-        (duplicate_times is not None, _duplicate_times),
-        (irregular is not None, _irregular),
-        (shift_hours is not None, partial(_shift_hours, hours=shift_hours or 0.0)),
-        (duplicate_stations is not None, _duplicate_stations),
-        (swapped is not None, _swapped),
-        *((how is not None, partial(_misplaced, problem=name, how=how)) for name, how in
-          (("unplaced", unplaced), ("far", far), ("sea", sea))),
-        (units is not None, partial(_units, units=units or {})),
-        (bool(asked_values), partial(_values, asked=asked_values)),
-        (identical is not None, _identical),
-        (colocated is not None, _colocated),
-        (silent is not None, _silent),
-    ]  # fmt: skip
+    given = {
+        "off_step": off_step, "duplicate_times": duplicate_times, "irregular": irregular, "shift_hours": shift_hours,
+        "duplicate_stations": duplicate_stations, "swapped": swapped, "unplaced": unplaced, "far": far, "sea": sea,
+        "units": units, "impossible": impossible, "negative": negative, "stuck": stuck, "spikes": spikes,
+        "identical": identical, "colocated": colocated, "silent": silent,
+    }  # fmt: skip
+    requested: dict[str, Any] = {name: how for name, how in given.items() if how is not None}
+    _check_options(requested)
+    # Values are flagged once for all of their problems.
+    if in_values := {name: requested.pop(name) for name in _VALUE_PROBLEMS if name in requested}:
+        requested["values"] = in_values
     ds, problems = flags.prepare(ds)
     if problems:
         raise SchemaError(problems)
     changes: list[str] = []
-    for asked, step in steps:
-        if asked:
-            ds, done = step(ds)
+    for name, step in _steps().items():
+        if name in requested:
+            ds, done = step(ds, requested[name])
             changes += done
     return schema.record(ds, "repair", changes)
 
 
-def _not_mappings(**values: Places | None) -> dict[str, str | None]:
-    return {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+def _steps() -> dict[str, Step]:
+    """Return the repairs in their order; each takes the dataset and the value of its argument."""
+    return {
+        "off_step": _off_step,
+        "duplicate_times": _duplicate_times,
+        "irregular": _irregular,
+        "shift_hours": _shift_hours,
+        "duplicate_stations": _duplicate_stations,
+        "swapped": _swapped,
+        "unplaced": partial(_misplaced, problem="unplaced"),
+        "far": partial(_misplaced, problem="far"),
+        "sea": partial(_misplaced, problem="sea"),
+        "units": _units,
+        "values": _values,
+        "identical": _identical,
+        "colocated": _colocated,
+        "silent": _silent,
+    }
 
 
-def _check_words(words: Mapping[str, tuple[str | None, tuple[str, ...]]]) -> None:
+def _check_options(requested: Mapping[str, Any]) -> None:
+    """Raise at a word that is none of those an argument takes."""
     wrong = [
-        f"{name}={value!r}, expected {' or '.join(map(repr, known))}"
-        for name, (value, known) in words.items()
-        if value is not None and value not in known
+        f"{name}={how!r}, expected {' or '.join(map(repr, _OPTIONS[name]))}; fix: {name}={_OPTIONS[name][0]!r}"
+        for name, how in requested.items()
+        if name in _OPTIONS and not isinstance(how, Mapping) and how not in _OPTIONS[name]
     ]
     if wrong:
         raise SchemaError(wrong, subject="repair")
@@ -187,17 +189,15 @@ def _check_words(words: Mapping[str, tuple[str | None, tuple[str, ...]]]) -> Non
 
 
 def _off_step(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
-    clock = time_axis.Clock.of(ds)
-    if not clock.off.any():
+    off = time_axis.TimeAxis.of(ds).off_step
+    if not off.any():
         return ds, []
-    where = some(ds[TIME].values[clock.off].astype("datetime64[s]"), 3)
-    return time_axis.on_step(ds, how), [
-        f"off_step: {int(clock.off.sum())} timestamps moved to the step ({how}): {where}"
-    ]
+    where = some(ds[TIME].values[off].astype("datetime64[s]"), 3)
+    return time_axis.on_step(ds, how), [f"off_step: {int(off.sum())} timestamps moved to the step ({how}): {where}"]
 
 
-def _duplicate_times(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    repeated = time_axis.Clock.of(ds).repeated
+def _duplicate_times(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
+    repeated = time_axis.TimeAxis.of(ds).repeated
     if not repeated.any():
         return ds, []
     where = some(ds[TIME].values[repeated].astype("datetime64[s]"), 3)
@@ -206,22 +206,22 @@ def _duplicate_times(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     ]
 
 
-def _irregular(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    clock = time_axis.Clock.of(ds)
-    if clock.off.any() or clock.repeated.any():
+def _irregular(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
+    axis = time_axis.TimeAxis.of(ds)
+    if axis.off_step.any() or axis.repeated.any():
         raise SchemaError(
             "timestamps off the step or repeated cannot be put on a regular axis; "
             "fix: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
         )
-    if clock.regular:
+    if axis.regular:
         return ds, []
-    sorted_ = "timestamps sorted, " if clock.unsorted else ""
-    return time_axis.fill_axis(ds), [f"irregular: {sorted_}{clock.absent} absent timestamps inserted"]
+    sorted_ = "timestamps sorted, " if axis.unsorted else ""
+    return time_axis.fill_axis(ds), [f"irregular: {sorted_}{axis.missing} missing timestamps inserted"]
 
 
 def _shift_hours(ds: xr.Dataset, hours: float) -> tuple[xr.Dataset, list[str]]:
     if not np.isfinite(hours):
-        raise SchemaError(f"shift_hours={hours}, expected a number of hours", subject="repair")
+        raise SchemaError(f"shift_hours={hours}, expected a number of hours; fix: shift_hours=-1", subject="repair")
     shift = np.timedelta64(round(hours * 3600), "s")
     if not shift:
         return ds, []
@@ -234,7 +234,7 @@ def _shift_hours(ds: xr.Dataset, hours: float) -> tuple[xr.Dataset, list[str]]:
 # -- stations and places -----------------------------------------------------------------------------------------------
 
 
-def _duplicate_stations(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+def _duplicate_stations(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
     ids = ds[STATION].values
     repeated = pd.Index(ids).duplicated()
     if not repeated.any():
@@ -243,19 +243,19 @@ def _duplicate_stations(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     return time_axis.merge(ds, STATION, ids), [f"duplicate_stations: {int(repeated.sum())} merged: {where}"]
 
 
-def _swapped(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+def _swapped(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
     mask = flags.places_of(ds)["swapped"]
     if not mask.any():
         return ds, []
     lon, lat = ds[LON].values, ds[LAT].values
-    ds = _with_places(ds, np.where(mask, lat, lon), np.where(mask, lon, lat))
+    ds = _with_positions(ds, np.where(mask, lat, lon), np.where(mask, lon, lat))
     return ds, [f"swapped: longitude and latitude exchanged at {some(ds[STATION].values[mask], len(mask))}"]
 
 
-def _misplaced(ds: xr.Dataset, problem: str, how: Places | None) -> tuple[xr.Dataset, list[str]]:
+def _misplaced(ds: xr.Dataset, how: Places, problem: str) -> tuple[xr.Dataset, list[str]]:
     ids = ds[STATION].values
     if isinstance(how, Mapping):
-        return _replace(ds, problem, how)
+        return _corrected(ds, problem, how)
     mask = flags.places_of(ds)[problem]
     if not mask.any():
         return ds, []
@@ -265,21 +265,23 @@ def _misplaced(ds: xr.Dataset, problem: str, how: Places | None) -> tuple[xr.Dat
     return left, [f"{problem}: {int(mask.sum())} stations left out: {some(ids[mask], len(ids))}"]
 
 
-def _replace(ds: xr.Dataset, problem: str, places: Mapping[str, tuple[float, float]]) -> tuple[xr.Dataset, list[str]]:
+def _corrected(ds: xr.Dataset, problem: str, places: Mapping[str, tuple[float, float]]) -> tuple[xr.Dataset, list[str]]:
     _check_stations(ds, places, problem)
     ids = ds[STATION].values.astype(str)
-    lon, lat = ds[LON].values.astype(float), ds[LAT].values.astype(float)
+    lon, lat = schema.positions(ds)
     done = []
     for station, (east, north) in places.items():
         if not (abs(east) <= 360 and abs(north) <= 90):
-            raise SchemaError(f"{problem}={{{station!r}: ({east}, {north})}}, expected (lon, lat) in degrees")
+            raise SchemaError(
+                f"{problem}={{{station!r}: ({east}, {north})}}, expected (lon, lat) in degrees; fix: (10.0, 50.0)"
+            )
         here = ids == str(station)
         done.append(f"{problem}: {station} moved from {lon[here][0]:g}, {lat[here][0]:g} to {east:g}, {north:g}")
         lon[here], lat[here] = east, north
-    return _with_places(ds, lon, lat), done
+    return _with_positions(ds, lon, lat), done
 
 
-def _with_places(ds: xr.Dataset, lon: NDArray, lat: NDArray) -> xr.Dataset:
+def _with_positions(ds: xr.Dataset, lon: NDArray, lat: NDArray) -> xr.Dataset:
     return ds.assign_coords({LON: (STATION, lon, ds[LON].attrs), LAT: (STATION, lat, ds[LAT].attrs)})
 
 
@@ -287,10 +289,12 @@ def _check_stations(ds: xr.Dataset, named: Mapping[str, object], option: str) ->
     known = set(ds[STATION].values.astype(str))
     unknown = [s for s in named if str(s) not in known]
     if unknown:
-        raise SchemaError(f"{option} names unknown station(s) {some(unknown)}; known are {some(sorted(known))}")
+        raise SchemaError(
+            f"{option} names unknown station(s) {some(unknown)}; fix: ids of the dataset, such as {some(sorted(known))}"
+        )
 
 
-def _colocated(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+def _colocated(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
     groups = flags.colocated_groups(ds)
     if not groups:
         return ds, []
@@ -300,16 +304,16 @@ def _colocated(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     ids = ds[STATION].values.astype(str)
     names = some(["+".join(ids[group]) for group in groups], len(groups))
     return time_axis.merge(ds, STATION, label), [
-        f"colocated: {len(groups)} groups merged under the first name: {names}"
+        f"colocated: {len(groups)} groups merged under the id of the first: {names}"
     ]
 
 
-def _silent(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+def _silent(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
     seen = [np.isfinite(flags.values_of(ds, name)).any(axis=1) for name in flags.series_names(ds)]
     if not seen or (reporting := np.any(seen, axis=0)).all():
         return ds, []
     if not reporting.any():
-        raise SchemaError("silent='drop' would leave no station: none has data")
+        raise SchemaError("silent='drop' would leave no station, because none has data; fix: open other files")
     ids = ds[STATION].values
     left = ds.isel({STATION: np.flatnonzero(reporting)})
     return left, [f"silent: {int((~reporting).sum())} stations left out: {some(ids[~reporting], len(ids))}"]
@@ -321,9 +325,9 @@ def _silent(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
 def _units(ds: xr.Dataset, units: Mapping[str, str | Mapping[str, str]]) -> tuple[xr.Dataset, list[str]]:
     done = []
     for name, of in units.items():
-        if name not in ds.data_vars or canonical_name(name) not in POLLUTANTS:
+        if name not in ds.data_vars or not is_pollutant(name):
             known = ", ".join(schema.pollutants(ds)) or "none"
-            raise SchemaError(f"units names {name!r}, which is no pollutant of the dataset; it has {known}")
+            raise SchemaError(f"units names {name!r}, which is not a pollutant of the dataset; fix: one of {known}")
         ds, change = _relabel(ds, name, of) if isinstance(of, str) else _rescale(ds, name, of)
         done += change
     return ds, done
@@ -332,16 +336,13 @@ def _units(ds: xr.Dataset, units: Mapping[str, str | Mapping[str, str]]) -> tupl
 def _relabel(ds: xr.Dataset, name: str, units: str) -> tuple[xr.Dataset, list[str]]:
     new, pollutant = canonical_units(units), canonical_name(name)
     if not is_concentration(new, pollutant):
-        raise SchemaError(f"units={{{name!r}: {units!r}}} are no concentration of {name}")
+        raise SchemaError(f"units={{{name!r}: {units!r}}} are not units of {name}; fix: units={{{name!r}: 'ug m-3'}}")
     old = ds[name].attrs.get("units", "none")
     if old == new:
         return ds, []
-    attrs = {k: v for k, v in ds[name].attrs.items() if k != "units_note"}
-    fresh = cf_attrs(pollutant, new)
-    attrs = {**fresh, **attrs, "units": new, "standard_name": fresh["standard_name"]}
     variable = ds[name].copy(deep=False)
-    variable.attrs = attrs
-    return ds.assign({name: variable}), [f"units: {name} taken to be in {new} (stated: {old})"]
+    variable.attrs = attrs_in_units(ds[name].attrs, pollutant, new)
+    return ds.assign({name: variable}), [f"units: {name} is in {new} (stated: {old})"]
 
 
 def _rescale(ds: xr.Dataset, name: str, of: Mapping[str, str]) -> tuple[xr.Dataset, list[str]]:
@@ -358,12 +359,12 @@ def _rescale(ds: xr.Dataset, name: str, of: Mapping[str, str]) -> tuple[xr.Datas
     return ds.assign({name: variable.transpose(*ds[name].dims).assign_attrs(ds[name].attrs)}), done
 
 
-def _values(ds: xr.Dataset, asked: Mapping[str, str]) -> tuple[xr.Dataset, list[str]]:
+def _values(ds: xr.Dataset, requested: Mapping[str, str]) -> tuple[xr.Dataset, list[str]]:
     _check_regular(ds)
     ids, done = ds[STATION].values.astype(str), []
     for name in _pollutant_series(ds):
         found = flags.value_masks(ds, name, flags.values_of(ds, name))
-        for problem, how in asked.items():
+        for problem, how in requested.items():
             mask = found[problem]
             if mask.any():
                 ds = _with_masked(ds, name, mask, 0.0 if how == "zero" else np.nan)
@@ -372,7 +373,7 @@ def _values(ds: xr.Dataset, asked: Mapping[str, str]) -> tuple[xr.Dataset, list[
     return ds, done
 
 
-def _identical(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+def _identical(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
     _check_regular(ds)
     ids, done = ds[STATION].values.astype(str), []
     for name in _pollutant_series(ds):
@@ -388,20 +389,20 @@ def _identical(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
 
 
 def _pollutant_series(ds: xr.Dataset) -> list[str]:
-    return [name for name in flags.series_names(ds) if canonical_name(name) in POLLUTANTS]
+    return [name for name in flags.series_names(ds) if is_pollutant(name)]
 
 
 def _check_regular(ds: xr.Dataset) -> None:
-    if not time_axis.Clock.of(ds).regular:
+    if not time_axis.TimeAxis.of(ds).regular:
         raise SchemaError(
-            "values are judged by the hours around them, and the timestamps are irregular; fix, in the same call: "
+            "the timestamps are irregular, and values are compared with those before and after; fix: add to the same call "
             "off_step='nearest', duplicate_times='merge', irregular='fill'",
             subject="repair",
         )
 
 
 def _with_masked(ds: xr.Dataset, name: str, mask: NDArray[np.bool_], fill: float) -> xr.Dataset:
-    """Return the dataset with the masked values of a variable replaced; integers become floats to hold a missing one."""
+    """Return the dataset with the masked values of a variable replaced; integers become floats, which can be missing. Lazy."""
     labelled = xr.DataArray(mask, dims=(STATION, TIME)).transpose(*ds[name].dims)
     variable = ds[name] if np.issubdtype(ds[name].dtype, np.floating) else ds[name].astype(float)
     return ds.assign(

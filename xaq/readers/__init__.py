@@ -1,4 +1,4 @@
-"""Files to station datasets: a module for each format, and the shared path from rows to a dataset.
+"""Files to station datasets: a module for each format, and what they share (``files``, ``times``, ``assembly``).
 
 In: tables, network files, CF netCDF and Zarr. Out: a station dataset. A new format is a module here and a line in ``dispatch``.
 """

@@ -1,7 +1,7 @@
 """US AirNow: ``HourlyData_YYYYMMDDHH.dat`` (a row per monitor, no header) and ``HourlyAQObs_YYYYMMDDHH.dat`` (per site).
 
-Columns as in the fact sheets of the AirNow API (HourlyData, HourlyAQObs, Monitoring Site). Times are GMT and refer to the
-beginning of the averaging period (US EPA, RETIGO's reader of AirNow). ``-999`` and blanks are missing.
+Columns as in the fact sheets of the AirNow API (HourlyData, HourlyAQObs, Monitoring Site). Times are GMT and label the
+start of the averaging period (US EPA, RETIGO's reader of AirNow). ``-999`` and blanks are missing values.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import xarray as xr
 
 from ..conventions import ELEVATION, LAT, LON, STATION, TIME
 from ..errors import SchemaError
-from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
+from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names
 from .source import Format, Request, Source, gather
 
 _HOURLY = ("date", "clock", STATION, "sitename", "gmtoffset", PARAMETER, UNITS, VALUE, "source")
@@ -27,22 +27,22 @@ _SITES_V1 = (
 _MISSING = -999.0
 
 
-def _looks(header: Collection[str]) -> bool:
+def _matches(header: Collection[str]) -> bool:
     return {"aqsid", "validdate", "validtime"} <= set(header) or (
         len({h.lower() for h in header}) >= 8 and any(re.fullmatch(r"\d\d/\d\d/\d\d", h) for h in header)
     )
 
 
-def _read(source: Source, said: Request) -> xr.Dataset:
-    if _has_header(source.header(said)):
-        pieces = [_of_sites(frame) for frame in source.frames(said, identifiers=("aqsid",))]
+def _read(source: Source, request: Request) -> xr.Dataset:
+    if _has_header(source.header(request)):
+        pieces = [_of_sites(frame) for frame in source.frames(request, identifiers=("aqsid",))]
     elif source.frame is not None:
-        raise SchemaError("HourlyData is read from its files, not from a frame; fix: pass the path")
+        raise SchemaError("HourlyData is read from files, not from a frame; fix: pass the path")
     else:
-        pieces = [_of_monitors(frame) for frame in source.frames(said, identifiers=(STATION,), names=_HOURLY)]
+        pieces = [_of_monitors(frame) for frame in source.frames(request, identifiers=(STATION,), names=_HOURLY)]
     rows = gather(pieces)
-    places = _places(said)
-    return assemble(rows, places, tz=said.tz or "UTC", whole_network=places is not None)
+    places = _places(request)
+    return assemble(rows, places, tz=request.tz or "UTC", whole_network=places is not None)
 
 
 def _has_header(header: Collection[str]) -> bool:
@@ -56,10 +56,12 @@ def _of_monitors(frame: pd.DataFrame) -> Rows:
 
 
 def _of_sites(frame: pd.DataFrame) -> Rows:
-    columns = {str(c).strip().lower(): c for c in frame.columns}
+    columns = lower_names(frame.columns)
     absent = [c for c in ("aqsid", "validdate", "validtime", "latitude", "longitude") if c not in columns]
     if absent:
-        raise SchemaError(f"no column {', '.join(absent)}; HourlyAQObs has AQSID, Latitude, Longitude, ValidDate, ...")
+        raise SchemaError(
+            f"no column {', '.join(absent)}; fix: files with AQSID, Latitude, Longitude, ValidDate, ValidTime"
+        )
     frame = frame.rename(columns={c: low for low, c in columns.items()})
     places = {STATION: frame["aqsid"], LAT: frame["latitude"], LON: frame["longitude"]}
     if "elevation" in frame:
@@ -73,7 +75,7 @@ def _of_sites(frame: pd.DataFrame) -> Rows:
         if name.lower() in frame
     ]  # fmt: skip
     if not parts:
-        raise SchemaError(f"no column of a pollutant; HourlyAQObs has {', '.join(_AQOBS)}")
+        raise SchemaError(f"no column of a pollutant; fix: files with one of {', '.join(_AQOBS)}")
     return Rows(_present(pd.concat(parts, ignore_index=True)), {STATION: "AQSID"})
 
 
@@ -85,22 +87,22 @@ def _timestamps(date: pd.Series, clock: pd.Series) -> pd.Series:
 
 
 def _present(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that hold a value: sites and monitors that do not measure something have a blank or -999."""
+    """Return the rows with a value: blank and -999 stand for a variable that is not measured or missing."""
     return frame[frame[VALUE].notna() & (pd.to_numeric(frame[VALUE], errors="coerce") != _MISSING)]
 
 
-def _places(said: Request) -> Rows | None:
-    """Return a station list: any, or AirNow's own with a header (V2) or without (V1)."""
-    if said.stations is None:
+def _places(request: Request) -> Rows | None:
+    """Return the station list: any table, or AirNow's own with a header (V2) or without (V1)."""
+    if request.stations is None:
         return None
-    if not isinstance(said.stations, pd.DataFrame):
-        header = Source.of(said.stations).header(said)
+    if not isinstance(request.stations, pd.DataFrame):
+        header = Source.of(request.stations).header(request)
         if len(header) == len(_SITES_V1) and not _has_header(header):
-            return said.places(identifiers=("aqsid",), names=_SITES_V1)
-    return said.places(identifiers=("aqsid",))
+            return request.places(identifiers=("aqsid",), names=_SITES_V1)
+    return request.places(identifiers=("aqsid",))
 
 
 FORMAT = Format(
-    "airnow", "US AirNow hourly files", _read, looks=_looks,
+    "airnow", "US AirNow hourly files", _read, matches=_matches,
     files=("HourlyData_*.dat", "HourlyData_*.dat.gz", "HourlyAQObs_*.dat", "HourlyAQObs_*.dat.gz", "HourlyAQObs_*.csv"),
 )  # fmt: skip

@@ -1,10 +1,10 @@
 """The Chinese national network's daily files ``china_sites_YYYYMMDD.csv``: ``date, hour, type``, then a column per station.
 
-Timestamps are hours of Beijing. What an hour labels is not stated where the files are published; it is taken to be its
-start, ``timestamps="end"`` says otherwise. CO is in mg m-3, the others in ug m-3. Of the types only the hourly values of
-the six pollutants are read: AQI and running means (``_24h``, ``_8h``) follow from them.
+Timestamps are in Beijing time. The publisher does not state which end of the hour they label; xaq assumes the start,
+and ``timestamps="end"`` changes that. CO is in mg m-3, the others in ug m-3. Only the hourly values of the six pollutants
+are read: AQI and running means (``_24h``, ``_8h``) follow from them.
 
-A folder of years is read file by file into arrays made once, so memory is that of the result and one file.
+A folder of years is read file by file into arrays that are allocated once, so that memory holds the result and one file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from ..conventions import MASS_UNITS, STATION, TIME
 from ..errors import SchemaError
 from . import files
-from .assembly import leave_out, localise, numeric, places_of, station_dataset
+from .assembly import leave_out, numeric, places_of, station_dataset
 from .source import Format, Request, Source
+from .times import localise
 
 _KEYS = ("date", "hour", "type")
 _TYPES = {"PM2.5": "pm25", "PM10": "pm10", "SO2": "so2", "NO2": "no2", "O3": "o3", "CO": "co"}
@@ -29,48 +30,51 @@ _UNITS = {**dict.fromkeys(_TYPES.values(), MASS_UNITS), "co": "mg m-3"}
 _HOURS = 24
 
 
-def _looks(header: Collection[str]) -> bool:
+def _matches(header: Collection[str]) -> bool:
     return set(_KEYS) <= set(header)
 
 
-def _read(source: Source, said: Request) -> xr.Dataset:
+def _read(source: Source, request: Request) -> xr.Dataset:
     if not source.paths:
-        raise SchemaError("china_sites files are read from their folder, not from a frame; fix: pass the path")
-    listed = said.places()
+        raise SchemaError("china_sites files are read from a folder, not from a frame; fix: pass the path")
+    listed = request.places()
     if listed is None:
         raise SchemaError("the files have no coordinates; fix: stations='list.csv' with station, lon and lat")
-    said.check_columns(listed, None)
+    request.check_columns(listed, None)
     absent = [role for role in (STATION, "lon", "lat") if role not in listed.frame]
     if absent:
-        raise SchemaError(f"the station list has no column for {', '.join(absent)}; fix: columns={{...}}")
+        raise SchemaError(
+            f"the station list has no column for {', '.join(absent)}; fix: columns={{{absent[0]!r}: 'your column'}}"
+        )
     places = places_of(listed)
-    headers = {path: _header(path, said) for path in source.paths}
+    headers = {path: _header(path, request) for path in source.paths}
     reported = pd.Index(sorted({s for header in headers.values() for s in header.header[len(_KEYS) :]} - {""}))
     ids = leave_out(reported, places)
     days = {path: _day(path, dialect) for path, dialect in headers.items()}
     first, last = min(days.values()), max(days.values())
-    doubled = pd.Series(list(days.values())).duplicated()
-    if doubled.any():
-        raise SchemaError(f"two files hold {pd.Series(list(days.values()))[doubled].iloc[0]:%Y-%m-%d}; fix: keep one")
+    in_order = pd.Series(list(days.values()))
+    if (repeated := in_order[in_order.duplicated()]).size:
+        raise SchemaError(f"two files hold {repeated.iloc[0]:%Y-%m-%d}; fix: keep one")
     times = pd.date_range(first, last + pd.Timedelta(hours=_HOURS - 1), freq="h", unit="s")
     values = {name: np.full((len(ids), len(times)), np.nan, np.float32) for name in _TYPES.values()}
     for path, day in days.items():
         start = int((day - first) / pd.Timedelta(hours=1))
         _fill({name: array[:, start : start + _HOURS] for name, array in values.items()}, path, headers[path], day, ids)
-    utc = pd.DatetimeIndex(localise(pd.Series(times), said.tz or "Asia/Shanghai"))
+    utc = pd.DatetimeIndex(localise(pd.Series(times), request.tz or "Asia/Shanghai"))
     variables = {n: ((STATION, TIME), array, {"units": _UNITS[n]}) for n, array in values.items()}
     return station_dataset(variables, ids, utc, places)
 
 
-def _header(path: Path, said: Request) -> files.Dialect:
-    dialect = files.sniff(path, said.encoding)
+def _header(path: Path, request: Request) -> files.Dialect:
+    dialect = files.sniff(path, request.encoding)
     if tuple(dialect.header[: len(_KEYS)]) != _KEYS:
         raise SchemaError(
-            f"begins with the columns {', '.join(dialect.header[:3])}, expected {', '.join(_KEYS)}", subject=str(path)
+            f"begins with the columns {', '.join(dialect.header[:3])}, expected {', '.join(_KEYS)}; fix: format='long'",
+            subject=str(path),
         )
     stations = [s for s in dialect.header[len(_KEYS) :] if s]
     if len(set(stations)) < len(stations):
-        raise SchemaError("has several columns of one station", subject=str(path))
+        raise SchemaError("has several columns of one station; fix: keep one", subject=str(path))
     return dialect
 
 
@@ -80,15 +84,15 @@ def _day(path: Path, dialect: files.Dialect) -> pd.Timestamp:
     next(rows, None)
     row = next((row for row in rows if row), None)
     if row is None:
-        raise SchemaError("has a header and no rows", subject=str(path))
+        raise SchemaError("has a header and no rows; fix: leave it out", subject=str(path))
     day = pd.to_datetime(row[0], format="%Y%m%d", errors="coerce")
     if pd.isna(day):
-        raise SchemaError(f"its date is {row[0]!r}, expected YYYYMMDD", subject=str(path))
+        raise SchemaError(f"its date is {row[0]!r}, expected YYYYMMDD; fix: correct the first row", subject=str(path))
     return day
 
 
 def _fill(arrays: dict[str, NDArray], path: Path, dialect: files.Dialect, day: pd.Timestamp, ids: pd.Index) -> None:
-    """Put one file's values at their stations and hours; refuse rows that are not of its day, hours and types."""
+    """Write the values of one file into the arrays ``(station, hour)``; raise at rows of another day or hour, and at duplicates."""
     frame = files.read_frame(path, identifiers=("date", "type"), dialect=dialect)
     keys = frame[list(_KEYS)]
     hours = pd.to_numeric(keys["hour"], errors="coerce")
@@ -96,16 +100,16 @@ def _fill(arrays: dict[str, NDArray], path: Path, dialect: files.Dialect, day: p
     if len(strange):
         raise SchemaError(
             f"{len(strange)} rows are not an hour 0..23 of {day:%Y-%m-%d}, first: date {strange['date'].iloc[0]}, "
-            f"hour {strange['hour'].iloc[0]}",
+            f"hour {strange['hour'].iloc[0]}; fix: correct or delete them",
             subject=str(path),
         )
     if keys[keys["type"].isin(_TYPES)].duplicated().any():
-        raise SchemaError("has several rows of one hour and type", subject=str(path))
+        raise SchemaError("has several rows of one hour and type; fix: keep one", subject=str(path))
     stations = frame.columns[len(_KEYS) :]
     stations = stations[stations.isin(ids)]
     text = stations[[not pd.api.types.is_numeric_dtype(t) for t in frame.dtypes[stations]]]
     frame = frame.assign(**{c: _numbers(frame[c], c, path) for c in text})
-    # One conversion to an array: rows of a frame of 1,600 columns are slow to pick.
+    # Converted to an array at once: selecting rows of a frame of 1,600 columns is slow.
     values, kinds = frame[stations].to_numpy(np.float32), keys["type"].to_numpy()
     values = np.where(np.isfinite(values), values, np.float32(np.nan))
     rows = ids.get_indexer(stations)
@@ -116,7 +120,7 @@ def _fill(arrays: dict[str, NDArray], path: Path, dialect: files.Dialect, day: p
 
 def _numbers(column: pd.Series, station: str, path: Path) -> NDArray:
     try:
-        # As a pollutant: entries that are no numbers are an error, not a column to leave out.
+        # Converted as a pollutant, so that entries that are not numbers are an error.
         return np.asarray(numeric(column, "pm25"))
     except SchemaError as error:
         raise SchemaError(error.problems[0].replace("'pm25'", repr(station)), subject=str(path)) from error
@@ -124,5 +128,5 @@ def _numbers(column: pd.Series, station: str, path: Path) -> NDArray:
 
 FORMAT = Format(
     "china_sites", "daily files of the Chinese national network", _read, files=("china_sites_*.csv", "china_sites_*.csv.gz"),
-    looks=_looks,
+    matches=_matches,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""``open_stations``: find out what a source is, and give it to the reader of that format."""
+"""``open_stations``: recognise the format of a source, and call its reader."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import xarray as xr
 from ..conventions import ROLE_NAMES, STATION
 from ..errors import SchemaError
 from ..stations import schema
+from ..stations.schema import some
 from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
-from .assembly import label_starts, with_units
+from .assembly import with_units
 from .source import Format, Request, Source, Table
+from .times import label_starts
 
 FORMATS: dict[str, Format] = {
     f.name: f
@@ -50,34 +52,34 @@ def open_stations(
         coordinates.
     format : str, optional
         ``"long"``, ``"wide"``, ``"cf"``, ``"prsa"`` (UCI Beijing), ``"china_sites"``, ``"airnow"``, ``"eea"``, ``"openaq"`` or
-        ``"openair"``; see the page on readers. Found from names of files and columns where these leave no doubt.
+        ``"openair"``; see the page on readers. By default recognised from names of files and columns; an error where several fit.
     tz : str, optional
         IANA name of the time zone of naive timestamps, such as ``"Asia/Shanghai"`` or ``"UTC"``. Required for steps
-        shorter than a day, unless the format fixes it; daily timestamps are days and are not shifted.
+        shorter than a day, unless the format defines it. Daily timestamps are not shifted.
     timestamps : {"start", "end"}, optional
-        Which end of its interval each timestamp labels. By default what the format's description says; ``"start"`` for tables.
+        Which end of its interval each timestamp labels. By default as the format's description states; ``"start"`` for tables.
     units : str or mapping, optional
-        Units by variable, or one string for the only pollutant. Particles without units are taken to be ug m-3, and
-        the repr says so; gases need units, unless the format fixes them.
+        Units by variable, or one string for the only pollutant. Particles without units are assumed to be in ug m-3,
+        and the repr says so; gases need units, unless the format defines them.
     columns : mapping, optional
-        Column of a role or variable where the usual names do not find it: ``{"station": "code", "pm25": "PM (fine)"}``.
-        Where the table and the station list call it differently, both: ``{"station": ["code", "site code"]}``.
+        Column of a role or variable that xaq does not recognise: ``{"station": "code", "pm25": "PM (fine)"}``. Where the
+        table and the station list have different names for it, both: ``{"station": ["code", "site code"]}``.
     pollutant : str, optional
-        What a wide table holds whose columns are named by station only.
+        Pollutant of a wide table whose columns are named by station only.
     encoding : str, optional
-        Of text files that are not UTF-8, such as ``"cp1252"`` or ``"gb18030"``.
+        Encoding of text files that are not UTF-8, such as ``"cp1252"`` or ``"gb18030"``.
 
     Returns
     -------
     xarray.Dataset
         Dimensions ``(station, time)``, float32 variables, CF attributes; UTC times on a regular step, each timestamp
-        labelling the start of its interval; hours that the source lacks are NaN. In memory; netCDF, Zarr and
+        labelling the start of its interval; steps without observations are NaN. In memory; netCDF, Zarr and
         Dask-backed Datasets on ``(station, time)`` stay lazy.
 
     Raises
     ------
     SchemaError
-        A format that cannot be told, unreadable files, missing columns or coordinates, unknown time zone, duplicate
+        A format that is not recognised, unreadable files, missing columns or coordinates, unknown time zone, duplicate
         rows, irregular timestamps, units missing.
 
     Examples
@@ -93,7 +95,7 @@ def open_stations(
     >>> ds.time.values[0]
     np.datetime64('2020-01-01T00:00:00')
 
-    The same network as a wide table whose timestamps end the hour:
+    The same network as a wide table whose timestamps label the end of the hour:
 
     >>> wide = table.pivot(index="time", columns="station", values="PM2.5").reset_index()
     >>> ds = xaq.open_stations(wide, stations=places, pollutant="pm25", tz="Asia/Shanghai", timestamps="end")
@@ -101,35 +103,37 @@ def open_stations(
     np.datetime64('2019-12-31T23:00:00')
     """
     if timestamps not in (None, "start", "end"):
-        raise SchemaError(f"timestamps is {timestamps!r}, expected 'start' or 'end'", subject="open_stations")
+        raise SchemaError(
+            f"timestamps is {timestamps!r}, expected 'start' or 'end'; fix: timestamps='start'", subject="open_stations"
+        )
     if format is not None and format not in FORMATS:
-        raise SchemaError(f"no format {format!r}; there are {', '.join(FORMATS)}", subject="open_stations")
-    said = Request(stations, tz, columns, pollutant, encoding)
+        raise SchemaError(f"no format {format!r}; fix: one of {', '.join(FORMATS)}", subject="open_stations")
+    request = Request(stations, tz, columns, pollutant, encoding)
     given = Source.of(source)
     try:
-        chosen = detect(given, said) if format is None else FORMATS[format]
-        ds = chosen.read(_in_folder(given, chosen), said)
+        chosen = detect(given, request) if format is None else FORMATS[format]
+        ds = chosen.read(_in_folder(given, chosen), request)
         ds = label_starts(schema.conform(ds), timestamps or chosen.timestamps)
     except SchemaError as error:
-        # The reader knows the fault, this is where the name of the source is known.
-        raise _named(error, given, said) from error
+        # The reader knows the problem; the name of the source is known here.
+        raise _with_source_name(error, given, request) from error
     return schema.describe_as_cf(with_units(ds, units))
 
 
-def detect(source: Source, said: Request) -> Format:
+def detect(source: Source, request: Request) -> Format:
     """Return the format of a source.
 
     Raises
     ------
     SchemaError
-        When the source fits none, or several; names the candidates and the ``format=`` that settles it.
+        When the source fits no format, or several; the message names the candidates for ``format=``.
     """
     if source.dataset is not None:
         return cf.FORMAT
     if source.paths:
         path = source.paths[0]
         if not path.exists():
-            raise SchemaError(f"no such file: {path.absolute()}", subject=str(path))
+            raise SchemaError(f"no such file: {path.absolute()}; fix: the path of a file or folder", subject=str(path))
         named = [f for f in FORMATS.values() if _by_name(source, f)]
         if len(named) > 1:
             counts = ", ".join(f"{f.name} ({f.what})" for f in named)
@@ -137,29 +141,29 @@ def detect(source: Source, said: Request) -> Format:
         if named:
             return named[0]
         if path.is_dir():
-            return _of_folder(source, said)
-    return _by_header(source.header(said), said)
+            return _of_folder(source, request)
+    return _by_header(source.header(request), request)
 
 
 def _by_name(source: Source, form: Format) -> bool:
-    """Whether the names of the files show the format."""
+    """Whether the names of the files are those of the format."""
     path = source.paths[0]
     if path.is_dir() and not cf.is_zarr(path):
         return bool(form.files and files.listing(path, form.files))
     return any(path.match(pattern) for pattern in form.files) or (form is cf.FORMAT and cf.is_zarr(path))
 
 
-def _of_folder(source: Source, said: Request) -> Format:
-    """Return the format of a folder whose file names say nothing, from its first table's header."""
+def _of_folder(source: Source, request: Request) -> Format:
+    """Return the format of a folder without file names of a known format, from the header of its first table."""
     tables_there = _tables_in(source)
     if not tables_there:
         patterns = ", ".join(p for f in FORMATS.values() for p in f.files)
-        raise SchemaError(f"the folder has no file that xaq reads; expected tables, or {patterns}")
-    found = _by_header(Source(paths=(tables_there[0],)).header(said), said)
+        raise SchemaError(f"the folder has no file that xaq reads; fix: a folder with tables, or with {patterns}")
+    found = _by_header(Source(paths=(tables_there[0],)).header(request), request)
     if found in (tables.LONG, tables.WIDE) and len(tables_there) > 1:
         raise SchemaError(
-            f"a folder of {len(tables_there)} tables ({', '.join(p.name for p in tables_there[:3])}, ...) of no network that xaq "
-            "knows; fix: pass the files that belong together, as open_stations(['a.csv', 'b.csv'], ...), or say format='long'"
+            f"a folder of {len(tables_there)} tables ({some((p.name for p in tables_there), 3)}) whose format xaq does not "
+            "recognise; fix: pass the files that belong together, as open_stations(['a.csv', 'b.csv'], ...), or format='long'"
         )
     return found
 
@@ -168,25 +172,25 @@ def _tables_in(source: Source) -> list[Path]:
     return [p for p in files.listing(source.paths[0], ("*",)) if files.kind(p) in files.TABLES]
 
 
-def _by_header(header: tuple[Any, ...], said: Request) -> Format:
+def _by_header(header: tuple[Any, ...], request: Request) -> Format:
     lower = {str(c).strip().lower() for c in header} | {str(c).strip() for c in header}
-    fitting = [f for f in FORMATS.values() if f.looks(lower)]
+    fitting = [f for f in FORMATS.values() if f.matches(lower)]
     if len(fitting) > 1 or openair.FORMAT in fitting:
         candidates = dict.fromkeys([*fitting, tables.LONG])
         listed = ", ".join(f"format={f.name!r} ({f.what})" for f in candidates)
         raise SchemaError(f"the columns {', '.join(map(str, header[:6]))}, ... fit several formats; fix: {listed}")
     if fitting:
         return fitting[0]
-    return tables.WIDE if _looks_wide(header, said) else tables.LONG
+    return tables.WIDE if _matches_wide(header, request) else tables.LONG
 
 
-def _looks_wide(header: tuple[Any, ...], said: Request) -> bool:
-    """Whether columns are named by station: by ids of the list, or by a station and a pollutant."""
+def _matches_wide(header: tuple[Any, ...], request: Request) -> bool:
+    """Whether columns are named by station id, or by station id and pollutant."""
     if any(isinstance(c, tuple) for c in header):
         return True
-    if {str(c).strip().lower() for c in header} & {*ROLE_NAMES[STATION]} or STATION in (said.columns or {}):
+    if {str(c).strip().lower() for c in header} & {*ROLE_NAMES[STATION]} or STATION in (request.columns or {}):
         return False
-    places = said.places()
+    places = request.places()
     if places is None or STATION not in places.frame:
         return False
     ids = set(places.frame[STATION].astype(str))
@@ -194,24 +198,26 @@ def _looks_wide(header: tuple[Any, ...], said: Request) -> bool:
 
 
 def _in_folder(source: Source, form: Format) -> Source:
-    """Return a folder as the files that the format reads there."""
+    """Return a folder as the list of files that the format reads from it."""
     if not source.paths or not source.paths[0].is_dir() or cf.is_zarr(source.paths[0]):
         return source
     found = files.listing(source.paths[0], form.files) if form.files else []
     found = found or _tables_in(source)
     if not found:
-        raise SchemaError(f"the folder has no file of {form.what}; expected {', '.join(form.files) or 'tables'}")
+        raise SchemaError(
+            f"the folder has no file of {form.what}; fix: a folder with {', '.join(form.files) or 'tables'}"
+        )
     return replace(source, paths=tuple(found))
 
 
-def _named(error: SchemaError, source: Source, said: Request) -> SchemaError:
+def _with_source_name(error: SchemaError, source: Source, request: Request) -> SchemaError:
     if not str(error).startswith("station dataset: "):
         return error
-    return SchemaError([_with_table(problem, source, said) for problem in error.problems], subject=source.name)
+    return SchemaError([_with_table(problem, source, request) for problem in error.problems], subject=source.name)
 
 
-def _with_table(problem: str, source: Source, said: Request) -> str:
-    """Return a problem that is fixed in a frame with the call that makes one of the file."""
+def _with_table(problem: str, source: Source, request: Request) -> str:
+    """Return a problem, with the call that reads the file as a frame where the fix is a call on that frame."""
     if len(source.paths) != 1 or not re.search(r"fix.*: .*\b(table[.[]|table =)", problem):
         return problem
-    return f"{problem}; the file is read by table = {files.reading(source.paths[0], said.encoding)}; then open_stations(table, ...)"
+    return f"{problem}; the file is read by table = {files.reading(source.paths[0], request.encoding)}; then open_stations(table, ...)"

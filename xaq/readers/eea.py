@@ -1,11 +1,12 @@
 """European Environment Agency: Parquet of the download service, and the older CSV export (E1a, E2a, AirBase).
 
-``Start`` and ``DatetimeBegin`` are beginnings; hourly data are in UTC+1 all year (EEA, description of the download service and
-table definition of AQ e-Reporting), daily data are days. Rows whose ``Validity`` is 0 or less are not valid and are not
-read. Hours and days do not mix in one dataset.
+``Start`` and ``DatetimeBegin`` label the start of the interval. Hourly data are in UTC+1 all year (EEA, description of the
+download service and table definition of AQ e-Reporting); daily data are local days. Rows with a ``Validity`` of 0 or less
+are invalid and are left out. A dataset holds hours or days, never both.
 
-The Parquet files name sampling points, one per pollutant. EEA's metadata table as ``stations=`` joins those of one station: it
-has a column for the sampling point and one for the station's EoI code, which becomes the station's identifier.
+The Parquet files name sampling points, one per pollutant. With EEA's metadata table as ``stations=``, the sampling points of
+one station are joined: the table has a column for the sampling point and one for the station's EoI code, which becomes
+the station's identifier.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import xarray as xr
 
 from ..conventions import STATION, TIME
 from ..errors import SchemaError
-from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
+from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names
 from .source import Format, Request, Source, gather
 
-#: EEA's vocabulary of pollutants, those that xaq knows: http://dd.eionet.europa.eu/vocabulary/aq/pollutant
+#: The pollutants that xaq knows, by their codes in EEA's vocabulary: http://dd.eionet.europa.eu/vocabulary/aq/pollutant
 _POLLUTANTS = {
     1: "so2", 5: "pm10", 7: "o3", 8: "no2", 10: "co", 38: "no", 6001: "pm25", 6002: "pm1",
 }  # fmt: skip
@@ -36,37 +37,35 @@ _POINT_NAMES = ("sampling point id", "samplingpoint", "sampling point", "samplin
 _CODE_NAMES = ("air quality station eoi code", "airqualitystationeoicode", "eoi code", "eoicode")
 
 
-def _looks(header: Collection[str]) -> bool:
+def _matches(header: Collection[str]) -> bool:
     have = set(header)
     return {"samplingpoint", "start", "value"} <= have or {"airqualitystationeoicode", "datetimebegin"} <= have
 
 
-def _read(source: Source, said: Request) -> xr.Dataset:
-    rows = gather([_rows(frame) for frame in source.frames(said, identifiers=("samplingpoint", *_CODE_NAMES))])
+def _read(source: Source, request: Request) -> xr.Dataset:
+    rows = gather([_rows(frame) for frame in source.frames(request, identifiers=("samplingpoint", *_CODE_NAMES))])
     every = rows.frame["every"].dropna().unique()
     if len(every) > 1:
-        raise SchemaError(
-            f"holds averages over {', '.join(sorted(every))}; fix: open one kind at a time, from the files of that kind"
-        )
+        raise SchemaError(f"holds averages over {', '.join(sorted(every))}; fix: open the files of one of them")
     times = rows.frame[TIME]
     if list(every) == ["day"]:
-        # Days are days: the offset only says whose.
+        # Only the date counts: the offset tells whose local day it is.
         times = pd.to_datetime(times.astype(str).str.slice(0, 10), format="%Y-%m-%d", errors="coerce")
     frame = rows.frame.drop(columns="every").assign(**{TIME: times})
-    places = _places(said)
+    places = _places(request)
     if places is not None and "point" in places.frame:
         frame, places = _by_station(frame, places)
-    return assemble(Rows(frame, rows.names), places, tz=said.tz or "Etc/GMT-1")
+    return assemble(Rows(frame, rows.names), places, tz=request.tz or "Etc/GMT-1")
 
 
 def _rows(frame: pd.DataFrame) -> Rows:
-    lower = {str(c).strip().lower(): c for c in frame.columns}
+    lower = lower_names(frame.columns)
     columns = _PARQUET if "samplingpoint" in lower and "start" in lower else _CSV
     absent = [c for c in columns if c not in lower]
     if absent:
         raise SchemaError(
-            f"no column {', '.join(absent)}; the download service gives Samplingpoint, Pollutant, Start, Value, Unit, AggType, "
-            "Validity, the older export AirQualityStationEoICode, AirPollutant, DatetimeBegin, Concentration, "
+            f"no column {', '.join(absent)}; fix: files of the download service with Samplingpoint, Pollutant, Start, Value, Unit, "
+            "AggType, Validity, or of the older export with AirQualityStationEoICode, AirPollutant, DatetimeBegin, Concentration, "
             "UnitOfMeasurement, AveragingTime, Validity"
         )
     rows = frame[[lower[c] for c in columns]].rename(columns={lower[c]: role for c, role in columns.items()})
@@ -77,7 +76,7 @@ def _rows(frame: pd.DataFrame) -> Rows:
         unknown = sorted(set(codes.dropna().astype(int)) - set(_POLLUTANTS)) if len(codes) else []
         if unknown or codes.isna().any():
             raise SchemaError(
-                f"pollutant {', '.join(map(str, unknown)) or 'is no code'}: xaq knows the codes "
+                f"pollutant {', '.join(map(str, unknown)) or 'is not a code'}: xaq knows the codes "
                 f"{', '.join(f'{k} ({v})' for k, v in _POLLUTANTS.items())}; fix: leave the files of the others out"
             )
         rows = rows.assign(**{PARAMETER: codes.astype(int).map(_POLLUTANTS)})
@@ -86,9 +85,9 @@ def _rows(frame: pd.DataFrame) -> Rows:
     return Rows(rows, {role: str(lower[c]) for c, role in columns.items()})
 
 
-def _places(said: Request) -> Rows | None:
-    """Return the station list: with EoI codes and, where it has them, sampling points as ``point``."""
-    places = said.places(identifiers=(*_CODE_NAMES, *_POINT_NAMES))
+def _places(request: Request) -> Rows | None:
+    """Return the station list with EoI codes and, where it has them, sampling points in the column ``point``."""
+    places = request.places(identifiers=(*_CODE_NAMES, *_POINT_NAMES))
     if places is None:
         return None
     point = next((c for c in places.frame.columns if str(c).replace("_", " ") in _POINT_NAMES), None)
@@ -96,7 +95,7 @@ def _places(said: Request) -> Rows | None:
 
 
 def _by_station(frame: pd.DataFrame, places: Rows) -> tuple[pd.DataFrame, Rows]:
-    """Return rows under the code of their station, where the list knows their sampling point."""
+    """Return the rows under the EoI code of their station, where the list has their sampling point."""
     listed = places.frame.dropna(subset=["point", STATION])
     points = listed["point"].astype(str).str.replace(r"^[A-Z]{2}/", "", regex=True)
     code = dict(zip(points, listed[STATION].astype(str), strict=True))
@@ -104,4 +103,4 @@ def _by_station(frame: pd.DataFrame, places: Rows) -> tuple[pd.DataFrame, Rows]:
     return frame.assign(**{STATION: known}), Rows(listed.drop(columns="point"), places.names, places.units)
 
 
-FORMAT = Format("eea", "EEA Parquet or CSV export", _read, looks=_looks)
+FORMAT = Format("eea", "EEA Parquet or CSV export", _read, matches=_matches)

@@ -13,7 +13,7 @@ import xarray as xr
 
 from ..conventions import LAT, LON, STATION, TIME
 from ..errors import SchemaError
-from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
+from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, first_column, lower_names
 from .source import Format, Request, Source, gather
 
 #: The archive's names first, then those of the downloads.
@@ -28,24 +28,24 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _looks(header: Collection[str]) -> bool:
+def _matches(header: Collection[str]) -> bool:
     have = set(header)
     return {"parameter", "value"} <= have and bool({"location_id", "locationid"} & have)
 
 
-def _read(source: Source, said: Request) -> xr.Dataset:
-    rows = gather([_rows(frame) for frame in source.frames(said, identifiers=("location_id", "locationid"))])
-    return assemble(rows, said.places(identifiers=_COLUMNS[STATION]), tz=said.tz)
+def _read(source: Source, request: Request) -> xr.Dataset:
+    rows = gather([_rows(frame) for frame in source.frames(request, identifiers=("location_id", "locationid"))])
+    return assemble(rows, request.places(identifiers=_COLUMNS[STATION]), tz=request.tz)
 
 
 def _rows(frame: pd.DataFrame) -> Rows:
-    lower = {str(c).strip().lower(): c for c in frame.columns}
-    found = {role: next((lower[n] for n in names if n in lower), None) for role, names in _COLUMNS.items()}
+    lower = lower_names(frame.columns)
+    found = {role: first_column(lower, names) for role, names in _COLUMNS.items()}
     absent = [_COLUMNS[role][0] for role, column in found.items() if column is None and role not in (LAT, LON)]
     if absent:
         raise SchemaError(
-            f"no column {', '.join(absent)}; OpenAQ has location_id, datetime, lat, lon, parameter, units, value; it has "
-            f"{', '.join(map(str, frame.columns[:9]))}"
+            f"no column {', '.join(absent)}; it has {', '.join(map(str, frame.columns[:9]))}; "
+            "fix: files with location_id, datetime, lat, lon, parameter, units, value"
         )
     named = {column: role for role, column in found.items() if column is not None}
     return Rows(frame[list(named)].rename(columns=named), {role: str(c) for c, role in named.items()})
@@ -56,6 +56,6 @@ FORMAT = Format(
     "OpenAQ CSV or archive",
     _read,
     files=("location-*.csv.gz", "location-*.csv"),
-    looks=_looks,
+    matches=_matches,
     timestamps="end",
 )

@@ -1,8 +1,8 @@
 """UCI 501, "Beijing Multi-Site Air-Quality Data": one ``PRSA_Data_<Station>_*.csv`` per station.
 
-The description gives units (CO in ug m-3, too) and no word on timestamps; they are taken to label the start of the hour in
-Beijing. The data set has no coordinates. Copies in circulation have ``lat`` and ``long`` columns that lie in other
-provinces, are zero or empty: they are noticed, reported and never used.
+The description gives units (CO in ug m-3, too) but does not say what timestamps label; xaq assumes the start of the hour in
+Beijing time. The data set has no coordinates. Some copies have ``lat`` and ``long`` columns that lie in other provinces,
+are zero or empty: they are reported and never used.
 """
 
 from __future__ import annotations
@@ -26,46 +26,45 @@ _UNITS = {
 _COORDINATES = {*ROLE_NAMES["lon"], *ROLE_NAMES["lat"]}
 
 
-def _looks(header: Collection[str]) -> bool:
+def _matches(header: Collection[str]) -> bool:
     return {*_CLOCK, "station", "wspm"} <= set(header)
 
 
-def _read(source: Source, said: Request) -> xr.Dataset:
-    places = said.places()
+def _read(source: Source, request: Request) -> xr.Dataset:
+    places = request.places()
     if places is None:
         raise SchemaError(
-            "the UCI files have no coordinates of their own that could be trusted; "
-            "fix: stations='list.csv' with station, lon and lat"
+            "the UCI files have no reliable coordinates; fix: stations='list.csv' with station, lon and lat"
         )
-    rows, noticed = [], []
-    for frame in source.frames(said):
+    rows, found = [], []
+    for frame in source.frames(request):
         frame.columns = [str(c).strip() for c in frame.columns]
-        noticed += _coordinates_in(frame)
-        rows.append(_rows(frame, said))
-    if noticed:
+        found += _coordinates_in(frame)
+        rows.append(_rows(frame, request))
+    if found:
         warnings.warn(
-            f"coordinates in the UCI files are noticed and not used ({'; '.join(noticed[:4])}): they are not those of the "
-            "stations; coordinates are taken from stations=",
+            f"the coordinates in the UCI files ({'; '.join(found[:4])}) are not those of the stations and are not used; "
+            "coordinates are taken from stations=",
             XaqWarning,
             stacklevel=3,
         )
     gathered = gather(rows)
-    said.check_columns(gathered, places)
-    return assemble(_as_listed(gathered, places), places, tz=said.tz or "Asia/Shanghai")
+    request.check_columns(gathered, places)
+    return assemble(_as_listed(gathered, places), places, tz=request.tz or "Asia/Shanghai")
 
 
-def _rows(frame: pd.DataFrame, said: Request) -> Rows:
+def _rows(frame: pd.DataFrame, request: Request) -> Rows:
     absent = [c for c in (*_CLOCK, "station") if c not in frame]
     if absent:
         raise SchemaError(
-            f"no column {', '.join(absent)}; UCI files have No, year, month, day, hour, ..., station; it has "
+            f"no column {', '.join(absent)}; expected No, year, month, day, hour, ..., station; it has "
             f"{', '.join(map(str, frame.columns[:8]))}; fix: format='long'"
         )
     clock = frame[list(_CLOCK)].apply(pd.to_numeric, errors="coerce")
     times = pd.to_datetime(clock, errors="coerce")
     drop = [*_CLOCK, "No", *(c for c in frame.columns if c.lower() in _COORDINATES)]
     named = name_columns(
-        frame.drop(columns=drop, errors="ignore").assign(**{TIME: times}), said.columns_in(frame.columns), "table"
+        frame.drop(columns=drop, errors="ignore").assign(**{TIME: times}), request.columns_in(frame.columns), "table"
     )
     units = {name: unit for name, unit in _UNITS.items() if name in named.frame}
     return Rows(named.frame, named.names, {**units, **named.units})
@@ -80,7 +79,7 @@ def _coordinates_in(frame: pd.DataFrame) -> list[str]:
 
 
 def _as_listed(rows: Rows, places: Rows) -> Rows:
-    """Return the rows with the station names as the list spells them: lists differ from the files in case only."""
+    """Return the rows with station names as the list spells them; upper and lower case do not matter."""
     if STATION not in places.frame:
         return rows
     spelling = {str(s).casefold(): str(s) for s in places.frame[STATION]}
@@ -88,4 +87,4 @@ def _as_listed(rows: Rows, places: Rows) -> Rows:
     return Rows(rows.frame.assign(**{STATION: known}), rows.names, rows.units)
 
 
-FORMAT = Format("prsa", "UCI Beijing files", _read, files=("PRSA_Data_*.csv", "PRSA_Data_*.csv.gz"), looks=_looks)
+FORMAT = Format("prsa", "UCI Beijing files", _read, files=("PRSA_Data_*.csv", "PRSA_Data_*.csv.gz"), matches=_matches)

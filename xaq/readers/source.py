@@ -1,4 +1,4 @@
-"""What a reader is given: where the observations are, and what the caller said of them; and what a reader is."""
+"""What a reader is (:class:`Format`), and what it gets: where the observations are, and the options of the call."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import xarray as xr
 from ..conventions import ROLE_NAMES, STATION
 from ..errors import SchemaError
 from . import files
-from .assembly import Rows, check_columns, name_columns
+from .assembly import Rows, check_columns, first_column, lower_names, name_columns
 
 Table = str | os.PathLike | pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Source:
-    """Files in their order, or one frame, or one Dataset."""
+    """Where the observations are: files in their order, or one frame, or one Dataset."""
 
     paths: tuple[Path, ...] = ()
     frame: pd.DataFrame | None = None
@@ -29,7 +29,7 @@ class Source:
 
     @classmethod
     def of(cls, thing: Any) -> Source:
-        """Return what the caller passed as a source; a folder stays one path."""
+        """Return a source from what the caller passed; a folder stays one path."""
         if isinstance(thing, xr.Dataset):
             return cls(dataset=thing)
         if isinstance(thing, (str, os.PathLike)):
@@ -39,37 +39,38 @@ class Source:
         if isinstance(thing, Sequence) and thing and all(isinstance(t, (str, os.PathLike)) for t in thing):
             return cls(paths=tuple(Path(t) for t in thing))
         raise SchemaError(
-            f"got {type(thing).__name__}, expected a path, a list of paths, a folder, a frame or an xarray.Dataset",
+            f"got {type(thing).__name__}, expected a path, a list of paths, a folder, a frame or an xarray.Dataset; "
+            "fix: xaq.open_stations('observations.csv', ...)",
             subject="open_stations",
         )
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The name of the source in messages."""
         if not self.paths:
             return "table" if self.dataset is None else "station dataset"
         return str(self.paths[0]) + (f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else "")
 
-    def frames(self, said: Request, *, identifiers: Collection[str] = (), **options: Any) -> Iterator[pd.DataFrame]:
-        """Yield the tables one by one. ``identifiers`` are columns, in lower case, to read as text."""
+    def frames(self, request: Request, *, identifiers: Collection[str] = (), **options: Any) -> Iterator[pd.DataFrame]:
+        """Yield the tables one by one. ``identifiers`` are columns, in lower case, that are read as text."""
         if self.frame is not None:
             yield self.frame
         text = {
             *identifiers,
             *ROLE_NAMES[STATION],
-            *(name.lower() for role, name in said.column_names if role == STATION),
+            *(name.lower() for role, name in request.column_names if role == STATION),
         }
         for path in self.paths:
-            yield files.read_frame(path, identifiers=text, encoding=said.encoding, **options)
+            yield files.read_frame(path, identifiers=text, encoding=request.encoding, **options)
 
-    def header(self, said: Request) -> tuple[Any, ...]:
+    def header(self, request: Request) -> tuple[Any, ...]:
         """Return the columns of the first table."""
-        return tuple(self.frame.columns) if self.frame is not None else files.header(self.paths[0], said.encoding)
+        return tuple(self.frame.columns) if self.frame is not None else files.header(self.paths[0], request.encoding)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the caller said beside the source."""
+    """The options of the call beside the source, as in ``open_stations``."""
 
     stations: Table | None = None
     tz: str | None = None
@@ -79,16 +80,16 @@ class Request:
 
     @property
     def column_names(self) -> list[tuple[str, str]]:
-        """The names said of columns, (role, column) each; a role may have one in the table and another in the list."""
-        said = (self.columns or {}).items()
-        return [(role, name) for role, names in said for name in ([names] if isinstance(names, str) else names)]
+        """The columns that the caller named, as (role, column) pairs; a role may have one in the table and one in the list."""
+        named = (self.columns or {}).items()
+        return [(role, name) for role, names in named for name in ([names] if isinstance(names, str) else names)]
 
     def columns_in(self, header: Collection[Any]) -> dict[str, str]:
-        """Return by role the columns of a table that the caller named."""
+        """Return the columns of a table that the caller named, by role."""
         return {role: name for role, name in reversed(self.column_names) if name in header}
 
     def places(self, *, identifiers: Sequence[str] = (), names: Sequence[str] | None = None) -> Rows | None:
-        """Return the station list; ``identifiers`` are its column of ids where the network has a name for it."""
+        """Return the station list, or None; ``identifiers`` are the network's own names for the column of ids, in lower case."""
         if self.stations is None:
             return None
         frame = frame_of(self.stations)
@@ -96,45 +97,52 @@ class Request:
             source = Source.of(self.stations)
             frame = next(source.frames(self, identifiers=identifiers, names=names))
         columns = self.columns_in(frame.columns)
-        by_name = {str(c).strip().lower(): c for c in frame.columns}
-        if (
-            STATION not in columns
-            and (own := next((by_name[i] for i in identifiers if i in by_name), None)) is not None
-        ):
+        own = first_column(lower_names(frame.columns), identifiers)
+        if STATION not in columns and own is not None:
             columns[STATION] = own
             frame = frame.drop(columns=[c for c in frame.columns if c != own and str(c).lower() == STATION])
         return name_columns(frame, columns, "station list")
 
     def check_columns(self, rows: Rows, places: Rows | None) -> None:
-        """Raise where ``columns=`` names what neither the table nor the station list has."""
+        """Raise where ``columns=`` names a column that neither the table nor the station list has."""
         check_columns(self.column_names, {*rows.names.values(), *([] if places is None else places.names.values())})
 
 
 @dataclass(frozen=True)
 class Format:
-    """One way in which stations are published.
+    """One format in which observations are published, and its reader.
 
-    ``files`` are patterns of file names that show it, ``looks`` says whether a header does. ``timestamps`` says which end
-    of its interval a timestamp labels by the format's own description.
+    Attributes
+    ----------
+    name, what : str
+        The value of ``format=``, and a description for messages.
+    read : callable
+        Returns the station dataset of a source.
+    files : tuple of str
+        Patterns of the file names of this format.
+    matches : callable
+        Whether a table with these column names, in lower case and as written, has this format.
+    timestamps : {"start", "end"}
+        Which end of its interval a timestamp labels, by the format's own description.
     """
 
     name: str
     what: str
     read: Callable[[Source, Request], xr.Dataset]
     files: tuple[str, ...] = ()
-    looks: Callable[[Collection[str]], bool] = lambda header: False
+    matches: Callable[[Collection[str]], bool] = lambda header: False
     timestamps: str = "start"
 
 
 def frame_of(thing: Any) -> pd.DataFrame | None:
-    """Return a frame of pandas, polars, pyarrow and others as a new pandas frame; None for what is no frame."""
+    """Return a frame of pandas, polars, pyarrow and others as a new pandas frame; None for anything else."""
     if isinstance(thing, pd.DataFrame):
         return thing.copy()
     return thing.to_pandas() if hasattr(thing, "to_pandas") and not isinstance(thing, xr.DataArray) else None
 
 
 def gather(pieces: Sequence[Rows]) -> Rows:
-    """Return the rows of all pieces as one table."""
+    """Return the rows of all tables as one; of names and units, the first table's take precedence."""
     if len(pieces) == 1:
         return pieces[0]
     names = {k: v for piece in reversed(pieces) for k, v in piece.names.items()}

@@ -1,4 +1,4 @@
-"""Tables of no particular network: long (a row per station and time), narrow (and variable), wide (a column per station)."""
+"""General tables: long (a row per station and time), narrow (and per variable), wide (a column per station)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from ..conventions import POLLUTANTS, ROLE_NAMES, STATION, TIME, canonical_name
+from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, is_pollutant
 from ..errors import SchemaError
-from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, name_columns, no_column
+from .assembly import (
+    PARAMETER,
+    UNITS,
+    VALUE,
+    Rows,
+    assemble,
+    first_column,
+    lower_names,
+    name_columns,
+    no_column,
+)
 from .source import Format, Request, Source, gather
 
 #: Names of the three columns of a narrow table, one row per station, time and variable.
@@ -23,9 +33,9 @@ NARROW_NAMES: dict[str, tuple[str, ...]] = {
 
 
 def narrow_columns(frame: pd.DataFrame) -> dict[Any, str]:
-    """Return the columns that make a table narrow, by their usual names: empty when it is not."""
-    by_name = {str(c).strip().lower(): c for c in frame.columns}
-    found = {role: next((by_name[n] for n in names if n in by_name), None) for role, names in NARROW_NAMES.items()}
+    """Return the columns of parameter, value and units, by their common names; empty where the table is not narrow."""
+    by_name = lower_names(frame.columns)
+    found = {role: first_column(by_name, names) for role, names in NARROW_NAMES.items()}
     if found[PARAMETER] is None or found[VALUE] is None:
         return {}
     return {column: role for role, column in found.items() if column is not None}
@@ -51,7 +61,7 @@ def wide_rows(
     bare = [c for c, (_, variable) in cells.items() if variable is None]
     if bare and pollutant is None:
         raise SchemaError(
-            f"a wide table does not say what its columns hold (such as {', '.join(map(str, bare[:3]))}); "
+            f"the columns of a wide table do not name their pollutant (such as {', '.join(map(str, bare[:3]))}); "
             "fix: pollutant='pm25', or columns named 'station_pollutant'"
         )
     values = frame.drop(columns=[time])
@@ -65,12 +75,12 @@ def wide_rows(
         for column, (station, variable) in cells.items()
     ]  # fmt: skip
     if not parts:
-        raise SchemaError(f"a wide table needs columns beside {time!r}")
+        raise SchemaError(f"the wide table has no columns beside {time!r}; fix: a column per station")
     return Rows(pd.concat(parts, ignore_index=True), {TIME: str(time)})
 
 
 def station_and_variable(column: Any, known: Collection[str]) -> tuple[str, str | None]:
-    """Return the station and, where the header says it, the variable of a wide table's column.
+    """Return the station and, where the header names it, the variable of a wide table's column.
 
     ``"1001A"`` -> ``("1001A", None)``; ``"1001A_PM2.5"`` and ``("PM2.5", "1001A")`` -> ``("1001A", "pm25")``.
     """
@@ -85,9 +95,9 @@ def station_and_variable(column: Any, known: Collection[str]) -> tuple[str, str 
         (station, canonical_name(variable))
         for left, right in cuts
         for station, variable in ((left, right), (right, left))
-        if station and canonical_name(variable) in POLLUTANTS
+        if station and is_pollutant(variable)
     ]
-    # "PM2.5_a" cuts at the full stop too; the longest name of a pollutant is the one that is meant.
+    # "PM2.5_a" is also cut at the full stop; the longest name of a pollutant is the right one.
     named.sort(key=lambda pair: (pair[0] not in known, len(pair[0])))
     return named[0] if named else (text, None)
 
@@ -96,26 +106,29 @@ def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
     if columns and TIME in columns:
         return columns[TIME]
     by_name = {str(c[0] if isinstance(c, tuple) else c).strip().lower(): c for c in frame.columns}
-    found = next((by_name[n] for n in ROLE_NAMES[TIME] if n in by_name), None)
+    found = first_column(by_name, ROLE_NAMES[TIME])
     if found is None:
         raise SchemaError(no_column(TIME, "table", list(frame.columns)))
     return found
 
 
-def _read_long(source: Source, said: Request) -> xr.Dataset:
-    rows = gather([long_rows(frame, said.columns_in(frame.columns)) for frame in source.frames(said)])
-    places = said.places()
-    said.check_columns(rows, places)
-    return assemble(rows, places, tz=said.tz)
+def _read_long(source: Source, request: Request) -> xr.Dataset:
+    rows = gather([long_rows(frame, request.columns_in(frame.columns)) for frame in source.frames(request)])
+    places = request.places()
+    request.check_columns(rows, places)
+    return assemble(rows, places, tz=request.tz)
 
 
-def _read_wide(source: Source, said: Request) -> xr.Dataset:
-    places = said.places()
+def _read_wide(source: Source, request: Request) -> xr.Dataset:
+    places = request.places()
     rows = gather(
-        [wide_rows(frame, said.columns_in(frame.columns), places, said.pollutant) for frame in source.frames(said)]
+        [
+            wide_rows(frame, request.columns_in(frame.columns), places, request.pollutant)
+            for frame in source.frames(request)
+        ]
     )
-    said.check_columns(rows, places)
-    return assemble(rows, places, tz=said.tz)
+    request.check_columns(rows, places)
+    return assemble(rows, places, tz=request.tz)
 
 
 LONG = Format("long", "a table with a row per station and time", _read_long)

@@ -1,9 +1,4 @@
-"""The border: what a station dataset is.
-
-One Dataset with dimensions ``(station, time)``: coordinates ``lon`` and ``lat`` in degrees, optional ``elevation``,
-``hidden`` after :func:`hide`; a variable per pollutant with ``units``; UTC times on one regular step, each labelling
-the start of its interval; CF discrete-sampling attributes. :func:`conform` is the first line of every public verb.
-"""
+"""Hidden stations: :func:`hide` marks those that are held out for verification."""
 
 from __future__ import annotations
 
@@ -18,7 +13,7 @@ from numpy.typing import NDArray
 from ..arrays import sphere
 from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION
 from ..errors import SchemaError, XaqWarning
-from .schema import conform, some
+from . import schema
 
 
 def hide(
@@ -29,32 +24,33 @@ def hide(
     blocks: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Hide stations: never trained on, never a neighbour, only for verification.
+    """Hide stations: never trained on, never a neighbour, used for verification only.
 
     Parameters
     ----------
     ds : xarray.Dataset
         A station dataset.
     stations : sequence of str, optional
-        Hide these.
+        The ids of the stations to hide.
     fraction : float, optional
-        Hide this share of the stations, drawn at random. Default 0.15 when ``stations`` is not given.
+        Hide this fraction of the stations, drawn at random. Default 0.15 where ``stations`` is not given.
     blocks : int, optional
-        Hide neighbourhoods instead of single stations: this many seeds are drawn, and their nearest stations hidden
-        until the fraction is reached. Use it where stations are clustered and random hiding would be too easy.
+        Hide neighbourhoods instead of single stations: draw this many stations, and hide them with their nearest
+        stations until the fraction is reached. Use it where stations are clustered, so that a station hidden at random
+        has a visible one nearby.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Returns
     -------
     xarray.Dataset
-        The same data with a boolean coordinate ``hidden(station)``, in place of an earlier choice. Lazy: no data variable is computed.
-        Stations closer than 50 m to a hidden one are hidden with it.
+        The same data with a boolean coordinate ``hidden(station)``, which replaces an earlier one. Stations within 50 m
+        of a hidden one are hidden, too. Lazy: no data variable is computed.
 
     Raises
     ------
     SchemaError
-        Unknown station ids, both ways of choosing given, or a share that leaves nothing to hide or to see.
+        Unknown station ids; ``stations`` together with ``fraction`` or ``blocks``; no station, or every station hidden.
 
     Examples
     --------
@@ -63,7 +59,7 @@ def hide(
     >>> int(ds.aq.hide(fraction=0.2, seed=1).hidden.sum())
     4
     """
-    ds = conform(ds)
+    ds = schema.conform(ds)
     ids = ds[STATION].to_index()
     group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
     if stations is not None:
@@ -73,14 +69,16 @@ def hide(
         known = {str(s): i for i, s in enumerate(ids)}
         unknown = [s for s in wanted if s not in known]
         if unknown:
-            raise SchemaError(f"unknown station(s) {some(unknown)}; known are {some(ids)}")
+            raise SchemaError(
+                f"unknown station(s) {schema.some(unknown)}; fix: ids of the dataset, such as {schema.some(ids)}"
+            )
         chosen = np.array([known[s] for s in wanted], int)
     else:
         fraction = 0.15 if fraction is None else fraction
         if not 0 < fraction < 1:
-            raise SchemaError(f"fraction is {fraction}, expected between 0 and 1")
+            raise SchemaError(f"fraction is {fraction}, expected between 0 and 1; fix: fraction=0.15")
         if blocks is not None and blocks < 1:
-            raise SchemaError(f"blocks is {blocks}, expected 1 or more")
+            raise SchemaError(f"blocks is {blocks}, expected 1 or more; fix: blocks=3")
         chosen = _draw(ds, group, fraction, blocks, np.random.default_rng(seed))
     hidden = np.isin(group, group[chosen])
     if not hidden.any() or hidden.all():
@@ -88,8 +86,8 @@ def hide(
             f"{hidden.sum()} of {len(hidden)} stations would be hidden; fix: choose another fraction or list"
         )
     if stations is not None and hidden.sum() > len(set(chosen.tolist())):
-        extra = some(ids[np.setdiff1d(np.flatnonzero(hidden), chosen)])
-        warnings.warn(f"also hidden, closer than 50 m to a hidden station: {extra}", XaqWarning, stacklevel=2)
+        extra = schema.some(ids[np.setdiff1d(np.flatnonzero(hidden), chosen)])
+        warnings.warn(f"also hidden, within 50 m of a hidden station: {extra}", XaqWarning, stacklevel=2)
     return ds.assign_coords({HIDDEN: (STATION, hidden, ROLE_CF[HIDDEN])})
 
 
@@ -98,17 +96,17 @@ def _draw(
 ) -> NDArray[np.intp]:
     """Draw stations, whole co-located groups at a time, until the fraction is reached."""
     wanted = max(1, round(fraction * len(group)))
-    # Places in the order of their first station's id, so that the draw does not depend on the order of stations.
-    by_id = group[np.argsort(ds[STATION].values.astype(str))]
-    places = rng.permutation(pd.unique(by_id))
+    # In the order of their ids, stations give the same draw whatever their order in the dataset.
+    by_id = np.argsort(ds[STATION].values.astype(str))
+    group, lon, lat = (a[by_id] for a in (group, ds[LON].values, ds[LAT].values))
+    places = rng.permutation(pd.unique(group))
     if blocks is not None:
-        first = np.array([np.flatnonzero(group == g)[0] for g in places[:blocks]])
-        lon, lat = ds[LON].values, ds[LAT].values
-        distance = sphere.distance_km(lon[:, None], lat[:, None], lon[first], lat[first]).min(axis=1)
+        seeds = [np.flatnonzero(group == place)[0] for place in places[:blocks]]
+        distance = sphere.distance_km(lon[:, None], lat[:, None], lon[seeds], lat[seeds]).min(axis=1)
         places = pd.unique(group[np.argsort(distance, kind="stable")])
     chosen: list[int] = []
     for place in places:
         if len(chosen) >= wanted:
             break
         chosen += np.flatnonzero(group == place).tolist()
-    return np.array(chosen, int)
+    return by_id[chosen]

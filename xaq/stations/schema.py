@@ -1,8 +1,9 @@
-"""The border: what a station dataset is.
+"""The form of a station dataset, and what is read from one.
 
-One Dataset with dimensions ``(station, time)``: coordinates ``lon`` and ``lat`` in degrees, optional ``elevation``,
-``hidden`` after :func:`hide`; a variable per pollutant with ``units``; UTC times on one regular step, each labelling
-the start of its interval; CF discrete-sampling attributes. :func:`conform` is the first line of every public verb.
+A Dataset with dimensions ``(station, time)``: coordinates ``lon`` and ``lat`` in degrees, optional ``elevation``, and
+``hidden`` after ``hide``; a variable per pollutant with ``units``; UTC times on one regular step, each labelling the start
+of its interval; CF discrete sampling geometry attributes. Every public verb calls :func:`conform` once,
+first; all that follows takes its result, a conformed dataset.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from ..conventions import (
     ROLE_NAMES,
     STATION,
     TIME,
-    canonical_name,
     canonical_units,
     cf_attrs,
+    is_pollutant,
     label,
 )
 from ..errors import SchemaError, XaqWarning
@@ -42,12 +43,12 @@ Period = slice | tuple | list | str | pd.Timestamp | np.datetime64 | None
 
 
 def find_role(ds: xr.Dataset, role: str) -> Hashable | None:
-    """Return the variable that plays a role: by CF attributes first, then by the usual names; None if there is none.
+    """Return the variable of a role: by CF attributes first, then by common names; None where there is none.
 
     Raises
     ------
     SchemaError
-        When CF attributes name more than one.
+        CF attributes that give the role to more than one variable.
     """
     for key, value in ROLE_ATTRS[role]:
         found = [
@@ -64,15 +65,13 @@ def find_role(ds: xr.Dataset, role: str) -> Hashable | None:
     return next((by_name[name] for name in ROLE_NAMES[role] if name in by_name), None)
 
 
-def conform(ds: xr.Dataset, target: str | None = None) -> xr.Dataset:
+def conform(ds: xr.Dataset) -> xr.Dataset:
     """Return the dataset in xaq's form, or raise with every problem found.
 
     Parameters
     ----------
     ds : xarray.Dataset
         Any station dataset whose roles are marked by CF attributes or the usual names.
-    target : str, optional
-        A variable that must be there, on ``(station, time)``, with units.
 
     Returns
     -------
@@ -96,8 +95,6 @@ def conform(ds: xr.Dataset, target: str | None = None) -> xr.Dataset:
     if not problems:
         problems += _coordinate_problems(ds)
         problems += _time_problems(ds)
-    if target is not None:
-        problems += _target_problems(ds, target)
     if problems:
         raise SchemaError(problems)
     for name in ds.data_vars:
@@ -106,8 +103,33 @@ def conform(ds: xr.Dataset, target: str | None = None) -> xr.Dataset:
     return ds
 
 
+def require_target(ds: xr.Dataset, target: str) -> None:
+    """Check that a conformed dataset has the target: a variable of numbers on ``(station, time)``, with units.
+
+    Raises
+    ------
+    SchemaError
+        Lists all problems at once, each with the call that fixes it.
+    """
+    if target not in ds.data_vars:
+        known = ", ".join(map(str, ds.data_vars)) or "none"
+        raise SchemaError(f"no variable {target!r}; the dataset has: {known}")
+    problems = []
+    if set(ds[target].dims) != {STATION, TIME}:
+        problems.append(f"{target!r} has dimensions {ds[target].dims}, expected (station, time)")
+    if not np.issubdtype(ds[target].dtype, np.number):
+        problems.append(f"{target!r} has dtype {ds[target].dtype}, expected numbers; fix: ds[{target!r}].astype(float)")
+    if not ds[target].attrs.get("units"):
+        problems.append(f"{target!r} has no units; fix: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
+    if problems:
+        raise SchemaError(problems)
+
+
 def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    """Return the dataset with its roles under xaq's names, and the problems that keep it from that."""
+    """Return the dataset with its roles under xaq's names, and the problems that prevent it.
+
+    Loads lazy coordinates; never computes a data variable.
+    """
     problems, names = [], {}
     for role in (STATION, TIME, LON, LAT, ELEVATION):
         found = find_role(ds, role)
@@ -130,7 +152,8 @@ def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     dims = ds[lon].dims
     if len(dims) != 1:
         return ds, [
-            f"{lon!r} has dimensions {dims}, expected one station dimension; is this a grid rather than stations?"
+            f"{lon!r} has dimensions {dims}, expected one station dimension; fix: ds.aq verbs take stations, and a grid "
+            "goes into ds.aq.sample(field) or background="
         ]
     dim, identifier = dims[0], next(name for name, role in names.items() if role == STATION)
     renames = {old: new for old, new in names.items() if old != new and new != STATION}
@@ -142,7 +165,7 @@ def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         renames[dim] = STATION
     taken = [new for old, new in renames.items() if new in ds.variables and new not in renames and new != old]
     if taken:
-        return ds, [f"{taken} exist beside the variables that play these roles; fix: ds.drop_vars({taken})"]
+        return ds, [f"{taken} exist beside the variables that have these roles; fix: ds.drop_vars({taken})"]
     when = next(name for name, role in names.items() if role == TIME)
     if when in ds.variables and ds[when].dims != (when,):
         if len(ds[when].dims) != 1:
@@ -153,13 +176,13 @@ def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         ds = ds.swap_dims({axis: when}).drop_vars([axis], errors="ignore")
     ds = ds.rename(renames)
     ds = ds.set_coords([n for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.variables])
-    # Coordinates decide everything that follows, so lazy ones are loaded here; data variables never are.
+    # Every check needs the coordinates, so lazy ones are loaded here; data variables never are.
     lazy = {n: ds[n].variable for n in (LON, LAT, ELEVATION, HIDDEN) if n in ds.coords and ds[n].chunks is not None}
     return ds.assign_coords({n: v.copy(data=v.data.compute(scheduler="synchronous")) for n, v in lazy.items()}), []
 
 
 def identity_problems(ds: xr.Dataset) -> list[str]:
-    """Return what keeps stations and timestamps from being told apart: no identifiers, no timestamps, coordinates of text."""
+    """Return the problems of identifiers, timestamps and coordinates that are missing or of the wrong type."""
     problems = []
     if STATION not in ds.coords:
         problems.append("the station dimension has no identifiers; fix: ds.assign_coords(station=[...])")
@@ -199,7 +222,9 @@ def _coordinate_problems(ds: xr.Dataset) -> list[str]:
         )
         problems.append(f"lat outside -90..90 at {some(ids[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}")
     if (np.abs(lon) > 360).any():
-        problems.append(f"lon outside -180..360 (largest {np.nanmax(np.abs(lon)):g}); expected degrees east")
+        problems.append(
+            f"lon outside -180..360 degrees east (largest {np.nanmax(np.abs(lon)):g}); fix: ds.aq.repair(unplaced='drop')"
+        )
     return problems
 
 
@@ -211,29 +236,15 @@ def _time_problems(ds: xr.Dataset) -> list[str]:
     return []
 
 
-def _target_problems(ds: xr.Dataset, target: str) -> list[str]:
-    if target not in ds.data_vars:
-        known = ", ".join(map(str, ds.data_vars)) or "none"
-        return [f"no variable {target!r}; the dataset has: {known}"]
-    problems = []
-    if {STATION, TIME} <= set(ds.dims) and set(ds[target].dims) != {STATION, TIME}:
-        problems.append(f"{target!r} has dimensions {ds[target].dims}, expected (station, time)")
-    if not np.issubdtype(ds[target].dtype, np.number):
-        problems.append(f"{target!r} has dtype {ds[target].dtype}, expected numbers; fix: ds[{target!r}].astype(float)")
-    if not ds[target].attrs.get("units"):
-        problems.append(f"{target!r} has no units; fix: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
-    return problems
-
-
 def some(items: Iterable[Any], n: int = 5) -> str:
-    """Return the first items as text, and how many there are in all."""
+    """Return the first items as text, and the total number where there are more."""
     items = list(items)
     shown = ", ".join(str(item) for item in items[:n])
     return shown + (f", ... ({len(items)} in all)" if len(items) > n else "")
 
 
 def describe_as_cf(ds: xr.Dataset) -> xr.Dataset:
-    """Return the dataset with CF discrete-sampling attributes on its roles, pollutants and the dataset itself."""
+    """Return the dataset with the CF attributes of a discrete sampling geometry; attributes that exist are kept."""
     ds = ds.assign_attrs({"featureType": "timeSeries", "Conventions": "CF-1.11", **ds.attrs})
     for role, attrs in ROLE_CF.items():
         if role in ds.variables:
@@ -247,12 +258,12 @@ def describe_as_cf(ds: xr.Dataset) -> xr.Dataset:
 
 
 def pollutants(ds: xr.Dataset) -> list[str]:
-    """Return the names of the variables on (station, time) that xaq knows as pollutants."""
-    return [str(n) for n in ds.data_vars if canonical_name(str(n)) in POLLUTANTS]
+    """Return the names of the variables that xaq knows as pollutants."""
+    return [str(n) for n in ds.data_vars if is_pollutant(str(n))]
 
 
 def pick_target(ds: xr.Dataset, target: str | None) -> str:
-    """Return ``target``, or the dataset's only pollutant (its only variable) when none is named."""
+    """Return ``target``; where it is None, the only pollutant of the dataset, or its only variable."""
     if target is not None:
         return target
     candidates = pollutants(ds) or [str(n) for n in ds.data_vars]
@@ -263,8 +274,13 @@ def pick_target(ds: xr.Dataset, target: str | None) -> str:
     )
 
 
+def positions(ds: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return longitudes and latitudes of the stations, ``(station,)`` each, in degrees."""
+    return ds[LON].values.astype(float), ds[LAT].values.astype(float)
+
+
 def hidden_mask(ds: xr.Dataset) -> NDArray[np.bool_]:
-    """Return which stations are hidden, ``(station,)`` bool; all False before :func:`hide`."""
+    """Return which stations are hidden, ``(station,)`` bool; all False before ``hide``."""
     if HIDDEN not in ds.coords:
         return np.zeros(ds.sizes[STATION], bool)
     return np.asarray(ds[HIDDEN].values).astype(bool)
@@ -278,7 +294,7 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        When the period holds no step of the dataset.
+        Not a period, or one without a step of the dataset.
     """
     if time is None:
         return ds
@@ -292,10 +308,13 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
         picked = times[times.slice_indexer(key.start, key.stop)]
     except (ValueError, TypeError, KeyError) as error:
         raise SchemaError(
-            f"time={time!r} is not a period; fix: one such as {str(times[0])[:10]!r}, or slice({str(times[0])[:10]!r}, {str(times[-1])[:10]!r})"
+            f"time={time!r} is not a period; fix: time={str(times[0])[:10]!r}, or "
+            f"time=slice({str(times[0])[:10]!r}, {str(times[-1])[:10]!r})"
         ) from error
     if not len(picked):
-        raise SchemaError(f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}")
+        raise SchemaError(
+            f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}; fix: a period inside"
+        )
     return ds.sel({TIME: slice(picked[0], picked[-1])})
 
 
@@ -327,14 +346,16 @@ def observations(
 
 
 def without_silent(ds: xr.Dataset, target: str) -> xr.Dataset:
-    """Return the dataset without stations that never report the target, and say which were dropped. Computes it."""
+    """Return the dataset without the stations that never report the target, and warn with their names. Computes it."""
     return drop_silent(ds, ~np.isfinite(ds[target].transpose(STATION, TIME).values).any(axis=1), target)
 
 
 def drop_silent(ds: xr.Dataset, silent: NDArray[np.bool_], target: str) -> xr.Dataset:
-    """Return the dataset without the stations marked silent; warn by name, raise when none is left."""
+    """Return the dataset without the stations marked silent, and warn with their names; raise where none is left."""
     if silent.all():
-        raise SchemaError(f"{target!r} has no observation at any of {len(silent)} stations in the period")
+        raise SchemaError(
+            f"{target!r} has no observation at any of {len(silent)} stations in the period; fix: another period or target"
+        )
     if silent.any():
         names = some(ds[STATION].values[silent])
         warnings.warn(
@@ -347,7 +368,7 @@ def drop_silent(ds: xr.Dataset, silent: NDArray[np.bool_], target: str) -> xr.Da
 
 
 def stations_hash(ds: xr.Dataset) -> str:
-    """Return a short SHA-256 of the station list: ids and coordinates to a metre, in any order."""
+    """Return a short SHA-256 of station ids and coordinates (rounded to a metre); the order does not matter."""
     rows = sorted(
         f"{s}|{x:.5f}|{y:.5f}" for s, x, y in zip(ds[STATION].values, ds[LON].values, ds[LAT].values, strict=True)
     )
@@ -355,8 +376,7 @@ def stations_hash(ds: xr.Dataset) -> str:
 
 
 def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
-    """Return what xaq understood of a dataset, as (heading, text) pairs for the reprs. Metadata only."""
-    ds = conform(ds)
+    """Return the summary of a conformed dataset for its reprs, as (heading, text) pairs. Metadata only."""
     step = timesteps.regular_step(ds[TIME].values)
     n, n_hidden = ds.sizes[STATION], int(hidden_mask(ds).sum())
     lon, lat = ds[LON].values, ds[LAT].values
@@ -385,7 +405,7 @@ def normalise_units(ds: xr.Dataset) -> xr.Dataset:
 
 
 def record(ds: xr.Dataset, verb: str, changes: Sequence[str]) -> xr.Dataset:
-    """Return the dataset with a line per change added to its ``history`` (CF), oldest first."""
+    """Return the dataset with a line per change added at the end of its ``history`` (CF)."""
     if not changes:
         return ds
     lines = [str(ds.attrs["history"])] if ds.attrs.get("history") else []

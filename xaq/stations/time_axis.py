@@ -1,4 +1,4 @@
-"""The timestamps of a station dataset as they come: off the step, repeated, out of order, absent; and how to set them right."""
+"""Time axes that are not regular: timestamps off the step, repeated, out of order or missing; found, and made regular."""
 
 from __future__ import annotations
 
@@ -13,34 +13,53 @@ from ..arrays import timesteps
 from ..conventions import TIME
 from ..errors import SchemaError
 
-#: A gap in the timestamps may widen the time axis this many times before it is called an error of the timestamps.
-_WIDEST = 20
+#: A regular axis that would be this many times longer than the list of timestamps means that some of them are wrong.
+_LONGEST = 20
 
 
 @dataclass(frozen=True)
-class Clock:
-    """The step that most timestamps keep, and the timestamps that do not."""
+class TimeAxis:
+    """The step of most timestamps, and the timestamps that depart from it.
+
+    Attributes
+    ----------
+    step : numpy.timedelta64
+        The most frequent difference of distinct timestamps.
+    phase : numpy.timedelta64
+        The most frequent remainder of a timestamp divided by the step.
+    off_step : (n_time,) bool
+        Timestamps with another remainder.
+    repeated : (n_time,) bool
+        Timestamps that occurred before.
+    unsorted : bool
+        Whether timestamps are out of order.
+    missing : int
+        How many steps between the first and the last timestamp have none.
+    """
 
     step: np.timedelta64
-    off: NDArray[np.bool_]
     phase: np.timedelta64
+    off_step: NDArray[np.bool_]
     repeated: NDArray[np.bool_]
     unsorted: bool
-    absent: int
+    missing: int
 
     @classmethod
-    def of(cls, ds: xr.Dataset) -> Clock:
-        """Read the clock of a dataset from its timestamps.
+    def of(cls, ds: xr.Dataset) -> TimeAxis:
+        """Return the time axis of a dataset, as its timestamps show it.
 
         Raises
         ------
         SchemaError
-            Fewer than two distinct timestamps, or timestamps so far apart that the axis between them would be nearly empty.
+            Fewer than two distinct timestamps, or timestamps so far apart that a regular axis would be nearly empty.
         """
         timestamps = ds[TIME].values.astype("datetime64[s]")
         distinct = np.unique(timestamps)
         if len(distinct) < 2:
-            raise SchemaError(f"time has {len(distinct)} distinct timestamp(s), at least 2 are needed to know the step")
+            raise SchemaError(
+                f"time has {len(distinct)} distinct timestamp(s), at least 2 are needed to know the step; "
+                "fix: open a longer record"
+            )
         steps, times = np.unique(np.diff(distinct), return_counts=True)
         step = steps[np.argmax(times)]
         residue = (timestamps - np.datetime64(0, "s")) % step
@@ -48,44 +67,44 @@ class Clock:
         phase = residues[np.argmax(times)]
         axis = np.unique(_rounded(timestamps, step, phase, "nearest"))
         length = int((axis[-1] - axis[0]) // step) + 1
-        if length > _WIDEST * len(timestamps):
+        if length > _LONGEST * len(timestamps):
             raise SchemaError(
                 f"{len(timestamps)} timestamps of a step of {timesteps.step_name(step)} lie between {axis[0]} and {axis[-1]}: "
                 "some must be wrong; fix: ds.sel(time=slice(first, last))"
             )
         return cls(
             step=step,
-            off=residue != phase,
             phase=phase,
+            off_step=residue != phase,
             repeated=pd.Index(timestamps).duplicated(),
             unsorted=bool((np.diff(timestamps) < np.timedelta64(0)).any()),
-            absent=length - len(axis),
+            missing=length - len(axis),
         )
 
     @property
     def regular(self) -> bool:
-        """Whether every verb can use the timestamps as they are."""
-        return not (self.off.any() or self.repeated.any() or self.unsorted or self.absent)
+        """Whether the timestamps are sorted, distinct and on every step."""
+        return not (self.off_step.any() or self.repeated.any() or self.unsorted or self.missing)
 
 
 def _rounded(timestamps: NDArray, step: np.timedelta64, phase: np.timedelta64, how: str) -> NDArray:
-    """Return timestamps moved to the step: to the nearest, or to the one before (``floor``)."""
+    """Return timestamps moved to a step: the nearest, or the one before (``"floor"``)."""
     half = step // 2 if how == "nearest" else np.timedelta64(0, "s")
     return timestamps - (timestamps - np.datetime64(0, "s") - phase + half) % step + half
 
 
 def on_step(ds: xr.Dataset, how: str = "nearest") -> xr.Dataset:
-    """Return the dataset sorted, with timestamps that are off the step moved to it; two may then share one."""
-    clock = Clock.of(ds)
+    """Return the dataset sorted, with timestamps that are off the step moved to it; two may then be equal."""
+    axis = TimeAxis.of(ds)
     timestamps = ds[TIME].values.astype("datetime64[s]")
-    moved = np.where(clock.off, _rounded(timestamps, clock.step, clock.phase, how), timestamps)
-    # Of two on one step, the one that was there comes first, so that a merge prefers its values.
-    order = np.lexsort((clock.off, moved))
+    moved = np.where(axis.off_step, _rounded(timestamps, axis.step, axis.phase, how), timestamps)
+    # Of two equal timestamps, the one that was on the step comes first, so that a merge prefers its values.
+    order = np.lexsort((axis.off_step, moved))
     return ds.assign_coords({TIME: (TIME, moved, ds[TIME].attrs)}).isel({TIME: order})
 
 
 def merge(ds: xr.Dataset, dim: str, group: NDArray) -> xr.Dataset:
-    """Return the dataset with one entry per group along a dimension: for each value, the first that is there. Lazy."""
+    """Return the dataset with one entry per group along a dimension: the first value of the group that is not missing. Lazy."""
     first, kinds = np.sort(np.unique(group, return_index=True)[1]), pd.Index(group)
     rank = pd.Series(group).groupby(group).cumcount().to_numpy()
     merged = ds.isel({dim: first})
@@ -105,7 +124,7 @@ def merge(ds: xr.Dataset, dim: str, group: NDArray) -> xr.Dataset:
 
 def fill_axis(ds: xr.Dataset) -> xr.Dataset:
     """Return the dataset sorted, on every step from its first to its last timestamp. Lazy."""
-    step = Clock.of(ds).step
+    step = TimeAxis.of(ds).step
     ds = ds.sortby(TIME)
     timestamps = ds[TIME].values.astype("datetime64[s]")
     axis = np.arange(timestamps[0], timestamps[-1] + step, step)
@@ -116,9 +135,9 @@ def fill_axis(ds: xr.Dataset) -> xr.Dataset:
     return ds.assign({n: ds[n].astype(kind) for n, kind in kinds.items() if np.issubdtype(kind, np.floating)})
 
 
-def tidy(ds: xr.Dataset) -> xr.Dataset:
-    """Return the dataset on a regular axis, for looking at its values."""
-    if Clock.of(ds).regular:
+def regularised(ds: xr.Dataset) -> xr.Dataset:
+    """Return the dataset on a regular axis, with timestamps rounded, merged and filled as needed. Lazy."""
+    if TimeAxis.of(ds).regular:
         return ds
     ds = on_step(ds)
     return fill_axis(merge(ds, TIME, ds[TIME].values))

@@ -1,12 +1,13 @@
-"""Units of concentrations: mass and mixing ratio, by name.
+"""Units of concentration: mass concentration and mole fraction, by pollutant.
 
-The table of units is small and closed (four masses per volume, two mixing ratios), and what a general units library
-cannot know, the molar mass and the state of the air, is what a conversion between the two needs; so it is a table here.
+The units are few (four mass concentrations, two mole fractions), and a conversion between the two kinds needs the molar
+mass and the state of the air, which a general units library does not know. So a table is enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import xarray as xr
 
@@ -27,28 +28,33 @@ State = float | xr.DataArray
 def factor(
     pollutant: str, old: str, new: str, *, temperature: State = TEMPERATURE, pressure: State = PRESSURE
 ) -> State:
-    """Return what a value in the old units is multiplied by to be in the new.
+    """Return the factor that converts values from the old units to the new ones.
 
     Parameters
     ----------
     pollutant : str
-        A name of xaq's, such as ``"o3"``.
+        One of xaq's names, such as ``"o3"``.
     old, new : str
         Units in any spelling that xaq knows: ``"ppb"``, ``"ug/m3"``.
-    temperature : float or xarray.DataArray, degC
-    pressure : float or xarray.DataArray, hPa
+    temperature, pressure : float or xarray.DataArray, degC and hPa
+        State of the air, for a conversion between mass concentration and mole fraction.
+
+    Returns
+    -------
+    float or xarray.DataArray
+        An array where the state of the air is one and takes part.
 
     Raises
     ------
     SchemaError
-        Units that are no concentration of this pollutant.
+        Units in which this pollutant has no concentration.
     """
     old, new = canonical_units(old), canonical_units(new)
     bad = [unit for unit in (old, new) if not is_concentration(unit, pollutant)]
     if bad:
         known = "'ug m-3', 'mg m-3'" if POLLUTANTS[pollutant].particle else "'ug m-3', 'mg m-3', 'ppb', 'ppm'"
         raise SchemaError(
-            f"{', '.join(map(repr, bad))}: no units of {pollutant} that xaq knows, expected such as {known}"
+            f"{', '.join(map(repr, bad))} are not units of {pollutant} that xaq knows; fix: one such as {known}"
         )
     if old == new:
         return 1.0
@@ -56,7 +62,7 @@ def factor(
         return _MASS[old] / _MASS[new]
     if old in _RATIO and new in _RATIO:
         return _RATIO[old] / _RATIO[new]
-    # Ideal gas; 1e-9 mol mol-1 in ug (1e6) at a pressure in hPa (1e2): 0.1. A particle was refused above.
+    # Ideal gas; 1e-9 mol mol-1 in ug (1e6) at a pressure in hPa (1e2): 0.1. Particles have raised above.
     air = pressure * 0.1 / (_GAS_CONSTANT * (temperature + 273.15))
     mass_of_ppb = (POLLUTANTS[pollutant].molar_mass or float("nan")) * air
     return _RATIO[old] * mass_of_ppb / _MASS[new] if old in _RATIO else _MASS[old] / (mass_of_ppb * _RATIO[new])
@@ -69,34 +75,39 @@ def convert_units(
     temperature: float | xr.DataArray = TEMPERATURE,
     pressure: float | xr.DataArray = PRESSURE,
 ) -> xr.Dataset:
-    """Convert concentrations to other units, by name.
+    r"""Convert concentrations to other units, by name.
 
     Parameters
     ----------
     ds : xarray.Dataset
         A station dataset.
     units : str or mapping
-        The units wanted by variable, ``{"o3": "ppb", "co": "mg m-3"}``; or one string for every pollutant.
+        New units by variable, ``{"o3": "ppb", "co": "mg m-3"}``, or one string for every pollutant.
     temperature : float or xarray.DataArray, degC
-        Of the air in which a mass was stated. Default 20 degC, the reference of EU reporting; US EPA uses 25 degC,
-        Chinese gases are stated at 25 degC since 2018-09 and at 0 degC before.
+        Temperature of the air to which a mass concentration refers. Default 20 degC, the reference of EU reporting; US
+        EPA uses 25 degC, China 25 degC since 2018-09 and 0 degC before.
     pressure : float or xarray.DataArray, hPa
-        Likewise; default 1013.25 hPa.
+        Pressure of that air. Default 1013.25 hPa.
 
     Returns
     -------
     xarray.Dataset
-        New values, ``units`` and ``standard_name``; each conversion is recorded in ``history``, with temperature and
-        pressure where they took part. Variables that have the units already, or are not named, are left as they are. Lazy.
+        New values, ``units`` and ``standard_name``; ``history`` records each conversion, with temperature and pressure
+        where they are used. Other variables, and those that have the units already, do not change. Lazy.
 
     Raises
     ------
     SchemaError
-        A variable that is not there or is no pollutant, has no units, or cannot have those asked for.
+        A variable that does not exist, is not a pollutant, has no units, or cannot have the new ones.
 
     Notes
     -----
-    Ideal gas: c [ug m-3] = x [ppb] M p / (R T). Mass to mass and ratio to ratio need neither temperature nor pressure.
+    Mass concentration ``c`` in kg m-3 and mole fraction ``x`` of an ideal gas of molar mass ``M`` at pressure ``p`` and
+    temperature ``T``:
+
+    .. math:: c = x \, \frac{M p}{R T}
+
+    Conversions within mass concentrations, or within mole fractions, need neither temperature nor pressure.
 
     Examples
     --------
@@ -109,7 +120,7 @@ def convert_units(
     names = {canonical_name(str(name)): str(name) for name in schema.pollutants(ds)}
     wanted = dict.fromkeys(names, units) if isinstance(units, str) else {canonical_name(n): u for n, u in units.items()}
     problems = [
-        f"no pollutant {name!r}; the dataset has {', '.join(names.values()) or 'none'}"
+        f"no pollutant {name!r} in the dataset; fix: one of {', '.join(names.values()) or 'none'}"
         for name in wanted
         if name not in names
     ]
@@ -127,13 +138,18 @@ def convert_units(
         times = factor(pollutant, old, new, temperature=temperature, pressure=pressure)
         if old == new:
             continue
-        attrs = {k: v for k, v in ds[name].attrs.items() if k != "units_note"}
         converted = (ds[name] * times).astype(ds[name].dtype).transpose(*ds[name].dims)
-        fresh = cf_attrs(pollutant, new)
-        ds[name] = converted.assign_attrs({**fresh, **attrs, "units": new, "standard_name": fresh["standard_name"]})
+        ds[name] = converted.drop_attrs(deep=False).assign_attrs(attrs_in_units(ds[name].attrs, pollutant, new))
         state = f" at {_text(temperature)} degC and {_text(pressure)} hPa" if (old in _MASS) != (new in _MASS) else ""
         done.append(f"{name} from {old} to {new}{state}")
     return schema.record(ds, "convert_units", done)
+
+
+def attrs_in_units(attrs: Mapping[str, Any], pollutant: str, units: str) -> dict[str, Any]:
+    """Return the attributes of a variable in other units: ``units`` and ``standard_name`` change, others are kept."""
+    fresh = cf_attrs(pollutant, units)
+    kept = {k: v for k, v in attrs.items() if k != "units_note"}
+    return {**fresh, **kept, "units": units, "standard_name": fresh["standard_name"]}
 
 
 def _text(state: float | xr.DataArray) -> str:

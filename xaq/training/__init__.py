@@ -1,4 +1,4 @@
-"""How a model is made: folds of hidden stations, the learning loop, calibration, the fit of a base forecast.
+"""How a model is made: windows, folds of hidden stations, the fit of a base forecast, learning, calibration.
 
 In: a station dataset. Out: a model with its held-out scores.
 """

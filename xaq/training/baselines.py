@@ -1,4 +1,4 @@
-"""Baselines of a forecast, fitted on what a model was trained on: regression, LSTM, PatchTST. ``verify`` takes them."""
+"""Baselines of a forecast, fitted to what a model was trained on: regression, LSTM, PatchTST. ``verify`` takes them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,32 @@ from ..aqnet.station_side import in_units, make_record
 from ..conventions import STATION
 from ..errors import ModelError
 from ..interpolate.base import Observations
+from ..nn.aqnet import ForecastNetwork
 from ..nn.baselines import LSTMBaseline, PatchTSTBaseline, RegressionBaseline
 from ..stations import schema
-from .folds import VALIDATION, TrainingData, prepare_data
-from .hidden import daily_means
+from .data import TrainingData, prepare_data
+from .scores import daily_means
 
-Method = Literal["start", "regression", "regression, log scale", "LSTM", "PatchTST"]
+Method = Literal["base forecast", "regression", "regression, log scale", "LSTM", "PatchTST"]
+#: Baselines that are parts of the model, and those that are trained.
+_PARTS = ("base forecast", "regression", "regression, log scale")
+_TRAINED = {"LSTM": LSTMBaseline, "PatchTST": PatchTSTBaseline}
+#: Windows per training step, learning rate, steps between validations, validations without gain before training stops.
 _WINDOWS, _LEARNING_RATE, _CHECK_EVERY, _PATIENCE = 16, 1e-3, 40, 4
 
 
 class NetworkForecaster:
-    """A fitted baseline as a forecaster: a network from windows to z-scores, and the recipe that makes the windows."""
+    """A fitted baseline as a forecaster.
+
+    Parameters
+    ----------
+    name : str
+        Its row in the table of scores.
+    network : torch.nn.Module
+        Takes a :class:`xaq.nn.window.Window`, returns z-scores ``(window, station, target_step)``.
+    recipe : Recipe
+        Makes the windows.
+    """
 
     def __init__(self, name: str, network: nn.Module, recipe: Recipe) -> None:
         self.name = name
@@ -35,14 +50,27 @@ class NetworkForecaster:
         self.recipe = recipe
 
     def forecast(self, past: Observations, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
-        """Return the forecast ``(n_station, n_time)`` after the last time of ``past``, in the target's units."""
+        """Return the forecast at the stations.
+
+        Parameters
+        ----------
+        past : Observations
+            Up to the init time.
+        times : (time,)
+            Later than the last time of ``past``, within the horizon.
+
+        Returns
+        -------
+        (station, time) float32
+            In the target's units.
+        """
         step = np.timedelta64(self.recipe.step_seconds, "s")
-        record, first, _ = make_record(self.recipe, past, past.times[-1:] + step)
+        record, starts, _ = make_record(self.recipe, past, past.times[-1:] + step)
         with torch.inference_mode():
-            window = record.window(torch.as_tensor(first), torch.ones(len(past.lon), dtype=torch.bool))
+            window = record.window(torch.as_tensor(starts), torch.ones(len(past.lon), dtype=torch.bool))
             z = self.network(window)[0].numpy()
-        at = ((times - past.times[-1]) / step).astype(int) - 1
-        return np.maximum(self.recipe.scaler.inverse(z), 0)[:, at].astype(np.float32)
+        leads = ((times - past.times[-1]) / step).astype(int) - 1
+        return np.maximum(self.recipe.scaler.inverse(z), 0)[:, leads].astype(np.float32)
 
 
 def fit_baseline(ds: xr.Dataset, model: Model, method: Method, *, max_steps: int = 600) -> NetworkForecaster:
@@ -53,11 +81,12 @@ def fit_baseline(ds: xr.Dataset, model: Model, method: Method, *, max_steps: int
     ds : xarray.Dataset
         The dataset the model was trained on.
     model : Model
-        A forecast; its recipe says what may be read.
-    method : {"start", "regression", "regression, log scale", "LSTM", "PatchTST"}
-        What the model starts from, and the two regressions in it. PatchTST reads the target alone, and needs ``transformers``.
+        A forecast; its recipe says which inputs are given.
+    method : {"base forecast", "regression", "regression, log scale", "LSTM", "PatchTST"}
+        The model's base forecast, and the two regressions in it, are fitted already. PatchTST is given the target alone, and
+        needs ``transformers``.
     max_steps : int
-        Of training, 16 windows each; it stops early by the validation windows.
+        Training steps of 16 windows each, at most; training stops early by the validation windows.
 
     Returns
     -------
@@ -68,52 +97,60 @@ def fit_baseline(ds: xr.Dataset, model: Model, method: Method, *, max_steps: int
     ------
     ModelError
         The model is no forecast, or there is no such method.
+
+    Notes
+    -----
+    LSTM and PatchTST compute the target and covariates of the stations in the training period.
     """
-    recipe = model.recipe
-    if model.task != "forecast":
-        raise ModelError("the model is an analysis; baselines of this kind are for task='forecast'")
-    if method in ("regression", "regression, log scale"):
-        scale = "log" if method.endswith("log scale") else "linear"
-        return NetworkForecaster(
-            method, RegressionBaseline(copy.deepcopy(model.network.base_forecast).cpu(), scale), recipe
-        )
-    if method == "start":
-        return NetworkForecaster("AQ-Net's start", copy.deepcopy(model.network.base_forecast).cpu(), recipe)
-    networks = {"LSTM": LSTMBaseline, "PatchTST": PatchTSTBaseline}
-    if method not in networks:
+    trained = model.network
+    if not isinstance(trained, ForecastNetwork):
         raise ModelError(
-            f"no baseline {method!r}; expected 'start', 'regression', 'regression, log scale', 'LSTM' or 'PatchTST'"
+            "the model is an analysis, expected a forecast; fix: fit_baseline(ds, ds.aq.train(task='forecast'), ...)"
         )
-    chosen = ds.sel({STATION: list(recipe.visible)})
-    period = schema.select_period(chosen, slice(*recipe.period))
-    observations = schema.observations(period, recipe.target, covariates=recipe.covariates, known=recipe.known)
-    data = prepare_data(observations, recipe)
+    if method in _PARTS:
+        return _part_of(trained, model.recipe, method)
+    if method not in _TRAINED:
+        expected = ", ".join(repr(name) for name in (*_PARTS, *_TRAINED))
+        raise ModelError(f"no baseline {method!r}, expected one of {expected}; fix: fit_baseline(ds, model, 'LSTM')")
+    recipe = model.recipe
+    data = _training_data(ds, recipe)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        network = networks[method](recipe.config)
+        network = _TRAINED[method](recipe.config)
         _learn(network, data, recipe, max_steps)
     return NetworkForecaster(method, network, recipe)
 
 
+def _part_of(trained: ForecastNetwork, recipe: Recipe, method: Method) -> NetworkForecaster:
+    """Return the base forecast of a model, or one of its regressions."""
+    base_forecast = copy.deepcopy(trained.base_forecast).cpu()
+    if method == "base forecast":
+        return NetworkForecaster("AQ-Net's base forecast", base_forecast, recipe)
+    scale = "log" if method.endswith("log scale") else "linear"
+    return NetworkForecaster(method, RegressionBaseline(base_forecast, scale), recipe)
+
+
+def _training_data(ds: xr.Dataset, recipe: Recipe) -> TrainingData:
+    """Return what a model was trained on."""
+    period = schema.select_period(ds.sel({STATION: list(recipe.visible)}), slice(*recipe.period))
+    observations = schema.observations(period, recipe.target, covariates=recipe.covariates, known=recipe.known)
+    return prepare_data(observations, recipe)
+
+
 def _learn(network: nn.Module, data: TrainingData, recipe: Recipe, max_steps: int) -> None:
-    """Minimise the absolute and root-mean-square error; keep the weights that are best on the validation windows."""
+    """Train on random windows; keep the weights that are best on the validation windows."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=1e-2)
-    learning = torch.ones(len(data.truth), dtype=torch.bool)
-    learning[data.folds[VALIDATION].targets] = False
     best, kept, worse = torch.inf, copy.deepcopy(network.state_dict()), 0
     for step in range(1, max_steps + 1):
         network.train()
         starts = data.train_starts[torch.randint(len(data.train_starts), (_WINDOWS,))]
         optimiser.zero_grad()
-        _loss(network, data, recipe, starts, learning).backward()
+        _loss(network, data, recipe, starts).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         if step % _CHECK_EVERY and step < max_steps:
             continue
-        network.eval()
-        with torch.no_grad():
-            parts = data.validation_starts.split(_WINDOWS)
-            score = sum(float(_loss(network, data, recipe, p, learning)) * len(p) for p in parts)
+        score = _validation_loss(network, data, recipe)
         if score < best:
             best, kept, worse = score, copy.deepcopy(network.state_dict()), 0
         else:
@@ -123,10 +160,19 @@ def _learn(network: nn.Module, data: TrainingData, recipe: Recipe, max_steps: in
     network.load_state_dict(kept)
 
 
-def _loss(network: nn.Module, data: TrainingData, recipe: Recipe, starts: Tensor, learning: Tensor) -> Tensor:
-    window = data.record.window(starts, learning)
-    truth = data.truth[:, data.targets(starts, recipe.config.target_steps)].transpose(0, 1)[:, learning]
-    made = in_units(network(window)[:, learning], recipe.scaler)
+@torch.no_grad()
+def _validation_loss(network: nn.Module, data: TrainingData, recipe: Recipe) -> float:
+    """Return the loss over the validation windows, up to a factor."""
+    network.eval()
+    batches = data.validation_starts.split(_WINDOWS)
+    return sum(float(_loss(network, data, recipe, starts)) * len(starts) for starts in batches)
+
+
+def _loss(network: nn.Module, data: TrainingData, recipe: Recipe, starts: Tensor) -> Tensor:
+    """Return MAE plus half the RMSE at the stations that are learned from, of steps and of daily means, in the target's units."""
+    learning = data.learning_stations
+    truth = data.at_targets(data.truth, starts)[:, learning]
+    made = in_units(network(data.record.window(starts, learning))[:, learning], recipe.scaler)
     loss = made.new_zeros(())
     for guess, seen in ((made, truth), daily_means(made, truth, recipe.config.steps_per_day)):
         error = (guess - seen)[torch.isfinite(seen)]

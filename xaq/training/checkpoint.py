@@ -1,4 +1,4 @@
-"""The Lightning side of training: module, checkpoints without pickle, progress bar, early stopping."""
+"""Lightning checkpoints without pickle: safetensors for tensors, JSON for everything else."""
 
 from __future__ import annotations
 
@@ -14,30 +14,44 @@ from torch import Tensor
 
 
 class SafetensorsCheckpoint(CheckpointIO):
-    """Lightning checkpoints as safetensors + JSON: nothing is pickled, and loading one executes nothing."""
+    """Lightning checkpoints as safetensors and JSON: loading one executes nothing."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write tensors by position and everything else as JSON."""
+        """Write a checkpoint; a file at ``path`` is replaced only once the new one is complete.
+
+        Parameters
+        ----------
+        checkpoint : dict
+            Nested dicts, lists and tuples of tensors and of values that JSON knows.
+        path : path
+            Its folder is made if needed.
+        storage_options
+            Not used.
+        """
         tensors: dict[str, Tensor] = {}
         tree = json.dumps(_to_tree(checkpoint, tensors))
         part = Path(path).with_suffix(".part")
         part.parent.mkdir(parents=True, exist_ok=True)
+        # A file of safetensors needs a tensor.
         save_file(tensors or {"0": torch.zeros(1)}, part, metadata={"tree": tree})
         part.replace(path)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Rebuild the checkpoint on the CPU."""
+        """Return the checkpoint, with its tensors on the CPU."""
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             return _from_tree(json.loads(file.metadata()["tree"]), tensors)
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Delete one checkpoint."""
+        """Delete a checkpoint, if there is one."""
         Path(path).unlink(missing_ok=True)
 
 
 def _to_tree(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return a JSON tree of a nested checkpoint; tensors are moved to ``tensors``."""
+    """Return a nested checkpoint as a JSON tree; its tensors are copied into ``tensors``, which names them by number.
+
+    Each node is a dict with one key, its kind. Dicts are lists of pairs, as their keys need not be text.
+    """
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().contiguous().clone()
@@ -45,11 +59,13 @@ def _to_tree(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, dict):
         return {"dict": [[_to_tree(k, tensors), _to_tree(v, tensors)] for k, v in value.items()]}
     if isinstance(value, (list, tuple)):
+        # A named tuple becomes a list: its class is not saved.
         return {type(value).__name__ if type(value) in (list, tuple) else "list": [_to_tree(v, tensors) for v in value]}
     return {"value": str(value) if isinstance(value, Path) else value}
 
 
 def _from_tree(tree: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return the nested checkpoint that :func:`_to_tree` made a JSON tree of."""
     ((kind, content),) = tree.items()
     if kind == "tensor":
         return tensors[content]

@@ -1,9 +1,4 @@
-"""Hiding stations, as data: the folds, the batches that training sees, and the calibration of intervals.
-
-The visible stations are dealt into folds. A batch takes one as hidden, and estimates it from the rest. Several members
-are trained side by side; each has folds of its own that are never its targets, so that together they validate, and
-calibrate, at every visible station.
-"""
+"""Estimates at hidden stations: one batch of a fold's targets, estimated from the stations outside the fold."""
 
 from __future__ import annotations
 
@@ -15,27 +10,68 @@ from torch import Tensor
 
 from ..aqnet.recipe import Recipe
 from ..aqnet.station_side import in_units
-from ..arrays import timesteps
 from ..nn.advection import Advected
-from ..nn.aqnet import AQNet, StationSide
+from ..nn.aqnet import Network, StationSide
+from ..nn.config import AQNetConfig
 from ..nn.estimate import apply_weights, predictor_difference, station_table
-from .folds import Fold, TrainingData
+from .data import TrainingData
+from .folds import Fold, FoldSeries
 
-# -- one batch -----------------------------------------------------------------------------------------------------
+#: Probability with which a neighbour is missing from a sample in training.
+_DROPPED = 0.1
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Estimates at hidden targets beside the truth, each ``(sample, step)``; ``day (sample,)`` is the lead day."""
+class HiddenEstimates:
+    """Estimates at hidden targets beside the observations there.
+
+    Attributes
+    ----------
+    estimate, truth : (sample, step)
+        A day of each sample, in the target's units; ``truth`` is NaN where there is nothing to compare.
+    parts : tuple of (sample, step)
+        What the spread of an estimate is made of, from :func:`xaq.nn.estimate.apply_weights`.
+    day : (sample,) int
+        Lead day, from 0.
+    z_hat : (window, station, step), optional
+        The forecast at the stations, in z; None in an analysis.
+    """
 
     estimate: Tensor
     truth: Tensor
     parts: tuple[Tensor, Tensor, Tensor]
     day: Tensor
+    z_hat: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which days of which targets a batch estimates, and from which neighbours.
+
+    Attributes
+    ----------
+    window : (sample,) int
+        Position of the window in the batch.
+    day : (sample,) int
+        Target day of the window.
+    target : (sample,) int
+        Position of the target in the fold.
+    kept : (sample, k) int
+        Positions of its neighbours among those of the fold.
+    """
+
+    window: Tensor
+    day: Tensor
+    target: Tensor
+    kept: Tensor
+
+    def neighbours(self, fold: Fold) -> Tensor:
+        """Return the neighbours as stations, ``(sample, k)``."""
+        return fold.neighbours[self.target].gather(1, self.kept)
 
 
 def hidden_estimates(
-    network: AQNet,
+    network: Network,
     data: TrainingData,
     fold: Fold,
     starts: Tensor,
@@ -43,78 +79,123 @@ def hidden_estimates(
     *,
     generator: torch.Generator | None = None,
     max_samples: int | None = None,
-    start: Tensor | None = None,
-) -> tuple[Batch, StationSide]:
-    """Estimate a fold's targets over windows from the stations outside the fold.
+    base_forecast: Tensor | None = None,
+) -> HiddenEstimates:
+    """Estimate a fold's targets from the stations outside the fold.
 
-    With a generator, neighbours are dropped at random and samples drawn, as in training. ``start`` is where the
-    forecasts of the windows start; the network's own unless given.
+    Parameters
+    ----------
+    network : Network
+    data : TrainingData
+    fold : Fold
+        Its series are made for ``data.train_starts``.
+    starts : (window,) int
+        Steps of the record at which the targets of the windows begin.
+    recipe : Recipe
+    generator : torch.Generator, optional
+        Draws the neighbours that are dropped and the samples, as training does. By default the nearest neighbours are kept.
+    max_samples : int, optional
+        Samples at most, drawn at random; all targets and days by default.
+    base_forecast : (window, station, step), optional
+        Of the windows, in z; the network makes its own by default.
+
+    Returns
+    -------
+    HiddenEstimates
     """
-    config, device = network.config, data.truth.device
-    window = data.record.window(
-        starts, fold.visible, fold.residual, fold.residual_variance, fold.redundancy, fold.log_weight
-    )
-    side = network.station_side(window, start)
-    n_window, n_target = len(starts), len(fold.targets)
+    side = network.station_side(fold.window(data.record, starts), base_forecast)
+    samples = draw_samples(network.config, fold, len(starts), generator=generator, max_samples=max_samples)
+    neighbours, targets = samples.neighbours(fold), fold.targets[samples.target]
+    predictors = None
+    if data.predictors is not None:
+        predictors = predictor_difference(data.predictors[targets], data.predictors[neighbours])
+    geometry = network.knn.geometry(data.unit[targets], data.unit[neighbours])
+    window_day = samples.window * network.config.target_days + samples.day
+    weights, rows = network.cell_side(side, window_day, neighbours, geometry, predictors)
+    table = _fold_table(side, fold.series, data.target_steps(starts), recipe)
+    advected = None if fold.series is None else _advected_samples(fold.series, data, starts, samples)
+    applied = apply_weights(weights, rows, table, recipe.scaler.offset, advected)
+    truth = _truth(data, fold, starts, samples)
+    return HiddenEstimates(applied.estimate, truth, applied.spread_terms, samples.day, side.z_hat)
+
+
+def draw_samples(
+    config: AQNetConfig,
+    fold: Fold,
+    n_window: int,
+    *,
+    generator: torch.Generator | None = None,
+    max_samples: int | None = None,
+) -> Samples:
+    """Draw days of a fold's targets in a batch of windows, and the neighbours of each; see :func:`hidden_estimates`."""
+    n_target, device = len(fold.targets), fold.targets.device
     sample = torch.arange(n_window * config.target_days * n_target, device=device)
     if max_samples is not None and len(sample) > max_samples:
         sample = torch.randperm(len(sample), generator=generator)[:max_samples].to(device)
-    which, rest = sample // (config.target_days * n_target), sample % (config.target_days * n_target)
-    day, slot = rest // n_target, rest % n_target
-    kept = _kept_neighbours(fold.neighbours[slot], config.k, generator)
-    neighbours = fold.neighbours[slot].gather(1, kept)
-    geometry = network.knn.geometry(data.unit[fold.targets[slot]], data.unit[neighbours])
-    predictors = None
-    if data.predictors is not None:
-        predictors = predictor_difference(data.predictors[fold.targets[slot]], data.predictors[neighbours])
-    weights, rows = network.cell_side(side, which * config.target_days + day, neighbours, geometry, predictors)
-    steps = data.targets(starts, config.target_steps)
-    table = _fold_table(side, fold, steps, recipe)
-    advected = None
-    if fold.advecting is not None:
-        window_of = torch.searchsorted(data.train_starts, starts)[which]
-        read = fold.advecting[slot[:, None], kept, window_of[:, None]].flatten(0, 1)
-        advected = Advected(
-            read, torch.arange(len(read), device=device).view_as(kept), torch.ones_like(weights.kriging)
-        )
-    estimate, parts = apply_weights(weights, rows, table, recipe.scaler.offset, advected)
-    at = steps.reshape(n_window, config.target_days, -1)[which, day]
-    truth = data.truth[fold.targets[slot][:, None], at]
-    # Steps at which no neighbour says anything have no estimate; the table holds zeros there.
-    silent = (
-        ~torch.isfinite(fold.values[neighbours[:, :1], at])
-        if side.z_hat is None
-        else torch.zeros_like(at, dtype=torch.bool)
+    window_day, target = sample // n_target, sample % n_target
+    return Samples(
+        window=window_day // config.target_days,
+        day=window_day % config.target_days,
+        target=target,
+        kept=kept_neighbours(fold.neighbours[target], config.k, generator),
     )
-    truth = torch.where(silent, torch.nan, truth)
-    return Batch(estimate, truth, parts, day), side
 
 
-def _fold_table(side: StationSide, fold: Fold, steps: Tensor, recipe: Recipe) -> Tensor:
-    """Return the station-days of a batch of windows, rows ordered (window, day, station); zeros where there is nothing."""
+def kept_neighbours(neighbours: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
+    """Return which k of each sample's neighbours are kept: the nearest of those that are not dropped.
+
+    Parameters
+    ----------
+    neighbours : (sample, k + spare)
+        Nearest first.
+    k : int
+    generator : torch.Generator or None
+        Drops each neighbour with a probability of 0.1; None drops none.
+
+    Returns
+    -------
+    (sample, k) int
+        Positions, ascending; dropped neighbours return where more are dropped than there are spare ones.
+    """
+    n, spare = neighbours.shape
+    k = min(k, spare)
+    if generator is None:
+        return torch.arange(k, device=neighbours.device).expand(n, k)
+    dropped = torch.rand(neighbours.shape, generator=generator).to(neighbours.device) < _DROPPED
+    return torch.argsort(dropped.to(torch.int8), dim=1, stable=True)[:, :k].sort(dim=1).values
+
+
+def _fold_table(side: StationSide, series: FoldSeries | None, steps: Tensor, recipe: Recipe) -> Tensor:
+    """Return the station-days of a batch, rows ordered (window, day, station); zeros where nothing is known."""
     scaler, config = recipe.scaler, recipe.config
-    if side.z_hat is None:
-        values, variance = (v[:, steps].transpose(0, 1) for v in (fold.values, fold.variance))
-    else:
+    if series is None:
+        assert side.z_hat is not None
         values = in_units(side.z_hat, scaler)
         variance = torch.zeros_like(values)
+    else:
+        values, variance = (v[:, steps].transpose(0, 1) for v in (series.values, series.variance))
     pattern = "w n (d h) -> (w d n) h"
     values, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (values, variance))
     return station_table(values, variance, scaler.offset, recipe.covariance.sill, advects=config.advects)
 
 
-def daily_means(forecast: Tensor, truth: Tensor, steps_per_day: int) -> tuple[Tensor, Tensor]:
-    """Return daily means ``(window, station, day)`` of a forecast and of observations; NaN where too few are observed."""
-    days, forecast = (rearrange(v, "w s (d h) -> w s d h", h=steps_per_day) for v in (truth, forecast))
-    enough = torch.isfinite(days).sum(dim=-1) >= timesteps.DATA_CAPTURE * steps_per_day
-    return forecast.mean(dim=-1), torch.where(enough, days.nanmean(dim=-1), torch.nan)
+def _advected_samples(series: FoldSeries, data: TrainingData, starts: Tensor, samples: Samples) -> Advected | None:
+    """Return the advected neighbours of each sample, None where nothing is advected."""
+    if series.advected is None:
+        return None
+    window = torch.searchsorted(data.train_starts, starts)[samples.window]
+    values = series.advected[samples.target[:, None], samples.kept, window[:, None]].flatten(0, 1)
+    rows = torch.arange(len(values), device=values.device).view_as(samples.kept)
+    return Advected(values, rows, torch.ones_like(rows, dtype=values.dtype))
 
 
-def _kept_neighbours(neighbours: Tensor, k: int, generator: torch.Generator | None) -> Tensor:
-    """Return which k of each sample's neighbours are kept: the nearest; in training, each is missing with probability 0.1."""
-    n, spare = neighbours.shape
-    k = min(k, spare)
-    if generator is None:
-        return torch.arange(k, device=neighbours.device).expand(n, k)
-    dropped = torch.rand(neighbours.shape, generator=generator).to(neighbours.device) < 0.1
-    return torch.argsort(dropped.to(torch.int8), dim=1, stable=True)[:, :k].sort(dim=1).values
+def _truth(data: TrainingData, fold: Fold, starts: Tensor, samples: Samples) -> Tensor:
+    """Return the observations at each sample, ``(sample, step)``; NaN where there is no estimate to compare them with."""
+    days = rearrange(data.target_steps(starts), "w (d h) -> w d h", h=data.record.config.steps_per_day)
+    steps = days[samples.window, samples.day]
+    truth = data.truth[fold.targets[samples.target][:, None], steps]
+    if fold.series is None:
+        return truth
+    # Filled values are missing only at steps at which no station outside the fold reports; the table holds zeros there.
+    nearest = samples.neighbours(fold)[:, :1]
+    return torch.where(torch.isfinite(fold.series.values[nearest, steps]), truth, torch.nan)

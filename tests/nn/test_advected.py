@@ -1,0 +1,21 @@
+"""Advected neighbours on tensors."""
+
+import pytest
+import torch
+
+from xaq.nn.advection import advect
+
+CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+DEVICES = ["cpu", pytest.param("cuda", marks=CUDA)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_each_slot_is_advected_with_its_own_weights(device):
+    generator = torch.Generator().manual_seed(0)
+    series = torch.randn(3, 2, 6 + 2, generator=generator).to(device)
+    weights = torch.rand(3, 4, 2, generator=generator).to(device)
+    lags = torch.rand(5, 4, 3, generator=generator).to(device)
+    got = advect(series, weights, lags)
+    slot = torch.arange(6) // 3
+    windows = series.unfold(2, 3, 1)
+    torch.testing.assert_close(got, torch.einsum("nst,ksl,nctl->nkct", weights[:, :, slot], lags, windows))

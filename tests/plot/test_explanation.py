@@ -1,0 +1,57 @@
+"""The map of an explanation: values, weights, labels and the sum in its title."""
+
+import figures
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from figures import bar_label, layer
+
+from xaq import plot
+from xaq.errors import SchemaError
+
+ds, cube, closed = figures.ds, figures.cube, figures.closed
+
+
+def test_an_explanation_shows_values_weights_and_the_sum(ds):
+    why = figures.explained_by_hand(ds)
+    ax = plot.explanation(ds, why, lines=[])
+    circles, cross, weights = layer(ax, "_neighbours"), layer(ax, "_place"), layer(ax, "_weights")
+    np.testing.assert_allclose(circles.get_offsets(), np.c_[why.lon, why.lat])
+    np.testing.assert_array_equal(circles.get_array(), why.value)
+    assert circles.norm is cross.norm
+    assert (circles.norm.vmin, circles.norm.vmax) == (10.0, 40.0)
+    np.testing.assert_array_equal(cross.get_array(), [14.04])
+    np.testing.assert_allclose(layer(ax, "_filled").get_offsets(), [[why.lon[2], why.lat[2]]])
+    # Heaviest first; width by weight, the negative one dashed.
+    widths = np.array(weights.get_linewidths())
+    np.testing.assert_allclose(widths[:2] / widths[0], [1.0, 0.4])
+    assert [dash is not None for _, dash in weights.get_linestyles()] == [False, False, False, True]
+    assert [t.get_text() for t in ax.texts] == ["70 %", "28 %"]
+    assert ax.get_title("left") == (
+        "PM2.5, 2020-01-01 08:00 UTC\nestimate 14.0 = kriging 15.1 \N{MINUS SIGN} learned 1.1 µg m⁻³"
+    )
+    assert bar_label(ax) == "PM2.5 [µg m⁻³]"
+    legend = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert {"weight 50 %", "negative weight", "neighbour, value filled", "other visible station"} <= set(legend)
+    assert len(layer(ax, "_other").get_offsets()) == 11
+
+
+def test_labels_of_weights_do_not_overlap(ds):
+    why = figures.explained_by_hand(ds)
+    crowded = why.assign(lon=why.place_lon + why.lon * 0 + [0.0, 0.3, 0.31, 0.3], lat=why.place_lat + why.lat * 0)
+    crowded = crowded.assign(weight=("station", [0.1, 0.3, 0.3, 0.3])).set_coords(["lon", "lat"])
+    ax = plot.explanation(ds, crowded, lines=[])
+    ax.figure.canvas.draw()
+    boxes = [t.get_window_extent() for t in ax.texts]
+    assert len(boxes) == 4
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_only_an_explanation_is_drawn(ds, cube):
+    with pytest.raises(SchemaError, match=r"ds\.aq\.explain"):
+        plot.explanation(ds, cube)
+    why = figures.explained_by_hand(ds)
+    why["estimate"].attrs["units"] = "1e-9"
+    with pytest.raises(SchemaError, match="convert"):
+        plot.explanation(ds, why)
+    assert not plt.get_fignums()

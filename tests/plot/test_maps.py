@@ -1,0 +1,159 @@
+"""Maps of a cube: what a reader would conclude from them must be true."""
+
+import cartopy.crs as ccrs
+import figures
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from figures import bar_label, layer, legend_of, mesh_of
+
+from xaq import plot
+from xaq.errors import SchemaError
+
+ds, cube, network, network_cube, idw_cube, closed = (
+    figures.ds,
+    figures.cube,
+    figures.network,
+    figures.network_cube,
+    figures.idw_cube,
+    figures.closed,
+)
+
+
+def test_field_and_stations_share_one_norm_and_colour_map(ds, cube):
+    ax = plot.map(ds, cube, time="2020-01-01T08", lines=[])
+    mesh, circles, triangles = mesh_of(ax), layer(ax, "_visible"), layer(ax, "_hidden")
+    assert circles.norm is mesh.norm
+    assert triangles.norm is mesh.norm
+    assert circles.cmap is triangles.cmap is mesh.cmap
+    seen = ds.pm25.sel(time="2020-01-01T08:00").values
+    np.testing.assert_allclose(circles.get_array(), seen[~ds.hidden.values], rtol=1e-6)
+    np.testing.assert_allclose(triangles.get_array(), seen[ds.hidden.values], rtol=1e-6)
+
+
+def test_visible_are_circles_and_hidden_are_triangles_where_the_stations_are(ds, cube):
+    ax = plot.map(ds, cube, time="2020-01-01T08", lines=[])
+    for name, mask, corners in (("_visible", ~ds.hidden.values, None), ("_hidden", ds.hidden.values, 4)):
+        art = layer(ax, name)
+        np.testing.assert_allclose(art.get_offsets(), np.c_[ds.lon.values, ds.lat.values][mask])
+        path = art.get_paths()[0]
+        assert (len(path.vertices) == corners) if corners else (len(path.vertices) > 8)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["visible station", "hidden station"]
+
+
+def test_field_is_drawn_in_its_cells_and_unsupported_cells_are_blank(ds, cube):
+    cube = cube.assign(supported=cube.supported & (cube.lon > 9.0))
+    ax = plot.map(ds, cube, time="2020-01-01T08", lines=[])
+    drawn = mesh_of(ax).get_array().reshape(cube.sizes["lat"], cube.sizes["lon"])
+    assert (np.ma.getmaskarray(drawn) == ~cube.supported.values).all()
+    assert not cube.supported.values.all()
+    expected = cube.pm25.sel(time="2020-01-01T08:00").values
+    np.testing.assert_allclose(drawn.compressed(), expected[cube.supported.values], rtol=1e-6)
+
+
+def test_unsupported_cells_are_hatched_or_blank_and_never_coloured(network, network_cube):
+    network_cube = network_cube.assign(supported=network_cube.supported & (network_cube.lon > 9.0))
+    hatched, blank = (plot.map(network, network_cube, unsupported=u, lines=[]) for u in ("hatched", "blank"))
+    assert "no station near" in legend_of(hatched)
+    assert "no station near" not in legend_of(blank)
+    for ax in (hatched, blank):
+        mask = np.ma.getmaskarray(mesh_of(ax).get_array()).reshape(network_cube.supported.shape)
+        assert (mask == ~network_cube.supported.values).all()
+    with pytest.raises(SchemaError, match="'hatched' or 'blank'"):
+        plot.map(network, network_cube, unsupported="grey")
+
+
+def test_colour_bar_has_units_and_is_as_high_as_the_map(ds, cube):
+    ax = plot.map(ds, cube, vmin=0.0, vmax=1e4, lines=[])
+    assert bar_label(ax) == "PM2.5 [µg m⁻³]"
+    ax.figure.canvas.draw()
+    bar, frame = ax.child_axes[0].get_position(), ax.get_position()
+    assert bar.y0 == pytest.approx(frame.y0, abs=0.01)
+    assert bar.y1 == pytest.approx(frame.y1, abs=0.01)
+
+
+def test_a_day_string_is_the_mean_of_the_day_for_field_and_stations(ds, cube):
+    ax = plot.map(ds, cube, time="2020-01-02", lines=[])
+    day = slice("2020-01-02", "2020-01-02T23")
+    expected = ds.pm25.sel(time=day).mean("time").values[~ds.hidden.values]
+    np.testing.assert_allclose(layer(ax, "_visible").get_array(), expected, rtol=1e-5)
+    np.testing.assert_allclose(mesh_of(ax).get_array().max(), cube.pm25.sel(time=day).mean("time").max(), rtol=1e-5)
+    assert "daily mean 2020-01-02 (UTC)" in ax.get_title(loc="left")
+
+
+def test_title_says_time_and_method(ds, cube):
+    hour, whole = (plot.map(ds, cube, time=t, lines=[]).get_title("left") for t in ("2020-01-01T08", None))
+    assert "2020-01-01 08:00 UTC\nkriging, 15 stations" in hour
+    assert "mean of 48 hours, 2020-01-01 00:00 to 2020-01-02 23:00 UTC" in whole
+
+
+@pytest.mark.parametrize("when", ["2020-01-05", "2020-01-01T08:30", pd.Timestamp("2020-01-01 08:20"), "nonsense"])
+def test_a_time_that_is_not_in_the_cube_is_refused_and_the_range_named(ds, cube, when):
+    with pytest.raises(SchemaError, match=r"cube: .*2020-01-01T00:00:00 to 2020-01-02T23:00:00"):
+        plot.map(ds, cube, time=when)
+    assert not plt.get_fignums()
+
+
+def test_stations_without_observation_are_hollow_and_small(ds, cube):
+    silent = ds.assign(pm25=ds.pm25.where(ds.station != ds.station[~ds.hidden][0]).assign_attrs(ds.pm25.attrs))
+    ax = plot.map(silent, cube, time="2020-01-01T08", lines=[])
+    hollow = layer(ax, "_visible without observation")
+    assert len(hollow.get_offsets()) == 1
+    assert hollow.get_facecolors().size == 0
+    assert hollow.get_sizes()[0] < layer(ax, "_visible").get_sizes()[0]
+    assert "no observation" in [t.get_text() for t in ax.get_legend().get_texts()]
+
+
+def test_limits_are_robust_and_open_ends_are_shown(ds, cube):
+    spiked = ds.copy(deep=True)
+    spiked.pm25[0] = 5000.0
+    ax = plot.map(spiked, cube, time="2020-01-01T08", lines=[])
+    assert mesh_of(ax).norm.vmax < 5000
+    assert mesh_of(ax).colorbar.extend in ("max", "both")
+    fixed = mesh_of(plot.map(ds, cube, vmin=0.0, vmax=1e4, lines=[]))
+    assert (fixed.norm.vmin, fixed.norm.vmax, fixed.colorbar.extend) == (0.0, 1e4, "neither")
+
+
+def test_a_constant_field_has_a_colour_scale(ds, cube):
+    norm = mesh_of(plot.map(ds, cube.assign(pm25=cube.pm25 * 0 + 7), stations=False, lines=[])).norm
+    assert norm.vmin < norm.vmax
+
+
+def test_other_units_and_empty_selections_are_refused(ds, cube):
+    with pytest.raises(SchemaError, match="in 'ug m-3' at the stations and in 'mg m-3' in the cube"):
+        plot.map(ds, cube.assign(pm25=cube.pm25.assign_attrs(units="mg m-3")))
+    with pytest.raises(SchemaError, match="no value"):
+        plot.map(ds, cube.assign(pm25=cube.pm25.where(False).assign_attrs(cube.pm25.attrs)), stations=False)
+    with pytest.raises(SchemaError, match="no variable 'o3'"):
+        plot.map(ds, cube, target="o3")
+    with pytest.raises(SchemaError, match="not below"):
+        plot.map(ds, cube, vmin=3, vmax=2)
+
+
+def test_a_given_axes_is_drawn_on_keeps_its_extent_and_no_figure_is_made(ds, cube):
+    figure, axes = plt.subplots(1, 2, subplot_kw={"projection": ccrs.PlateCarree()})
+    axes[0].set_extent((9.5, 10.5, 49.5, 50.5), ccrs.PlateCarree())
+    before = dict(mpl.rcParams)
+    assert plot.map(ds, cube, ax=axes[0], lines=[]) is axes[0]
+    assert plot.errors(ds, "idw", ax=axes[1], lines=[]) is axes[1]
+    assert plt.get_fignums() == [figure.number]
+    np.testing.assert_allclose(axes[0].get_xlim(), (9.5, 10.5))
+    assert axes[1].get_xlim()[0] < ds.lon.min() < ds.lon.max() < axes[1].get_xlim()[1]
+    assert dict(mpl.rcParams) == before
+
+
+def test_plain_axes_are_refused_for_a_map(ds, cube):
+    with pytest.raises(SchemaError, match="GeoAxes"):
+        plot.map(ds, cube, ax=plt.figure().add_subplot())
+
+
+def test_the_width_is_that_of_the_interval(network, network_cube, idw_cube):
+    ax = plot.width(network, network_cube, time="2020-01-02T08", lines=[])
+    expected = (network_cube.pm25_upper - network_cube.pm25_lower).sel(time="2020-01-02T08:00").values
+    np.testing.assert_allclose(mesh_of(ax).get_array().ravel(), expected.ravel(), rtol=1e-5)
+    assert mesh_of(ax).norm.vmin == 0
+    assert ax.child_axes[0].get_ylabel() == "width of the 90 % interval of PM2.5 [µg m⁻³]"
+    with pytest.raises(SchemaError, match="without an interval"):
+        plot.width(network, idw_cube)

@@ -1,0 +1,44 @@
+"""Several maps side by side: their colours, times and differences."""
+
+import figures
+import numpy as np
+import pytest
+from cartopy.mpl.geoaxes import GeoAxes
+from figures import mesh_of
+
+from xaq import plot
+from xaq.errors import SchemaError
+
+network, network_cube, idw_cube, closed = figures.network, figures.network_cube, figures.idw_cube, figures.closed
+
+
+def test_panels_share_colours_and_show_their_times(network, network_cube):
+    axes = plot.panels(network, network_cube, ["2020-01-01", "2020-01-02T08", "2020-01-03"], lines=[])
+    assert len({mesh_of(ax).norm for ax in axes}) == 1
+    assert [ax.get_title("left") for ax in axes] == [
+        "daily mean 2020-01-01 (UTC)", "2020-01-02 08:00 UTC", "daily mean 2020-01-03 (UTC)",
+    ]  # fmt: skip
+    shown = mesh_of(axes[1]).get_array()
+    np.testing.assert_allclose(shown.max(), network_cube.pm25.sel(time="2020-01-02T08:00").max(), rtol=1e-6)
+    assert [a.get_ylabel() for a in axes[0].figure.axes if not isinstance(a, GeoAxes)] == ["PM2.5 [µg m⁻³]"]
+    with pytest.raises(SchemaError, match="no times"):
+        plot.panels(network, network_cube, [])
+
+
+def test_two_cubes_share_colours_and_their_difference_is_drawn(network, network_cube, idw_cube):
+    first, second, difference = plot.compare(network, network_cube, idw_cube, time="2020-01-02", lines=[])
+    assert mesh_of(first).norm is mesh_of(second).norm
+    day = slice("2020-01-02", "2020-01-02T23")
+    expected = (network_cube.pm25.sel(time=day).mean("time") - idw_cube.pm25.sel(time=day).mean("time")).values
+    drawn = mesh_of(difference)
+    np.testing.assert_allclose(drawn.get_array().ravel(), expected.ravel(), rtol=1e-4, atol=1e-4)
+    assert drawn.norm.vmin == -drawn.norm.vmax
+    assert drawn.colorbar.ax.get_ylabel() == "difference [µg m⁻³]"
+    assert difference.get_title("left") == "kriging \N{MINUS SIGN} idw"
+
+
+def test_cubes_of_different_cells_or_times_are_not_compared(network, network_cube, idw_cube):
+    with pytest.raises(SchemaError, match="different cells"):
+        plot.compare(network, network_cube, idw_cube.isel(lon=slice(1, None)))
+    with pytest.raises(SchemaError, match="different times"):
+        plot.compare(network, network_cube, idw_cube.isel(time=slice(24)))

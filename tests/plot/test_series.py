@@ -1,0 +1,114 @@
+"""The series of a station: which estimates are drawn, and what the title says about the station."""
+
+import json
+
+import figures
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from xaq import plot
+from xaq.cube.reanalyze import reanalyze
+from xaq.errors import GridError, ModelError, SchemaError
+
+ds, cube, network, network_cube, forecast, closed = (
+    figures.ds,
+    figures.cube,
+    figures.network,
+    figures.network_cube,
+    figures.forecast,
+    figures.closed,
+)
+
+
+def line(ax, name):
+    return next(a for a in ax.lines if a.get_label() == name).get_ydata()
+
+
+def test_a_visible_station_is_estimated_without_itself(ds):
+    name = str(ds.station[~ds.hidden][0].item())
+    ax = plot.series(ds, "nearest", name)
+    assert "visible station, left out" in ax.get_title("left")
+    moved = ds.copy(deep=True)
+    moved.pm25.loc[{"station": name}] = 1e6
+    np.testing.assert_array_equal(line(plot.series(moved, "nearest", name), "reanalysed"), line(ax, "reanalysed"))
+    np.testing.assert_array_equal(line(ax, "observed"), ds.pm25.sel(station=name))
+    assert ax.get_ylabel() == "PM2.5 [µg m⁻³]"
+
+
+def test_hidden_stations_stay_hidden_when_another_is_left_out(ds):
+    name = str(ds.station[~ds.hidden][0].item())
+    moved = ds.copy(deep=True)
+    moved.pm25[ds.hidden.values] = 1e6
+    assert line(plot.series(moved, "idw", name), "reanalysed").max() < 1e4
+
+
+def test_a_hidden_station_has_its_interval_and_says_so(ds):
+    ax = plot.series(ds, "kriging", str(ds.station[ds.hidden][0].item()), time="2020-01-01")
+    assert "hidden station, not used" in ax.get_title("left")
+    assert [c.get_label() for c in ax.collections] == ["90 % interval"]
+    assert len(line(ax, "reanalysed")) == 24
+
+
+def test_the_title_says_whether_the_cube_was_made_from_the_station(ds, cube):
+    seen, unseen = (ds.station[mask][0].item() for mask in (~ds.hidden, ds.hidden))
+    place = ds.sel(station=seen)
+    ax = plot.series(ds, cube, seen)
+    expected = cube.pm25.sel(lon=place.lon, lat=place.lat, method="nearest")
+    np.testing.assert_array_equal(line(ax, "reanalysed"), expected)
+    assert "visible station, used for the cube" in ax.get_title("left")
+    assert "hidden station, not used" in plot.series(ds, cube, unseen).get_title("left")
+    nothing_hidden = cube.assign_attrs(xaq_provenance=json.dumps({"hidden_stations": []}))
+    assert "visible when the cube was made" in plot.series(ds, nothing_hidden, unseen).get_title("left")
+
+
+def test_unknown_stations_other_cells_and_forecast_models_are_refused(ds, cube, forecast):
+    with pytest.raises(SchemaError, match="no station 'x'; known are s000"):
+        plot.series(ds, "idw", "x")
+    with pytest.raises(GridError, match="outside the cube"):
+        plot.series(ds, cube.isel(lon=slice(0, 2), lat=slice(0, 1)), "s000")
+    with pytest.raises(ModelError, match="forecast"):
+        plot.series(ds, forecast[1], "s000")
+    assert not plt.get_fignums()
+
+
+def test_series_draws_on_a_given_axes(ds, cube):
+    figure, ax = plt.subplots()
+    assert plot.series(ds, cube, "s000", ax=ax) is ax
+    assert plt.get_fignums() == [figure.number]
+
+
+def test_hours_of_the_day_are_counted_in_the_time_zone(network, network_cube):
+    name = str(network.station[network.hidden][0].item())
+    first, second = plot.hours(network, network_cube, name, slots=[(9, 12), (16, 19)], tz="Asia/Shanghai")
+    for ax, hours in ((first, range(1, 5)), (second, range(8, 12))):
+        line = next(a for a in ax.lines if a.get_label() == "observed")
+        steps = network.time.dt.hour.isin(list(hours)).values
+        expected = network.pm25.sel(station=name).values[steps]
+        drawn = line.get_ydata()
+        np.testing.assert_array_equal(drawn[np.isfinite(drawn)], expected)
+        assert np.isnan(drawn).sum() == 2  # a gap between the three days
+        assert ax.get_ylabel() == "PM2.5 [µg m⁻³]"
+    assert "hidden station, not used for the cube" in first.get_title("left")
+    assert "09:00\N{EN DASH}12:59 Asia/Shanghai, MAE" in first.get_title("left")
+
+
+def test_hours_are_drawn_on_given_axes_and_empty_slots_refused(network, network_cube):
+    figure, axes = plt.subplots(2, 1)
+    assert list(plot.hours(network, network_cube, "s000", axes=axes)) == list(axes)
+    assert plt.get_fignums() == [figure.number]
+    with pytest.raises(SchemaError, match=r"slot \(25, 26\) contains no step"):
+        plot.hours(network, network_cube, "s000", slots=[(25, 26)])
+    with pytest.raises(SchemaError, match="2 axes for 1 slots"):
+        plot.hours(network, network_cube, "s000", slots=[(9, 12)], axes=axes)
+
+
+def test_a_forecast_is_labelled_as_one(forecast):
+    ds, model = forecast
+    cube = reanalyze(ds, model, init=ds.time.values[-240], grid=0.5)
+    name = str(ds.station.values[0])
+    labels = {
+        line.get_label() for ax in (plot.series(ds, cube, name), *plot.hours(ds, cube, name)) for line in ax.lines
+    }
+    assert {"forecast", "observed"} <= labels
+    assert "reanalysed" not in labels

@@ -1,0 +1,57 @@
+"""Flags of units and positions: plausible concentrations, stations in other units, swapped coordinates."""
+
+import numpy as np
+import pytest
+from defects import CLEAN, gas, problems
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "stated", "instead"),
+    [
+        ("co", 0.03, "ug m-3", "mg m-3"),
+        ("co", 30.0, "mg m-3", "ug m-3"),
+        ("o3", 0.001, "1e-9", "1e-6"),
+        ("pm10", 0.001, "ug m-3", "mg m-3"),
+    ],
+)
+def test_a_factor_of_1000_is_reported(name, scale, stated, instead):
+    ds = gas(name, CLEAN.pm25.values * np.float32(scale), stated)
+    row = ds.aq.check().set_index("problem").loc["units"]
+    assert f"'{instead}'" in row.fix or instead in row.finding
+    fixed = ds.aq.repair(units={name: instead})
+    np.testing.assert_array_equal(fixed[name], ds[name])
+    assert fixed[name].units == instead
+    assert "units" not in problems(fixed.aq.check())
+
+
+def test_co_in_its_units_has_no_findings():
+    assert problems(gas("co", CLEAN.pm25.values * np.float32(0.03), "mg m-3").aq.check()) == set()
+    assert problems(gas("co", CLEAN.pm25.values * np.float32(30), "ug m-3").aq.check()) == set()
+
+
+def test_a_station_in_other_units_is_reported_and_converted():
+    values = CLEAN.pm25.values * np.float32(0.03)
+    values[4] *= 1000
+    ds = gas("co", values, "mg m-3")
+    row = ds.aq.check().set_index("problem").loc["units"]
+    assert row.examples == "s004"
+    assert row.fix == "ds.aq.repair(units={'co': {'s004': 'ug m-3'}})"
+    fixed = ds.aq.repair(units={"co": {"s004": "ug m-3"}})
+    np.testing.assert_allclose(fixed.co, CLEAN.pm25 * 0.03, rtol=1e-5)
+    np.testing.assert_array_equal(fixed.co.drop_sel(station="s004"), ds.co.drop_sel(station="s004"))
+    assert fixed.co.dtype == np.float32
+    assert problems(fixed.aq.check()) == set()
+
+
+def test_missing_and_wrong_units():
+    assert (CLEAN.drop_attrs().aq.check().severity == "error").sum() == 1
+    assert "not units of o3" in gas("o3", CLEAN.pm25.values, "m s-1").aq.check().set_index("problem").finding["units"]
+
+
+def test_a_whole_network_swapped():
+    ds = CLEAN.assign_coords(lon=CLEAN.lon + 100)
+    swapped_ds = ds.assign_coords(lon=("station", ds.lat.values), lat=("station", ds.lon.values))
+    assert problems(swapped_ds.aq.check(), "error") == {"swapped"}
+    fixed = swapped_ds.aq.repair(swapped="swap")
+    np.testing.assert_array_equal(fixed.lon, ds.lon)
+    np.testing.assert_array_equal(fixed.lat, ds.lat)

@@ -1,0 +1,105 @@
+"""Which mapper is meant: a trained one with the fields of its training, or a classical method, fitted by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import xarray as xr
+
+from ..arrays import timesteps
+from ..conventions import LAT, LON, TIME, canonical_units
+from ..errors import ModelError
+from ..fields.background import BACKGROUND, BackgroundAlone, settle_field
+from ..fields.gridded import Gridded
+from ..fields.rasters import rasters_by_name
+from ..fields.trend import trend_of_model
+from ..interpolate.base import Field, Mapper, ReadsFields
+from ..interpolate.classical import CLASSICAL, UNFITTED, classical
+from ..interpolate.trained import TrainedMapper
+from ..interpolate.trend import BackgroundFactor, OverTrend, Trend
+from ..stations import schema
+
+
+def settle_mapper(
+    mapper: Mapper | str,
+    visible: xr.Dataset,
+    target: str,
+    background: xr.DataArray | xr.Dataset | None,
+    rasters: Mapping[str, xr.DataArray] | None,
+) -> Mapper:
+    """Return the mapper that is meant: fitted where it is given by name, with the fields that it reads."""
+    field, named = _settle_background(background, visible, target), rasters_by_name(rasters)
+    if isinstance(mapper, TrainedMapper):
+        return mapper.with_trend(trend_of_model(mapper.recipe.trend, field, named, visible))
+    if not isinstance(mapper, (str, Mapper)):
+        raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
+    if named:
+        name = mapper if isinstance(mapper, str) else mapper.name
+        raise ModelError(f"rasters are read by a trained model, not by {name!r}; fix: rasters=None")
+    if isinstance(mapper, str):
+        return _fit_by_name(mapper, visible, target, field)
+    if field is not None:
+        raise ModelError(f"{mapper.name} was fitted without a background; fix: pass it by name, or background=None")
+    return mapper
+
+
+def _settle_background(
+    background: xr.DataArray | xr.Dataset | None, visible: xr.Dataset, target: str
+) -> Gridded | None:
+    if background is None:
+        return None
+    field = settle_field(background, target, str(visible[target].attrs["units"]))
+    field.check_covers(visible[LON].values, visible[LAT].values, "stations", subject=BACKGROUND)
+    field.check_step(timesteps.regular_step(visible[TIME].values), subject=BACKGROUND)
+    return field
+
+
+def _fit_by_name(name: str, visible: xr.Dataset, target: str, field: Gridded | None) -> Mapper:
+    """Return a classical method by its name: fitted to the visible stations, over the background where there is one."""
+    if name == BACKGROUND and field is not None:
+        return BackgroundAlone(field)
+    if name not in CLASSICAL:
+        raise ModelError(
+            f"no method {name!r}; expected a trained model or one of {', '.join(CLASSICAL)}; a model file: xaq.load_model(...)"
+        )
+    if field is None and name in UNFITTED:
+        # Nothing to fit, so that lazy observations stay lazy.
+        return UNFITTED[name]()
+    observations = schema.observations(visible, target)
+    if field is None:
+        return classical(name, observations)
+    field.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
+    trend = Trend(background=BackgroundFactor.fit(field, observations))
+    return OverTrend(classical(name, trend.remove(observations)), trend)
+
+
+def check_model(model: TrainedMapper, ds: xr.Dataset, target: str) -> None:
+    """Refuse a model trained for another target, unit or step, or covariates that the conformed dataset lacks."""
+    problems = []
+    if model.target != target:
+        problems.append(
+            f"the model was trained for {model.target!r}, asked for {target!r}; fix: target={model.target!r}, or train another"
+        )
+    elif canonical_units(model.recipe.units) != canonical_units(str(ds[target].attrs["units"])):
+        problems.append(
+            f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; "
+            f"fix: ds.aq.convert_units({{{target!r}: {model.recipe.units!r}}})"
+        )
+    step = timesteps.regular_step(ds[TIME].values)
+    if step != model.step:
+        problems.append(
+            f"the model has a step of {timesteps.step_name(model.step)}, the dataset {timesteps.step_name(step)}; "
+            "fix: ds.resample(...), or train another"
+        )
+    missing = [c for c in (*model.recipe.covariates, *model.recipe.known) if c not in ds.data_vars]
+    if missing:
+        problems.append(
+            f"the model needs covariates that the dataset lacks: {', '.join(missing)}; fix: ds.aq.sample(field, name={missing[0]!r})"
+        )
+    if problems:
+        raise ModelError("; ".join(problems))
+
+
+def fields_of(mapper: Mapper) -> tuple[Field, ...]:
+    """Return the fields and rasters that a mapper's estimates depend on beside the stations."""
+    return mapper.fields if isinstance(mapper, ReadsFields) else ()

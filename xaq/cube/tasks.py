@@ -1,0 +1,106 @@
+"""What the nodes of a cube's graph compute: the station side of a period, and the cell side of a tile. Arrays in, arrays out.
+
+Estimates are stacked as layers: the value first, then a quantile for each probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import sphere
+from ..interpolate.base import Field, Filling, Mapper, Observations, fill_by_estimates
+
+
+def prepare_stations(
+    mapper: Mapper,
+    lon: NDArray,
+    lat: NDArray,
+    record: NDArray,
+    times: NDArray,
+    silent: NDArray,
+    n_known: int,
+    values: NDArray,
+    *covariates: NDArray,
+) -> Any:
+    """Do the station side of the stations that report; the last ``n_known`` covariates reach beyond the record."""
+    taking_part = np.flatnonzero(~silent)
+    values = np.asarray(values, np.float32)[taking_part]
+    values = np.where(np.isfinite(values), values, np.float32(np.nan))
+
+    def stack(arrays: tuple[NDArray, ...]) -> NDArray:
+        stacked = [np.asarray(a, np.float32)[taking_part] for a in arrays]
+        return np.stack(stacked) if stacked else np.empty((0, *values.shape), np.float32)
+
+    cut = len(covariates) - n_known
+    observations = Observations(
+        values, lon[taking_part], lat[taking_part], record, stack(covariates[:cut]), stack(covariates[cut:])
+    )
+    return mapper.prepare(observations, times)
+
+
+def estimate_points(
+    mapper: Mapper, prepared: Any, n_time: int, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+) -> NDArray[np.float32]:
+    """Return the layers at points for the ``n_time`` prepared times, ``(layer, time, point)``; negative estimates become 0."""
+    layers = np.empty((1 + len(probabilities), n_time, len(lon)), np.float32)
+    _fill(layers, mapper, prepared, lon, lat, probabilities)
+    return layers
+
+
+def estimate_tile(
+    mapper: Mapper, prepared: Any, n_time: int, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+) -> list[NDArray[np.float32]]:
+    """Return the layers ``(time, lat, lon)`` of a tile: arrays of their own, which a graph passes on without a copy."""
+    x, y = _cells(lon, lat)
+    layers = [np.empty((n_time, x.size), np.float32) for _ in range(1 + len(probabilities))]
+    _fill(layers, mapper, prepared, x, y, probabilities)
+    return [layer.reshape(n_time, len(lat), len(lon)) for layer in layers]
+
+
+def _fill(
+    layers: Sequence[NDArray[np.float32]] | NDArray[np.float32],
+    mapper: Mapper,
+    prepared: Any,
+    lon: NDArray,
+    lat: NDArray,
+    probabilities: Sequence[float],
+) -> None:
+    """Write the layers, each ``(time, point)``, in place; concentrations are not negative."""
+    if isinstance(mapper, Filling):
+        mapper.fill(layers, prepared, lon, lat, probabilities)
+    else:
+        fill_by_estimates(mapper, layers, prepared, lon, lat, probabilities)
+
+
+def nearest_at_points(silent: NDArray, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
+    """Return the distance from points to the nearest station that reports, ``(point,)`` km."""
+    return sphere.nearest(lon[~silent], lat[~silent], x, y, 1)[1][:, 0].astype(np.float32)
+
+
+def nearest_in_tile(silent: NDArray, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
+    """Return the distance from the cells of a tile to the nearest station that reports, ``(lat, lon)`` km."""
+    return nearest_at_points(silent, lon, lat, *_cells(x, y)).reshape(len(y), len(x))
+
+
+def missing_at_points(
+    fields: Sequence[Field], times: NDArray[np.datetime64], x: NDArray, y: NDArray
+) -> NDArray[np.bool_]:
+    """Return at which points a field or a raster has no value at one of the times, ``(point,)``."""
+    return np.any([field.missing(x, y, times) for field in fields], axis=0)
+
+
+def missing_in_tile(
+    fields: Sequence[Field], times: NDArray[np.datetime64], x: NDArray, y: NDArray
+) -> NDArray[np.bool_]:
+    """Return in which cells of a tile a field or a raster has no value at one of the times, ``(lat, lon)``."""
+    return missing_at_points(fields, times, *_cells(x, y)).reshape(len(y), len(x))
+
+
+def _cells(lon: NDArray, lat: NDArray) -> tuple[NDArray, NDArray]:
+    """Return longitude and latitude of each cell of a tile, row by row."""
+    x, y = np.meshgrid(lon, lat)
+    return x.ravel(), y.ravel()

@@ -1,0 +1,105 @@
+"""Interpolation of a field to points and times as products with sparse matrices. Arrays in, arrays out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+#: A point this close to the centre of a cell, in cells, takes its value: axes are often float32.
+_SAME = 1e-4
+
+
+def bracket(
+    axis: NDArray, points: NDArray[np.float64], method: str, *, periodic: bool = False
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the two cells between whose centres each point lies, and their weights, ``(point, 2)`` each.
+
+    Points in the outermost half cell take the value of its centre.
+
+    Parameters
+    ----------
+    axis : (n,)
+        Ascending centres of cells.
+    points : (n_point,)
+        In the coordinates of the axis.
+    method : {"bilinear", "nearest"}
+        With ``"nearest"`` one of the two weights is 1.
+    periodic : bool
+        Whether the axis is a longitude around the globe, whose last cell neighbours its first.
+    """
+    n = len(axis)
+    extended = np.append(axis, axis[0] + 360.0) if periodic else axis
+    if periodic:
+        points = axis[0] + (points - axis[0]) % 360.0
+    position = np.interp(points, extended.astype(float), np.arange(len(extended), dtype=float))
+    nearest = np.rint(position)
+    position = np.where((np.abs(position - nearest) < _SAME) | (method == "nearest"), nearest, position)
+    low = np.clip(np.floor(position).astype(np.intp), 0, max(len(extended) - 2, 0))
+    weight = position - low
+    pair = np.stack([low, np.minimum(low + 1, len(extended) - 1)], axis=1) % n
+    return pair, np.stack([1.0 - weight, weight], axis=1)
+
+
+def compress(index: NDArray[np.intp]) -> tuple[Any, NDArray[np.intp]]:
+    """Return the key that selects the needed part of an axis, and the positions in that part.
+
+    The part is contiguous, unless that would load more than four times what is needed.
+    """
+    need = np.unique(index)
+    if need[-1] - need[0] < 4 * len(need):
+        return slice(int(need[0]), int(need[-1]) + 1), index - need[0]
+    return need, np.searchsorted(need, index)
+
+
+def weight_matrix(index: NDArray[np.intp], weight: NDArray[np.float64], n_column: int) -> csr_array:
+    """Return weights ``(point, k)`` of cells ``index`` as a sparse matrix ``(point, n_column)``.
+
+    Weights of zero are not stored, so that a missing cell without weight does not make a value missing.
+    """
+    n, per_point = index.shape
+    rows = np.arange(0, n * per_point + 1, per_point)
+    matrix = csr_array((weight.ravel().astype(np.float32), index.ravel(), rows), shape=(n, n_column))
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def corner_matrix(
+    rows: NDArray[np.intp],
+    row_weight: NDArray[np.float64],
+    columns: NDArray[np.intp],
+    column_weight: NDArray[np.float64],
+    shape: tuple[int, int],
+) -> csr_array:
+    """Return the bilinear weights of two rows by two columns as a sparse matrix ``(point, cell)``; cells in C order."""
+    n = len(rows)
+    corner = (rows[:, :, None] * shape[1] + columns[:, None, :]).reshape(n, 4)
+    weight = (row_weight[:, :, None] * column_weight[:, None, :]).reshape(n, 4)
+    return weight_matrix(corner, weight, shape[0] * shape[1])
+
+
+def masked(values: NDArray, nodata: float) -> NDArray[np.float32]:
+    """Return values as float32 with NaN in place of ``nodata``."""
+    return np.where(values == nodata, np.nan, values).astype(np.float32)
+
+
+def interpolate(values: NDArray, nodata: float, space: csr_array, time: csr_array | None) -> NDArray[np.float32]:
+    """Return the values of a window ``([time,] y, x)`` at points, ``(point,)`` or ``(point, time)``.
+
+    Parameters
+    ----------
+    values : (y, x) or (n_time, y, x)
+    nodata : float
+        Marks missing cells, beside NaN.
+    space : (point, cell)
+        Weights of cells.
+    time : (time, n_time) or None
+        Weights of the field's times; None of a static field.
+    """
+    values = masked(values, nodata)
+    if time is None:
+        return (space @ values.reshape(-1)).astype(np.float32)
+    at_points = space @ values.reshape(len(values), -1).T
+    return np.ascontiguousarray((time @ at_points.T).T, np.float32)

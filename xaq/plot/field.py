@@ -1,0 +1,87 @@
+"""The field of a cube on a map: cells in colour, hatched where no station supports them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cartopy.crs as ccrs
+import numpy as np
+import shapely
+import xarray as xr
+from cartopy.mpl.feature_artist import FeatureArtist
+from cartopy.mpl.geoaxes import GeoAxes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from ..conventions import LAT, LON, TIME
+from ..errors import SchemaError
+from . import basemap
+from .subject import cell_edges
+
+#: How cells that no station supports are shown.
+Unsupported = Literal["hatched", "blank"]
+
+
+def cube_bounds(cube: xr.Dataset) -> basemap.Bounds:
+    """Return the outer edges of a cube's cells."""
+    x, y = cell_edges(cube, LON), cell_edges(cube, LAT)
+    return float(x[0]), float(y[0]), float(x[-1]), float(y[-1])
+
+
+def draw_field(
+    ax: GeoAxes, cube: xr.Dataset, field: NDArray, norm: Normalize, cmap: str | Colormap, unsupported: Unsupported
+) -> tuple[QuadMesh] | tuple[QuadMesh, FeatureArtist]:
+    """Draw a field ``(lat, lon)`` in a cube's cells, and hatch what is not supported; return what was drawn."""
+    if unsupported not in ("hatched", "blank"):
+        raise SchemaError(
+            f"unsupported={unsupported!r}, expected 'hatched' or 'blank'; fix: unsupported='hatched'", subject="map"
+        )
+    lon, lat = cell_edges(cube, LON), cell_edges(cube, LAT)
+    mesh = ax.pcolormesh(
+        lon, lat, np.ma.masked_invalid(field), norm=norm, cmap=cmap, transform=ccrs.PlateCarree(), rasterized=True,
+        zorder=1,
+    )  # fmt: skip
+    area = _unsupported_area(cube) if unsupported == "hatched" else None
+    if area is None:
+        return (mesh,)
+    hatch = ax.add_geometries(
+        [area], crs=ccrs.PlateCarree(), facecolor="none", edgecolor="0.75", hatch="////", linewidth=0.0, zorder=0.9
+    )
+    return mesh, hatch
+
+
+def field_handles(cube: xr.Dataset, unsupported: Unsupported) -> list[Patch]:
+    """Return the legend handle of the hatching, where there is any."""
+    supported = _supported(cube)
+    if unsupported == "blank" or supported is None or supported.all():
+        return []
+    return [Patch(facecolor="none", edgecolor="0.6", hatch="//////", linewidth=0.0, label="no station near")]
+
+
+def no_value_text(target: str, when: str) -> str:
+    """Return the error message for a map without a value to draw."""
+    return f"{target!r} has no value in the cube or at the stations, {when}; fix: another time=..."
+
+
+def _supported(cube: xr.Dataset) -> NDArray[np.bool_] | None:
+    if "supported" not in cube:
+        return None
+    supported = cube["supported"]
+    supported = supported.isel({TIME: 0}) if TIME in supported.dims else supported
+    return np.asarray(supported.transpose(LAT, LON).values, bool)
+
+
+def _unsupported_area(cube: xr.Dataset) -> shapely.Geometry | None:
+    """Return the cells that no station supports as one geometry, or None where all are supported."""
+    supported = _supported(cube)
+    if supported is None or supported.all():
+        return None
+    lon, lat = cell_edges(cube, LON), cell_edges(cube, LAT)
+    # One box per run of cells in a row: thousands of boxes fewer to unite than one per cell.
+    padded = np.pad(~supported, ((0, 0), (1, 1)))
+    edges = np.diff(padded.astype(np.int8), axis=1)
+    row, first = np.nonzero(edges == 1)
+    stop = np.nonzero(edges == -1)[1]
+    return shapely.union_all(shapely.box(lon[first], lat[row], lon[stop], lat[row + 1]))

@@ -1,0 +1,202 @@
+"""The map of errors at hidden stations, and the check that a model has not seen them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cartopy.crs as ccrs
+import numpy as np
+import xarray as xr
+from cartopy.mpl.geoaxes import GeoAxes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Normalize
+from numpy.typing import NDArray
+
+from ..conventions import LAT, LON, STATION, TIME, label
+from ..cube import reanalyze as reanalysis
+from ..errors import ModelError, SchemaError
+from ..interpolate.base import Mapper
+from ..stations import schema
+from . import basemap
+from .basemap import Lines
+from .markers import bubble_handles, draw_silent, kinds, silent_handles
+from .style import ERROR_COLOURS, colour_bar, handle, legend_below, title
+from .subject import (
+    axis_label,
+    cells_at,
+    cube_target,
+    mapper_target,
+    period_text,
+    provenance,
+    refuse_forecast,
+    select_times,
+    shared_units,
+    station_bounds,
+    trained_on,
+    units_text,
+)
+
+#: Area of the largest bubble, and of the dot of a visible station, square points.
+_BUBBLE, _DOT = 450.0, 7.0
+
+
+def errors(
+    ds: xr.Dataset,
+    mapper_or_cube: Mapper | str | xr.Dataset,
+    *,
+    target: str | None = None,
+    time: schema.Period = None,
+    ax: GeoAxes | None = None,
+    lines: Lines = None,
+) -> GeoAxes:
+    """Draw the error at each hidden station as a bubble whose area is proportional to its RMSE.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset, dims (station, time)
+        A station dataset with hidden stations.
+    mapper_or_cube : Model, {"kriging", "idw", "nearest"} or xarray.Dataset
+        An analysis model, the name of a classical method, or a cube, such as a forecast, whose cells at the stations are
+        scored.
+    target : str, optional
+        Variable; the model's, or the only pollutant.
+    time : slice, (start, end) or one time, optional
+        Period to score; the whole record by default.
+    ax : cartopy.mpl.geoaxes.GeoAxes, optional
+        Draw here. Default: a new figure.
+    lines : sequence of shapely geometries, or path of a GeoJSON file, optional
+        Drawn instead of the bundled coast, borders and provinces.
+
+    Returns
+    -------
+    cartopy.mpl.geoaxes.GeoAxes
+        The title gives RMSE and MAE, pooled over all stations and times, in the target's units. Visible stations are
+        grey dots.
+
+    Raises
+    ------
+    SchemaError
+        No station is hidden, or no hidden station has an observation in the period.
+    ModelError
+        The model is a forecast model, or it was trained on stations that are hidden now, or the cube was made from them.
+    GridError
+        A hidden station lies outside the cube.
+
+    Notes
+    -----
+    Computes estimates at the hidden stations.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=16, days=4).aq.hide(fraction=0.2)
+    >>> ax = ds.aq.plot.errors("kriging")
+    >>> ax.figure.savefig("errors.png")
+    """
+    ds = schema.conform(ds)
+    made = _estimates(ds, mapper_or_cube, target, time)
+    observed = made.stations[made.target].reindex({TIME: made.fields[TIME].values}).transpose(STATION, TIME).values
+    error = np.asarray(made.fields[made.target].transpose(STATION, TIME).values, float) - observed
+    if not np.isfinite(error).any():
+        raise SchemaError(
+            f"no hidden station has both {made.target!r} and an estimate in time={time!r}; fix: another time=..."
+        )
+    rmse = np.array([_rms(row) for row in error])
+    units = units_text(str(ds[made.target].attrs["units"]))
+    ax = basemap.frame(ax, station_bounds(ds), lines)
+    bubbles = _draw_bubbles(ax, ds, rmse)
+    colour_bar(ax, bubbles, f"RMSE of {axis_label(made.target, units)}", "neither")
+    handles = [handle("o", _DOT, "visible station", markerfacecolor="0.55", markeredgecolor="none")]
+    handles += silent_handles(np.isnan(rmse)) + bubble_handles(bubbles, float(np.nanmax(rmse)) or 1.0, _BUBBLE, units)
+    legend_below(ax, handles)
+    n = int(np.isfinite(rmse).sum())
+    pooled = f"RMSE {_rms(error):.3g}, MAE {np.nanmean(np.abs(error)):.3g} {units}"
+    head = f"{label(made.target)} at {n} hidden station{'s' * (n != 1)}, {made.method}: {pooled}"
+    title(ax, head, period_text(made.fields, mean=False))
+    return ax
+
+
+def hidden_stations(ds: xr.Dataset, mapper: object) -> xr.Dataset:
+    """Return the hidden stations; raise where there are none, or the mapper was trained on one of them."""
+    hidden = schema.hidden_mask(ds)
+    if not hidden.any():
+        raise SchemaError("no station is hidden; fix: ds.aq.hide(fraction=0.15)")
+    stations = ds.isel({STATION: np.flatnonzero(hidden)})
+    trained = sorted(trained_on(mapper) & {str(s) for s in stations[STATION].values})
+    if trained:
+        raise ModelError(
+            f"the model was trained on {len(trained)} of the stations that are hidden now, {schema.some(trained)}: its "
+            "errors there would look too small; fix: hide before training, or ds.aq.hide(model.recipe.hidden)"
+        )
+    return stations
+
+
+@dataclass(frozen=True)
+class _Estimates:
+    """The hidden stations, and the fields estimated there, ``(station, time)`` and computed."""
+
+    stations: xr.Dataset
+    fields: xr.Dataset
+    target: str
+    method: str
+
+
+def _estimates(
+    ds: xr.Dataset, mapper_or_cube: Mapper | str | xr.Dataset, target: str | None, time: schema.Period
+) -> _Estimates:
+    """Return what a mapper estimates at the hidden stations, or the cells of a cube there."""
+    if isinstance(mapper_or_cube, xr.Dataset):
+        return _from_cube(ds, mapper_or_cube, target, time)
+    refuse_forecast(
+        mapper_or_cube, "errors", "fix: ds.aq.verify(model), or draw its cube, ds.aq.reanalyze(model, init=...)"
+    )
+    target = mapper_target(ds, mapper_or_cube, target)
+    stations = hidden_stations(ds, mapper_or_cube)
+    fields = reanalysis.estimate(
+        ds, mapper_or_cube, lon=stations[LON], lat=stations[LAT], target=target, time=time
+    ).compute()
+    return _Estimates(stations, fields, target, str(getattr(mapper_or_cube, "name", mapper_or_cube)))
+
+
+def _from_cube(ds: xr.Dataset, cube: xr.Dataset, target: str | None, time: schema.Period) -> _Estimates:
+    target = cube_target(cube, target)
+    shared_units(ds, cube, target)
+    stations = hidden_stations(ds, None)
+    hidden = {str(s) for s in stations[STATION].values}
+    if used := sorted(hidden - set(provenance(cube).get("hidden_stations", hidden))):
+        raise ModelError(
+            f"the cube was made from {len(used)} of the stations that are hidden now, {schema.some(used)}: its errors "
+            "there would look too small; fix: hide before training and reanalyzing"
+        )
+    picked, _ = select_times(cube, time)
+    cells = cells_at(picked, stations[LON].values, stations[LAT].values, STATION)
+    fields = cells[[n for n in (target, "time_bnds") if n in cells]].compute()
+    return _Estimates(stations, fields, target, str(provenance(cube).get("method", "cube")))
+
+
+def _draw_bubbles(ax: GeoAxes, ds: xr.Dataset, rmse: NDArray) -> PathCollection:
+    """Draw visible stations as dots, and hidden ones as bubbles with areas proportional to their RMSE."""
+    visible, hidden = kinds(schema.hidden_mask(ds))
+    plate = ccrs.PlateCarree()
+    lon, lat = ds[LON].values, ds[LAT].values
+    ax.scatter(
+        lon[visible.mask], lat[visible.mask], s=_DOT, color="0.55", linewidths=0, transform=plate, zorder=3,
+        label="_visible",
+    )  # fmt: skip
+    of_station = np.full(ds.sizes[STATION], np.nan)
+    of_station[hidden.mask] = rmse
+    draw_silent(ax, ds, hidden.mask & np.isnan(of_station), hidden._replace(marker="o"))
+    order = np.flatnonzero(np.isfinite(of_station))
+    order = order[np.argsort(-of_station[order])]  # small ones on top
+    largest = float(np.nanmax(rmse)) or 1.0
+    return ax.scatter(
+        lon[order], lat[order], s=_BUBBLE * of_station[order] / largest, c=of_station[order],
+        norm=Normalize(0.0, largest), cmap=ERROR_COLOURS, edgecolors="black", linewidths=0.6, alpha=0.9,
+        transform=plate, zorder=4, label="_hidden",
+    )  # fmt: skip
+
+
+def _rms(values: NDArray) -> float:
+    """Return the root mean square of the finite values, or NaN where there are none."""
+    kept = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(kept**2))) if len(kept) else float("nan")

@@ -1,0 +1,88 @@
+"""Stations on a map: markers of visible and hidden ones, and their legend handles."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cartopy.crs as ccrs
+import numpy as np
+import xarray as xr
+from cartopy.mpl.geoaxes import GeoAxes
+from matplotlib.artist import Artist
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
+from numpy.typing import NDArray
+
+from ..conventions import LAT, LON
+from ..stations import schema
+from .style import CASING, handle, round_values
+
+
+class Kind(NamedTuple):
+    """The visible or the hidden stations: which they are, and their marker with its area in square points."""
+
+    name: str
+    mask: NDArray[np.bool_]
+    marker: str
+    area: float
+
+
+def kinds(hidden: NDArray[np.bool_]) -> list[Kind]:
+    """Return both kinds of stations; the more stations there are, the smaller their markers."""
+    area = float(np.clip(4000.0 / len(hidden), 10.0, 40.0))
+    return [Kind("visible", ~hidden, "o", area), Kind("hidden", hidden, "^", 1.5 * area)]
+
+
+def draw_stations(ax: GeoAxes, ds: xr.Dataset, observed: NDArray, mesh: ScalarMappable) -> list[Artist]:
+    """Draw visible stations as circles and hidden ones as triangles in a field's colours; hollow without a value."""
+    silent = np.isnan(observed)
+    drawn: list[Artist] = []
+    for kind in kinds(schema.hidden_mask(ds)):
+        kept = kind.mask & ~silent
+        drawn.append(ax.scatter(
+            ds[LON].values[kept], ds[LAT].values[kept], s=kind.area, c=observed[kept], marker=kind.marker,
+            norm=mesh.norm, cmap=mesh.cmap, edgecolors="black", linewidths=0.8, transform=ccrs.PlateCarree(), zorder=4,
+            label=f"_{kind.name}", path_effects=CASING,
+        ))  # fmt: skip
+        drawn += draw_silent(ax, ds, kind.mask & silent, kind)
+    return drawn
+
+
+def draw_silent(ax: GeoAxes, ds: xr.Dataset, silent: NDArray[np.bool_], kind: Kind) -> list[Artist]:
+    """Draw stations of a kind that have no observation: small, hollow and grey."""
+    if not silent.any():
+        return []
+    return [ax.scatter(
+        ds[LON].values[silent], ds[LAT].values[silent], s=12.0, marker=kind.marker, facecolors="none",
+        edgecolors="0.45", linewidths=0.8, transform=ccrs.PlateCarree(), zorder=3,
+        label=f"_{kind.name} without observation",
+        path_effects=[Stroke(linewidth=2.0, foreground="white", alpha=0.8), Normal()],
+    )]  # fmt: skip
+
+
+def station_handles(ds: xr.Dataset, observed: NDArray) -> list[Line2D]:
+    """Return the legend handles of what :func:`draw_stations` draws."""
+    silent = np.isnan(observed)
+    shown = [
+        handle(kind.marker, kind.area, f"{kind.name} station", markerfacecolor="0.8", markeredgecolor="black")
+        for kind in kinds(schema.hidden_mask(ds))
+        if (kind.mask & ~silent).any()
+    ]
+    return shown + silent_handles(silent)
+
+
+def silent_handles(silent: NDArray[np.bool_]) -> list[Line2D]:
+    """Return the legend handle of stations without observation, where there are any."""
+    if not silent.any():
+        return []
+    return [handle("o", 12.0, "no observation", markerfacecolor="none", markeredgecolor="0.45")]
+
+
+def bubble_handles(bubbles: PathCollection, largest: float, area: float, units: str) -> list[Line2D]:
+    """Return legend handles of three round values, in the colour and size of their bubbles; ``area`` of the largest."""
+    return [
+        handle("o", area * v / largest, f"{v:g} {units}", markerfacecolor=bubbles.to_rgba(v), markeredgecolor="black")  # type: ignore[arg-type]
+        for v in round_values(largest)
+    ]

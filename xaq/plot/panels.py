@@ -1,0 +1,239 @@
+"""Maps side by side: a cube at several times, or two cubes and their difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..conventions import LAT, LON, TIME, label
+from ..errors import SchemaError
+from ..stations import schema
+from . import basemap
+from .basemap import Lines
+from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
+from .markers import draw_stations, station_handles
+from .style import (
+    DIFFERENCE_COLOURS,
+    FIELD_COLOURS,
+    SMALL,
+    TITLE,
+    label_bar,
+    limits,
+    title,
+)
+from .subject import (
+    axis_label,
+    cube_target,
+    mean_field,
+    mean_observed,
+    method_text,
+    provenance,
+    select_times,
+    shared_units,
+)
+
+#: Most meridians and parallels on each of several maps, which are small.
+_PANEL_MARKS = 5
+
+
+def panels(
+    ds: xr.Dataset,
+    cube: xr.Dataset,
+    times: Sequence[schema.Period],
+    *,
+    target: str | None = None,
+    columns: int = 3,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    cmap: str | Colormap | None = None,
+    stations: bool = True,
+    unsupported: Unsupported = "hatched",
+    lines: Lines = None,
+) -> NDArray[np.object_]:
+    """Draw the field at several times side by side, in the same colours.
+
+    Parameters
+    ----------
+    ds, cube : xarray.Dataset
+        As for :func:`map`.
+    times : sequence of times or periods
+        One panel each, as ``time`` of :func:`map`.
+    target : str, optional
+        Variable; the cube's by default.
+    columns : int
+        Panels in a row.
+    vmin, vmax, cmap, stations, unsupported, lines : optional
+        As for :func:`map`; the limits are shared by all panels.
+
+    Returns
+    -------
+    numpy.ndarray of cartopy.mpl.geoaxes.GeoAxes, (panel,)
+        On a new figure, with one colour bar at its right.
+
+    Raises
+    ------
+    SchemaError
+        As for :func:`map`; or no time is given.
+
+    Notes
+    -----
+    Computes the chosen steps of the cube.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> [ax.get_title("left") for ax in ds.aq.plot.panels(cube, ["2020-01-01", "2020-01-02"])]
+    ['daily mean 2020-01-01 (UTC)', 'daily mean 2020-01-02 (UTC)']
+    """
+    ds, target = schema.conform(ds), cube_target(cube, target)
+    if not len(times):
+        raise SchemaError(
+            "no times, expected one for each panel; fix: times=['2017-01-01', '2017-01-02']", subject="map"
+        )
+    units = shared_units(ds, cube, target)
+    chosen = [select_times(cube, time) for time in times]
+    fields = [mean_field(picked, target) for picked, _ in chosen]
+    observed = [mean_observed(ds, target, picked[TIME].values) for picked, _ in chosen] if stations else []
+    no_value = no_value_text(target, f"at any of {len(times)} times")
+    norm, extend = limits(np.stack(fields), np.array(observed), vmin=vmin, vmax=vmax, no_value=no_value)
+    axes = _grid_of_maps(cube_bounds(cube), len(chosen), columns, lines)
+    for i, (ax, (picked, when), field) in enumerate(zip(axes, chosen, fields, strict=True)):
+        mesh, *_ = draw_field(ax, picked, field, norm, cmap or FIELD_COLOURS, unsupported)
+        if stations:
+            draw_stations(ax, ds, observed[i], mesh)
+        title(ax, when)
+    handles = station_handles(ds, np.mean(observed, axis=0)) if stations else []
+    bar = axes[0].figure.colorbar(mesh, ax=list(axes), extend=extend, fraction=0.04, pad=0.02, aspect=30)
+    label_bar(bar, axis_label(target, units))
+    head = ", ".join(filter(None, [label(target), method_text(cube)]))
+    _add_title_and_legend(axes, head, [*handles, *field_handles(cube, unsupported)])
+    return axes
+
+
+def compare(
+    ds: xr.Dataset,
+    cube: xr.Dataset,
+    other: xr.Dataset,
+    *,
+    time: schema.Period = None,
+    target: str | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    cmap: str | Colormap | None = None,
+    stations: bool = True,
+    unsupported: Unsupported = "hatched",
+    lines: Lines = None,
+) -> NDArray[np.object_]:
+    """Draw two cubes side by side in the same colours, and their difference: AQ-Net and kriging, for example.
+
+    Parameters
+    ----------
+    ds, cube : xarray.Dataset
+        As for :func:`map`.
+    other : xarray.Dataset, dims (time, lat, lon)
+        With the same cells and units.
+    time, target, vmin, vmax, cmap, stations, unsupported, lines : optional
+        As for :func:`map`; the limits are shared by the two cubes.
+
+    Returns
+    -------
+    numpy.ndarray of cartopy.mpl.geoaxes.GeoAxes, (3,)
+        The cube, the other, and the cube minus the other, on a new figure. Differences are red where the cube is
+        higher and blue where it is lower; their colours reach the 98th percentile of their absolute values.
+
+    Raises
+    ------
+    SchemaError
+        As for :func:`map`; or the cubes differ in cells, times or units.
+
+    Notes
+    -----
+    Computes the chosen steps of both cubes.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
+    >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
+    >>> other = ds.aq.reanalyze("idw", grid=cube)
+    >>> [ax.get_title("left") for ax in ds.aq.plot.compare(cube, other, time="2020-01-01")]
+    ['kriging, 12 stations', 'idw, 12 stations', 'kriging − idw']
+    """
+    ds, target = schema.conform(ds), cube_target(cube, target)
+    cube_target(other, target)
+    units = shared_units(ds, cube, target)
+    shared_units(ds, other, target)
+    picked, when = _same_steps(cube, other, time)
+    fields = [mean_field(steps, target) for steps in picked]
+    observed = mean_observed(ds, target, picked[0][TIME].values) if stations else np.array([])
+    norm, extend = limits(*fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
+    difference = fields[0] - fields[1]
+    no_value = f"{target!r} has no cell where both cubes have a value, {when}; fix: another time=..."
+    spread, beyond = _symmetric_limits(difference, no_value)
+    axes = _grid_of_maps(cube_bounds(cube), 3, 3, lines)
+    for ax, steps, field, source in zip(axes[:2], picked, fields, (cube, other), strict=True):
+        mesh, *_ = draw_field(ax, steps, field, norm, cmap or FIELD_COLOURS, unsupported)
+        if stations:
+            draw_stations(ax, ds, observed, mesh)
+        title(ax, method_text(source) or "cube")
+    apart, *_ = draw_field(axes[2], picked[0], difference, spread, DIFFERENCE_COLOURS, unsupported)
+    names = [str(provenance(c).get("method", "cube")) for c in (cube, other)]
+    title(axes[2], f"{names[0]} \N{MINUS SIGN} {names[1]}")
+    figure = axes[0].figure
+    bar = figure.colorbar(mesh, ax=list(axes[:2]), extend=extend, fraction=0.04, pad=0.02)
+    label_bar(bar, axis_label(target, units))
+    label_bar(figure.colorbar(apart, ax=axes[2], extend=beyond, fraction=0.08, pad=0.04), f"difference [{units}]")
+    handles = station_handles(ds, observed) if stations else []
+    _add_title_and_legend(axes, f"{label(target)}, {when}", [*handles, *field_handles(cube, unsupported)])
+    return axes
+
+
+def _same_steps(cube: xr.Dataset, other: xr.Dataset, time: schema.Period) -> tuple[list[xr.Dataset], str]:
+    """Return the chosen steps of two cubes, and a phrase for them; raise where their cells or times differ."""
+    if any(not np.array_equal(cube[name].values, other[name].values) for name in (LAT, LON)):
+        raise SchemaError(
+            "the cubes have different cells; fix: ds.aq.reanalyze(..., grid=cube) for both", subject="map"
+        )
+    (first, when), (second, other_when) = (select_times(c, time) for c in (cube, other))
+    if not np.array_equal(first[TIME].values, second[TIME].values):
+        raise SchemaError(
+            f"the cubes have different times, {when} and {other_when}; fix: time=... that both have", subject="map"
+        )
+    return [first, second], when
+
+
+def _symmetric_limits(difference: NDArray, no_value: str) -> tuple[Normalize, str]:
+    """Return the norm of a difference, symmetric about zero, and whether the ends of its colour bar are open."""
+    reach, extend = limits(np.abs(difference), vmin=0.0, vmax=None, no_value=no_value)
+    largest = float(reach.vmax or 1.0)
+    return Normalize(-largest, largest), "neither" if extend == "neither" else "both"
+
+
+def _grid_of_maps(bounds: basemap.Bounds, n: int, columns: int, lines: Lines) -> NDArray[np.object_]:
+    """Return n framed maps of the same bounds on a new figure, labelled at its left and below."""
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    shape = basemap.aspect(bounds)
+    wide = min(4.0, 3.0 / np.sqrt(shape))
+    figure = plt.figure(figsize=(columns * wide + 1.4, rows * (wide * shape + 0.3) + 0.8), layout="compressed")
+    axes = np.empty(n, object)
+    for i in range(n):
+        ax = figure.add_subplot(rows, columns, i + 1, projection=basemap.projection(bounds))
+        axes[i] = basemap.frame(ax, bounds, lines, left=i % columns == 0, below=i + columns >= n, marks=_PANEL_MARKS)
+    return axes
+
+
+def _add_title_and_legend(axes: NDArray[np.object_], head: str, handles: list[Artist]) -> None:
+    figure: Figure = axes[0].figure
+    figure.suptitle(head, fontsize=TITLE, x=0.01, ha="left")
+    if handles:
+        figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=SMALL)

@@ -1,0 +1,215 @@
+"""What a training run sees: the visible stations over the training period, divided by the trend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ..arrays import sphere, timesteps
+from ..conventions import STATION, TIME
+from ..errors import ModelError, SchemaError
+from ..fields.background import BACKGROUND, settle_field
+from ..fields.rasters import RasterPredictors, rasters_by_name
+from ..interpolate.base import Observations
+from ..interpolate.site_effect import SiteEffect
+from ..interpolate.trend import BackgroundFactor, Trend
+from ..nn.config import Task
+from ..stations import schema
+
+#: With fewer places than this, none can be hidden and learned from.
+MIN_PLACES = 4
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a training run reads.
+
+    Attributes
+    ----------
+    ds : xarray.Dataset
+        The training period, hidden stations included; in xaq's form.
+    visible : xarray.Dataset
+        The stations that are learned from.
+    observations : Observations
+        Their target and covariates; ratios once the trend is removed.
+    target, units : str
+        The variable, and its units.
+    covariates, known : tuple of str
+        Other variables that are read up to the init time, and over a forecast's horizon too.
+    task : {"analysis", "forecast"}
+        As for :func:`xaq.train`.
+    """
+
+    ds: xr.Dataset
+    visible: xr.Dataset
+    observations: Observations
+    target: str
+    units: str
+    covariates: tuple[str, ...]
+    known: tuple[str, ...]
+    task: Task
+
+    @property
+    def step(self) -> np.timedelta64:
+        """The step of the data."""
+        return timesteps.regular_step(self.observations.times)
+
+    def of_stations(self, kept: NDArray[np.intp], observations: Observations) -> Selection:
+        """Return the selection with some of its stations and their new observations."""
+        covariates, known = (c[:, kept] if len(c) else c for c in (observations.covariates, observations.known))
+        some = replace(
+            observations,
+            values=observations.values[kept],
+            lon=observations.lon[kept],
+            lat=observations.lat[kept],
+            covariates=covariates,
+            known=known,
+        )
+        return replace(self, visible=self.visible.isel({STATION: kept}), observations=some)
+
+
+def select_observations(
+    ds: xr.Dataset,
+    target: str | None,
+    *,
+    task: Task = "analysis",
+    time: schema.Period = None,
+    covariates: Sequence[str] = (),
+    known: Sequence[str] = (),
+) -> Selection:
+    """Select the visible stations that report the target in the training period. Computes target and covariates.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        In xaq's form (:func:`xaq.stations.schema.conform`).
+    target, task, time, covariates, known
+        As for :func:`xaq.train`.
+
+    Raises
+    ------
+    SchemaError
+        The target, the period or a covariate is not usable, or no station reports.
+    """
+    if task not in ("analysis", "forecast"):
+        raise ModelError(f"task is {task!r}, expected 'analysis' or 'forecast'; fix: task='analysis'")
+    target = schema.pick_target(ds, target)
+    schema.require_target(ds, target)
+    ds = schema.select_period(ds, time)
+    covariates, known = settle_covariates(ds, target, task, covariates, known)
+    visible = schema.without_silent(ds.isel({STATION: np.flatnonzero(~schema.hidden_mask(ds))}), target)
+    observations = schema.observations(visible, target, covariates=covariates, known=known)
+    return Selection(ds, visible, observations, target, str(ds[target].attrs["units"]), covariates, known, task)
+
+
+def settle_covariates(
+    ds: xr.Dataset, target: str, task: Task, covariates: Sequence[str], known: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the covariates that are read up to the init time, and the known ones; each variable is in one of the two.
+
+    Raises
+    ------
+    SchemaError
+        A covariate is no numeric variable on (station, time), or is the target.
+    """
+    for argument, names in (("covariates", covariates), ("known", known)):
+        if isinstance(names, str):
+            raise SchemaError(f"{argument}={names!r} is one string; fix: {argument}=[{names!r}]")
+    for name in (*covariates, *known):
+        numbers = name in ds.data_vars and np.issubdtype(ds[name].dtype, np.number)
+        if not numbers or set(ds[name].dims) != {STATION, TIME} or name == target:
+            others = ", ".join(str(n) for n in ds.data_vars if n != target) or "none"
+            raise SchemaError(
+                f"covariate {name!r} is no other variable of numbers on (station, time); candidates are {others}"
+            )
+    if task == "analysis":
+        return tuple(dict.fromkeys((*covariates, *known))), ()
+    return tuple(c for c in dict.fromkeys(covariates) if c not in known), tuple(dict.fromkeys(known))
+
+
+def remove_trend(
+    selection: Selection,
+    *,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+    geography: bool = True,
+    seed: int = 0,
+) -> tuple[Selection, Trend]:
+    """Fit the trend at the visible stations, and divide it out of their observations.
+
+    Parameters
+    ----------
+    selection : Selection
+        From :func:`select_observations`.
+    background, rasters, geography, seed
+        As for :func:`xaq.train`.
+
+    Returns
+    -------
+    selection : Selection
+        With ratios, and without the stations where the background has no value.
+    trend : Trend
+        Background, site effect and raster predictors; a forecast has none.
+
+    Raises
+    ------
+    SchemaError
+        A field is not usable, or too few places remain.
+    ModelError
+        A forecast is given a field.
+    """
+    factor = fit_background(selection, background, seed=seed)
+    if factor is not None:
+        ratios = Trend(background=factor).remove(selection.observations)
+        kept = np.flatnonzero(np.isfinite(ratios.values).any(axis=1))
+        selection = selection.of_stations(kept, ratios)
+    check_places(selection)
+    effect = None
+    if geography and selection.task == "analysis":
+        effect = SiteEffect.fit(selection.observations, seed=seed)
+        ratios = Trend(site_effect=effect).remove(selection.observations)
+        selection = replace(selection, observations=ratios)
+    return selection, Trend(factor, effect, fit_rasters(selection, rasters))
+
+
+def fit_background(
+    selection: Selection, field: xr.DataArray | xr.Dataset | None, *, seed: int
+) -> BackgroundFactor | None:
+    """Return the bias-corrected background, fitted at the visible stations over the training period."""
+    if field is None:
+        return None
+    if selection.task != "analysis":
+        raise ModelError(
+            "a forecast has no background; fix: ds.aq.sample(field, name='cams'), then known=['cams'] where it is known ahead"
+        )
+    observations = selection.observations
+    gridded = settle_field(field, selection.target, selection.units)
+    gridded.check_covers(observations.lon, observations.lat, "visible stations", subject=BACKGROUND)
+    gridded.check_step(selection.step, subject=BACKGROUND)
+    gridded.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
+    return BackgroundFactor.fit(gridded, observations, seed=seed)
+
+
+def fit_rasters(selection: Selection, rasters: Mapping[str, xr.DataArray] | None) -> RasterPredictors | None:
+    """Return the rasters standardised at the visible stations; None where none are given."""
+    given = rasters_by_name(rasters)
+    if not given:
+        return None
+    if selection.task != "analysis":
+        raise ModelError("a forecast reads no rasters; fix: rasters=None")
+    return RasterPredictors.fit(given, selection.visible)
+
+
+def check_places(selection: Selection) -> None:
+    """Refuse a network with too few places to hide some and learn from the others."""
+    observations = selection.observations
+    places = len(np.unique(sphere.colocated_groups(observations.lon, observations.lat)))
+    if places < MIN_PLACES:
+        raise SchemaError(
+            f"{places} visible places report {selection.target!r}, AQ-Net needs at least {MIN_PLACES} to hide some and learn; "
+            "fix: ds.aq.reanalyze('kriging', ...) or 'idw'"
+        )
