@@ -19,9 +19,9 @@ MAY_IMPORT = {
     "fields": {"arrays", "interpolate", "stations"},
     "cube": {"arrays", "interpolate", "stations", "fields"},
     "evaluate": {"arrays", "interpolate", "stations", "fields", "cube"},
-    "aqnet": {"arrays", "nn", "interpolate", "fields"},
+    "aqnet": {"arrays", "nn", "interpolate"},
     "training": {"arrays", "nn", "interpolate", "stations", "fields", "evaluate", "aqnet"},
-    "plot": {"arrays", "interpolate", "stations", "fields", "cube", "evaluate", "aqnet"},
+    "plot": {"arrays", "interpolate", "stations", "cube", "evaluate"},
 }
 #: Packages from outside that a folder must not import, at the top or inside a function.
 LEARNING = {"torch", "lightning", "pytorch_lightning", "safetensors"}

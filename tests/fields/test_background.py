@@ -255,6 +255,16 @@ def test_hidden_stations_leave_no_trace(network, cams, model):
     assert other.recipe.interval == model.recipe.interval
 
 
+@pytest.mark.parametrize(("units", "by"), [("kg m-3", 1e-9), ("mg m-3", 1e-3), ("ng/m3", 1e3)])
+def test_the_fix_of_a_background_in_other_units_converts_it(network, cams, units, by):
+    field = (cams * by).assign_attrs(units=units)
+    with pytest.raises(SchemaError, match="the stations in 'ug m-3'; fix: ") as refused:
+        network.aq.reanalyze("kriging", grid=1.0, background=field)
+    converted = eval(str(refused.value).partition("fix: ")[2], {"field": field})
+    assert settle_field(converted, "pm25", "ug m-3").units == "ug m-3"
+    np.testing.assert_allclose(converted, cams, rtol=1e-5)
+
+
 def test_another_background_or_none_is_refused_with_the_call_that_fixes_it(network, cams, model):
     plain = train(network.drop_vars("hidden"), max_epochs=0)
     cases = [

@@ -12,10 +12,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..conventions import canonical_units
+from ..conventions import canonical_name, canonical_units
 from ..errors import ModelError, SchemaError
 from ..interpolate.base import Estimate, Observations
 from ..interpolate.trend import BackgroundFactor
+from ..stations.units import factor
 from .gridded import Gridded
 
 #: Name of the background itself where a mapper is expected.
@@ -39,19 +40,29 @@ def settle_field(field: xr.DataArray | xr.Dataset, target: str, units: str) -> G
         problems.append(f"it has no units; fix: field.attrs['units'] = {units!r}, if that is what they are")
     elif canonical_units(gridded.units) != canonical_units(units):
         problems.append(
-            f"it is in {gridded.units!r}, the stations in {units!r}; fix: (field * 1e9).assign_attrs(units={units!r}) from kg m-3"
+            f"it is in {gridded.units!r}, the stations in {units!r}; fix: {_conversion(gridded.units, target, units)}"
         )
     if problems:
         raise SchemaError(problems, subject=BACKGROUND)
     return gridded
 
 
-def describe_background(factor: BackgroundFactor) -> dict[str, Any]:
+def _conversion(old: str, target: str, new: str) -> str:
+    """Return the call that converts a field, or what is left to the user where the units are no concentration."""
+    pollutant = canonical_name(target)
+    try:
+        by = factor(pollutant, old, new)
+    except (SchemaError, KeyError):
+        return f"convert it to {new!r}, then field.assign_attrs(units={new!r})"
+    return f"(field * {by:.6g}).assign_attrs(units={new!r})"
+
+
+def describe_background(background: BackgroundFactor) -> dict[str, Any]:
     """Return what a model keeps of its background."""
-    field = factor.field
+    field = background.field
     return {
         "name": field.name, "units": canonical_units(field.units), "hash": field.hash,
-        "mean": factor.mean, "slope": factor.slope,
+        "mean": background.mean, "slope": background.slope,
     }  # fmt: skip
 
 
