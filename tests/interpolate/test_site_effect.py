@@ -195,6 +195,7 @@ def test_an_explanation_adds_up_and_names_the_site_effect(ds, model):
     estimate = ds.aq.estimate(model, lon=[10.0], lat=[48.0], time=slice(timestamp, timestamp)).pm10
     assert float(why.contribution.sum()) == pytest.approx(float(estimate.squeeze()), rel=1e-4)
     assert float(why.correction) != 1.0
+    assert float(why.learned) == 0.0
     seen = why.observed.values
     np.testing.assert_allclose(why.value[seen], ds.pm10.sel(station=why.station[seen], time=timestamp), rtol=1e-5)
 

@@ -285,7 +285,7 @@ class OverTrend:
             raise ModelError(f"{self.name} cannot explain its estimates; fix: model = ds.aq.train(...)")
         made = self.mapper.explain(prepared.inner, lon, lat)
         place = np.array([lon]), np.array([lat])
-        here = float(self.trend.factor(*place, prepared.times)[0, 0])
+        here = self.trend.factor(*place, prepared.times)[0, 0]
         there = prepared.factor[made.index, 0]
         sites = self.trend.site_factor(prepared.lon[made.index], prepared.lat[made.index])
         # The site effect of the place relative to that of its neighbours as they weigh.
@@ -295,7 +295,8 @@ class OverTrend:
             value=made.value * there,
             advected=made.advected * there,
             contribution=made.contribution * here,
-            kriging=made.kriging * here,
+            # In the precision of the estimate, so that the two are equal where nothing was learned.
+            kriging=float(np.float32(made.kriging) * here),
             correction=made.correction * beside,
         )
 
