@@ -1,6 +1,7 @@
 """A model is a value and a file: safetensors + JSON, nothing executed on loading."""
 
 import pickle
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,17 @@ from safetensors.torch import save_file
 import xaq
 from xaq.aqnet.recipe import Interval
 from xaq.errors import ModelError
+from xaq.interpolate.trend import BackgroundFactor, Trend, TrendRecord
 from xaq.nn.config import AQNetConfig
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field that is never read."""
+
+    name: str
+    units: str = "ug m-3"
+    hash: str = "0"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +58,48 @@ def test_a_model_travels_between_processes_and_is_loaded_once(model):
     assert len(sent) < 300_000
     assert pickle.loads(sent).hash == model.hash
     assert pickle.loads(sent) is pickle.loads(sent)
+
+
+@pytest.mark.parametrize(
+    ("record", "argument"),
+    [
+        (
+            TrendRecord(background={"name": "cams", "units": "ug m-3", "hash": "0", "mean": 1.0, "slope": 1.0}),
+            "background=field",
+        ),
+        (TrendRecord(rasters=({"name": "elevation"},)), "rasters="),
+    ],
+)
+def test_a_model_trained_on_fields_does_nothing_without_them(network, model, record, argument):
+    """Also where its Python API is used, which no verb guards; and after a journey to another process."""
+    from xaq.stations import schema
+
+    bare = xaq.aqnet.model.Model(model.network, replace(model.recipe, trend=record))
+    observations, times = schema.observations(network.aq.visible, "pm25"), network.time.values[48:72]
+    prepared = model.prepare(observations, times)
+    place = np.array([10.0]), np.array([50.0])
+    for lacking in (bare, pickle.loads(pickle.dumps(bare))):
+        for use in (
+            lambda m: m.prepare(observations, times),
+            lambda m: m.estimate(prepared, *place),
+            lambda m: m.fill(np.empty((1, 24, 1), "f4"), prepared, *place, []),
+            lambda m: m.explain(prepared, 10.0, 50.0),
+            lambda m: m.attention(observations, times[0]),
+        ):
+            with pytest.raises(ModelError, match=f"cannot estimate without them; fix: .*{argument}"):
+                use(lacking)
+
+
+def test_the_token_of_a_model_says_which_fields_it_reads(model):
+    from dask.base import tokenize
+
+    again = pickle.loads(pickle.dumps(model))
+    assert tokenize(again) == tokenize(model)
+    others = [Trend(BackgroundFactor(Field(name), mean, 1.0)) for name, mean in (("a", 1.0), ("b", 1.0), ("a", 2.0))]
+    assert len({tokenize(m) for m in (model, *(model.with_trend(trend) for trend in others))}) == 4
+    there = pickle.loads(pickle.dumps(model.with_trend(others[0])))
+    assert there.fields == others[0].fields
+    assert tokenize(there) == tokenize(model.with_trend(others[0]))
 
 
 def test_files_that_are_no_models_are_refused(tmp_path):

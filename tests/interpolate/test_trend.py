@@ -89,6 +89,18 @@ def test_filling_writes_what_estimating_returns(trend):
         np.testing.assert_allclose(field, np.maximum(expected.T, 0) * factor, rtol=1e-5)
 
 
+def test_preparing_reads_the_background_once_and_the_predictors_of_the_stations_once(monkeypatch):
+    """Block after block: a background is a window of the user's file, and the predictors take longer than the kriging."""
+    reads, places = [], []
+    at, of_site = Waves.at, SiteEffect.factor
+    monkeypatch.setattr(Waves, "at", lambda self, *args: reads.append(args) or at(self, *args))
+    monkeypatch.setattr(SiteEffect, "factor", lambda self, *args: places.append(args) or of_site(self, *args))
+    over = OverTrend(KRIGING, TRENDS["both"])
+    for first in (0, 6, 12):
+        over.prepare(observed(), TIMES[first : first + 6])
+    assert (len(reads), len(places)) == (3, 1)
+
+
 def test_a_trend_travels_after_use():
     over = OverTrend(KRIGING, TRENDS["both"])
     prepared = over.prepare(observed(), TIMES[:5])

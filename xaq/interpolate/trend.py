@@ -93,7 +93,8 @@ class BackgroundFactor:
         mean = float(there[both].mean(dtype=float))
         if not mean > 0:
             raise SchemaError(
-                f"its mean at the stations is {mean:g}, expected a concentration above 0", subject="background"
+                f"its mean at the stations is {mean:g}, expected a concentration above 0; fix: another field, or background=None",
+                subject="background",
             )
         never = int((~np.isfinite(there).any(axis=1)).sum())
         if never:
@@ -187,12 +188,19 @@ class Trend:
 
     def remove(self, observations: Observations) -> Observations:
         """Return observations divided by the factor; missing where the background is."""
-        values, (lon, lat, times) = observations.values, (observations.lon, observations.lat, observations.times)
-        if self.background is not None:
-            values = (values / self.background.factor(lon, lat, times)).astype(np.float32)
-        if self.site_effect is not None:
-            values = (values / self.site_effect.factor(lon, lat)[:, None]).astype(np.float32)
-        return replace(observations, values=values)
+        lon, lat, times = observations.lon, observations.lat, observations.times
+        background = None if self.background is None else self.background.factor(lon, lat, times)
+        site = None if self.site_effect is None else self.site_effect.factor(lon, lat)[:, None]
+        return _divided(observations, background, site)
+
+
+def _divided(observations: Observations, *factors: NDArray[np.float32] | None) -> Observations:
+    """Return observations divided by factors ``(station, time or 1)``, one after the other; None divides by nothing."""
+    values = observations.values
+    for factor in factors:
+        if factor is not None:
+            values = (values / factor).astype(np.float32)
+    return replace(observations, values=values)
 
 
 class PreparedRatios(NamedTuple):
@@ -244,11 +252,15 @@ class OverTrend:
 
     def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> PreparedRatios:
         """Divide the trend out of the observations, and do the station side of the mapper inside."""
-        ratios = self.trend.remove(observations)
-        factor = self.site_factor(observations.lon, observations.lat)[:, None]
-        if self.trend.background is not None:
-            factor = self.trend.background.factor(observations.lon, observations.lat, times) * factor
-        return PreparedRatios(self.mapper.prepare(ratios, times), times, factor, observations.lon, observations.lat)
+        lon, lat, trend = observations.lon, observations.lat, self.trend
+        # The work of Trend.remove, with the kept site effect and one read of the background for both uses.
+        site = None if trend.site_effect is None else self.site_factor(lon, lat)[:, None]
+        background = None if trend.background is None else trend.background.factor(lon, lat, observations.times)
+        ratios = _divided(observations, background, site)
+        factor = np.ones((len(lon), 1), np.float32) if site is None else site
+        if background is not None:
+            factor = background[:, np.searchsorted(observations.times, times)] * factor
+        return PreparedRatios(self.mapper.prepare(ratios, times), times, factor, lon, lat)
 
     def estimate(self, prepared: PreparedRatios, lon: NDArray, lat: NDArray) -> Estimate:
         """Estimate ratios, and multiply them and their distribution by the trend; NaN where the background is."""
