@@ -39,7 +39,9 @@ def from_bytes(data: bytes) -> tuple[Network, Recipe]:
     except (RuntimeError, SafetensorError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"the model file is damaged: its recipe or its weights do not fit ({error})") from error
+        raise ModelError(
+            f"the model file is damaged: its recipe or its weights do not fit ({error}); fix: copy it again, or ds.aq.train(...)"
+        ) from error
     return network, recipe
 
 
@@ -57,9 +59,11 @@ def read(path: Path) -> bytes:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is no readable model file ({error})") from error
+        raise ModelError(
+            f"{path} is no readable model file ({error}); fix: pass the path given to model.save"
+        ) from error
     if _KEY not in metadata:
-        raise ModelError(f"{path} is a safetensors file, but not one of xaq's")
+        raise ModelError(f"{path} is a safetensors file, but not one of xaq's; fix: pass the path given to model.save")
     return path.read_bytes()
 
 

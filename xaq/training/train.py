@@ -98,7 +98,7 @@ def train(
     SchemaError
         The dataset, target, period or covariates are not usable, or there are too few visible stations.
     ModelError
-        ``config`` does not fit the task or the step, or the checkpoint belongs to another run.
+        ``config`` does not fit the task or the step, the device cannot be used, or the checkpoint belongs to another run.
 
     Notes
     -----
@@ -114,13 +114,16 @@ def train(
     ('pm25', 'analysis')
     """
     if max_epochs < 0 or seed < 0:
-        raise ModelError(f"max_epochs is {max_epochs} and seed {seed}, expected 0 or more")
+        raise ModelError(f"max_epochs is {max_epochs} and seed {seed}, expected 0 or more; fix: max_epochs=20, seed=0")
+    from ..aqnet.device import pick_device
     from ..aqnet.model import Model
     from .calibrate import calibrate
     from .fit_classical import fit_classical
     from .learn import learn
     from .select import remove_trend, select_observations
 
+    # Before any fit: a device that cannot be used must not cost minutes first.
+    device = pick_device(device)
     selection = select_observations(
         schema.conform(ds), target, task=task, time=time, covariates=covariates, known=known
     )
