@@ -111,13 +111,22 @@ def unexplained(recipe: Recipe, values: NDArray, others: LeaveOneOut) -> Unexpla
     return Unexplained(*(part.astype(np.float32) for part in parts))
 
 
+class AdvectedSeries(NamedTuple):
+    """What advected neighbours are made from.
+
+    ``values (station, step)``, interpolated where no station reports; ``slowness_weights (station, slowness, slot)``.
+    """
+
+    values: NDArray[np.float32]
+    slowness_weights: NDArray[np.float32]
+
+
 class StationSeries(NamedTuple):
     """What is computed of stations before the network.
 
     ``values``, ``residual`` and ``variance`` as of :class:`Unexplained`; ``redundancy (station,)``, how well the others
-    predict each, from 0 to 1; ``log_weight (station, day)``, mixture weight of the log scale around each. Where neighbours
-    are advected, ``advecting (station, step)`` are the values, interpolated where no station reports, and
-    ``slowness_weights (station, slowness, slot)``; None elsewhere.
+    predict each, from 0 to 1; ``log_weight (station, day)``, mixture weight of the log scale around each;
+    ``advected``, None where neighbours are not advected.
     """
 
     values: NDArray[np.float32]
@@ -125,8 +134,7 @@ class StationSeries(NamedTuple):
     variance: NDArray[np.float32]
     redundancy: NDArray[np.float32]
     log_weight: NDArray[np.float32]
-    advecting: NDArray[np.float32] | None
-    slowness_weights: NDArray[np.float32] | None
+    advected: AdvectedSeries | None
 
 
 class StationGeometry(NamedTuple):
@@ -157,13 +165,12 @@ def station_series(recipe: Recipe, values: NDArray, geometry: StationGeometry) -
     made = unexplained(recipe, values, others)
     linear, log = (np.nan_to_num(errors) for errors in (made.linear, made.log))
     log_weight = scale_mixture.daily_log_weight(linear, log, around, steps_per_day, recipe.log_weight)
-    advecting, slowness_weights = None, None
+    advected = None
     if operators is not None:
-        advecting = advection.interpolate_silent_steps(made.values)
-        slowness_weights = advection.slowness_weights(advecting, np.isfinite(made.linear), operators, steps_per_day)
-    return StationSeries(
-        made.values, made.residual, made.variance, others.redundancy(), log_weight, advecting, slowness_weights
-    )
+        through = advection.interpolate_silent_steps(made.values)
+        slowness_weights = advection.slowness_weights(through, np.isfinite(made.linear), operators, steps_per_day)
+        advected = AdvectedSeries(through, slowness_weights)
+    return StationSeries(made.values, made.residual, made.variance, others.redundancy(), log_weight, advected)
 
 
 def displacements(
@@ -174,14 +181,14 @@ def displacements(
     return there[near] - here[:, None]
 
 
-def advected_days(series: StationSeries, first: NDArray[np.intp], recipe: Recipe) -> tuple[Tensor, Tensor]:
+def advected_days(advected: AdvectedSeries, first: NDArray[np.intp], recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Return the series and slowness weights of :class:`AdvectedDays` of days that begin at the steps ``first``."""
     steps = recipe.config.steps_per_day
     reach = advection.reach(24 / steps)
-    through = advection.pad_ends(series.advecting, reach)  # type: ignore[arg-type]
+    through = advection.pad_ends(advected.values, reach)
     days = torch.as_tensor(through[:, first[:, None] + np.arange(steps + 2 * reach)]).transpose(0, 1)
     slots = first[:, None] // (steps // advection.SLOTS_PER_DAY) + np.arange(advection.SLOTS_PER_DAY)
-    slowness_weights = torch.as_tensor(series.slowness_weights[:, :, slots]).permute(2, 0, 1, 3)  # type: ignore[index]
+    slowness_weights = torch.as_tensor(advected.slowness_weights[:, :, slots]).permute(2, 0, 1, 3)
     return both_scales(days, recipe.scaler.offset).unflatten(-1, (2, -1)), slowness_weights
 
 
@@ -314,9 +321,9 @@ def station_days(
         values, variance = (torch.as_tensor(a[:, at], device=device) for a in (series.values, series.variance))
     values, variance = (rearrange(a, "n (d h) -> (d n) h", h=config.steps_per_day) for a in (values, variance))
     table = station_table(values, variance, recipe.scaler.offset, recipe.covariance.sill, advects=config.advects)
-    if series is None or series.slowness_weights is None:
+    if series is None or series.advected is None:
         return table, None
     days = at.reshape(-1, config.steps_per_day)
-    advecting, weights = advected_days(series, days[:, 0], recipe)
+    values_of_days, weights = advected_days(series.advected, days[:, 0], recipe)
     silent = torch.as_tensor(~np.isfinite(series.values[:, at]).any(axis=0).reshape(days.shape))
-    return table, AdvectedDays(advecting.to(device), weights.to(device), silent.to(device))
+    return table, AdvectedDays(values_of_days.to(device), weights.to(device), silent.to(device))

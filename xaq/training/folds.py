@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..aqnet.recipe import Recipe
 from ..aqnet.station_side import (
+    AdvectedSeries,
     StationGeometry,
-    StationSeries,
     advected_days,
     displacements,
     knot_lags,
@@ -185,11 +185,11 @@ def _fold_series(
         return placed
 
     residual, advected = at_all(series.residual, np.nan), None
-    if series.slowness_weights is not None:
+    if series.advected is not None:
         moved = displacements(
             recipe, (lon[others], lat[others]), (lon[hiding.targets], lat[hiding.targets]), hiding.near
         )
-        advected = _advected(series, hiding.near, moved, starts, recipe)
+        advected = _advected(series.advected, hiding.near, moved, starts, recipe)
     return FoldSeries(
         values=torch.as_tensor(at_all(series.values, np.nan)),
         variance=torch.as_tensor(at_all(series.variance, 0.0)).nan_to_num(),
@@ -202,7 +202,7 @@ def _fold_series(
 
 
 def _advected(
-    series: StationSeries, near: NDArray[np.intp], displacement: NDArray, starts: NDArray[np.int64], recipe: Recipe
+    series: AdvectedSeries, near: NDArray[np.intp], displacement: NDArray, starts: NDArray[np.int64], recipe: Recipe
 ) -> Tensor:
     """Return the neighbours' values advected to targets, ``(target, neighbour, window, 2 step)``.
 

@@ -148,11 +148,10 @@ def _train_or_resume(trainer: lightning.Trainer, module: AQNetTraining, last: Pa
 
 
 def choose_fraction(module: AQNetTraining, first_guess: dict[str, Tensor]) -> KeptFraction:
-    r"""Leave in the members the fraction of what they learned that validates best, or none.
+    """Leave in the members the fraction of what they learned that validates best, or none.
 
-    .. math:: w = (1 - f)\, w_0 + f\, w_\text{learned}
-
-    with the weights :math:`w_0` of the first guess, and :math:`f = 0` where the best score gains too little.
+    A member's weights become ``(1 - fraction) * first_guess + fraction * learned``; the fraction is 0 where the best score
+    gains too little.
 
     Parameters
     ----------
@@ -194,13 +193,14 @@ class _Progress(Callback):
 
     def __init__(self, total: int) -> None:
         self.total = total
+        self.bar: Any = None
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.bar = progress_bar(total=self.total, initial=trainer.current_epoch, desc="training AQ-Net", unit="epoch")
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         # The first validation comes before training and its bar.
-        if not trainer.sanity_checking and hasattr(self, "bar"):
+        if not trainer.sanity_checking and self.bar is not None:
             self.bar.set_postfix_str(f"error at validation stations {trainer.callback_metrics[SCORE]:.3f} x baseline")
             self.bar.update()
 
