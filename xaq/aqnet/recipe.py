@@ -26,7 +26,7 @@ class Interval:
 
     The quantiles are those at stations hidden in turn; there is one row for each target day (lead day of a forecast).
 
-    .. math:: (\zeta_0 + \zeta_1 \hat y + \zeta_2 \sigma_w) \sqrt{v + \big(\sum_i w_i \sqrt{u_i}\big)^2}
+    .. math:: (\zeta_0 + \zeta_1 \hat y^+ + \zeta_2 \sigma_w) \sqrt{v + \big(\sum_i w_i \sqrt{u_i}\big)^2}
 
     Attributes
     ----------

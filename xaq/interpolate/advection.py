@@ -1,8 +1,8 @@
 r"""Advection: neighbours are shifted in time, by how long a moving pattern takes from them to the target. NumPy and SciPy only.
 
-The hypothesis is that of a frozen field (Taylor): a pattern that moves with velocity :math:`u` without changing, and is at
-the target at time :math:`t`, is at a station at displacement :math:`\Delta` from the target at time
-:math:`t + \Delta \cdot s`, with the slowness :math:`s = u / |u|^2`. Several slownesses, no motion among them, are weighted by
+The hypothesis is that of a frozen field (Taylor): a pattern that moves without changing, and is at the target at time
+:math:`t`, is at a station at displacement :math:`\Delta` from the target at time :math:`t + \Delta \cdot s`. Its slowness
+:math:`s` is its velocity over its squared speed. Several slownesses, no motion among them, are weighted by
 how well they predict the stations from each other. No wind is needed.
 """
 

@@ -383,7 +383,7 @@ class Explanation:
     kriging : float, the target's units
         Estimate of the mapper before training.
     correction : float
-        Factor by which geography and rasters raise the place above its neighbours; 1 without any.
+        Factor by which site effect and rasters raise the place above its neighbours; 1 without any.
     log_weight : float
         Mixture weight of the log scale.
     variance : float

@@ -74,12 +74,12 @@ class Nearest(_Classical):
 class InverseDistance(_Classical):
     r"""Inverse distance weighting over the k nearest stations, renormalised over those that report: ``"idw"`` by name.
 
-    .. math:: \hat y = \frac{\sum_i d_i^{-p} y_i}{\sum_i d_i^{-p}}
+    .. math:: \hat y = \frac{\sum_i d_{*i}^{-\text{power}} y_i}{\sum_i d_{*i}^{-\text{power}}}
 
     Attributes
     ----------
     power : float
-        Power :math:`p` of the distance.
+        Power of the distance.
     k : int
         Neighbours; every station of the network at steps at which none of them reports.
     name : str

@@ -89,11 +89,11 @@ def solve_ordinary(
 
     Notes
     -----
-    With :math:`C` the covariances among neighbours, the nugget on the diagonal, and :math:`c` those to the target,
+    With :math:`C` the covariances among neighbours, the nugget on the diagonal, and :math:`c_*` those to the target,
 
-    .. math:: w = C^{-1} (c + \mu \mathbf 1), \qquad
-        \mu = \frac{1 - \mathbf 1^\top C^{-1} c}{\mathbf 1^\top C^{-1} \mathbf 1}, \qquad
-        v = 1 + \nu - w^\top c + \mu ,
+    .. math:: w = C^{-1} (c_* + \mu \mathbf 1), \qquad
+        \mu = \frac{1 - \mathbf 1^\top C^{-1} c_*}{\mathbf 1^\top C^{-1} \mathbf 1}, \qquad
+        v = 1 + \nu - c_*^\top w + \mu ,
 
     where the Lagrange multiplier :math:`\mu` makes the weights sum to one, and :math:`v` is the variance of a new
     observation, nugget included. Cressie (1993), Statistics for Spatial Data, section 3.2.

@@ -244,13 +244,15 @@ class LeaveOneOut:
 
         Notes
         -----
-        With :math:`B` the inverse of the bordered system, :math:`x = (w, -\mu)` its solution and :math:`v` its variance,
-        leaving out the neighbours :math:`m` gives
+        With :math:`K` the inverse of the bordered system, :math:`\psi = (w, -\mu)` its solution and :math:`v` its variance,
+        leaving out the missing neighbours changes solution and variance to
 
-        .. math:: x' = x - B_{\cdot m} B_{mm}^{-1} x_m, \qquad v' = v + x_m^\top B_{mm}^{-1} x_m
+        .. math:: \psi - K_{\cdot \times} K_{\times\times}^{-1} \psi_\times, \qquad
+            v + \psi_\times^\top K_{\times\times}^{-1} \psi_\times
 
-        (inverse of a partitioned matrix; Golub and Van Loan 2013, section 2.1). Mostly few neighbours are missing, so that
-        the systems solved have two or three unknowns in place of k.
+        with the rows and columns :math:`\times` of the missing neighbours (inverse of a partitioned matrix; Golub and Van
+        Loan 2013, section 2.1). Mostly few neighbours are missing, so that the systems solved have two or three unknowns in
+        place of k.
         """
         solution, variance = self.solution[station], self.variance[station]
         count = missing.sum(axis=1)

@@ -230,7 +230,7 @@ def space_time_weights(
     being at :math:`*` and the time :math:`t`:
 
     .. math:: C_{ij} = e^{-d_{ij} / \rho - |t_i - t_j| / \tau} + \nu\, \delta_{ij}, \qquad
-        c_i = e^{-d_{*i} / \rho - |t_i - t| / \tau} .
+        c_{*i} = e^{-d_{*i} / \rho - |t_i - t| / \tau} .
     """
     lags = np.asarray(lags_hours)
     in_time = np.exp(-np.abs(lags[:, None] - lags) / covariance.range_hours)

@@ -41,7 +41,7 @@ class Advected(NamedTuple):
 def advect(series: Tensor, weights: Tensor, lags: Tensor) -> Tensor:
     r"""Return the advected values of stations at displacements from them, ``(station, knot, channel, step)``.
 
-    .. math:: \tilde y_i(x, t) = \sum_c p_{ci}(t) \, y_i(t + x \cdot s_c)
+    .. math:: \tilde y_i(\Delta, t) = \sum_c p_{ci}(t) \, y_i(t + \Delta \cdot s_c)
 
     with the weight :math:`p_{ci}` of slowness :math:`s_c` around station i, and linear interpolation between steps.
 

@@ -208,11 +208,10 @@ class AnalysisNetwork(Network):
 class ForecastNetwork(Network):
     r"""AQ-Net for times after the record.
 
-    At each lead, the forecast at a station lies between the base forecast and the network's own forecast,
+    At each lead, the forecast at a station lies between the base forecast B and the network's own forecast n,
 
     .. math::
-        \hat z_\ell = \hat z^{\mathrm{base}}_\ell
-            + 3 \, \alpha_\ell \tanh\big((\hat z^{\mathrm{own}}_\ell - \hat z^{\mathrm{base}}_\ell) / 3\big),
+        \hat z_\ell = z(B_\ell) + 3 \, \alpha_\ell \tanh\big((n_\ell - z(B_\ell)) / 3\big),
 
     at most 3 standard deviations of the log scale from the base forecast. Neural kNN interpolates it between stations.
 

@@ -28,9 +28,12 @@ class BaseForecast(nn.Module):
     r"""Persistence and two linear regressions of the anomalies ahead, mixed by weights that depend on the lead alone.
 
     .. math::
-        \hat y_\ell = \big[\pi_{0\ell} \, y_{\mathrm{last}} + \pi_{1\ell} \, \hat y_{\mathrm{lin},\ell}
-                       + \pi_{2\ell} \, \hat y_{\log,\ell}\big]^+,
-        \qquad \textstyle\sum_m \pi_{m\ell} = 1, \quad \pi_{m\ell} \ge 0
+        B_\ell = \Big[\pi^{\mathrm{pers}}_\ell \, y_{\mathrm{last}}
+            + \pi^{\mathrm{lin}}_\ell \, \big(z^{-1}(m) + D_\ell \cdot \chi_\ell\big)
+            + \pi^{\mathrm{log}}_\ell \, z^{-1}\big(m + A_\ell \cdot \chi_\ell\big)\Big]^+,
+        \qquad \pi^{\mathrm{pers}}_\ell + \pi^{\mathrm{lin}}_\ell + \pi^{\mathrm{log}}_\ell = 1, \quad \pi \ge 0
+
+    with the regressors :math:`\chi_\ell` at lead :math:`\ell` and the climatology m.
 
     Anomalies are departures from the climatology. One regression predicts the anomaly on the linear scale: its mean keeps the
     squared error low. The other predicts the anomaly on the log scale: its median keeps the absolute error low. Both have the

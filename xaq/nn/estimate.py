@@ -109,18 +109,19 @@ def apply_weights(
     r"""Apply weights to station-days: one sparse product for all the steps of a day.
 
     .. math::
-        \hat y = e^{\mathrm{correction}} \big((1 - \gamma) \, \hat y_{\mathrm{lin}}
+        \hat y = \phi^{\mathrm{ras}} \big((1 - \gamma) \, \hat y_{\mathrm{lin}}
             + \gamma \, o \, (e^{\hat y_{\log}} - 1)\big), \qquad
-        \hat y_{\mathrm{lin}} = \sum_i w_i y_i, \qquad \hat y_{\log} = \sum_i w_i \log(1 + y_i^+ / o)
+        \hat y_{\mathrm{lin}} = \sum_i w_i \tilde y_i
 
-    with advected values in the place of y where neighbours are advected. The disagreement of the neighbours and the variance
+    with the advected values :math:`\tilde y`, the values themselves where nothing is advected, and :math:`\hat y_{\log}`
+    likewise from :math:`\log(1 + y^+ / o)`. The disagreement of the neighbours and the variance
     including filled neighbours are
 
     .. math::
         \sigma_w^2 = \sum_i w_i y_i^2 - \Big(\sum_i w_i y_i\Big)^2, \qquad
-        v + \Big(\sum_i w_i \sqrt{v_i}\Big)^2,
+        v + \Big(\sum_i w_i \sqrt{u_i}\Big)^2,
 
-    where :math:`v_i` is the kriging variance of a filled neighbour and zero where the neighbour reports. Errors of filled
+    where :math:`u_i` is the kriging variance of a filled neighbour and zero where the neighbour reports. Errors of filled
     neighbours are taken to be fully correlated.
 
     Parameters
@@ -157,14 +158,14 @@ def estimate_and_spread(
 ) -> tuple[Tensor, Tensor]:
     r"""Return the estimates of :func:`apply_weights` and their spread, each ``(batch, step)`` in the target's units.
 
-    .. math:: (a_0 + a_1 \hat y^+ + a_2 \sigma_w) \sqrt{v + \Big(\sum_i w_i \sqrt{v_i}\Big)^2}
+    .. math:: (\zeta_0 + \zeta_1 \hat y^+ + \zeta_2 \sigma_w) \sqrt{v + \Big(\sum_i w_i \sqrt{u_i}\Big)^2}
 
     Parameters
     ----------
     weights, rows, table, offset, advected
         As for :func:`apply_weights`.
     coefficients : tuple of float
-        The coefficients of the three terms.
+        The coefficients zeta of the three terms.
     factor : (batch,), optional
         Trend factor phi of each target; estimate and spread are multiplied by it.
     """

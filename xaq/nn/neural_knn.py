@@ -54,7 +54,7 @@ class Geometry(NamedTuple):
     Attributes
     ----------
     target : (k, batch)
-        Covariance vectors c, between neighbours and target. The batch comes last, as :func:`solve` expects it.
+        Covariance vectors :math:`c_*`, between neighbours and target. The batch comes last, as :func:`solve` expects it.
     neighbours : (k, k, batch)
         Covariance matrices C among the neighbours, without their nuggets.
     """
@@ -71,7 +71,7 @@ class SharedGeometry(NamedTuple):
     Attributes
     ----------
     target : (batch, k + 1)
-        Bordered covariance vectors (c, 1).
+        Bordered covariance vectors :math:`(c_*, 1)`.
     systems : (k + 1, k + 1, set)
         Bordered covariance matrices, without nuggets.
     rows : (batch, k + 1) int
@@ -157,11 +157,12 @@ class NeuralKNN(nn.Module):
         r"""Return the covariances between each target and its neighbours, and among the neighbours.
 
         .. math::
-            C_{ij} = e^{-(d_{ij} / r)^\kappa}, \qquad c_i = e^{-(d_{*i} / r)^\kappa}, \qquad
-            r = \rho \, e^{\log 5 \, \tanh \theta_{\mathrm{range}}}, \qquad
+            e^{-(\tilde d_{ij} / \rho_\theta)^\kappa}, \qquad c_{*i} = e^{-(\tilde d_{*i} / \rho_\theta)^\kappa}, \qquad
+            \rho_\theta = \rho \, e^{\log 5 \, \tanh \theta_{\mathrm{range}}}, \qquad
             \kappa = 1 + \tfrac12 \tanh \theta_{\mathrm{exponent}}
 
-        The distances d are great circles after an area-preserving stretch of the tangent plane at the network's centre.
+        The first are the :math:`C_{ij}` without nuggets. The distances :math:`\tilde d` are great circles after an area-preserving
+        stretch of the tangent plane at the network's centre.
 
         Parameters
         ----------
@@ -210,7 +211,7 @@ class NeuralKNN(nn.Module):
     def _covariance(self, distance: Tensor) -> Tensor:
         r"""Return the stable covariance, valid for exponents above 0 and up to 2 (Chiles and Delfiner 2012, section 2.5).
 
-        .. math:: e^{-(d / r)^\kappa}
+        .. math:: e^{-(\tilde d / \rho_\theta)^\kappa}
         """
         learned_range = self.range_km * torch.exp(_MAX_LOG_RANGE * torch.tanh(self.theta_range))
         exponent = 1.0 + _MAX_EXPONENT * torch.tanh(self.theta_exponent)
@@ -220,7 +221,8 @@ class NeuralKNN(nn.Module):
     def _stretched(self, points: Tensor) -> Tensor:
         r"""Return unit vectors after the stretch of the tangent plane at the network's centre.
 
-        .. math:: \exp \begin{pmatrix} s_1 & s_2 \\ s_2 & -s_1 \end{pmatrix}, \qquad s = \tfrac12 \tanh \theta_{\mathrm{stretch}}
+        .. math:: \exp \begin{pmatrix} \psi_1 & \psi_2 \\ \psi_2 & -\psi_1 \end{pmatrix}, \qquad
+            \psi = \tfrac12 \tanh \theta_{\mathrm{stretch}}
 
         The exponential of a symmetric matrix without trace keeps areas.
         """
@@ -236,9 +238,9 @@ class NeuralKNN(nn.Module):
         r"""Return the nugget of each station-day relative to the sill, ``(window, station, day)``.
 
         .. math::
-            n_i = \nu \, e^{\log 20 \, (a_i h_i + (1 - a_i) \bar h)}, \qquad
-            h_i = \tanh(\theta_{\mathrm{noise}} + \theta_{\mathrm{ratio}} \, q_i + N_i), \qquad
-            \bar h = \sum_i a_i h_i \big/ \sum_i a_i
+            \nu_i = \nu \, e^{\log 20 \, (a_i \xi_i + (1 - a_i) \bar\xi)}, \qquad
+            \xi_i = \tanh(\theta_{\mathrm{noise}} + \theta_{\mathrm{ratio}} \, q_i + N(f_i)), \qquad
+            \bar\xi = \sum_i a_i \xi_i \big/ \sum_i a_i
 
         A station whose residuals are larger than in its climatology says little about other places on that day: its nugget
         grows with q. The other stations can only judge it as far as they predict it: with little redundancy a, a large residual
@@ -247,7 +249,7 @@ class NeuralKNN(nn.Module):
         Parameters
         ----------
         evidence : (window, station, day, n_evidence)
-            Input of the perceptron N.
+            Evidence f, the input of the perceptron N.
         variance_ratio : (window, station, day)
             Log residual-variance ratio q.
         redundancy : (station,)
@@ -265,13 +267,15 @@ class NeuralKNN(nn.Module):
     ) -> Weights:
         r"""Return the weights of ordinary kriging with the learned covariance and nuggets, for targets on any days.
 
-        .. math:: w = (C + \mathrm{diag}(n))^{-1} (c + \mu \mathbf 1), \qquad \mathbf 1^\top w = 1
+        .. math:: w = C^{-1} (c_* + \mu \mathbf 1), \qquad \mathbf 1^\top w = 1
+
+        with the nuggets on the diagonal of C.
 
         Parameters
         ----------
         geometry : Geometry
         noise : (row,)
-            Nuggets n from :meth:`nuggets`, a row for each station-day.
+            Nuggets from :meth:`nuggets`, a row for each station-day.
         log_weight : (row,)
             Weight gamma of the log scale around each station on the day.
         rows : (batch, k) int
@@ -317,8 +321,8 @@ class NeuralKNN(nn.Module):
 
         .. math::
             \begin{pmatrix} w \\ -\mu \end{pmatrix} =
-            \begin{pmatrix} C + \mathrm{diag}(n) & \mathbf 1 \\ \mathbf 1^\top & 0 \end{pmatrix}^{-1}
-            \begin{pmatrix} c \\ 1 \end{pmatrix}
+            \begin{pmatrix} C & \mathbf 1 \\ \mathbf 1^\top & 0 \end{pmatrix}^{-1}
+            \begin{pmatrix} c_* \\ 1 \end{pmatrix}
 
         Parameters
         ----------
@@ -343,12 +347,13 @@ class NeuralKNN(nn.Module):
         r"""Return kriging weights with the variance of a new observation, the weight of the log scale and the correction.
 
         .. math::
-            v = v_{\mathrm{kriging}} + \nu \, e^{\log 20 \, \tanh \theta_{\mathrm{noise}}}, \qquad
+            v = 1 - c_*^\top w + \mu + \nu \, e^{\log 20 \, \tanh \theta_{\mathrm{noise}}}, \qquad
             \gamma = \sum_i w_i \gamma_i, \qquad
-            \mathrm{correction} = B \tanh\big(\beta^\top \sum_i w_i (x_* - x_i)\big)
+            \log \phi^{\mathrm{ras}}_* =
+                0.3 \tanh \sum_i w_i \, \beta^{\mathrm{ras}} \cdot (x^{\mathrm{ras}}_* - x^{\mathrm{ras}}_i)
 
-        A new observation has the nugget that the network learned for all stations and days. Gamma is cut to 0..1; the bound B is
-        ``max_correction``. As the weights sum to one, the last sum is the target's raster less the weighted mean of its
+        A new observation has the nugget that the network learned for all stations and days. Gamma is cut to 0..1; the bound 0.3
+        is ``max_correction``. As the weights sum to one, the last sum is the target's raster less the weighted mean of its
         neighbours' rasters.
         """
         nugget = self.nugget * torch.exp(_MAX_LOG_NUGGET * torch.tanh(self.theta_noise))
@@ -370,11 +375,12 @@ def _krige(among: Tensor, nugget: Tensor, right: Tensor) -> tuple[Tensor, Tensor
     r"""Return weights ``(batch, k)`` and variance ``(batch,)`` of ordinary kriging, relative to the sill.
 
     .. math::
-        w = C^{-1} (c + \mu \mathbf 1), \qquad
-        \mu = \frac{1 - \mathbf 1^\top C^{-1} c}{\mathbf 1^\top C^{-1} \mathbf 1}, \qquad
-        v = 1 - w^\top c + \mu
+        w = C^{-1} (c_* + \mu \mathbf 1), \qquad
+        \mu = \frac{1 - \mathbf 1^\top C^{-1} c_*}{\mathbf 1^\top C^{-1} \mathbf 1}, \qquad
+        1 - c_*^\top w + \mu
 
-    The Lagrange multiplier is eliminated (Cressie 1993, section 3.2); here C includes the nuggets.
+    The Lagrange multiplier is eliminated (Cressie 1993, section 3.2); C includes the nuggets, the variance that of a new
+    observation does not.
 
     Parameters
     ----------
@@ -382,7 +388,7 @@ def _krige(among: Tensor, nugget: Tensor, right: Tensor) -> tuple[Tensor, Tensor
         C without nuggets.
     nugget : (k, batch)
     right : (k, batch)
-        c.
+        Covariances :math:`c_*` of neighbours and target.
     """
     a, b = solve(among, nugget, torch.stack([right, torch.ones_like(right)], dim=1)).unbind(dim=1)
     multiplier = (1.0 - a.sum(dim=0)) / b.sum(dim=0)

@@ -87,7 +87,7 @@ def summarise(window: Window, z: Tensor, steps: slice, steps_per_day: int) -> St
 def log_variance_ratio(residual: Tensor, residual_variance: Tensor) -> Tensor:
     r"""Return the log ratio of a day's mean squared residual to its climatology, ``(window, station, day)``.
 
-    .. math:: q_i = \log \frac{\overline{e_i^2} + 10^{-3}}{v_i^{\mathrm{clim}} + 10^{-3}}
+    .. math:: q_i = \log \frac{\overline{e_i^2}^{\,\mathrm{day}} + 10^{-3}}{\overline{e_i^2}^{\,\mathrm{training}} + 10^{-3}}
 
     It is bounded by +-4, and 0 on days without a residual.
 

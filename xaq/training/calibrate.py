@@ -48,9 +48,9 @@ def calibrate(members: Sequence[Network], data: TrainingData, recipe: Recipe) ->
     The quantiles are those of the ratio of residual to spread, as in cross-conformal prediction (Vovk 2015), without its
     guarantee:
 
-    .. math:: q_p = Q_p\!\left(\frac{y - \hat y}{\sum_j a_j u_j}\right)
+    .. math:: \frac{y - \hat y}{(\zeta_0 + \zeta_1 \hat y^+ + \zeta_2 \sigma_w) \sqrt{v + (\sum_i w_i \sqrt{u_i})^2}}
 
-    with the parts :math:`u_j` of the spread and their coefficients :math:`a_j \ge 0`.
+    with the letters of :class:`xaq.aqnet.recipe.Interval`.
 
     Parameters
     ----------
@@ -91,7 +91,8 @@ def hidden_residuals(members: Sequence[Network], data: TrainingData, recipe: Rec
 def fit_spread(residuals: Residuals) -> NDArray[np.float64]:
     r"""Fit the coefficients of the spread to absolute residuals by non-negative least squares.
 
-    .. math:: \min_{a \ge 0} \sum_n \Big(|y_n - \hat y_n| - \sum_j a_j u_{nj}\Big)^2
+    .. math:: \min_{\zeta \ge 0} \sum \Big(|y - \hat y|
+        - (\zeta_0 + \zeta_1 \hat y^+ + \zeta_2 \sigma_w) \sqrt{v + (\textstyle\sum_i w_i \sqrt{u_i})^2}\Big)^2
 
     Parameters
     ----------

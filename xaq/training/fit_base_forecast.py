@@ -74,17 +74,7 @@ class Predictions:
 
 @torch.no_grad()
 def fit_base_forecast(network: Network, data: TrainingData) -> FittedBaseForecast:
-    r"""Fit the base forecast of a network in place.
-
-    At lead :math:`\ell` it is
-
-    .. math:: B_\ell = \Big[\pi^\text{pers}_\ell\, y_\text{last}
-        + \pi^\text{lin}_\ell\, \big(y(m_\ell) + D_\ell \cdot \chi_\ell\big)
-        + \pi^\text{log}_\ell\; y\big(m_\ell + A_\ell \cdot \chi_\ell\big)\Big]^+
-
-    with the climatology :math:`m`, the regressors :math:`\chi`, the inverse :math:`y(\cdot)` of the standardised log
-    :math:`z(\cdot)`, ridge coefficients :math:`D` on the linear and :math:`A` on the log scale, and mixture weights
-    :math:`\pi \ge 0` that sum to one.
+    """Fit regressions and mixture weights of :class:`xaq.nn.base_forecast.BaseForecast` in place.
 
     The period is cut into blocks of time, the last of them that of the validation windows, with a gap of window and horizon
     after each. Regressions on the other blocks predict each block; the ridge strength of each scale and the mixture weights

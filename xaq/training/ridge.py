@@ -32,8 +32,8 @@ class Rows:
 class NormalEquations:
     r"""Sums over rows of the products of regressors and targets, in double precision.
 
-    With the regressors :math:`x_\ell = (x_\text{common}, x_{\text{own}, \ell})` of lead :math:`\ell` and its anomalies
-    :math:`d_\ell`, they are the blocks of :math:`\sum x_\ell x_\ell^\top` and :math:`\sum x_\ell d_\ell^\top`.
+    With the regressors :math:`\chi_\ell = (\chi_\text{common}, \chi_{\text{own}, \ell})` of lead :math:`\ell` and its anomalies
+    :math:`T_\ell`, they are the blocks of :math:`\sum \chi_\ell \chi_\ell^\top` and :math:`\sum \chi_\ell T_\ell^\top`.
 
     Attributes
     ----------
@@ -77,8 +77,8 @@ class NormalEquations:
     def solve(self, ridge: float) -> Tensor:
         r"""Return the coefficients of ridge regression.
 
-        .. math:: b_\ell = \Big(G_\ell + \lambda \operatorname{diag} G_\ell\Big)^{-1} \sum x_\ell d_\ell^\top,
-            \qquad G_\ell = \sum x_\ell x_\ell^\top
+        .. math:: (D_\ell, A_\ell) = \big(G_\ell + \text{ridge} \operatorname{diag} G_\ell\big)^{-1} \sum \chi_\ell T_\ell^\top,
+            \qquad G_\ell = \sum \chi_\ell \chi_\ell^\top
 
         The block of the common regressors is factored once for all leads; their own regressors remain as Schur complements
         (Golub and Van Loan 2013, section 3.2.11).
@@ -86,7 +86,7 @@ class NormalEquations:
         Parameters
         ----------
         ridge : float
-            Strength :math:`\lambda`, relative to the variance of each regressor.
+            Strength, relative to the variance of each regressor.
 
         Returns
         -------

@@ -63,7 +63,7 @@ def pooled_mae_and_rmse(sums: Tensor) -> Tensor:
 def relative_score(errors: Tensor, reference: Tensor) -> Tensor:
     r"""Return the mean ratio of errors to those of a reference: 1 is as good as the reference, less is better.
 
-    .. math:: S = \frac{1}{m} \sum_{j=1}^m \frac{e_j}{e_j^\text{ref}}
+    .. math:: \text{score} = \overline{\text{error} / \text{error}_\text{ref}}
 
     Parameters
     ----------
