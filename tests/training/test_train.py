@@ -268,3 +268,9 @@ def test_trains_on_cuda_in_half_precision(network):
     model = train(network, device="cuda")
     assert model.device.type == "cuda"
     assert np.isfinite(network.aq.verify(model).mae).all()
+
+
+def test_a_device_that_cannot_be_used_is_refused_before_anything_is_fitted():
+    """The two stations are too few for any fit, which would be the error otherwise."""
+    with pytest.raises(ModelError, match="fix: device='auto'"):
+        xaq.datasets.synthetic(n_stations=2, days=8).aq.train("pm25", device="nowhere", progress=False)
