@@ -53,7 +53,6 @@ NAMES = {
     "drift",
     "surroundings",
     "certificate",
-    "mend",
     "usual",
 }
 

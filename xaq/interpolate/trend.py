@@ -99,7 +99,7 @@ class BackgroundFactor:
         never = int((~np.isfinite(there).any(axis=1)).sum())
         if never:
             text = f"{field.name!r} has no value at {never} of {len(lon)} visible stations: they are left out"
-            warnings.warn(text, XaqWarning, stacklevel=4)
+            warnings.warn(text, XaqWarning, stacklevel=6)
         pairs = leave_one_out.draw_pairs(np.where(both, values, np.nan), _PAIRS, seed=[seed, 5])
         truth = values[pairs[:, 0], pairs[:, 1]].astype(float)
         scores = []
