@@ -29,11 +29,10 @@ def method(function: Callable[Concatenate[xr.Dataset, P], R]) -> Callable[Concat
     signature = inspect.signature(function)
     dataset, *others = signature.parameters.values()
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    forward.__signature__ = signature.replace(parameters=[itself, *others])  # type: ignore[attr-defined]
     forward.__annotations__ = {name: of for name, of in function.__annotations__.items() if name != dataset.name}
     forward.__doc__ = without_dataset(inspect.getdoc(function) or "") + "\n"
-    # For readers of the source, and for the names that annotations refer to.
-    forward.__wrapped__ = function  # type: ignore[attr-defined]
+    # The wrapped function is for readers of the source, and for the names that annotations refer to.
+    forward.__dict__.update(__signature__=signature.replace(parameters=[itself, *others]), __wrapped__=function)
     return cast(Callable[Concatenate[Any, P], R], _Unnamed(forward))
 
 

@@ -1,4 +1,4 @@
-"""A figure conforms its dataset once, whatever it draws; only estimates that it asks for are verbs of their own."""
+"""A figure conforms its dataset once, whatever it draws, also where it makes the estimates itself."""
 
 import figures
 import pytest
@@ -7,6 +7,15 @@ from xaq import plot
 from xaq.stations import schema
 
 ds, cube, closed = figures.ds, figures.cube, figures.closed
+
+
+def hidden_station(ds):
+    return str(ds.station.values[ds.hidden.values][0])
+
+
+def visible_station(ds):
+    return str(ds.station.values[~ds.hidden.values][0])
+
 
 HOURS = ("2020-01-01T06", "2020-01-01T07")
 FIGURES = {
@@ -18,6 +27,11 @@ FIGURES = {
     "errors": lambda ds, cube: plot.errors(ds, cube, lines=[]),
     "series": lambda ds, cube: plot.series(ds, cube, "s003"),
     "hours": lambda ds, cube: plot.hours(ds, cube, "s003"),
+    "errors of a mapper": lambda ds, cube: plot.errors(ds, "kriging", lines=[]),
+    "series of a mapper at a hidden station": lambda ds, cube: plot.series(ds, "kriging", hidden_station(ds)),
+    "series of a mapper at a visible station": lambda ds, cube: plot.series(ds, "kriging", visible_station(ds)),
+    "hours of a mapper": lambda ds, cube: plot.hours(ds, "kriging", visible_station(ds)),
+    "reliability": lambda ds, cube: plot.reliability(ds, "kriging", baselines=["kriging-log"]),
     "explanation": lambda ds, cube: plot.explanation(ds, figures.explained_by_hand(ds), lines=[]),
     "animation": lambda ds, cube: plot.animation(ds, cube, time=HOURS, lines=[]),
     "explore": lambda ds, cube: plot.explore(ds, cube, time=HOURS, dpi=40, lines=[]),

@@ -34,8 +34,7 @@ def settle_mapper(
     if not isinstance(mapper, (str, Mapper)):
         raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
     if named:
-        name = mapper if isinstance(mapper, str) else mapper.name
-        raise ModelError(f"rasters are read by a trained model, not by {name!r}; fix: rasters=None")
+        raise ModelError(f"rasters are read by a trained model, not by {method_name(mapper)!r}; fix: rasters=None")
     if isinstance(mapper, str):
         return _fit_by_name(mapper, visible, target, field)
     if field is not None:
@@ -98,6 +97,11 @@ def check_model(model: TrainedMapper, ds: xr.Dataset, target: str) -> None:
         )
     if problems:
         raise ModelError("; ".join(problems))
+
+
+def method_name(mapper: Mapper | str) -> str:
+    """Return the name of a method: that of a mapper, or the name itself."""
+    return mapper if isinstance(mapper, str) else mapper.name
 
 
 def fields_of(mapper: Mapper) -> tuple[Field, ...]:

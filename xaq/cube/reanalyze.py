@@ -209,7 +209,11 @@ def estimate(
     options = RequestOptions(
         target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
     )  # fmt: skip
-    request = make_request(ds, mapper, options)
+    return estimate_at(make_request(ds, mapper, options), lon=lon, lat=lat)
+
+
+def estimate_at(request: Request, *, lon: ArrayLike, lat: ArrayLike) -> xr.Dataset:
+    """Estimate the target of a request at points, as :func:`xaq.estimate` returns it. Lazy."""
     dim, coords = point_coords(lon, lat)
     x, y = coords[LON].values, coords[LAT].values
     _check_coordinates(x, y)

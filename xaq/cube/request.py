@@ -208,7 +208,7 @@ def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) 
 # -- the target and the stations -----------------------------------------------------------------------------------
 
 
-def settle_target(ds: xr.Dataset, mapper: Mapper | str, target: str | None) -> str:
+def settle_target(ds: xr.Dataset, mapper: Mapper | str | None, target: str | None) -> str:
     """Return the target asked for, else that of a trained mapper, else the only pollutant; a conformed dataset must have it."""
     if target is None and isinstance(mapper, TrainedMapper):
         target = mapper.target

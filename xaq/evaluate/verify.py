@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from ..conventions import LAT, LON, STATION, TIME
+from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_quantiles
 from ..cube.request import RequestOptions, make_request, settle_target
 from ..errors import ModelError, SchemaError, XaqWarning
@@ -94,7 +95,7 @@ def verify(
         raise SchemaError(
             "no station is hidden, so there is nothing to verify with; fix: ds = ds.aq.hide(fraction=0.15) before training"
         )
-    _check_unseen(model, ds)
+    check_unseen(model, ds)
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
     if isinstance(model, TrainedForecaster) and model.task == "forecast":
@@ -147,15 +148,15 @@ def _json_ready(value: Any) -> Any:
     return float(f"{value:.4g}") if np.isfinite(value) else None
 
 
-def _check_unseen(model: Mapper | str, ds: xr.Dataset) -> None:
-    """Refuse a model that was trained on a station that is hidden now."""
+def check_unseen(model: object, ds: xr.Dataset) -> None:
+    """Refuse a model that was trained on a station that is hidden now, in a conformed dataset."""
     if not isinstance(model, TrainedMapper):
         return
     hidden = ds[STATION].values[schema.hidden_mask(ds)].astype(str)
     seen = sorted(set(hidden) & set(model.recipe.visible))
     if seen:
         raise ModelError(
-            f"the model was trained on {len(seen)} of the stations that are hidden now: {', '.join(seen[:5])}; scores there would "
+            f"the model was trained on {len(seen)} of the stations that are hidden now: {schema.some(seen)}; scores there would "
             "be optimistic; fix: hide before training, or ds.aq.hide(model.recipe.hidden)"
         )
 
@@ -174,14 +175,12 @@ def _verify_analysis(
     truth = _truth(ds, settle_target(ds, model, options.target), options.time)
     shared = replace(options, target=str(truth.name))
     frames: dict[str, Any] = {}
-    own = model if isinstance(model, str) else model.name
-    for method in [model, *(name for name in names if name != own)]:
+    for method in [model, *(name for name in names if name != method_name(model))]:
         request = make_request(ds, method, shared if method is model else replace(shared, rasters=None))
         quantiles = estimate_quantiles(request, score_probabilities(level), lon=truth[LON], lat=truth[LAT])
         # Block by block, so that of the quantiles only the scores are kept.
         made = with_crps(quantiles, truth).compute()
-        name = method if isinstance(method, str) else method.name
-        frames[name] = _station_table(made, truth) if by == "station" else scores(made, truth)
+        frames[method_name(method)] = _station_table(made, truth) if by == "station" else scores(made, truth)
     table: pd.DataFrame
     if by == "station":
         table = pd.concat(frames, names=["method"])

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Hashed, Mapper, ReadsFields
+from .base import Hashed, Mapper, Observations, ReadsFields
 from .kriging import Covariance
 from .trend import Trend, TrendRecord
 
@@ -29,6 +29,10 @@ class WindowConfig(Protocol):
     @property
     def days_before(self) -> int:
         """Days read before the days estimated."""
+
+    @property
+    def days_after(self) -> int:
+        """Days read after them; 0 in a forecast."""
 
     @property
     def target_days(self) -> int:
@@ -121,3 +125,11 @@ class TrainedForecaster(TrainedMapper, Protocol):
 
     def station_series(self, prepared: Any) -> NDArray[np.float32]:
         """Return that series at the prepared times, ``(n_station, n_time)`` in the target's units."""
+
+
+@runtime_checkable
+class AttendingMapper(TrainedMapper, Protocol):
+    """A trained mapper with temporal attention, which can be drawn."""
+
+    def attention(self, observations: Observations, start: np.datetime64) -> NDArray[np.float32]:
+        """Return the attention that target days from ``start`` on pay, ``(station, target day, history day)``."""

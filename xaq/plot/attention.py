@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,16 +17,14 @@ from ..arrays import timesteps
 from ..conventions import STATION, label
 from ..cube.mapper import check_model
 from ..errors import ModelError, SchemaError
+from ..interpolate.trained import AttendingMapper
 from ..stations import schema
 from .style import ERROR_COLOURS, LABEL, SMALL, colour_bar, title
-
-if TYPE_CHECKING:
-    from ..aqnet.model import Model
 
 
 def attention(
     ds: xr.Dataset,
-    model: Model,
+    model: AttendingMapper,
     *,
     time: str | np.datetime64 | pd.Timestamp | None = None,
     station: str | None = None,
@@ -81,7 +79,7 @@ def attention(
     'target day'
     """
     ds = schema.conform(ds)
-    if not hasattr(model, "attention"):
+    if not isinstance(model, AttendingMapper):
         raise ModelError(f"got {model!r}, expected a trained model; fix: model = ds.aq.train(...)")
     schema.require_target(ds, model.target)
     check_model(model, ds, model.target)
@@ -121,7 +119,7 @@ def _draw(ax: Axes | None, shown: NDArray, first: int, vmax: float | None, cmap:
     return ax
 
 
-def _first_target(record: np.ndarray, model: Model, time: Any) -> np.datetime64:
+def _first_target(record: np.ndarray, model: AttendingMapper, time: Any) -> np.datetime64:
     """Return the first target step of the window."""
     step, config = model.step, model.recipe.config
     if time is None:

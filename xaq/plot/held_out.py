@@ -13,8 +13,11 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, STATION, TIME, label
-from ..cube import reanalyze as reanalysis
+from ..cube.mapper import method_name
+from ..cube.reanalyze import estimate_at
+from ..cube.request import RequestOptions, make_request, settle_target
 from ..errors import ModelError, SchemaError
+from ..evaluate.verify import check_unseen
 from ..interpolate.base import Mapper
 from ..stations import schema
 from . import basemap
@@ -25,14 +28,12 @@ from .subject import (
     axis_label,
     cells_at,
     cube_target,
-    mapper_target,
     period_text,
     provenance,
     refuse_forecast,
     select_times,
     shared_units,
     station_bounds,
-    trained_on,
     units_text,
 )
 
@@ -122,12 +123,7 @@ def hidden_stations(ds: xr.Dataset, mapper: object) -> xr.Dataset:
     if not hidden.any():
         raise SchemaError("no station is hidden; fix: ds.aq.hide(fraction=0.15)")
     stations = ds.isel({STATION: np.flatnonzero(hidden)})
-    trained = sorted(trained_on(mapper) & {str(s) for s in stations[STATION].values})
-    if trained:
-        raise ModelError(
-            f"the model was trained on {len(trained)} of the stations that are hidden now, {schema.some(trained)}: its "
-            "errors there would look too small; fix: hide before training, or ds.aq.hide(model.recipe.hidden)"
-        )
+    check_unseen(mapper, ds)
     return stations
 
 
@@ -150,12 +146,11 @@ def _estimates(
     refuse_forecast(
         mapper_or_cube, "errors", "fix: ds.aq.verify(model), or draw its cube, ds.aq.reanalyze(model, init=...)"
     )
-    target = mapper_target(ds, mapper_or_cube, target)
+    target = settle_target(ds, mapper_or_cube, target)
     stations = hidden_stations(ds, mapper_or_cube)
-    fields = reanalysis.estimate(
-        ds, mapper_or_cube, lon=stations[LON], lat=stations[LAT], target=target, time=time
-    ).compute()
-    return _Estimates(stations, fields, target, str(getattr(mapper_or_cube, "name", mapper_or_cube)))
+    request = make_request(ds, mapper_or_cube, RequestOptions(target=target, time=time))
+    fields = estimate_at(request, lon=stations[LON], lat=stations[LAT]).compute()
+    return _Estimates(stations, fields, target, method_name(mapper_or_cube))
 
 
 def _from_cube(ds: xr.Dataset, cube: xr.Dataset, target: str | None, time: schema.Period) -> _Estimates:

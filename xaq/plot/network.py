@@ -14,12 +14,13 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, TIME, label
+from ..cube.request import settle_target
 from ..stations import schema
 from . import basemap
 from .basemap import Lines
 from .markers import bubble_handles, draw_silent, kinds, silent_handles
 from .style import FIELD_COLOURS, colour_bar, handle, legend_below, limits, title
-from .subject import axis_label, mapper_target, mean_observed, period_text, station_bounds, units_text
+from .subject import axis_label, mean_observed, period_text, station_bounds, units_text
 from .zoom import add_inset, choose_corner, zoom_box
 
 #: Area of the marker of the highest concentration, square points.
@@ -84,7 +85,7 @@ def stations(
     'PM10 at 66 stations, 2005-02-08'
     """
     ds = schema.conform(ds)
-    target = mapper_target(ds, None, target)
+    target = settle_target(ds, None, target)
     picked = schema.select_period(ds, time)
     units = units_text(str(ds[target].attrs["units"]))
     mean = mean_observed(picked, target, picked[TIME].values)

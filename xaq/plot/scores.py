@@ -13,14 +13,15 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, QUANTILE, STATION, TIME, label
+from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_quantiles
-from ..cube.request import RequestOptions, interval_probabilities, make_request
+from ..cube.request import RequestOptions, interval_probabilities, make_request, settle_target
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
 from ..stations import schema
 from .held_out import hidden_stations
 from .style import LABEL, METHOD_COLOURS, METHOD_MARKERS, SMALL, plain, title
-from .subject import mapper_target, period_text, refuse_forecast, units_text
+from .subject import period_text, refuse_forecast, units_text
 
 #: Scores of which higher is better. The best bias is nearest to 0, the best coverage nearest to the nominal one; of the
 #: others lower is better.
@@ -246,14 +247,14 @@ def reliability(
             f"levels={tuple(levels)}, expected fractions above 0 and below 1; fix: levels=(0.5, 0.9)",
             subject="reliability",
         )
-    target = mapper_target(ds, mapper, target)
+    target = settle_target(ds, mapper, target)
     hidden = hidden_stations(ds, mapper)
     methods = [mapper, *(b for b in baselines if b != mapper)]
-    found = {getattr(m, "name", m): _coverage(ds, m, nominal, hidden, target, time) for m in methods}
-    kept = {str(name): coverage for name, coverage in found.items() if coverage is not None}
+    found = {method_name(m): _coverage(ds, m, nominal, hidden, target, time) for m in methods}
+    kept = {name: coverage for name, coverage in found.items() if coverage is not None}
     if not kept:
         raise SchemaError(
-            f"none of {', '.join(map(str, found))} has an interval; fix: plot.reliability('kriging'), or a trained model"
+            f"none of {', '.join(found)} has an interval; fix: plot.reliability('kriging'), or a trained model"
         )
     if ax is None:
         ax = plt.figure(figsize=(4.6, 4.8), layout="constrained").add_subplot()

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME, label
-from ..cube import reanalyze as reanalysis
+from ..cube.reanalyze import estimate_at
+from ..cube.request import RequestOptions, make_request, settle_target
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
 from ..stations import holdout, schema
@@ -25,7 +26,6 @@ from .subject import (
     axis_label,
     cells_at,
     cube_target,
-    mapper_target,
     provenance,
     refuse_forecast,
     select_times,
@@ -199,7 +199,7 @@ def _at_station(ds: xr.Dataset, mapper_or_cube: Any, station: str, target: str |
         estimated, note = _from_cube(ds, mapper_or_cube, position, target, time)
     else:
         refuse_forecast(mapper_or_cube, "series", "fix: pass the cube, ds.aq.reanalyze(model, init=...)")
-        target = mapper_target(ds, mapper_or_cube, target)
+        target = settle_target(ds, mapper_or_cube, target)
         units = units_text(str(ds[target].attrs["units"]))
         estimated, note = _left_out(ds, mapper_or_cube, position, target, time)
     observed = ds[target].isel({STATION: position}).reindex({TIME: estimated[TIME].values}).compute()
@@ -236,18 +236,16 @@ def _from_cube(
 def _left_out(ds: xr.Dataset, mapper: Any, position: int, target: str, time: schema.Period) -> tuple[xr.Dataset, str]:
     """Return estimates at the station made without it, computed, and a note on how it was left out."""
     hidden = schema.hidden_mask(ds)
-    ids = np.array([str(s) for s in ds[STATION].values])
     if hidden[position]:
         note = "hidden station, not used here"
     else:
-        ds = holdout.hide(ds, [*ids[hidden], ids[position]])
+        ds = holdout.with_hidden(ds, np.append(np.flatnonzero(hidden), position))
         note = "visible station, left out here"
-    if ids[position] in trained_on(mapper):
+    if str(ds[STATION].values[position]) in trained_on(mapper):
         note += " as a neighbour, but the model was trained on it"
     place = ds.isel({STATION: position})
-    estimated = reanalysis.estimate(
-        ds, mapper, lon=[float(place[LON])], lat=[float(place[LAT])], target=target, time=time
-    )
+    request = make_request(ds, mapper, RequestOptions(target=target, time=time))
+    estimated = estimate_at(request, lon=[float(place[LON])], lat=[float(place[LAT])])
     return estimated.isel(point=0).compute(), note
 
 

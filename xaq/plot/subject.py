@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ..arrays import sphere
 from ..conventions import LAT, LON, TIME, canonical_units, label
-from ..cube.request import settle_target
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
 from ..stations import schema
@@ -25,11 +24,6 @@ def refuse_forecast(mapper: Any, verb: str, fix: str) -> None:
     """Raise for a forecast model, whose estimates lie after the end of the record."""
     if isinstance(mapper, TrainedMapper) and mapper.task == "forecast":
         raise ModelError(f"plot.{verb} expects an analysis model, got a forecast model; {fix}")
-
-
-def mapper_target(ds: xr.Dataset, mapper: Any, target: str | None) -> str:
-    """Return the target asked for, or the model's, or the dataset's only pollutant; raise where it is unusable."""
-    return settle_target(ds, mapper, target)
 
 
 def trained_on(mapper: Any) -> set[str]:

@@ -70,7 +70,7 @@ def pair_up(ds: xr.Dataset, other: xr.Dataset, names: list[str]) -> Pair | None:
     lags = np.arange(-reach, reach + 1)
     here, there = _same_monitors(ds, other)
     series = {name: _series(ds, other, name, mine, theirs, here, there) for name in names}
-    found = np.concatenate([detectors.correlations(*_log(a, b), lags) for a, b in series.values()])
+    found = np.concatenate([detectors.correlations(_log(a), _log(b), lags) for a, b in series.values()])
     correlated = np.nanmax(found, axis=1, initial=-1.0, where=np.isfinite(found)) >= _LEAST_CORRELATION
     if not correlated.any():
         return None
@@ -150,9 +150,9 @@ def _mean(values: NDArray) -> NDArray:
     return np.where(n > 0, np.where(seen, values, 0).sum(axis=0, keepdims=True) / np.maximum(n, 1), np.nan)
 
 
-def _log(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
-    """Return logarithms, so that a few episodes do not dominate the correlation."""
-    return tuple(np.log(np.where(x > 0, x, np.nan)) for x in (a, b))  # type: ignore[return-value]
+def _log(values: NDArray) -> NDArray:
+    """Return logarithms, so that a few episodes do not dominate the correlation; NaN where not positive."""
+    return np.log(np.where(values > 0, values, np.nan))
 
 
 def _ratio(a: NDArray, b: NDArray, lag: int) -> tuple[float, int] | None:

@@ -61,7 +61,6 @@ def hide(
     """
     ds = schema.conform(ds)
     ids = ds[STATION].to_index()
-    group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
     if stations is not None:
         if fraction is not None or blocks is not None:
             raise SchemaError("stations= and fraction=/blocks= both choose what to hide; fix: pass one of them")
@@ -79,22 +78,28 @@ def hide(
             raise SchemaError(f"fraction is {fraction}, expected between 0 and 1; fix: fraction=0.15")
         if blocks is not None and blocks < 1:
             raise SchemaError(f"blocks is {blocks}, expected 1 or more; fix: blocks=3")
-        chosen = _draw(ds, group, fraction, blocks, np.random.default_rng(seed))
+        chosen = _draw(ds, fraction, blocks, np.random.default_rng(seed))
+    return with_hidden(ds, chosen)
+
+
+def with_hidden(ds: xr.Dataset, chosen: NDArray[np.intp]) -> xr.Dataset:
+    """Return a conformed dataset in which the stations at these positions are hidden, and those co-located with them."""
+    group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
     hidden = np.isin(group, group[chosen])
     if not hidden.any() or hidden.all():
         raise SchemaError(
-            f"{hidden.sum()} of {len(hidden)} stations would be hidden; fix: choose another fraction or list"
+            f"{hidden.sum()} of {len(hidden)} stations would be hidden, expected some but not all; fix: fraction=0.15"
         )
-    if stations is not None and hidden.sum() > len(set(chosen.tolist())):
-        extra = schema.some(ids[np.setdiff1d(np.flatnonzero(hidden), chosen)])
-        warnings.warn(f"also hidden, within 50 m of a hidden station: {extra}", XaqWarning, stacklevel=2)
+    extra = np.setdiff1d(np.flatnonzero(hidden), chosen)
+    if len(extra):
+        names = schema.some(ds[STATION].values[extra])
+        warnings.warn(f"also hidden, within 50 m of a hidden station: {names}", XaqWarning, stacklevel=3)
     return ds.assign_coords({HIDDEN: (STATION, hidden, ROLE_CF[HIDDEN])})
 
 
-def _draw(
-    ds: xr.Dataset, group: NDArray, fraction: float, blocks: int | None, rng: np.random.Generator
-) -> NDArray[np.intp]:
+def _draw(ds: xr.Dataset, fraction: float, blocks: int | None, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw stations, whole co-located groups at a time, until the fraction is reached."""
+    group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
     wanted = max(1, round(fraction * len(group)))
     # In the order of their ids, stations give the same draw whatever their order in the dataset.
     by_id = np.argsort(ds[STATION].values.astype(str))
