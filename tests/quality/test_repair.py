@@ -107,6 +107,7 @@ def test_history_is_appended():
     ("options", "says"),
     [
         ({"negative": "drop"}, "expected 'missing' or 'zero'; fix: negative='missing'"),
+        ({"negative": {"pm25": "zero"}}, "expected 'missing' or 'zero'; fix: negative='missing'"),
         ({"far": "swap"}, "expected 'drop'"),
         ({"units": {"o3": "ppb"}}, "not a pollutant of the dataset"),
         ({"units": {"pm25": "ppb"}}, "not units of pm25"),

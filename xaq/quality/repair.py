@@ -32,13 +32,14 @@ Places = Literal["drop"] | Mapping[str, tuple[float, float]]
 Step = Callable[[xr.Dataset, Any], tuple[xr.Dataset, list[str]]]
 #: Problems of single values.
 _VALUE_PROBLEMS = ("impossible", "negative", "stuck", "spikes")
-#: What arguments take; of positions, a mapping, too.
+#: What arguments take; those of positions take a mapping, too.
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "off_step": ("nearest", "floor"), "duplicate_times": ("merge",), "irregular": ("fill",),
     "duplicate_stations": ("merge",), "swapped": ("swap",), "unplaced": ("drop",), "far": ("drop",), "sea": ("drop",),
     "impossible": ("missing",), "negative": ("missing", "zero"), "stuck": ("missing",), "spikes": ("missing",),
     "identical": ("missing",), "colocated": ("merge",), "silent": ("drop",),
 }  # fmt: skip
+_POSITIONS = ("unplaced", "far", "sea")
 
 
 def repair(
@@ -179,7 +180,7 @@ def _check_options(requested: Mapping[str, Any]) -> None:
     wrong = [
         f"{name}={how!r}, expected {' or '.join(map(repr, _OPTIONS[name]))}; fix: {name}={_OPTIONS[name][0]!r}"
         for name, how in requested.items()
-        if name in _OPTIONS and not isinstance(how, Mapping) and how not in _OPTIONS[name]
+        if name in _OPTIONS and how not in _OPTIONS[name] and not (name in _POSITIONS and isinstance(how, Mapping))
     ]
     if wrong:
         raise SchemaError(wrong, subject="repair")
