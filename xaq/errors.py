@@ -18,7 +18,7 @@ class XaqError(Exception):
     ...     ds.aq.reanalyze("kriging", grid=-1)
     ... except xaq.errors.XaqError as error:
     ...     print(error)
-    spacing is -1.0, expected degrees above 0
+    spacing is -1.0, expected degrees above 0; fix: grid=0.1
     """
 
 
@@ -62,7 +62,7 @@ class GridError(XaqError, ValueError):
     >>> try:
     ...     xaq.Grid.regular(0.1, bounds=(10, 50, 9, 51))
     ... except xaq.errors.GridError as error:
-    ...     print(error)
+    ...     print(str(error).split(";")[0])
     bounds are (10, 50, 9, 51), expected (west, south, east, north) with west < east and south < north
     """
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -111,8 +113,8 @@ def test_of_refuses(grid):
         (lambda: Grid.regular(0.1, bounds=(0, 1, 1, 0)), "west < east"),
         (lambda: Grid.regular(0.5, bounds=(39, 115, 41, 118)), "swapped"),
         (lambda: Grid.regular(0.1, bounds=(0, 1, 1)), "bounds"),
-        (lambda: Grid.regular(1e-4, bounds=(0, 0, 10, 10)), "spacing in degrees"),
-        (lambda: Grid.around([7.0, 9.0], [48.0, 50.0], 1e-6), "spacing in degrees"),
+        (lambda: Grid.regular(1e-4, bounds=(0, 0, 10, 10)), "spacing of .* degrees"),
+        (lambda: Grid.around([7.0, 9.0], [48.0, 50.0], 1e-6), "spacing of .* degrees"),
         (lambda: Grid.around([7.0, 9.0], [48.0, 50.0], 0), "above 0"),
         (lambda: Grid.like(xr.Dataset(coords={"u": [1]})), "no lon/lat"),
         (lambda: Grid.like(xr.Dataset(coords={"lon": 7.0, "lat": 50.0})), "one dimension"),
@@ -122,6 +124,14 @@ def test_of_refuses(grid):
 def test_impossible_grids(make, says):
     with pytest.raises(GridError, match=says):
         make()
+
+
+def test_the_spacing_that_too_many_cells_suggest_is_accepted():
+    bounds = (5.0, 47.0, 16.0, 55.0)
+    with pytest.raises(GridError) as error:
+        Grid.regular(1e-5, bounds=bounds)
+    suggested = float(re.search(r"spacing of (\S+) degrees", str(error.value))[1])
+    assert 1e8 < np.prod(Grid.regular(suggested, bounds=bounds).shape) <= 2e8
 
 
 def test_coords_are_cf():

@@ -244,7 +244,7 @@ def test_the_blocks_that_read_a_changed_covariate_are_made_again(tmp_path):
     ds.aq.reanalyze(model, **options)
     before = written(path)
     changed = gust(ds, step=4 * 5 + 1)
-    with pytest.raises(StoreError, match=r"3 periods were made from other inputs.*update=True"):
+    with pytest.raises(StoreError, match=r"3 period.s. were made from other inputs.*update=True"):
         changed.aq.reanalyze(model, **options)
     assert written_since(path, before) == []
     changed.aq.reanalyze(model, update=True, **options)
@@ -263,7 +263,7 @@ def test_a_forecast_is_made_again_when_a_covariate_known_ahead_changes_within_it
     gust(ds, start + config.target_steps + 1).aq.reanalyze(model, **options)
     assert written_since(path, before) == []
     changed = gust(ds, start + config.target_steps)
-    with pytest.raises(StoreError, match=r"2 periods were made from other inputs.*update=True"):
+    with pytest.raises(StoreError, match=r"2 period.s. were made from other inputs.*update=True"):
         changed.aq.reanalyze(model, **options)
     changed.aq.reanalyze(model, update=True, **options)
     # Each part of a forecast reads all of the horizon.
@@ -284,7 +284,7 @@ def test_the_blocks_that_read_a_changed_background_are_made_again(network, tmp_p
     before = written(path)
     factor = replace(settled.mapper.trend.background, field=Gridded.of(changed))
     other = OverTrend(settled.mapper.mapper, Trend(background=factor))
-    with pytest.raises(StoreError, match=r"1 periods were made from other inputs.*update=True"):
+    with pytest.raises(StoreError, match=r"1 period.s. were made from other inputs.*update=True"):
         ds.aq.reanalyze(other, **options)
     ds.aq.reanalyze(other, update=True, **options)
     assert written_since(path, before) == [2]

@@ -120,6 +120,16 @@ def test_one_station_inside_a_grid_or_near_one_point_is_enough():
         check_points(asked, np.array([90.0, 1.0]), np.array([10.0, 0.0]))
 
 
+def test_the_distance_that_a_far_grid_and_far_points_suggest_is_accepted():
+    grid, x, y = Grid.regular(1.0, bounds=(9.5, -0.5, 12.0, 0.5)), np.array([10.0]), np.array([0.0])
+    with pytest.raises(GridError, match=r"or max_distance=1112$"):
+        check_grid(near([0.0], [0.0], 60.0), grid)
+    check_grid(near([0.0], [0.0], 1112.0), grid)
+    with pytest.raises(GridError, match=r"or max_distance=1112$"):
+        check_points(near([0.0], [0.0], 60.0), x, y)
+    check_points(near([0.0], [0.0], 1112.0), x, y)
+
+
 # -- times ---------------------------------------------------------------------------------------------------------
 
 

@@ -76,7 +76,7 @@ def write(path: Path, data: bytes) -> None:
         There is no such folder.
     """
     if not path.parent.is_dir():
-        raise ModelError(f"no such folder: {path.parent.absolute()}; fix: create it first")
+        raise ModelError(f"no such folder: {path.parent.absolute()}; fix: os.makedirs({str(path.parent)!r})")
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
         part.write(data)
     Path(part.name).replace(path)

@@ -39,6 +39,7 @@ BLOCK_VALUES, _BLOCK_DAYS = 10_000_000, 32
 #: Cells beyond which a map is cut into tiles, and the edge of a tile. Its hourly blocks still are 16 days long, so that
 #: the margins around them, which the station side reads too, cost little.
 _TILED_CELLS, _TILE = 40_000, 160
+_FIX = "fix: chunks={'time': 240, 'lat': 200, 'lon': 200}"
 
 
 # -- cubes ---------------------------------------------------------------------------------------------------------
@@ -63,11 +64,13 @@ def block_sizes(request: Request, grid: Grid, chunks: dict[str, int] | None) -> 
 def _check_chunks(chunks: dict[str, int]) -> None:
     unknown = set(chunks) - {TIME, LAT, LON}
     if unknown:
-        raise SchemaError(f"chunks names {', '.join(sorted(unknown))}, expected time, lat, lon", subject="chunks")
+        raise SchemaError(
+            f"chunks names {', '.join(sorted(unknown))}, expected time, lat, lon; {_FIX}", subject="chunks"
+        )
     for name, n in chunks.items():
         if not isinstance(n, int) or (n < 1 and n != -1):
             raise SchemaError(
-                f"{name!r} is {n!r}, expected a number of cells or steps, or -1 for all", subject="chunks"
+                f"{name!r} is {n!r}, expected a number of cells or steps, or -1 for all; {_FIX}", subject="chunks"
             )
 
 

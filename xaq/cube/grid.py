@@ -14,6 +14,8 @@ from ..conventions import LAT, LON, ROLE_CF
 from ..errors import GridError
 
 _MAX_CELLS = 200_000_000
+#: The fix of what cannot become a grid.
+_FIX = "fix: xaq.Grid.regular(0.1, bounds=(5, 47, 16, 55)), or grid=0.1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +52,21 @@ class Grid:
         for name in (LON, LAT):
             axis = np.asarray(getattr(self, name), float)
             if axis.ndim != 1 or not len(axis):
-                raise GridError(f"grid {name} has shape {axis.shape}, expected one dimension with at least one cell")
+                raise GridError(
+                    f"grid {name} has shape {axis.shape}, expected one dimension with at least one cell; {_FIX}"
+                )
             if not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
                 raise GridError(f"grid {name} must be finite and ascending; fix: np.sort(np.unique({name}))")
             object.__setattr__(self, name, axis)
         if np.abs(self.lat).max() > 90:
             raise GridError(
-                f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; are lon and lat swapped?"
+                f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; fix: xaq.Grid(lon, lat), "
+                "if they are swapped"
             )
         if len(self.lon) * len(self.lat) > _MAX_CELLS:
             raise GridError(
-                f"the grid has {len(self.lon) * len(self.lat):,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?"
+                f"the grid has {len(self.lon) * len(self.lat):,} cells, expected at most {_MAX_CELLS:,}; fix: every tenth, "
+                "xaq.Grid(lon[::10], lat[::10])"
             )
 
     @classmethod
@@ -91,18 +97,20 @@ class Grid:
         array([5.25, 5.75, 6.25, 6.75])
         """
         if len(bounds) != 4:
-            raise GridError(f"bounds are {bounds}, expected (west, south, east, north)")
+            raise GridError(f"bounds are {bounds}, expected (west, south, east, north); fix: bounds=(5, 47, 16, 55)")
         west, south, east, north = map(float, bounds)
-        if not spacing > 0:
-            raise GridError(f"spacing is {spacing}, expected degrees above 0")
+        _check_spacing(spacing)
         if not (west < east and south < north):
             raise GridError(
-                f"bounds are {bounds}, expected (west, south, east, north) with west < east and south < north"
+                f"bounds are {bounds}, expected (west, south, east, north) with west < east and south < north; "
+                "fix: bounds=(5, 47, 16, 55); across the date line, bounds=(170, -20, 190, -10)"
             )
         n_lon, n_lat = (max(1, round((b - a) / spacing)) for a, b in ((west, east), (south, north)))
         if n_lon * n_lat > _MAX_CELLS:
+            least = 1.1 * spacing * (n_lon * n_lat / _MAX_CELLS) ** 0.5
             raise GridError(
-                f"the grid would have {n_lon * n_lat:,} cells, more than {_MAX_CELLS:,}: is spacing in degrees?"
+                f"the grid would have {n_lon * n_lat:,} cells, expected at most {_MAX_CELLS:,}; fix: a spacing of {least:.2g} "
+                "degrees or more"
             )
         return cls(_centres(west, spacing, n_lon), _centres(south, spacing, n_lat), spacing)
 
@@ -135,8 +143,7 @@ class Grid:
         Grid(81 lat x 95 lon, spacing 0.1, 5.85 .. 15.25 E, 47.35 .. 55.35 N)
         """
         lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-        if not spacing > 0:
-            raise GridError(f"spacing is {spacing}, expected degrees above 0")
+        _check_spacing(spacing)
         if np.ptp(lon) > 180 and np.ptp(lon % 360) < np.ptp(lon):
             lon = sphere.nearest_image(lon, 180.0)  # a network on both sides of the date line
         margin = max(0.05 * max(float(np.ptp(lon)), float(np.ptp(lat))), spacing)
@@ -174,7 +181,10 @@ class Grid:
             if lon in ds.coords and lat in ds.coords:
                 x, y = (ds[name].values.astype(float) for name in (lon, lat))
                 return cls(np.sort(x) if x.ndim == 1 else x, np.sort(y) if y.ndim == 1 else y)
-        raise GridError(f"no lon/lat coordinates to take a grid from; the dataset has {', '.join(map(str, ds.coords))}")
+        raise GridError(
+            f"no lon/lat coordinates to take a grid from; the dataset has {', '.join(map(str, ds.coords)) or 'none'}; "
+            "fix: ds.rename({'your_x': 'lon', 'your_y': 'lat'})"
+        )
 
     @classmethod
     def of(cls, grid: Grid | float | xr.Dataset | xr.DataArray, lon: ArrayLike, lat: ArrayLike) -> Grid:
@@ -210,7 +220,7 @@ class Grid:
         if isinstance(grid, (int, float, np.number)) and not isinstance(grid, bool):
             return cls.around(lon, lat, float(grid))
         raise GridError(
-            f"grid is {type(grid).__name__}, expected a spacing in degrees, a Grid or a dataset with lon and lat"
+            f"grid is {type(grid).__name__}, expected a spacing in degrees, a Grid or a dataset with lon and lat; fix: grid=0.1"
         )
 
     @property
@@ -280,6 +290,11 @@ class Grid:
             f"Grid({n_lat} lat x {n_lon} lon{spacing}, "
             f"{self.lon[0]:g} .. {self.lon[-1]:g} E, {self.lat[0]:g} .. {self.lat[-1]:g} N)"
         )
+
+
+def _check_spacing(spacing: float) -> None:
+    if not spacing > 0:
+        raise GridError(f"spacing is {spacing}, expected degrees above 0; fix: grid=0.1")
 
 
 def _centres(start: float, spacing: float, n: int) -> NDArray[np.float64]:

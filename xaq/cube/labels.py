@@ -66,7 +66,9 @@ def point_coords(lon: ArrayLike, lat: ArrayLike) -> tuple[str, dict[str, xr.Vari
     dim = str(lon.dims[0]) if isinstance(lon, xr.DataArray) and lon.ndim == 1 else POINT
     x, y = (np.atleast_1d(np.asarray(v, float)) for v in (lon, lat))
     if x.ndim != 1 or x.shape != y.shape:
-        raise GridError(f"lon has shape {x.shape}, lat {y.shape}; expected one dimension and equal length")
+        raise GridError(
+            f"lon has shape {x.shape}, lat {y.shape}; expected one dimension and equal length; fix: lon=[10.0, 10.2], lat=[50.0, 50.1]"
+        )
     coords = {LON: xr.Variable((dim,), x), LAT: xr.Variable((dim,), y)}
     if isinstance(lon, xr.DataArray) and dim in lon.coords:
         coords[dim] = lon[dim].variable

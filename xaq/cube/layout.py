@@ -46,9 +46,11 @@ class StoreOptions:
 
     def __post_init__(self) -> None:
         if self.precision is not None and not self.precision > 0:
-            raise StoreError(f"precision is {self.precision}, expected above 0 in the target's units, such as 0.1")
+            raise StoreError(
+                f"precision is {self.precision}, expected above 0 in the target's units; fix: precision=0.1"
+            )
         if self.zarr_format not in (2, 3):
-            raise StoreError(f"zarr_format is {self.zarr_format}, expected 3 or 2")
+            raise StoreError(f"zarr_format is {self.zarr_format}, expected 3 or 2; fix: zarr_format=3")
 
 
 @dataclass(frozen=True)

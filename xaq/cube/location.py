@@ -73,7 +73,7 @@ def only_writer(target: Target) -> Iterator[None]:
         yield
         return
     if not target.parent.is_dir():
-        raise StoreError(f"no such folder: {target.parent}; fix: create it first")
+        raise StoreError(f"no such folder: {target.parent}; fix: os.makedirs({str(target.parent)!r})")
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
         lock.acquire(timeout=0)

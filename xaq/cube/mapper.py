@@ -32,7 +32,9 @@ def settle_mapper(
     if isinstance(mapper, TrainedMapper):
         return mapper.with_trend(trend_of_model(mapper.recipe.trend, field, named, visible))
     if not isinstance(mapper, (str, Mapper)):
-        raise ModelError(f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}")
+        raise ModelError(
+            f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}; fix: 'kriging'"
+        )
     if named:
         raise ModelError(f"rasters are read by a trained model, not by {method_name(mapper)!r}; fix: rasters=None")
     if isinstance(mapper, str):
@@ -59,7 +61,8 @@ def _fit_by_name(name: str, visible: xr.Dataset, target: str, field: Gridded | N
         return BackgroundAlone(field)
     if name not in CLASSICAL:
         raise ModelError(
-            f"no method {name!r}; expected a trained model or one of {', '.join(CLASSICAL)}; a model file: xaq.load_model(...)"
+            f"no method {name!r}; expected a trained model or one of {', '.join(CLASSICAL)}; fix: 'kriging', or "
+            "xaq.load_model(path) for a model file"
         )
     if field is None and name in UNFITTED:
         # Nothing to fit, so that lazy observations stay lazy.

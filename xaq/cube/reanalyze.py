@@ -225,11 +225,16 @@ def estimate_at(request: Request, *, lon: ArrayLike, lat: ArrayLike) -> xr.Datas
 
 def _check_coordinates(x: NDArray, y: NDArray) -> None:
     if not len(x):
-        raise GridError("no points: lon and lat are empty")
+        raise GridError("no points: lon and lat are empty; fix: lon=[10.0], lat=[50.0]")
     if not (np.isfinite(x) & np.isfinite(y)).all():
-        raise GridError(f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; fix: drop them")
+        raise GridError(
+            f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; fix: keep those with "
+            "np.isfinite(lon) & np.isfinite(lat)"
+        )
     if np.abs(y).max() > 90:
-        raise GridError(f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; are lon and lat swapped?")
+        raise GridError(
+            f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; fix: exchange lon= and lat=, if they are swapped"
+        )
 
 
 def estimate_quantiles(

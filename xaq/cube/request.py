@@ -178,7 +178,7 @@ def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) 
     target = settle_target(ds, mapper, options.target)
     if not 0 < options.level <= 0.99:
         raise SchemaError(
-            f"level is {options.level}, expected above 0 and at most 0.99, such as 0.9", subject="interval"
+            f"level is {options.level}, expected above 0 and at most 0.99; fix: level=0.9", subject="interval"
         )
     visible = _visible_stations(ds)
     trained = mapper if isinstance(mapper, TrainedMapper) else None
@@ -280,7 +280,7 @@ def _settle_times(
         check_horizon(trained, ds, init)
         return _forecast_times(trained, init, options.time), init
     if options.init is not None:
-        raise ModelError("init= is for forecast models; this one is an analysis; fix: time=")
+        raise ModelError(f"init= is for forecast models; this one is an analysis; fix: time={str(options.init)!r}")
     return _record(schema.select_period(ds, options.time)), None
 
 
@@ -304,7 +304,8 @@ def _forecast_times(trained: TrainedMapper, init: np.datetime64, time: schema.Pe
         return _record(schema.select_period(xr.Dataset(coords={TIME: horizon}), time))
     except SchemaError as error:
         raise SchemaError(
-            f"time={time!r} lies outside the forecast from {init}, which covers {horizon[0]} to {horizon[-1]}; fix: init="
+            f"time={time!r} lies outside the forecast from {init}, which covers {horizon[0]} to {horizon[-1]}; "
+            f"fix: time=slice('{horizon[0]}', '{horizon[-1]}'), or another init="
         ) from error
 
 
@@ -346,7 +347,7 @@ def check_grid(request: Request, grid: Grid) -> None:
         raise GridError(
             f"the grid ({grid}) is {closest:.0f} km from the nearest of {len(lon)} stations "
             f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
-            f"{request.max_distance:.0f} km; fix: another grid, or max_distance="
+            f"{request.max_distance:.0f} km; fix: grid=0.1 for a grid around the stations, or max_distance={np.ceil(closest):.0f}"
         )
     for field in request.fields:
         x, y = np.meshgrid(grid.lon, grid.lat)
@@ -359,7 +360,7 @@ def check_points(request: Request, lon: NDArray, lat: NDArray) -> None:
     if closest > request.max_distance:
         raise GridError(
             f"the nearest of {len(lon)} points is {closest:.0f} km from any station, farther than max_distance="
-            f"{request.max_distance:.0f} km; fix: other points (are lon and lat swapped?), or max_distance="
+            f"{request.max_distance:.0f} km; fix: other points (are lon and lat swapped?), or max_distance={np.ceil(closest):.0f}"
         )
     for field in request.fields:
         field.check_covers(lon, lat, "points")

@@ -223,7 +223,9 @@ def _extend(cube: xr.Dataset, target: Target, inputs: Sequence[int], update: boo
     written = records[..., 0]
     changed = sum(bool((w[w != 0] != i).any()) for w, i in zip(written, inputs, strict=False))
     if (changed or here > there) and not update:
-        what = f"{changed} periods were made from other inputs" if changed else f"it ends {here - there} steps earlier"
+        what = (
+            f"{changed} period(s) were made from other inputs" if changed else f"it ends {here - there} step(s) earlier"
+        )
         raise StoreError(
             f"{target} holds another cube ({what}); fix: update=True to bring it up to date, another path, or overwrite=True"
         )

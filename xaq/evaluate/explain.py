@@ -98,7 +98,7 @@ def explain(
     observed = np.asarray(stations[request.target].sel({TIME: timestamp}).values, float)
     if not np.isfinite(observed).any():
         raise SchemaError(
-            f"no visible station reports {request.target!r} at {timestamp}: there is no estimate to explain; fix: another time="
+            f"no visible station reports {request.target!r} at {timestamp}: there is no estimate to explain; fix: a time= with observations"
         )
     settled = cast(Explainer, request.mapper)
     layers = estimate_points(settled, prepared, 1, x, y, request.probabilities)[:, 0, 0]
@@ -111,7 +111,7 @@ def _check_model(model: Any) -> None:
     instead = "fix: model = ds.aq.train(...); the values of any other method: ds.aq.estimate(...)"
     if isinstance(model, str):
         raise ModelError(
-            f"explain is for trained models, got the name {model!r}; an explanation has the kriging estimate beside; {instead}"
+            f"explain is for trained models, got the name {model!r}; an explanation contains the kriging estimate, too; {instead}"
         )
     if isinstance(model, TrainedMapper) and model.task == "forecast":
         raise ModelError(
@@ -124,10 +124,14 @@ def _check_model(model: Any) -> None:
 
 def _place(lon: Any, lat: Any) -> tuple[float, float]:
     if np.ndim(lon) or np.ndim(lat):
-        raise GridError(f"lon has shape {np.shape(lon)}, lat {np.shape(lat)}; expected one place: two numbers")
+        raise GridError(
+            f"lon has shape {np.shape(lon)}, lat {np.shape(lat)}; expected one place: two numbers; fix: lon=10.0, lat=50.0"
+        )
     x, y = float(lon), float(lat)
     if not (np.isfinite(x) and np.isfinite(y) and abs(y) <= 90):
-        raise GridError(f"lon={x:g}, lat={y:g} is no place, expected degrees, lat within -90..90")
+        raise GridError(
+            f"lon={x:g}, lat={y:g} is no place, expected degrees, lat within -90..90; fix: lon=10.0, lat=50.0"
+        )
     return x, y
 
 

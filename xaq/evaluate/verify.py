@@ -97,7 +97,7 @@ def verify(
         )
     check_unseen(model, ds)
     if by not in (None, "station"):
-        raise SchemaError(f"by={by!r}, expected 'station' or None", subject="verify")
+        raise SchemaError(f"by={by!r}, expected 'station' or None; fix: by='station'", subject="verify")
     if isinstance(model, TrainedForecaster) and model.task == "forecast":
         if background is not None or rasters is not None:
             raise ModelError("a forecast reads no background and no rasters; fix: background=None, rasters=None")
@@ -203,7 +203,10 @@ def _baseline_names(baselines: Sequence[str | Forecaster] | None, options: Reque
         return [*_BASELINES] if options.background is None else [BACKGROUND, *_BASELINES]
     names = [b for b in baselines if isinstance(b, str)]
     if others := [b for b in baselines if not isinstance(b, str)]:
-        raise ModelError(f"baselines of an analysis are names, such as {_BASELINES}; got {others[0]!r}")
+        raise ModelError(
+            f"got the baseline {others[0]!r}, expected names for an analysis; fix: baselines={list(_BASELINES)}; another mapper has a "
+            "table of its own: ds.aq.verify(mapper)"
+        )
     return names
 
 
@@ -214,7 +217,10 @@ def _truth(ds: xr.Dataset, target: str, time: schema.Period) -> xr.DataArray:
     chosen = chosen.where(np.isfinite(chosen))
     some = chosen.notnull().any(TIME).values
     if not some.any():
-        raise SchemaError(f"none of the {len(some)} hidden stations reports {target!r} in the period")
+        raise SchemaError(
+            f"none of the {len(some)} hidden stations reports {target!r} in the period; fix: another time=, or hide others: "
+            "ds.aq.hide(fraction=0.15)"
+        )
     return chosen.isel({STATION: np.flatnonzero(some)})
 
 

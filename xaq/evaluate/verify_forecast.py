@@ -85,7 +85,8 @@ def _forecast_starts(
     starts = starts[(record[starts - 1] >= period[0]) & (record[starts - 1] <= period[1])]
     if not len(starts):
         raise SchemaError(
-            f"no init time in {period[0]} .. {period[1]} has {config.days_before} days before it and {config.target_days} after"
+            f"no init time in {period[0]} .. {period[1]} has {config.days_before} days before it and {config.target_days} after "
+            f"it in the record, which covers {record[0]} .. {record[-1]}; fix: a longer record, or time= in its middle"
         )
     return starts
 
@@ -123,7 +124,8 @@ def _settle_forecasters(
             settled.append(method)
         else:
             raise ModelError(
-                f"no forecaster {method!r}; expected 'persistence', 'climatology' or anything with name and forecast()"
+                f"no forecaster {method!r}; expected 'persistence', 'climatology' or anything with name and forecast(); "
+                f"fix: baselines={list(_BASELINES)}"
             )
     return settled
 

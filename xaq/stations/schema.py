@@ -112,13 +112,16 @@ def require_target(ds: xr.Dataset, target: str) -> None:
         Lists all problems at once, each with the call that fixes it.
     """
     if target not in ds.data_vars:
-        known = ", ".join(map(str, ds.data_vars)) or "none"
-        raise SchemaError(f"no variable {target!r}; the dataset has: {known}")
+        known = [str(name) for name in ds.data_vars]
+        fix = f"target={known[0]!r}" if known else "xaq.open_stations(...) with a table of observations"
+        raise SchemaError(f"no variable {target!r}; the dataset has: {', '.join(known) or 'none'}; fix: {fix}")
     problems = []
     if set(ds[target].dims) != {STATION, TIME}:
         problems.append(f"{target!r} has dimensions {ds[target].dims}, expected (station, time)")
     if not np.issubdtype(ds[target].dtype, np.number):
-        problems.append(f"{target!r} has dtype {ds[target].dtype}, expected numbers; fix: ds[{target!r}].astype(float)")
+        problems.append(
+            f"{target!r} has dtype {ds[target].dtype}, expected numbers; fix: ds[{target!r}] = ds[{target!r}].astype(float)"
+        )
     if not ds[target].attrs.get("units"):
         problems.append(f"{target!r} has no units; fix: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
     if problems:
@@ -270,7 +273,7 @@ def pick_target(ds: xr.Dataset, target: str | None) -> str:
     if len(candidates) == 1:
         return candidates[0]
     raise SchemaError(
-        f"which variable? candidates are {', '.join(candidates) or 'none'}; fix: name one with target=..."
+        f"which variable? candidates are {', '.join(candidates) or 'none'}; fix: target={(candidates or ['pm25'])[0]!r}"
     )
 
 
@@ -313,7 +316,8 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
         ) from error
     if not len(picked):
         raise SchemaError(
-            f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}; fix: a period inside"
+            f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}; "
+            f"fix: time=slice({str(times[0])!r}, {str(times[-1])!r})"
         )
     return ds.sel({TIME: slice(picked[0], picked[-1])})
 
