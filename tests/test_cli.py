@@ -81,7 +81,8 @@ def test_problems_exit_with_one_and_a_message(files, tmp_path, capsys):
     assert "fix:" in error
     assert main(["verify", str(tmp_path / "absent.xaq"), *data(files)]) == 1
     assert main(["reanalyze", "idw", *data(files), "--bounds", "1,2,3", "--store", str(tmp_path / "c.zarr")]) == 1
-    assert main(["plot", "map", str(tmp_path / "absent.xaq"), *data(files), "-o", "x.png"]) == 1
+    assert main(["plot", "map", str(tmp_path / "absent.zarr"), *data(files), "-o", "x.png"]) == 1
+    assert main(["plot", "map", str(files / "obs.csv"), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "errors", str(tmp_path), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "series", str(tmp_path), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "map", str(tmp_path), *data(files), "-o", "x.txt"]) == 1
@@ -89,6 +90,7 @@ def test_problems_exit_with_one_and_a_message(files, tmp_path, capsys):
     messages = capsys.readouterr().err
     for part in (
         "expected west,south,east,north",
+        "no store at",
         "a map needs a cube",
         "errors need a model file",
         "--station ID",

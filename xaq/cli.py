@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xaq {version('xaq')}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="{check,train,verify,reanalyze,info,plot,demo}")
-    _add_check(_verb(verbs, "check", "report problems and oddities in station data", _check))
+    _add_check(_verb(verbs, "check", "report the problems of station data, and how to fix them", _check))
     _add_train(_verb(verbs, "train", "train AQ-Net on the visible stations", _train))
     _add_verify(_verb(verbs, "verify", "score a model and classical methods at the hidden stations", _verify))
     _add_reanalyze(_verb(verbs, "reanalyze", "write a cube to a Zarr store; the same command resumes", _reanalyze))
@@ -111,8 +111,10 @@ def _check(a: argparse.Namespace) -> None:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
-    parser.add_argument("--target", help="variable to estimate")
-    parser.add_argument("--task", choices=("analysis", "forecast"), default="analysis")
+    parser.add_argument("--target", help="variable to estimate (default: the only pollutant)")
+    parser.add_argument(
+        "--task", choices=("analysis", "forecast"), default="analysis", help="what to train (default analysis)"
+    )
     parser.add_argument("--covariates", default="", help="other variables that the network reads, comma-separated")
     parser.add_argument(
         "--known", default="", help="covariates that are also known over the forecast horizon, comma-separated"
@@ -123,7 +125,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--no-geography", action="store_true", help="do not use population density and altitude as predictors"
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
-    parser.add_argument("--max-epochs", type=int, default=20, help="most epochs of training (default 20)")
+    parser.add_argument("--max-epochs", type=int, default=20, help="largest number of epochs (default 20)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     parser.add_argument("--checkpoint", help="folder in which the run is saved, so that the same command resumes it")
     parser.add_argument("-o", "--output", required=True, help="model file to write")
@@ -288,9 +290,10 @@ def _plot_map(a: argparse.Namespace) -> Axes:
     from . import plot
     from .cube.store import open_cube
 
-    if not _is_cube(a.what):
+    if Path(a.what).is_file():
         raise SchemaError(
-            f"a map needs a cube, {a.what} is none; fix: xaq reanalyze {a.what} ... --store cube.zarr", subject="usage"
+            f"a map needs a cube, {a.what} is a file; fix: xaq reanalyze {a.what} ... --store cube.zarr",
+            subject="usage",
         )
     cube = open_cube(a.what)
     return plot.map(_open(a, _load(a.model) if a.model else None), cube, time=a.time)

@@ -80,7 +80,7 @@ def check_model(model: TrainedMapper, ds: xr.Dataset, target: str) -> None:
     problems = []
     if model.target != target:
         problems.append(
-            f"the model was trained for {model.target!r}, asked for {target!r}; fix: target={model.target!r}, or train another"
+            f"the model was trained for {model.target!r}, asked for {target!r}; fix: target={model.target!r}, or ds.aq.train({target!r})"
         )
     elif canonical_units(model.recipe.units) != canonical_units(str(ds[target].attrs["units"])):
         problems.append(
@@ -89,9 +89,10 @@ def check_model(model: TrainedMapper, ds: xr.Dataset, target: str) -> None:
         )
     step = timesteps.regular_step(ds[TIME].values)
     if step != model.step:
+        name = timesteps.step_name(model.step)
+        resample = f"ds.resample(time={name!r}).mean(), or " if step < model.step else ""
         problems.append(
-            f"the model has a step of {timesteps.step_name(model.step)}, the dataset {timesteps.step_name(step)}; "
-            "fix: ds.resample(...), or train another"
+            f"the model has a step of {name}, the dataset {timesteps.step_name(step)}; fix: {resample}ds.aq.train({target!r})"
         )
     missing = [c for c in (*model.recipe.covariates, *model.recipe.known) if c not in ds.data_vars]
     if missing:

@@ -82,7 +82,9 @@ def silent_handles(silent: NDArray[np.bool_]) -> list[Line2D]:
 
 def bubble_handles(bubbles: PathCollection, largest: float, area: float, units: str) -> list[Line2D]:
     """Return legend handles of three round values, in the colour and size of their bubbles; ``area`` of the largest."""
+    values = round_values(largest)
+    colours = bubbles.to_rgba(np.array(values))
     return [
-        handle("o", area * v / largest, f"{v:g} {units}", markerfacecolor=bubbles.to_rgba(v), markeredgecolor="black")  # type: ignore[arg-type]
-        for v in round_values(largest)
+        handle("o", area * v / largest, f"{v:g} {units}", markerfacecolor=colour, markeredgecolor="black")
+        for v, colour in zip(values, colours, strict=True)
     ]

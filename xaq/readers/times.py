@@ -126,6 +126,8 @@ def _parse(timestamps: pd.Series) -> pd.Series:
             # pandas warns where it would guess the format of each element.
             warnings.simplefilter("error", UserWarning)
             return pd.to_datetime(timestamps, dayfirst=_day_first(timestamps))
+    except SchemaError:
+        raise
     except (ValueError, TypeError, OverflowError, UserWarning) as error:
         raise SchemaError(
             f"time such as {str(timestamps.iloc[0])!r} cannot be parsed as dates: {str(error).splitlines()[0]}; "
