@@ -204,7 +204,7 @@ def _baseline_names(baselines: Sequence[str | Forecaster] | None, options: Reque
     names = [b for b in baselines if isinstance(b, str)]
     if others := [b for b in baselines if not isinstance(b, str)]:
         raise ModelError(
-            f"got the baseline {others[0]!r}, expected names for an analysis; fix: baselines={list(_BASELINES)}; another mapper has a "
+            f"got {others[0]!r}; baselines of an analysis are names; fix: baselines={list(_BASELINES)}; another mapper has a "
             "table of its own: ds.aq.verify(mapper)"
         )
     return names
