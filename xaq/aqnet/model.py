@@ -120,7 +120,7 @@ class Model:
         Parameters
         ----------
         trend : xaq.interpolate.trend.Trend
-            From :func:`xaq.fields.trend.trend_of_model`.
+            From ``xaq.fields.trend.trend_of_model``.
 
         Returns
         -------
