@@ -4,6 +4,10 @@ Every message says what is wrong, with names and numbers, what was expected and,
 Each error is also the built-in exception that fits it, so that ``except ValueError`` works too.
 """
 
+import sys
+import warnings
+from pathlib import Path
+
 __all__ = ["GridError", "ModelError", "SchemaError", "StoreError", "XaqError", "XaqWarning"]
 
 
@@ -112,3 +116,12 @@ class XaqWarning(UserWarning):
     Traceback (most recent call last):
     xaq.errors.XaqWarning: 1 station(s) never report 'pm25' in the period and are left out: s003
     """
+
+
+def warn(text: str) -> None:
+    """Warn with an :class:`XaqWarning` that names the line which called xaq, however deep inside it the cause is found."""
+    package, level = str(Path(__file__).parent), 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and Path(frame.f_code.co_filename).is_relative_to(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, XaqWarning, stacklevel=level)

@@ -5,7 +5,6 @@ A verb makes one :class:`Request` for each mapper from its conformed dataset; wh
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..arrays import sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME
-from ..errors import GridError, ModelError, SchemaError, XaqWarning
+from ..errors import GridError, ModelError, SchemaError, warn
 from ..fields.background import describe_background
 from ..interpolate.base import Field, Hashed, Mapper
 from ..interpolate.trained import TrainedMapper
@@ -373,4 +372,4 @@ def warn_if_silent(request: Request) -> None:
     silent = int((~request.values.sel({TIME: request.times}).notnull().any(STATION)).sum())
     if silent:
         text = f"no visible station reports at {silent} of {len(request.times)} steps: the cube is NaN there"
-        warnings.warn(text, XaqWarning, stacklevel=3)
+        warn(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from ..conventions import LAT, LON, STATION, TIME
 from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_quantiles
 from ..cube.request import RequestOptions, make_request, settle_target
-from ..errors import ModelError, SchemaError, XaqWarning
+from ..errors import ModelError, SchemaError, warn
 from ..fields.background import BACKGROUND
 from ..interpolate.base import Mapper
 from ..interpolate.forecast_baselines import Forecaster
@@ -134,7 +133,7 @@ def score_held_out(
     try:
         table = _verify_analysis(ds, model, RequestOptions(background=background, rasters=rasters))
     except SchemaError as error:
-        warnings.warn(f"no held-out scores: {error}", XaqWarning, stacklevel=3)
+        warn(f"no held-out scores: {error}")
         return []
     rows = table.reset_index().to_dict("records")
     n = len(table.attrs["hidden_stations"])

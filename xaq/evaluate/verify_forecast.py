@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from ..conventions import QUANTILE, STATION, TIME
 from ..cube.mapper import check_model
 from ..cube.request import settle_target
 from ..cube.tasks import estimate_points
-from ..errors import ModelError, SchemaError, XaqWarning
+from ..errors import ModelError, SchemaError, warn
 from ..interpolate.base import Observations
 from ..interpolate.classical import OrdinaryKriging
 from ..interpolate.forecast_baselines import Climatology, Forecaster, Persistence
@@ -94,11 +93,9 @@ def _forecast_starts(
 def _warn_overlap(model: TrainedForecaster, first: np.datetime64) -> None:
     last = np.datetime64(model.recipe.period[1])
     if first <= last:
-        warnings.warn(
+        warn(
             f"the scored period begins {first}, inside the training period (to {last}): scores at visible stations are optimistic; "
-            "fix: time=slice(after training, ...)",
-            XaqWarning,
-            stacklevel=4,
+            "fix: time=slice(after training, ...)"
         )
 
 

@@ -10,7 +10,6 @@ with a network, which applies them to the difference between a place and its nei
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError, SchemaError, XaqWarning
+from ..errors import ModelError, SchemaError, warn
 from . import leave_one_out
 from .base import Estimate, Explainer, Explanation, Field, Filling, Mapper, Observations, fill_by_estimates
 from .leave_one_out import LeaveOneOut
@@ -99,7 +98,7 @@ class BackgroundFactor:
         never = int((~np.isfinite(there).any(axis=1)).sum())
         if never:
             text = f"{field.name!r} has no value at {never} of {len(lon)} visible stations: they are left out"
-            warnings.warn(text, XaqWarning, stacklevel=6)
+            warn(text)
         pairs = leave_one_out.draw_pairs(np.where(both, values, np.nan), _PAIRS, seed=[seed, 5])
         truth = values[pairs[:, 0], pairs[:, 1]].astype(float)
         scores = []

@@ -6,7 +6,6 @@ A reader returns :class:`Rows`: station, time and either one column per variable
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,7 +29,7 @@ from ..conventions import (
     is_concentration,
     split_header,
 )
-from ..errors import SchemaError, XaqWarning
+from ..errors import SchemaError, warn
 from ..stations import schema
 from ..stations.schema import some
 from .times import regular_axis, to_utc
@@ -186,11 +185,9 @@ def leave_out(ids: pd.Index, places: pd.DataFrame) -> pd.Index:
             "fix: stations= with the same identifiers"
         )
     if len(absent):
-        warnings.warn(
+        warn(
             f"{len(absent)} of {len(ids)} stations are not in the station list and are left out: {some(absent)}; "
-            "fix: add them to the list",
-            XaqWarning,
-            stacklevel=4,
+            "fix: add them to the list"
         )
     return kept
 
@@ -337,11 +334,9 @@ def numeric(column: pd.Series, name: str) -> NDArray | None:
         examples = ", ".join(map(repr, column[lost].map(str).unique()[:3]))
         if name not in POLLUTANTS:
             if 0 < lost.sum() < 0.5 * column.notna().sum():
-                warnings.warn(
+                warn(
                     f"column {name!r} is left out: {int(lost.sum())} entries are not numbers, such as {examples}; "
-                    "fix: make them numbers or missing",
-                    XaqWarning,
-                    stacklevel=6,
+                    "fix: make them numbers or missing"
                 )
             return None if lost.any() or pd.api.types.is_bool_dtype(column) else _finite(numbers)
         if lost.any():
@@ -404,10 +399,8 @@ def with_units(ds: xr.Dataset, units: str | Mapping[str, str] | None) -> xr.Data
             else:
                 gases.append(name)
     if gases:
-        warnings.warn(
+        warn(
             f"no units for {', '.join(gases)}: usable as covariates, not as a target; "
-            f"fix: units={{{gases[0]!r}: '{MASS_UNITS}'}} or 'ppb'",
-            XaqWarning,
-            stacklevel=3,
+            f"fix: units={{{gases[0]!r}: '{MASS_UNITS}'}} or 'ppb'"
         )
     return ds

@@ -7,14 +7,13 @@ are zero or empty: they are reported and never used.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection
 
 import pandas as pd
 import xarray as xr
 
 from ..conventions import MASS_UNITS, ROLE_NAMES, STATION, TIME
-from ..errors import SchemaError, XaqWarning
+from ..errors import SchemaError, warn
 from .assembly import Rows, assemble, name_columns
 from .source import Format, Request, Source, gather
 
@@ -42,11 +41,9 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         found += _coordinates_in(frame)
         rows.append(_rows(frame, request))
     if found:
-        warnings.warn(
+        warn(
             f"the coordinates in the UCI files ({'; '.join(found[:4])}) are not those of the stations and are not used; "
-            "coordinates are taken from stations=",
-            XaqWarning,
-            stacklevel=3,
+            "coordinates are taken from stations="
         )
     gathered = gather(rows)
     request.check_columns(gathered, places)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..arrays import sphere
 from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION
-from ..errors import SchemaError, XaqWarning
+from ..errors import SchemaError, warn
 from . import schema
 
 
@@ -93,7 +92,7 @@ def with_hidden(ds: xr.Dataset, chosen: NDArray[np.intp]) -> xr.Dataset:
     extra = np.setdiff1d(np.flatnonzero(hidden), chosen)
     if len(extra):
         names = schema.some(ds[STATION].values[extra])
-        warnings.warn(f"also hidden, within 50 m of a hidden station: {names}", XaqWarning, stacklevel=3)
+        warn(f"also hidden, within 50 m of a hidden station: {names}")
     return ds.assign_coords({HIDDEN: (STATION, hidden, ROLE_CF[HIDDEN])})
 
 

@@ -9,7 +9,6 @@ first; all that follows takes its result, a conformed dataset.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -36,7 +35,7 @@ from ..conventions import (
     is_pollutant,
     label,
 )
-from ..errors import SchemaError, XaqWarning
+from ..errors import SchemaError, warn
 from ..interpolate.base import Observations
 
 Period = slice | tuple | list | str | pd.Timestamp | np.datetime64 | None
@@ -362,11 +361,7 @@ def drop_silent(ds: xr.Dataset, silent: NDArray[np.bool_], target: str) -> xr.Da
         )
     if silent.any():
         names = some(ds[STATION].values[silent])
-        warnings.warn(
-            f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}",
-            XaqWarning,
-            stacklevel=4,
-        )
+        warn(f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}")
         ds = ds.isel({STATION: np.flatnonzero(~silent)})
     return ds
 

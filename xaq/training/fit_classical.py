@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -14,7 +13,7 @@ from ..aqnet.station_side import residual_variance_of, unexplained
 from ..arrays import sphere, timesteps, transforms
 from ..arrays.transforms import Scaler
 from ..conventions import STATION, TIME
-from ..errors import ModelError, XaqWarning
+from ..errors import ModelError, warn
 from ..fields.trend import record_of
 from ..interpolate import leave_one_out
 from ..interpolate.base import Observations
@@ -111,7 +110,7 @@ def settle_config(config: AQNetConfig | None, selection: Selection) -> AQNetConf
     config = replace(config, n_covariates=len(selection.covariates) + n_known, n_known=n_known)
     if n_station < config.k:
         text = f"{n_station} visible stations: k lowered from {config.k} to {n_station}"
-        warnings.warn(text, XaqWarning, stacklevel=5)
+        warn(text)
         config = replace(config, k=n_station)
     return config
 
