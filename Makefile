@@ -31,7 +31,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_walls.py tests/test_docstrings.py
+	$(BIN)/python -m pytest tests/test_walls.py tests/test_size_and_words.py tests/test_border.py tests/test_docstrings.py
 
 docs: $(DOCS_STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
