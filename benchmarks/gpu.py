@@ -47,18 +47,7 @@ def say(text: str) -> None:
 
 def run_tests() -> None:
     """Run the tests marked ``cuda`` and print pytest's last line."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-m",
-        "cuda",
-        "-p",
-        "no:cacheprovider",
-        "tests/nn",
-        "tests/training",
-    ]
+    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-p", "no:cacheprovider", "tests/nn", "tests/training"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     say(f"tests marked cuda: {(done.stdout.strip() or done.stderr.strip()).splitlines()[-1]}")
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import datasets, errors
+from ._version import __version__ as __version__
 from .accessor import AqAccessor
 from .cube.grid import Grid
 from .cube.info import CubeInfo, cube_info
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from . import plot
     from .aqnet.model import Model, load_model
     from .nn.config import AQNetConfig
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AQNetConfig",

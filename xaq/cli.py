@@ -10,7 +10,6 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from . import datasets
+from ._version import __version__
 from .cube.grid import Grid
 from .errors import SchemaError, StoreError, XaqError, XaqWarning
 from .interpolate.classical import CLASSICAL
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="xaq", description="Air-quality station networks to gridded reanalysis cubes."
     )
-    parser.add_argument("--version", action="version", version=f"xaq {version('xaq')}")
+    parser.add_argument("--version", action="version", version=f"xaq {__version__}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="{check,train,verify,reanalyze,info,plot,demo}")
     _add_check(_verb(verbs, "check", "report the problems of station data, and how to fix them", _check))
     _add_train(_verb(verbs, "train", "train AQ-Net on the visible stations", _train))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import xarray as xr
 from dask.base import tokenize
 from numpy.typing import NDArray
 
+from .._version import __version__
 from ..arrays import sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME
 from ..errors import GridError, ModelError, SchemaError, warn
@@ -146,7 +146,7 @@ class Request:
         """Where the estimate comes from, ready for JSON."""
         recipe = None if self.trained is None else self.trained.recipe
         provenance = {
-            "xaq_version": version("xaq"),
+            "xaq_version": __version__,
             "method": self.mapper.name,
             "model_hash": _identity(self.mapper),
             "target": self.target,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._version import __version__
 from ..aqnet.recipe import Recipe
 from ..aqnet.station_side import residual_variance_of, unexplained
 from ..arrays import sphere, timesteps, transforms
@@ -84,7 +84,7 @@ def fit_classical(selection: Selection, trend: Trend, *, config: AQNetConfig | N
         visible=tuple(str(s) for s in selection.visible[STATION].values),
         hidden=tuple(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)]),
         stations_hash=schema.stations_hash(selection.visible),
-        xaq_version=version("xaq"),
+        xaq_version=__version__,
     )
     return replace(recipe, residual_variance=fit_residual_variance(observations, recipe))
 
