@@ -255,9 +255,10 @@ def _info(a: argparse.Namespace) -> None:
 
     info = cube_info(a.cube, verify=a.verify or a.forget, forget=a.forget)
     print(info)
-    if info.damaged and not a.forget:
+    damage = [*(info.damaged or []), *(info.damaged_files or [])]
+    if damage and not a.forget:
         raise StoreError(
-            f"{len(info.damaged)} blocks are damaged; fix: xaq info {a.cube} --forget, then the command that wrote the cube"
+            f"{len(damage)} blocks or files are damaged; fix: xaq info {a.cube} --forget, then the command that wrote the cube"
         )
 
 

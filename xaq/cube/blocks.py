@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dask
@@ -13,11 +13,13 @@ import xarray as xr
 import zarr
 from dask.callbacks import Callback
 from numpy.typing import NDArray
+from zarr.abc.store import Store
+from zarr.storage import WrapperStore
 
 from .._display import progress_bar
 from ..errors import StoreError
-from .layout import BLOCK_DIMS, Layout, StoreOptions, block_variables
-from .location import BLOCKS_PER_COMMIT, STATE, Target, active_client, is_repository, plain, transaction
+from .layout import BLOCK_DIMS, STATE, Layout, StoreOptions, block_names, block_variables
+from .location import BLOCKS_PER_COMMIT, Target, active_client, is_repository, plain, raw_store, read_bytes, transaction
 
 
 def fill_blocks(
@@ -95,7 +97,8 @@ def _write_block(
     *arrays: NDArray[np.float32],
 ) -> None:
     """Write one block of every variable, then its record."""
-    root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
+    store = _Checksums(raw_store(target))
+    root = zarr.open_group(store, mode="r+", use_consolidated=False)
     records = root[STATE]["records"]
     expected = tuple(s.stop - s.start for s in region)
     wrong = [f"{n} is {a.shape}" for n, a in zip(names, arrays, strict=True) if a.shape != expected]
@@ -103,11 +106,24 @@ def _write_block(
         raise StoreError(f"block {index}: {', '.join(wrong)}, expected {expected}")
     if records[index][0]:
         records[index] = 0
-    rounded = [np.ascontiguousarray(_round(a, precision)) for a in arrays]
-    for name, values in zip(names, rounded, strict=True):
+    store.of.clear()
+    for name, values in zip(names, arrays, strict=True):
         # Empty chunks are written too: a check would read every value twice, and hardly any chunk is empty.
-        root[name].with_config({"write_empty_chunks": True})[region] = values
-    records[index] = np.array([fingerprint, _checksum(rounded)], np.uint64)
+        root[name].with_config({"write_empty_chunks": True})[region] = _round(values, precision)
+    records[index] = np.array([fingerprint, _checksum(fingerprint, store.of)], np.uint64)
+
+
+class _Checksums(WrapperStore[Store]):
+    """A store that keeps the checksum of everything written through it, by key."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.of: dict[str, int] = {}
+
+    async def set(self, key: str, value: Any) -> None:
+        """Write a value and keep its checksum."""
+        self.of[key] = google_crc32c.value(value.as_numpy_array())
+        await super().set(key, value)
 
 
 def _round(values: NDArray[np.float32], precision: float | None) -> NDArray[np.float32]:
@@ -118,19 +134,27 @@ def _round(values: NDArray[np.float32], precision: float | None) -> NDArray[np.f
     return np.round(values / step) * step
 
 
-def _checksum(arrays: Sequence[NDArray[np.float32]]) -> int:
-    value = 0
-    for array in arrays:
-        value = google_crc32c.extend(value, array.reshape(-1).view(np.uint8))
-    return value
+def _checksum(fingerprint: int, written: Mapping[str, int]) -> int:
+    """Return the checksum of a block's record: of its fingerprint, its keys, and the checksums of their bytes."""
+    text = "".join(f"{key} {value:08x}\n" for key, value in sorted(written.items()))
+    return google_crc32c.value(f"{fingerprint}\n{text}".encode())
 
 
-def read_checksum(root: zarr.Group, names: Sequence[str], region: tuple[slice, ...]) -> int:
-    """Return the checksum of a block as it is stored; -1 where it cannot be read."""
-    try:
-        return _checksum([np.ascontiguousarray(root[name][region]) for name in names])
-    except Exception:  # codecs raise errors of any class for damaged bytes
-        return -1
+def damaged_blocks(target: Target, layout: Layout) -> list[tuple[int, ...]]:
+    """Return the blocks whose bytes are not those of their records. Reads every block that has a record."""
+    store = raw_store(target, read_only=True)
+    root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
+    records, names = root[STATE]["records"][:], block_names(root)
+    shape, zarr_format = root[names[0]].shape, root.metadata.zarr_format
+    damaged = []
+    for row in np.argwhere(records[..., 0]):
+        index = tuple(map(int, row))
+        keys = [key for name in names for key in layout.block_keys(name, index, shape, zarr_format)]
+        written = {key: google_crc32c.value(raw) for key, raw in read_bytes(store, keys).items() if raw is not None}
+        fingerprint, checksum = map(int, records[index])
+        if len(written) < len(keys) or _checksum(fingerprint, written) != checksum:
+            damaged.append(index)
+    return damaged
 
 
 def _check_labels(cube: xr.Dataset, target: Target) -> None:

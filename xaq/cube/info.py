@@ -6,14 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import xarray as xr
 import zarr
 
 from .._display import html_table
-from .blocks import read_checksum
-from .layout import BLOCK_DIMS, Layout, block_names
-from .location import STATE, UNFINISHED, StoreLike, check_ours, only_writer, plain, resolve, set_status
+from . import manifest
+from .blocks import damaged_blocks
+from .contents import COMPLETE, expect, forget_blocks
+from .layout import BLOCK_DIMS, STATE, Layout
+from .location import StoreLike, only_writer, plain, raw_store, resolve
+from .store import store_errors
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +38,9 @@ class CubeInfo:
         Model, stations, settings and held-out scores, as in the cube's attribute ``xaq_provenance``.
     damaged : list of (time, lat, lon), optional
         Indices of blocks whose checksum differs from their record; None where blocks were not verified.
+    damaged_files : list of str, optional
+        What is missing of a complete cube, and which of its metadata, coordinates and small variables differ from what was
+        written; None where they were not verified.
 
     Examples
     --------
@@ -55,6 +60,7 @@ class CubeInfo:
     period: tuple[str, str]
     provenance: dict[str, Any]
     damaged: list[tuple[int, ...]] | None = None
+    damaged_files: list[str] | None = None
 
     def __repr__(self) -> str:
         body = "\n".join(f"  {head}: {text}" for head, text in self._facts())
@@ -87,6 +93,9 @@ class CubeInfo:
             shown = ", ".join(map(str, self.damaged[:5])) + (", ..." if len(self.damaged) > 5 else "")
             intact = f"all {self.written} written blocks are as written"
             facts.append(("damaged blocks", shown) if self.damaged else ("checked", intact))
+        if self.damaged_files:
+            more = ", ..." if len(self.damaged_files) > 5 else ""
+            facts.append(("damaged files", ", ".join(self.damaged_files[:5]) + more))
         return facts
 
 
@@ -98,7 +107,7 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     store : path, URL or zarr.abc.store.Store
         Of a cube, finished or not.
     verify : bool
-        Read every written block and compare its checksum.
+        Read every written block, the metadata and the small variables, and compare their checksums.
     forget : bool
         Delete the records of damaged blocks, so that the call that wrote the cube writes them again.
 
@@ -121,34 +130,28 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     []
     """
     target = resolve(store)
-    check_ours(target)
-    root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
-    records = root[STATE]["records"][:]
-    damaged = None
-    if verify:
-        layout = Layout.from_json(root[STATE].attrs["identity"])
-        names = block_names(root)
-        damaged = [
-            tuple(map(int, index))
-            for index in np.argwhere(records[..., 0])
-            if read_checksum(root, names, layout.region(index.tolist(), root[names[0]].shape))
-            != records[tuple(index)][1]
-        ]
-        if forget and damaged:
-            with only_writer(target):
-                for index in damaged:
-                    zarr.open_group(plain(target), mode="r+", path=STATE)["records"][index] = 0
-                set_status(target, UNFINISHED)
-    attrs = dict(root.attrs)
-    opened = xr.open_zarr(plain(target), consolidated=False)
-    times = opened["time"].values
-    return CubeInfo(
-        name=str(target),
-        title=str(attrs.get("title", "")),
-        written=int((records[..., 0] != 0).sum()),
-        blocks=int(np.prod(records.shape[:3])),
-        sizes={d: opened.sizes[d] for d in BLOCK_DIMS},
-        period=(str(times[0].astype("datetime64[s]")), str(times[-1].astype("datetime64[s]"))),
-        provenance=json.loads(attrs.get("xaq_provenance", "{}")),
-        damaged=damaged,
-    )
+    with store_errors(target):
+        found = expect(target)
+        files, damaged = None, None
+        if verify:
+            whole = manifest.read(raw_store(target, read_only=True)) if found.status == COMPLETE else None
+            files = [] if whole is None else manifest.differing(target, whole)
+            damaged = damaged_blocks(target, Layout.from_json(found.identity))
+            if forget and damaged:
+                with only_writer(target):
+                    forget_blocks(target, damaged)
+        root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
+        attrs, records = dict(root.attrs), root[STATE]["records"][..., 0]
+        opened = xr.open_zarr(plain(target), consolidated=False)
+        times = opened["time"].values.astype("datetime64[s]")
+        return CubeInfo(
+            name=str(target),
+            title=str(attrs.get("title", "")),
+            written=int((records != 0).sum()),
+            blocks=records.size,
+            sizes={d: opened.sizes[d] for d in BLOCK_DIMS},
+            period=(str(times[0]), str(times[-1])),
+            provenance=json.loads(attrs.get("xaq_provenance", "{}")),
+            damaged=damaged,
+            damaged_files=files,
+        )

@@ -5,6 +5,7 @@ A Dask block becomes one shard of Zarr, which holds many small chunks, so that m
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from zarr.codecs import BloscCodec
 from ..errors import StoreError
 
 BLOCK_DIMS = ("time", "lat", "lon")
+#: The group that holds what identifies a cube, its block records and its manifest; and the array of the records.
+STATE, RECORDS = "_xaq", "_xaq/records"
 #: Longest edges of an inner chunk: 192 x 36 x 36 float32 are 1 MB. A map of 25,000 cells is 20 of them, a year of
 #: hours at a point 46.
 _CHUNK_STEPS, _CHUNK_CELLS = 192, 36
@@ -90,6 +93,21 @@ class Layout:
         return tuple(
             slice(i * size, min((i + 1) * size, n)) for i, size, n in zip(index, self.block, shape, strict=True)
         )
+
+    def block_keys(self, name: str, index: Sequence[int], shape: Sequence[int], zarr_format: int) -> list[str]:
+        """Return the keys under which a variable of a block is stored: one shard, or the chunks of Zarr 2."""
+        if zarr_format == 3:
+            return [f"{name}/c/{'/'.join(map(str, index))}"]
+        region = self.region(index, shape)
+        chunks = [range(s.start // n, -(-s.stop // n)) for s, n in zip(region, self.chunk, strict=True)]
+        return [f"{name}/{'.'.join(map(str, chunk))}" for chunk in itertools.product(*chunks)]
+
+    def keys(self, names: Sequence[str], shape: Sequence[int], zarr_format: int) -> set[str]:
+        """Return every key of every block of some variables, and those of the blocks' records."""
+        indices = list(itertools.product(*map(range, self.counts(shape))))
+        blocks = {k for index in indices for name in names for k in self.block_keys(name, index, shape, zarr_format)}
+        join = "c/{}/{}/{}/0" if zarr_format == 3 else "{}.{}.{}.0"
+        return blocks | {f"{RECORDS}/{join.format(*index)}" for index in indices}
 
 
 def _edges(block: int, whole: int | None, limit: int) -> tuple[int, int]:

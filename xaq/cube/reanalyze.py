@@ -89,7 +89,9 @@ def reanalyze(
         Block size by dimension, such as ``{"time": 240, "lat": 200, "lon": 200}``; -1 for all. Does not change values
         beyond the rounding of float32.
     overwrite : bool
-        Delete the cube at ``store``, with everything in its folder, and write a new one.
+        Replace the cube at ``store``. In a folder the new cube is written beside it, gets its name when it is complete,
+        and only then is the old one deleted; a store that cannot rename loses the old cube first. A place that holds
+        anything but a cube of xaq's is refused. Excludes ``update``.
     update : bool
         Bring the cube at ``store`` up to date: steps after its end are appended, blocks whose inputs have changed are
         computed again, and all others stay as they are. The period must begin where the cube begins. A cube that does
@@ -134,6 +136,7 @@ def reanalyze(
     >>> dict(cube.pm25.sizes)
     {'time': 48, 'lat': 6, 'lon': 8}
     """
+    cube_store.check_flags(overwrite, update)
     ds = schema.conform(ds)
     options = RequestOptions(
         target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters

@@ -1,45 +1,58 @@
-"""Write a lazy cube to a Zarr store, complete or extend it, and open it.
+"""Write a lazy cube to a Zarr store, complete, extend or replace it, and open it.
 
 The root group holds the cube; the group ``_xaq`` holds what identifies it, and ``records``, one for each block: the
-fingerprint of the inputs that the block was made from, and the checksum of the values written. A block is recorded after
-it is written, and its record is removed before it is written again. So a block whose record has the fingerprint of its
-inputs is complete, whatever interrupted the writer; every other block is written again.
+fingerprint of the inputs that the block was made from, and the checksum of the bytes written. A block is recorded after it is
+written, and its record is removed before it is written again. So a block whose record has the fingerprint of its inputs is
+complete, whatever interrupted the writer; every other block is written again. The last thing written is the manifest, a copy
+of everything else.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.errors import BaseZarrError
 
-from ..errors import StoreError
-from .blocks import fill_blocks
-from .layout import BLOCK_DIMS, Layout, StoreOptions, block_names, block_variables, encoding_of
-from .location import (
+from ..errors import StoreError, XaqError
+from . import manifest
+from .blocks import damaged_blocks, fill_blocks
+from .contents import (
     COMPLETE,
     CREATING,
-    STATE,
     STATUS,
     UNFINISHED,
+    Found,
+    delete_all,
+    expect,
+    find,
+    forget_blocks,
+    own_keys,
+    set_status,
+    sweep,
+)
+from .layout import BLOCK_DIMS, STATE, Layout, StoreOptions, block_variables, encoding_of
+from .location import (
     StoreLike,
     Target,
     active_client,
-    check_ours,
-    delete,
+    check_writable,
     is_repository,
     only_writer,
     plain,
+    raw_store,
     resolve,
-    set_status,
-    status_of,
-    sweep,
     transaction,
+    write_bytes,
 )
+from .replace import delete_folder, recover, replace
 
 
 def write_cube(
@@ -72,7 +85,8 @@ def write_cube(
         For each period, the fingerprint of the inputs of its blocks, not 0.
     options : StoreOptions, optional
     overwrite : bool
-        Delete what the store holds first.
+        Replace the cube that the store holds. In a folder the new cube is written beside it, gets its name when it is
+        complete, and only then is the old one deleted. Other stores cannot rename: there the old cube is deleted first.
     update : bool
         Append steps after the end of the stored cube, and write the blocks again whose inputs have changed.
     progress : bool
@@ -88,37 +102,30 @@ def write_cube(
     StoreError
         The store holds another cube or something else, another process writes to it, or it cannot be written.
     """
-    options = options or StoreOptions()
     target = resolve(store)
-    if is_repository(target) and active_client() is not None:
-        raise StoreError(
-            "a distributed client is active, and only the threads of one process can write to an Icechunk repository; "
-            "fix: close the client, or another store"
-        )
-    layout = Layout.of(cube, block)
-    whole = {**identity, **layout.identity(), "precision": options.precision, "zarr_format": options.zarr_format}
-    whole = json.loads(json.dumps(whole))
-    try:
+    writer = _Writer(cube, Layout.of(cube, block), identity, inputs, options or StoreOptions(), progress)
+    with store_errors(target):
+        done = not overwrite and writer.is_done(target)
+        if not done:
+            check_writable(store, target)
+            if is_repository(target) and active_client() is not None:
+                raise StoreError(
+                    "a distributed client is active, and only the threads of one process can write to an Icechunk "
+                    "repository; fix: close the client, or another store"
+                )
+    if not done:
         with only_writer(target):
-            with transaction(target, "template") as place:
-                if overwrite:
-                    delete(place)
-                if status_of(place) in (None, CREATING):
-                    _create(cube, place, layout, whole, options)
-                else:
-                    _check_identity(place, whole)
-                    _extend(cube, place, inputs, update)
-            fill_blocks(cube, target, layout, inputs, options, progress)
-            sweep(target)
-            with transaction(target, "complete") as place:
-                _finish(cube, place, options)
-    except (OSError, MemoryError) as error:
-        if isinstance(error, StoreError):
-            raise
+            writer.write(target, overwrite, update)
+    with store_errors(target):
+        return _open(target, writer.layout)
+
+
+def check_flags(overwrite: bool, update: bool) -> None:
+    """Refuse to replace a cube and to keep it at once."""
+    if overwrite and update:
         raise StoreError(
-            f"{target}: cannot be written ({type(error).__name__}: {error}); finished blocks are kept; fix: call again to resume"
-        ) from error
-    return open_cube(store)
+            "overwrite and update exclude each other; fix: update=True keeps the cube, overwrite=True replaces it"
+        )
 
 
 def open_cube(store: StoreLike) -> xr.Dataset:
@@ -137,7 +144,8 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     Raises
     ------
     StoreError
-        There is no cube at the path, or it is not complete.
+        There is no cube at the path, it is not complete, or something of it is missing or damaged. The bytes of blocks are
+        not read: :func:`xaq.cube_info` does so with ``verify=True``.
 
     Examples
     --------
@@ -148,96 +156,55 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     {'time': 48, 'lat': 6, 'lon': 8}
     """
     target = resolve(store)
-    check_ours(target)
-    written, total = _progress_of(target)
-    if written < total or status_of(target) != COMPLETE:
-        raise StoreError(
-            f"{target} is unfinished: {written} of {total} blocks; fix: call reanalyze(..., store=...) again to resume"
-        )
+    with store_errors(target):
+        found = expect(target)
+        raw = raw_store(target, read_only=True)
+        if found.status != COMPLETE or not manifest.exists(raw):
+            written, total = _progress_of(target)
+            raise StoreError(
+                f"{target} is unfinished: {written} of {total} blocks; fix: call reanalyze(..., store=...) again to resume"
+            )
+        whole = manifest.read(raw)
+        damaged = ["the manifest"] if whole is None else manifest.differing(target, whole)
+        if damaged:
+            shown = ", ".join(damaged[:3]) + (", ..." if len(damaged) > 3 else "")
+            raise StoreError(
+                f"{target} is damaged: {len(damaged)} file(s) are missing or differ from what was written ({shown}); fix: call "
+                "reanalyze(..., store=...) again, which restores them"
+            )
+        return _open(target, Layout.from_json(found.identity))
+
+
+def _open(target: Target, layout: Layout) -> xr.Dataset:
     # By whole shards: one file is one task.
-    layout = Layout.from_json(zarr.open_group(plain(target), mode="r", path=STATE).attrs["identity"])
     cube = xr.open_zarr(plain(target), decode_coords="all", chunks=dict(zip(BLOCK_DIMS, layout.block, strict=True)))
     lead = [name for name in cube.data_vars if set(BLOCK_DIMS) <= set(cube[name].dims)]
     order = [*sorted(lead, key=str), *(name for name in cube.data_vars if name not in lead)]
     return xr.Dataset({name: cube[name].variable for name in order}, cube.coords, cube.attrs)
 
 
-def _create(cube: xr.Dataset, target: Target, layout: Layout, identity: dict[str, Any], options: StoreOptions) -> None:
-    """Write metadata, the small variables and empty records; the status is "creating" until all of these are written."""
-    zarr.open_group(plain(target), mode="w", zarr_format=options.zarr_format, attributes={STATUS: CREATING})
-    names = [str(n) for n in block_variables(cube)]
-    encoding = {name: {"_FillValue": np.float32(np.nan), **encoding_of(BLOCK_DIMS, layout, options)} for name in names}
-    template = (
-        xr.Dataset({name: cube[name].variable for name in names}).drop_encoding().assign_attrs({STATUS: CREATING})
-    )
-    for name in names if options.precision is not None else ():
-        template[name].attrs["precision"] = options.precision
-    template.to_zarr(
-        plain(target), compute=False, encoding=encoding, zarr_format=options.zarr_format, consolidated=False, mode="a",
-        safe_chunks=False,
-    )  # fmt: skip
-    small = {str(n): v.dims for n, v in cube.variables.items() if str(n) not in names and v.dims}
-    _write_small(
-        cube, target, mode="a", zarr_format=options.zarr_format,
-        encoding={name: encoding_of(dims, layout, options) for name, dims in small.items()},
-    )  # fmt: skip
-    state = zarr.open_group(plain(target), mode="a", zarr_format=options.zarr_format).create_group(
-        STATE, attributes={"identity": identity}, overwrite=True
-    )
-    counts = layout.counts([cube.sizes[d] for d in BLOCK_DIMS])
-    state.create_array("records", shape=(*counts, 2), chunks=(1, 1, 1, 2), dtype="uint64", fill_value=0)
-    set_status(target, UNFINISHED)
+@contextmanager
+def store_errors(target: Target, *, computing: bool = False) -> Iterator[None]:
+    """Turn the errors of a store, or of damaged metadata in it, into a StoreError that says how to go on.
 
-
-def _write_small(cube: xr.Dataset, target: Target, **how: Any) -> None:
-    """Write coordinates, and variables without all three dimensions: they are small."""
-    small = cube.drop_vars(list(block_variables(cube))).compute()
-    for key, variable in small.variables.items():
-        variable.encoding = dict(cube[key].encoding) if key in ("time", "time_bnds") else {}
-    small.attrs = {STATUS: CREATING}
-    small.to_zarr(plain(target), consolidated=False, **how)
-
-
-def _check_identity(target: Target, wanted: dict[str, Any]) -> None:
-    found = dict(zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False).attrs)["identity"]
-    differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-    if differing:
-        shown = "; ".join(f"{k}: {_short(found.get(k))} there, {_short(wanted.get(k))} here" for k in differing[:4])
-        raise StoreError(f"{target} holds another cube ({shown}); fix: another path, or overwrite=True")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _extend(cube: xr.Dataset, target: Target, inputs: Sequence[int], update: bool) -> None:
-    """Make the store as long as the cube; refuse changes that need ``update``."""
-    root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
-    names, records = block_names(root), root[STATE]["records"]
-    there, here = root[names[0]].shape[0], cube.sizes["time"]
-    if here < there:
+    While blocks are computed, only errors of input and output are the store's.
+    """
+    try:
+        yield
+    except XaqError:
+        raise
+    except (OSError, MemoryError) as error:
         raise StoreError(
-            f"{target} has {there} steps, {here} are asked for; fix: a period that reaches as far, or overwrite=True"
-        )
-    written = records[..., 0]
-    changed = sum(bool((w[w != 0] != i).any()) for w, i in zip(written, inputs, strict=False))
-    if (changed or here > there) and not update:
-        what = (
-            f"{changed} period(s) were made from other inputs" if changed else f"it ends {here - there} step(s) earlier"
-        )
+            f"{target}: cannot be written or read ({type(error).__name__}: {error}); finished blocks are kept; fix: call "
+            "again to resume"
+        ) from error
+    except (BaseZarrError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, ImportError) as error:
+        if computing:
+            raise
+        text = " ".join(str(error).split())[:200]
         raise StoreError(
-            f"{target} holds another cube ({what}); fix: update=True to bring it up to date, another path, or overwrite=True"
-        )
-    if here == there and not changed and status_of(target) == COMPLETE:
-        return
-    # An earlier call may have been interrupted below: each of these may be repeated.
-    set_status(target, UNFINISHED)
-    for name, variable in cube.variables.items():
-        if variable.dims[:1] == ("time",):
-            root[str(name)].resize((here, *root[str(name)].shape[1:]))
-    records.resize((len(inputs), *records.shape[1:]))
-    _write_small(cube, target, mode="r+")
+            f"{target}: cannot be opened as a store ({type(error).__name__}: {text}); fix: another path"
+        ) from error
 
 
 def _progress_of(target: Target) -> tuple[int, int]:
@@ -245,17 +212,211 @@ def _progress_of(target: Target) -> tuple[int, int]:
     return int((records != 0).sum()), records.size
 
 
-def _finish(cube: xr.Dataset, target: Target, options: StoreOptions) -> None:
-    """Write the cube's attributes and its status, the last of all: it is complete."""
-    if status_of(target) == COMPLETE:
-        return
-    root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
-    attrs = json.loads(json.dumps(cube.attrs))
-    if (before := root.attrs.get("history")) and before != attrs.get("history"):
-        attrs["history"] = f"{attrs['history']}\n{before}"
-    root.attrs.update({**attrs, STATUS: COMPLETE})
-    if options.consolidated and root.store.supports_consolidated_metadata:
-        with warnings.catch_warnings():
-            # Zarr warns that version 3 has no standard for it.
-            warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
-            zarr.consolidate_metadata(plain(target))
+class _Writer:
+    """A lazy cube, and everything that its store is made from."""
+
+    def __init__(
+        self,
+        cube: xr.Dataset,
+        layout: Layout,
+        identity: dict[str, Any],
+        inputs: Sequence[int],
+        options: StoreOptions,
+        progress: bool,
+    ) -> None:
+        self.cube, self.layout, self.inputs, self.options, self.progress = cube, layout, inputs, options, progress
+        self.blocks = [str(name) for name in block_variables(cube)]
+        self.shape = tuple(cube.sizes[dim] for dim in BLOCK_DIMS)
+        whole = {
+            **identity, **layout.identity(), "precision": options.precision, "zarr_format": options.zarr_format,
+            "variables": sorted(map(str, cube.variables)),
+        }  # fmt: skip
+        self.identity = json.loads(json.dumps(whole))
+
+    # -- what is there ---------------------------------------------------------------------------------------------
+
+    def is_done(self, target: Target) -> bool:
+        """Return whether the store holds this very cube, complete and undamaged; needs no permission to write."""
+        found = find(target)
+        if found is None or found.status != COMPLETE or found.identity != self.identity:
+            return False
+        whole = manifest.read(raw_store(target, read_only=True))
+        if whole is None or manifest.differing(target, whole):
+            return False
+        root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
+        if root[self.blocks[0]].shape != self.shape:
+            return False
+        return bool((root[STATE]["records"][..., 0] == np.asarray(self.inputs, np.uint64)[:, None, None]).all())
+
+    def _check_identity(self, target: Target, found: Found) -> None:
+        there, here = found.identity, self.identity
+        differing = sorted(key for key in {*there, *here} if there.get(key) != here.get(key))
+        if differing:
+            shown = "; ".join(f"{k}: {_short(there.get(k))} there, {_short(here.get(k))} here" for k in differing[:4])
+            raise StoreError(f"{target} holds another cube ({shown}); fix: another path, or overwrite=True")
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, target: Target, overwrite: bool, update: bool) -> None:
+        """Write the cube; its place is locked."""
+        # Computed first: what goes wrong here has cost nothing yet.
+        self.small = self.cube.drop_vars(self.blocks).compute()
+        if not isinstance(target, Path):
+            self._complete(target, update, overwrite)
+            return
+        with store_errors(target):
+            recover(target)
+            found = find(target) if overwrite else None
+            if found is not None:
+                own_keys(target, found)
+        if found is None:
+            self._complete(target, update)
+        else:
+            self._overwrite(target)
+
+    def _overwrite(self, target: Path) -> None:
+        """Write the cube beside the one that it replaces; what an interrupted call has written of it is completed."""
+        beside = target.with_name(f".{target.name}.xaq-new")
+        with store_errors(target):
+            before = find(beside)
+            if before is not None and before.identity != self.identity:
+                own_keys(beside, before)
+                delete_folder(beside)
+        self._complete(beside, update=True)
+        with store_errors(target):
+            replace(target, beside)
+
+    def _complete(self, target: Target, update: bool, overwrite: bool = False) -> None:
+        """Create, restore, extend or replace the cube's metadata; then write every block that is not there yet."""
+        with store_errors(target), transaction(target, "template") as place:
+            found = find(place)
+            if found is not None and (overwrite or found.status == CREATING):
+                delete_all(place, found)
+                found = None
+            if found is None:
+                self._create(place)
+            else:
+                self._check_identity(place, expect(place))
+                if found.status == COMPLETE:
+                    self._restore(place)
+                self._extend(place, update)
+        with store_errors(target, computing=True):
+            fill_blocks(self.cube, target, self.layout, self.inputs, self.options, self.progress)
+        with store_errors(target):
+            if isinstance(target, Path):
+                sweep(target, Found(UNFINISHED, self.identity))
+            with transaction(target, "complete") as place:
+                self._finish(place)
+
+    def _create(self, target: Target) -> None:
+        """Write metadata, the small variables and empty records; the status is "creating" until all of these are written."""
+        root = zarr.create_group(
+            plain(target), zarr_format=self.options.zarr_format, attributes={STATUS: CREATING}, overwrite=False
+        )
+        # The names of all variables come first: what lies here is then known to be xaq's.
+        state = root.create_group(STATE, attributes={"identity": self.identity})
+        names, options = self.blocks, self.options
+        encoding = {
+            name: {"_FillValue": np.float32(np.nan), **encoding_of(BLOCK_DIMS, self.layout, options)} for name in names
+        }
+        template = xr.Dataset({name: self.cube[name].variable for name in names})
+        template = template.drop_encoding().assign_attrs({STATUS: CREATING})
+        for name in names if options.precision is not None else ():
+            template[name].attrs["precision"] = options.precision
+        template.to_zarr(
+            plain(target), compute=False, encoding=encoding, zarr_format=options.zarr_format, consolidated=False,
+            mode="a", safe_chunks=False,
+        )  # fmt: skip
+        small = {str(n): v.dims for n, v in self.small.variables.items() if v.dims}
+        self._write_small(
+            target, CREATING, mode="a", zarr_format=options.zarr_format,
+            encoding={name: encoding_of(dims, self.layout, options) for name, dims in small.items()},
+        )  # fmt: skip
+        state.create_array(
+            "records", shape=(*self.layout.counts(self.shape), 2), chunks=(1, 1, 1, 2), dtype="uint64", fill_value=0,
+            # Not compressed: then every byte counts, and a damaged one is found.
+            compressors=None,
+        )  # fmt: skip
+        set_status(target, UNFINISHED)
+
+    def _write_small(self, target: Target, status: str, **how: Any) -> None:
+        """Write coordinates, and variables without all three dimensions: they are small."""
+        small = self.small.copy()
+        for key, variable in small.variables.items():
+            variable.encoding = dict(self.cube[key].encoding) if key in ("time", "time_bnds") else {}
+        small.attrs = {STATUS: status}
+        small.to_zarr(plain(target), consolidated=False, **how)
+
+    def _restore(self, target: Target) -> None:
+        """Bring back what is missing or damaged of a finished cube; blocks that are damaged are to be written again."""
+        store = raw_store(target)
+        whole = manifest.read(store)
+        damaged = [] if whole is None else manifest.differing(target, whole)
+        if whole is not None and not damaged:
+            return
+        if whole is None:
+            # Without the copy, the small variables are written anew, from the cube.
+            set_status(target, UNFINISHED)
+            self._write_small(target, UNFINISHED, mode="r+")
+        else:
+            for key in damaged:
+                if key in whole.documents:
+                    write_bytes(store, key, whole.documents[key])
+        # Where something is damaged, more may be: every block is read.
+        broken = damaged_blocks(target, self.layout)
+        if broken or any(whole is None or key not in whole.documents for key in damaged):
+            forget_blocks(target, broken)
+
+    def _extend(self, target: Target, update: bool) -> None:
+        """Make the store as long as the cube; refuse changes that need ``update``."""
+        root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
+        records = root[STATE]["records"]
+        there, here = root[self.blocks[0]].shape[0], self.shape[0]
+        if here < there:
+            raise StoreError(
+                f"{target} has {there} steps, {here} are asked for; fix: a period that reaches as far, or overwrite=True"
+            )
+        written = records[..., 0]
+        changed = sum(bool((w[w != 0] != i).any()) for w, i in zip(written, self.inputs, strict=False))
+        if (changed or here > there) and not update:
+            what = (
+                f"{changed} period(s) were made from other inputs"
+                if changed
+                else f"it ends {here - there} step(s) earlier"
+            )
+            raise StoreError(
+                f"{target} holds another cube ({what}); fix: update=True to bring it up to date, another path, or overwrite=True"
+            )
+        if here == there and not changed and root.attrs[STATUS] == COMPLETE:
+            return
+        # An earlier call may have been interrupted below: each of these may be repeated.
+        set_status(target, UNFINISHED)
+        manifest.remove(target)
+        for name, variable in self.cube.variables.items():
+            if variable.dims[:1] == ("time",):
+                root[str(name)].resize((here, *root[str(name)].shape[1:]))
+        records.resize((len(self.inputs), *records.shape[1:]))
+        self._write_small(target, UNFINISHED, mode="r+")
+
+    def _finish(self, target: Target) -> None:
+        """Write the cube's attributes and its status, and the manifest last of all: the cube is complete."""
+        root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
+        if root.attrs[STATUS] == COMPLETE and manifest.read(raw_store(target)) is not None:
+            return
+        manifest.remove(target)
+        attrs = json.loads(json.dumps(self.cube.attrs))
+        if (before := root.attrs.get("history")) and before != attrs.get("history"):
+            attrs["history"] = f"{attrs['history']}\n{before}"
+        root.attrs.update({**attrs, STATUS: COMPLETE})
+        if self.options.consolidated and root.store.supports_consolidated_metadata:
+            with warnings.catch_warnings():
+                # Zarr warns that version 3 has no standard for it.
+                warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
+                zarr.consolidate_metadata(plain(target))
+        keys = self.layout.keys(self.blocks, self.shape, self.options.zarr_format)
+        manifest.write(target, own_keys(target, Found(COMPLETE, self.identity), strict=False), keys)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
