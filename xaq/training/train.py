@@ -5,6 +5,7 @@ Importing this module loads no torch: the verb's signature and text are there be
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from .._arguments import check_choice, check_flag, check_integer, check_seed, shown
 from ..errors import ModelError
 from ..evaluate.verify import score_held_out
 from ..nn.config import AQNetConfig, Task
@@ -19,6 +21,13 @@ from ..stations import schema
 
 if TYPE_CHECKING:
     from ..aqnet.model import Model
+
+
+#: The precisions of Lightning, and the choice by device.
+_PRECISIONS = (
+    "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "16", "bf16", "64",
+    "transformer-engine", "transformer-engine-float16",
+)  # fmt: skip
 
 
 def train(
@@ -113,8 +122,21 @@ def train(
     >>> model.target, model.task
     ('pm25', 'analysis')
     """
-    if max_epochs < 0 or seed < 0:
-        raise ModelError(f"max_epochs is {max_epochs} and seed {seed}, expected 0 or more; fix: max_epochs=20, seed=0")
+    max_epochs, patience = (
+        check_integer(
+            n, name, "an integer of 0 or more", fix=f"{name}={usual}", valid=lambda n: 0 <= n < 2**31, error=ModelError
+        )
+        for name, n, usual in (("max_epochs", max_epochs, 20), ("patience", patience, 5))
+    )
+    seed = check_seed(seed, error=ModelError)
+    precision = check_choice(precision, "precision", _PRECISIONS, error=ModelError)
+    geography, progress = check_flag(geography, "geography"), check_flag(progress, "progress")
+    if not (config is None or isinstance(config, AQNetConfig)):
+        raise ModelError(
+            f"config is {shown(config)}, expected an AQNetConfig or None; fix: config=xaq.AQNetConfig.default('analysis', 24)"
+        )
+    if not (checkpoint is None or isinstance(checkpoint, (str, os.PathLike))) or checkpoint == "":
+        raise ModelError(f"checkpoint is {shown(checkpoint)}, expected a folder or None; fix: checkpoint='run'")
     from ..aqnet.device import pick_device
     from ..aqnet.model import Model
     from .calibrate import calibrate
