@@ -6,6 +6,7 @@ NumPy's scalars and arrays without dimensions count as the numbers that they hol
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -74,6 +75,14 @@ def check_seed(value: Any, *, error: Callable[[str], XaqError] = argument_error)
     )
 
 
+def check_count(
+    value: Any, name: str, usual: int, *, least: int = 1, error: Callable[[str], XaqError] = argument_error
+) -> int:
+    """Return a number of things as an int, at least ``least`` and below two billion, or raise."""
+    expected = f"an integer of {least} or more, below 2**31"
+    return check_integer(value, name, expected, fix=f"{name}={usual}", valid=lambda n: least <= n < 2**31, error=error)
+
+
 def check_flag(value: Any, name: str, *, error: Callable[[str], XaqError] = argument_error) -> bool:
     """Return True or False, or raise: any other value would be taken for one of them."""
     if not isinstance(value, (bool, np.bool_)):
@@ -107,6 +116,15 @@ def check_text(
     if not isinstance(value, str) or not value:
         raise _wrong(value, name, expected, fix, error)
     return str(value)
+
+
+def check_path(
+    value: Any, name: str, *, fix: str, error: Callable[[str], XaqError] = argument_error
+) -> str | os.PathLike[str]:
+    """Return a path that is not empty, or raise. Says nothing of what lies there."""
+    if not isinstance(value, (str, os.PathLike)) or not (text := os.fspath(value)) or "\0" in str(text):
+        raise _wrong(value, name, "a path", fix, error)
+    return value
 
 
 def check_sequence(

@@ -10,7 +10,9 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from .._arguments import check_flag
 from .._display import html_table
+from ..errors import StoreError
 from .blocks import read_checksum
 from .layout import BLOCK_DIMS, Layout, block_names
 from .location import STATE, UNFINISHED, StoreLike, check_ours, only_writer, plain, resolve, set_status
@@ -120,6 +122,7 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     >>> xaq.cube_info("idw.zarr", verify=True).damaged
     []
     """
+    verify, forget = (check_flag(verify, "verify", error=StoreError), check_flag(forget, "forget", error=StoreError))
     target = resolve(store)
     check_ours(target)
     root = zarr.open_group(plain(target), mode="r", use_consolidated=False)

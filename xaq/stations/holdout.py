@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from .._arguments import check_integer, check_number, check_seed, check_sequence
+from .._arguments import check_count, check_number, check_seed, check_sequence
 from ..arrays import sphere
 from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION
 from ..errors import SchemaError, warn
@@ -62,9 +62,7 @@ def hide(
     if fraction is not None:
         fraction = check_number(fraction, "fraction", "between 0 and 1", fix="fraction=0.15", valid=lambda f: 0 < f < 1)
     if blocks is not None:
-        blocks = check_integer(
-            blocks, "blocks", "an integer of 1 or more", fix="blocks=3", valid=lambda n: 0 < n < 2**31
-        )
+        blocks = check_count(blocks, "blocks", 3)
     seed = check_seed(seed)
     ds = schema.conform(ds)
     ids = ds[STATION].to_index()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._arguments import check_choice, check_names
 from ..arrays import sphere, timesteps
-from ..conventions import STATION, TIME
+from ..conventions import STATION
 from ..errors import ModelError, SchemaError
 from ..fields.background import BACKGROUND, settle_field
 from ..fields.rasters import RasterPredictors, rasters_by_name

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from .._arguments import check_choice, check_flag, check_integer, check_seed, shown
+from .._arguments import check_choice, check_count, check_flag, check_path, check_seed, shown
 from ..errors import ModelError
 from ..evaluate.verify import score_held_out
 from ..nn.config import AQNetConfig, Task
@@ -47,7 +46,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
-    checkpoint: str | Path | None = None,
+    checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> Model:
     """Train AQ-Net on the visible stations.
@@ -123,9 +122,7 @@ def train(
     ('pm25', 'analysis')
     """
     max_epochs, patience = (
-        check_integer(
-            n, name, "an integer of 0 or more", fix=f"{name}={usual}", valid=lambda n: 0 <= n < 2**31, error=ModelError
-        )
+        check_count(n, name, usual, least=0, error=ModelError)
         for name, n, usual in (("max_epochs", max_epochs, 20), ("patience", patience, 5))
     )
     seed = check_seed(seed, error=ModelError)
@@ -135,8 +132,8 @@ def train(
         raise ModelError(
             f"config is {shown(config)}, expected an AQNetConfig or None; fix: config=xaq.AQNetConfig.default('analysis', 24)"
         )
-    if not (checkpoint is None or isinstance(checkpoint, (str, os.PathLike))) or checkpoint == "":
-        raise ModelError(f"checkpoint is {shown(checkpoint)}, expected a folder or None; fix: checkpoint='run'")
+    if checkpoint is not None:
+        checkpoint = check_path(checkpoint, "checkpoint", fix="checkpoint='run'", error=ModelError)
     from ..aqnet.device import pick_device
     from ..aqnet.model import Model
     from .calibrate import calibrate
