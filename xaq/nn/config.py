@@ -114,10 +114,7 @@ class AQNetConfig:
         """Return every field in its own type, or raise at the first that is not of it or out of range."""
         settled: dict[str, Any] = {"task": check_choice(self.task, "task", get_args(Task), error=ModelError)}
         for name, (least, most) in _RANGES.items():
-            settled[name] = check_integer(
-                getattr(self, name), name, f"an integer from {least} to {most}", fix=f"{name}={type(self).__dataclass_fields__[name].default}",
-                valid=lambda n, least=least, most=most: least <= n <= most, error=ModelError,
-            )  # fmt: skip
+            settled[name] = self._integer(name, least, most)
         settled["max_correction"] = check_number(
             self.max_correction, "max_correction", "0 or more, at most 10", fix="max_correction=0.3",
             valid=lambda bound: 0 <= bound <= 10, error=ModelError,
@@ -129,6 +126,13 @@ class AQNetConfig:
         for name in ("advection", "cyclic"):
             settled[name] = check_flag(getattr(self, name), name, error=ModelError)
         return settled
+
+    def _integer(self, name: str, least: int, most: int) -> int:
+        usual = type(self).__dataclass_fields__[name].default
+        return check_integer(
+            getattr(self, name), name, f"an integer from {least} to {most}", fix=f"{name}={usual}",
+            valid=lambda n: least <= n <= most, error=ModelError,
+        )  # fmt: skip
 
     @classmethod
     def default(cls, task: Task, steps_per_day: int) -> AQNetConfig:

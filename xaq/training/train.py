@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import xarray as xr
@@ -133,7 +134,7 @@ def train(
             f"config is {shown(config)}, expected an AQNetConfig or None; fix: config=xaq.AQNetConfig.default('analysis', 24)"
         )
     if checkpoint is not None:
-        checkpoint = check_path(checkpoint, "checkpoint", fix="checkpoint='run'", error=ModelError)
+        checkpoint = Path(check_path(checkpoint, "checkpoint", fix="checkpoint='run'", error=ModelError))
     from ..aqnet.device import pick_device
     from ..aqnet.model import Model
     from .calibrate import calibrate
