@@ -6,10 +6,12 @@ NumPy's scalars and arrays without dimensions count as the numbers that they hol
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import SchemaError, XaqError
 
@@ -31,9 +33,11 @@ def check_number(
     error: Callable[[str], XaqError] = argument_error,
 ) -> float:
     """Return a number as a float, or raise: it is no number, or not ``valid``, which ``expected`` says in words."""
-    if isinstance(value, (bool, np.bool_, str, bytes)) or np.ndim(value):
-        raise _wrong(value, name, expected, fix, error)
     try:
+        array = np.asarray(value)
+        # Times, texts and complex numbers can be made floats, too, and mean something else.
+        if array.ndim or array.dtype.kind not in "iufO":
+            raise TypeError(value)
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         raise _wrong(value, name, expected, fix, error) from None
@@ -52,15 +56,31 @@ def check_integer(
     error: Callable[[str], XaqError] = argument_error,
 ) -> int:
     """Return an integer as an int, or raise: it is no integer, or not ``valid``, which ``expected`` says in words."""
-    if isinstance(value, (bool, np.bool_)):
-        raise _wrong(value, name, expected, fix, error)
     try:
-        number = operator.index(value)
-    except TypeError:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError(value)
+        array = value if isinstance(value, int) else np.asarray(value)
+        number = operator.index(array[()] if isinstance(array, np.ndarray) else array)
+    except (TypeError, ValueError):
         raise _wrong(value, name, expected, fix, error) from None
     if not valid(number):
         raise _wrong(value, name, expected, fix, error)
     return number
+
+
+def check_seed(value: Any, *, error: Callable[[str], XaqError] = argument_error) -> int:
+    """Return a seed as an int that NumPy and torch both take, or raise."""
+    return check_integer(
+        value, "seed", "an integer from 0 to 2**63 - 1", fix="seed=0", valid=lambda n: 0 <= n < 2**63, error=error
+    )
+
+
+def check_count(
+    value: Any, name: str, usual: int, *, least: int = 1, error: Callable[[str], XaqError] = argument_error
+) -> int:
+    """Return a number of things as an int, at least ``least`` and below two billion, or raise."""
+    expected = f"an integer of {least} or more, below 2**31"
+    return check_integer(value, name, expected, fix=f"{name}={usual}", valid=lambda n: least <= n < 2**31, error=error)
 
 
 def check_flag(value: Any, name: str, *, error: Callable[[str], XaqError] = argument_error) -> bool:
@@ -84,11 +104,97 @@ def check_choice(
     raise _wrong(value, name, shown, f"{name}={choices[0]!r}", error)
 
 
+def check_text(
+    value: Any,
+    name: str,
+    expected: str,
+    *,
+    fix: str,
+    error: Callable[[str], XaqError] = argument_error,
+) -> str:
+    """Return a text that is not empty, or raise with what was ``expected``."""
+    if not isinstance(value, str) or not value:
+        raise _wrong(value, name, expected, fix, error)
+    return str(value)
+
+
+def check_path(
+    value: Any, name: str, *, fix: str, error: Callable[[str], XaqError] = argument_error
+) -> str | os.PathLike[str]:
+    """Return a path that is not empty, or raise. Says nothing of what lies there."""
+    if not isinstance(value, (str, os.PathLike)) or not (text := os.fspath(value)) or "\0" in str(text):
+        raise _wrong(value, name, "a path", fix, error)
+    return value
+
+
+def check_sequence(
+    value: Any,
+    name: str,
+    expected: str,
+    *,
+    fix: str,
+    error: Callable[[str], XaqError] = argument_error,
+) -> list[Any]:
+    """Return the items of a list, a tuple, an array or an index of one dimension, or raise: a text is one item, a set has no order."""
+    if isinstance(value, str) or not (
+        isinstance(value, Sequence) or (hasattr(value, "__array__") and _ndim(value) == 1)
+    ):
+        raise _wrong(value, name, expected, fix, error)
+    return list(value) if isinstance(value, Sequence) else list(np.asarray(value))
+
+
+def check_names(value: Any, name: str, *, fix: str, error: Callable[[str], XaqError] = argument_error) -> list[str]:
+    """Return the texts of a sequence, or raise: it is one text, or holds something else."""
+    items = check_sequence(value, name, "a list of names", fix=fix, error=error)
+    return [check_text(item, f"{name}[{i}]", "a name", fix=fix, error=error) for i, item in enumerate(items)]
+
+
+def check_mapping(
+    value: Any,
+    name: str,
+    expected: str,
+    *,
+    fix: str,
+    error: Callable[[str], XaqError] = argument_error,
+) -> dict[Any, Any]:
+    """Return a mapping as a dict, or raise with what was ``expected``."""
+    # A Dataset is a mapping too, of variables.
+    if not isinstance(value, Mapping) or hasattr(value, "dims"):
+        raise _wrong(value, name, expected, fix, error)
+    return dict(value)
+
+
+def check_array(
+    value: Any,
+    name: str,
+    expected: str,
+    *,
+    fix: str,
+    error: Callable[[str], XaqError] = argument_error,
+) -> NDArray[np.float64]:
+    """Return numbers as an array of floats, or raise: texts, times, complex numbers and objects are no numbers."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iufO":
+            raise TypeError(value)
+        return array.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        raise _wrong(value, name, expected, fix, error) from None
+
+
+def _ndim(value: Any) -> int:
+    return int(getattr(value, "ndim", 0))
+
+
 def _wrong(value: Any, name: str, expected: str, fix: str, error: Callable[[str], XaqError]) -> XaqError:
     return error(f"{name} is {shown(value)}, expected {expected}; fix: {fix}")
 
 
 def shown(value: Any) -> str:
     """Return a value for a message: a number as a user writes it, anything long by its type."""
-    text = repr(value.item()) if isinstance(value, np.generic) else repr(value)
+    try:
+        number = isinstance(value, np.generic) and value.dtype.kind not in "mM"
+        text = repr(value.item()) if number else repr(value)
+    except Exception:  # a repr of somebody else's, and integers of more than 4300 digits, may raise anything
+        return f"of type {type(value).__name__}"
     return text if len(text) <= 60 and "\n" not in text else f"of type {type(value).__name__}"

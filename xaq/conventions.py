@@ -108,11 +108,16 @@ def is_pollutant(name: str) -> bool:
 
 
 def split_header(header: str) -> tuple[str, str | None]:
-    """Return the name and the units of a column header: ``"PM2.5 (ug/m3)"`` -> ``("pm25", "ug m-3")``."""
+    """Return the name and the units of a column header: ``"PM2.5 (ug/m3)"`` and ``"PM2.5 ug/m3"`` -> ``("pm25", "ug m-3")``."""
     found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]", header.strip())
-    if found is None:
-        return canonical_name(header), None
-    return canonical_name(found[1]), canonical_units(found[2])
+    if found is not None:
+        return canonical_name(found[1]), canonical_units(found[2])
+    # Without brackets, "PM2.5 ug/m3" or "pm2.5_ug/m3", only where both parts are known: "no2 max" is a name.
+    for gap in re.finditer(r"[\s_]+", header.strip()):
+        name, units = header.strip()[: gap.start()], canonical_units(header.strip()[gap.end() :].replace("_", " "))
+        if is_pollutant(name) and units in _UNIT_SPELLINGS.values():
+            return canonical_name(name), units
+    return canonical_name(header), None
 
 
 def is_concentration(units: str, pollutant: str) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from ._arguments import check_choice, check_count, check_number, check_seed, check_text, shown
+from .arrays import timesteps
 from .conventions import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
 from .cube.grid import Grid
-from .errors import SchemaError
+from .errors import GridError, SchemaError
 from .readers.dispatch import open_stations
 from .stations import schema
 
@@ -20,6 +23,8 @@ __all__ = ["load", "synthetic", "synthetic_truth", "synthetic_weather"]
 _BUNDLED = {"germany": "germany-2005", "germany-2005": "germany-2005", "germany-1998-2009": "germany-1998-2009"}
 #: Weather of the synthetic network: wind speed in m s-1, and the daily mean depth of the boundary layer in m.
 _WIND_SPEED, _BOUNDARY_LAYER = 5.0, 800.0
+#: Of the synthetic network: 100 million are 800 MB on the way.
+_MOST_VALUES = 100_000_000
 _ACKNOWLEDGEMENT = "AirBase, European Environment Agency (EEA), through the R packages gstat and spacetime (GPL >= 2); see xaq/data/NOTICE.md"
 
 
@@ -49,8 +54,7 @@ def load(name: str = "germany") -> xr.Dataset:
     >>> dict(xaq.datasets.load("germany").sizes)
     {'station': 69, 'time': 365}
     """
-    if name not in _BUNDLED:
-        raise SchemaError(f"no bundled network {name!r}; fix: one of {', '.join(_BUNDLED)}", subject="datasets.load")
+    name = check_choice(name, "name", _BUNDLED, error=lambda text: SchemaError(text, subject="datasets.load"))
     with as_file(files("xaq") / "data" / _BUNDLED[name]) as folder:
         table = pd.read_csv(folder / "observations.csv.gz", parse_dates=["time"])
         places = pd.read_csv(folder / "stations.csv.gz")
@@ -91,8 +95,8 @@ def synthetic(
 
     Raises
     ------
-    ValueError
-        A ``step`` that pandas cannot parse.
+    SchemaError
+        A number is out of range, or ``step`` neither divides a day nor is a whole number of days.
 
     Examples
     --------
@@ -100,14 +104,25 @@ def synthetic(
     >>> xaq.datasets.synthetic(n_stations=5, days=2).pm25.shape
     (5, 48)
     """
+    n_stations, days, seed = check_count(n_stations, "n_stations", 40), check_count(days, "days", 30), check_seed(seed)
+    missing = check_number(
+        missing, "missing", "a fraction from 0 to below 1", fix="missing=0.05", valid=lambda f: 0 <= f < 1
+    )
+    noise = check_number(noise, "noise", "0 or more ug m-3", fix="noise=2.0", valid=lambda sd: 0 <= sd < np.inf)
+    step = _check_step(step)
+    n_steps = max(2, int(days * (pd.Timedelta(1, "D") / pd.Timedelta(step))))
+    if n_stations * n_steps > _MOST_VALUES:
+        raise SchemaError(
+            f"{n_stations} stations with {n_steps} steps are more than {_MOST_VALUES:,} values, expected at most so many; "
+            "fix: n_stations=40, days=30",
+            subject="argument",
+        )
     rng = np.random.default_rng([seed, 1])
     centre, reach = np.array([10.0, 50.0]), np.array([1.5, 1.0])
     city = centre + rng.normal(0.0, [0.35, 0.25], (n_stations // 2, 2))
     rural = centre + rng.uniform(-reach, reach, (n_stations - n_stations // 2, 2))
     lon, lat = np.clip(np.concatenate([city, rural]), centre - reach, centre + reach).T
-    times = pd.date_range(
-        "2020-01-01", periods=max(2, int(pd.Timedelta(days, "D") / pd.Timedelta(step))), freq=step, unit="s"
-    )
+    times = pd.date_range("2020-01-01", periods=n_steps, freq=step, unit="s")
     truth = _plume_field(lon, lat, times.values, seed)
     values = truth + rng.normal(0.0, noise, truth.shape)
     gone = rng.random(truth.shape) < missing / 2
@@ -158,12 +173,11 @@ def synthetic_truth(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int 
     >>> error.dims
     ('time', 'lat', 'lon')
     """
+    times, seed = _check_cells(grid, times), check_seed(seed)
     lon, lat = np.meshgrid(grid.lon, grid.lat)
-    field = _plume_field(lon.ravel(), lat.ravel(), np.asarray(times), seed)
+    field = _plume_field(lon.ravel(), lat.ravel(), times, seed)
     values = field.T.reshape(len(times), *grid.shape)
-    return xr.DataArray(
-        values, coords={TIME: np.asarray(times), LAT: grid.lat, LON: grid.lon}, dims=(TIME, LAT, LON), name="pm25"
-    )
+    return xr.DataArray(values, coords={TIME: times, LAT: grid.lat, LON: grid.lon}, dims=(TIME, LAT, LON), name="pm25")
 
 
 def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: int = 0) -> xr.Dataset:
@@ -193,8 +207,9 @@ def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: in
     >>> ds.aq.sample(weather, name="blh").blh.shape
     (5, 48)
     """
+    times, seed = _check_cells(grid, times), check_seed(seed)
     _, _, phases, rates = _draw(seed)
-    direction, mixing = _weather(_days(np.asarray(times)), phases, rates)
+    direction, mixing = _weather(_days(times), phases, rates)
     named = {
         "u10": (_WIND_SPEED * np.cos(direction), "eastward_wind", "m s-1"),
         "v10": (_WIND_SPEED * np.sin(direction), "northward_wind", "m s-1"),
@@ -210,9 +225,37 @@ def synthetic_weather(grid: Grid, times: NDArray | pd.DatetimeIndex, *, seed: in
             )
             for name, (series, cf, units) in named.items()
         },
-        coords={TIME: np.asarray(times), LAT: grid.lat, LON: grid.lon},
+        coords={TIME: times, LAT: grid.lat, LON: grid.lon},
         attrs={"title": "Weather of the synthetic plume network", "seed": seed},
     )
+
+
+def _check_step(step: Any) -> str:
+    """Return a step that pandas reads as a length of time, in which a day has whole steps or a step whole days."""
+    try:
+        length = pd.Timedelta(check_text(step, "step", "a length of time", fix="step='1h'")).to_timedelta64()
+        if length <= np.timedelta64(0):
+            raise ValueError(length)
+        timesteps.steps_per_day(length)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        raise SchemaError(
+            f"step is {shown(step)}, expected a length of time that divides a day or is whole days; fix: step='1h'",
+            subject="argument",
+        ) from None
+    return str(step)
+
+
+def _check_cells(grid: Any, times: Any) -> NDArray[np.datetime64]:
+    """Return times as an array, or raise: they are none, or the grid is no Grid."""
+    if not isinstance(grid, Grid):
+        raise GridError(f"grid is {shown(grid)}, expected a Grid; fix: xaq.Grid.regular(0.5, bounds=(9, 49, 11, 51))")
+    try:
+        found = np.asarray(times)
+    except TypeError:  # a Dataset
+        found = np.empty(0)
+    if found.dtype.kind != "M" or found.ndim != 1 or np.isnat(found).any():
+        raise SchemaError(f"times are {shown(times)}, expected times of one dimension; fix: ds.time.values")
+    return found
 
 
 def _days(times: NDArray) -> NDArray[np.float64]:

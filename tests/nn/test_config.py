@@ -11,7 +11,7 @@ from xaq.nn.config import AQNetConfig
     ids=str,
 )
 def test_sizes_that_do_not_fit_are_refused(changes):
-    with pytest.raises(ValueError, match=r"; expected "):
+    with pytest.raises(ValueError, match=r", expected "):
         AQNetConfig(**changes)
 
 
@@ -36,7 +36,7 @@ def test_messages_say_the_fix_and_it_works(changes, fix):
     "changes", [{"n_known": 1}, {"n_covariates": 1, "n_known": 1}, {"n_known": -1}, {"dropout": 1.0}], ids=str
 )
 def test_covariates_known_ahead_are_those_of_a_forecast_and_dropout_is_below_one(changes):
-    with pytest.raises(ValueError, match=r"^(n_known|dropout) is .*; expected "):
+    with pytest.raises(ValueError, match=r"^(n_known|dropout) is .*, expected "):
         AQNetConfig(**changes)
 
 

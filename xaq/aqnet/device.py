@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from .._arguments import check_text
 from ..errors import ModelError
 
 
@@ -18,12 +19,16 @@ def pick_device(device: str) -> str:
     ModelError
         The device cannot be used here, or is neither a CPU nor a CUDA device.
     """
+    check_text(device, "device", "'auto', 'cpu' or 'cuda'", fix="device='auto'", error=ModelError)
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {device!r} cannot be used here ({error}); fix: device='auto'") from error
+        raise ModelError(
+            f"device {device!r} cannot be used here, which has 'cpu' and {torch.cuda.device_count()} CUDA device(s); "
+            "fix: device='auto'"
+        ) from error
     if torch.device(device).type not in ("cpu", "cuda"):
         raise ModelError(f"device {device!r} is not supported, expected 'cpu' or 'cuda'; fix: device='auto'")
     return device

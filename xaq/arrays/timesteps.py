@@ -25,7 +25,9 @@ def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
         There are fewer than two times, or they are unsorted, repeated or irregular.
     """
     if len(times) < 2:
-        raise SchemaError(f"time has {len(times)} value(s), expected at least 2, which give the step")
+        raise SchemaError(
+            f"time has {len(times)} value(s), expected at least 2, which give the step; fix: a longer record, or time=None"
+        )
     seconds = np.diff(times.astype("datetime64[s]")).astype(np.int64)
     step = int(np.median(seconds))
     bad = np.flatnonzero(seconds != step)

@@ -6,7 +6,7 @@ Tiles of one period that are computed together share its station side.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,14 @@ import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 from numpy.typing import NDArray
 
+from .._arguments import argument_error, check_integer, check_mapping
 from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME
-from ..errors import SchemaError
+from ..stations import schema
 from .grid import Grid
 from .labels import labelled, time_variable
 from .periods import record_slice
-from .request import Request, reporting_slice, silent_stations
+from .request import Request, reporting_slice
 from .tasks import (
     estimate_points,
     estimate_tile,
@@ -32,6 +33,7 @@ from .tasks import (
     nearest_at_points,
     nearest_in_tile,
     prepare_stations,
+    silent_of_lazy,
 )
 
 #: Values of one variable in one block: 10 million float32 are 40 MB. At most 32 days, so that one map is quick to get.
@@ -39,16 +41,16 @@ BLOCK_VALUES, _BLOCK_DAYS = 10_000_000, 32
 #: Cells beyond which a map is cut into tiles, and the edge of a tile. Its hourly blocks still are 16 days long, so that
 #: the margins around them, which the station side reads too, cost little.
 _TILED_CELLS, _TILE = 40_000, 160
-_FIX = "fix: chunks={'time': 240, 'lat': 200, 'lon': 200}"
+#: Larger blocks than this along one dimension are no part of any grid or record.
+_LARGEST = 1_000_000
+_FIX = "chunks={'time': 240, 'lat': 200, 'lon': 200}"
 
 
 # -- cubes ---------------------------------------------------------------------------------------------------------
 
 
-def block_sizes(request: Request, grid: Grid, chunks: dict[str, int] | None) -> tuple[int, int, int]:
+def block_sizes(request: Request, grid: Grid, chunks: Mapping[str, int]) -> tuple[int, int, int]:
     """Return steps, rows and columns of a block: whole maps where they fit, whole days where they do not."""
-    chunks = chunks or {}
-    _check_chunks(chunks)
     n_lat, n_lon = grid.shape
     tiled = n_lat * n_lon > _TILED_CELLS
     size = {LAT: min(n_lat, _TILE) if tiled else n_lat, LON: min(n_lon, _TILE) if tiled else n_lon}
@@ -61,17 +63,19 @@ def block_sizes(request: Request, grid: Grid, chunks: dict[str, int] | None) -> 
     return sizes[0], sizes[1], sizes[2]
 
 
-def _check_chunks(chunks: dict[str, int]) -> None:
-    unknown = set(chunks) - {TIME, LAT, LON}
+def check_chunks(chunks: Mapping[str, int] | None) -> dict[str, int]:
+    """Return the sizes of blocks that a user gives, as ints."""
+    given = {} if chunks is None else check_mapping(chunks, "chunks", "sizes of blocks by dimension, or None", fix=_FIX)
+    unknown = [name for name in given if name not in (TIME, LAT, LON)]
     if unknown:
-        raise SchemaError(
-            f"chunks names {', '.join(sorted(unknown))}, expected time, lat, lon; {_FIX}", subject="chunks"
+        raise argument_error(f"chunks names {schema.some(unknown)}, expected time, lat, lon; fix: {_FIX}")
+    expected = f"a number of steps or cells, at most {_LARGEST:,}, or -1 for all"
+    return {
+        name: check_integer(
+            n, f"chunks[{name!r}]", expected, fix=_FIX, valid=lambda size: size == -1 or 0 < size <= _LARGEST
         )
-    for name, n in chunks.items():
-        if not isinstance(n, int) or (n < 1 and n != -1):
-            raise SchemaError(
-                f"{name!r} is {n!r}, expected a number of cells or steps, or -1 for all; {_FIX}", subject="chunks"
-            )
+        for name, n in given.items()
+    }
 
 
 def lazy_cube(request: Request, grid: Grid, sizes: tuple[int, int, int]) -> xr.Dataset:
@@ -203,7 +207,7 @@ def silent_node(request: Request) -> Any:
     if values.chunks is None:
         return np.zeros(values.sizes[STATION], bool)
     steps = reporting_slice(request.mapper, request.record, request.init)
-    return _task(silent_stations)(values.isel({TIME: steps}).data)
+    return _task(silent_of_lazy)(values.isel({TIME: steps}).data, request.target)
 
 
 def _station_nodes(request: Request, mapper: Any, n_time: int) -> list[tuple[NDArray[np.datetime64], Any]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from .._arguments import check_array, check_number, check_sequence, shown
 from .._display import html_table
 from ..arrays import sphere
 from ..conventions import LAT, LON, ROLE_CF
@@ -50,7 +52,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name in (LON, LAT):
-            axis = np.asarray(getattr(self, name), float)
+            axis = _degrees(getattr(self, name), f"grid {name}")
             if axis.ndim != 1 or not len(axis):
                 raise GridError(
                     f"grid {name} has shape {axis.shape}, expected one dimension with at least one cell; {_FIX}"
@@ -58,6 +60,7 @@ class Grid:
             if not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
                 raise GridError(f"grid {name} must be finite and ascending; fix: np.sort(np.unique({name}))")
             object.__setattr__(self, name, axis)
+        object.__setattr__(self, "spacing", _check_spacing(self.spacing))
         if np.abs(self.lat).max() > 90:
             raise GridError(
                 f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; fix: xaq.Grid(lon, lat), "
@@ -96,13 +99,11 @@ class Grid:
         >>> xaq.Grid.regular(0.5, bounds=(5, 47, 7, 48)).lon
         array([5.25, 5.75, 6.25, 6.75])
         """
-        if len(bounds) != 4:
-            raise GridError(f"bounds are {bounds}, expected (west, south, east, north); fix: bounds=(5, 47, 16, 55)")
-        west, south, east, north = map(float, bounds)
-        _check_spacing(spacing)
+        west, south, east, north = check_bounds(bounds)
+        spacing = _check_spacing(spacing)
         if not (west < east and south < north):
             raise GridError(
-                f"bounds are {bounds}, expected (west, south, east, north) with west < east and south < north; "
+                f"bounds are {shown(bounds)}, expected (west, south, east, north) with west < east and south < north; "
                 "fix: bounds=(5, 47, 16, 55); across the date line, bounds=(170, -20, 190, -10)"
             )
         n_lon, n_lat = (max(1, round((b - a) / spacing)) for a, b in ((west, east), (south, north)))
@@ -142,8 +143,13 @@ class Grid:
         >>> xaq.Grid.around(ds.lon, ds.lat, 0.1)
         Grid(81 lat x 95 lon, spacing 0.1, 5.85 .. 15.25 E, 47.35 .. 55.35 N)
         """
-        lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-        _check_spacing(spacing)
+        lon, lat = _degrees(lon, LON), _degrees(lat, LAT)
+        if not (lon.size and np.isfinite(lon).all() and np.isfinite(lat).all() and lon.shape == lat.shape):
+            raise GridError(
+                f"lon has shape {lon.shape}, lat {lat.shape}, expected the finite degrees of at least one station; "
+                "fix: lon=[9.0, 11.0], lat=[49.0, 51.0]"
+            )
+        spacing = _check_spacing(spacing)
         if np.ptp(lon) > 180 and np.ptp(lon % 360) < np.ptp(lon):
             lon = sphere.nearest_image(lon, 180.0)  # a network on both sides of the date line
         margin = max(0.05 * max(float(np.ptp(lon)), float(np.ptp(lat))), spacing)
@@ -177,6 +183,8 @@ class Grid:
         >>> xaq.Grid.like(cube).shape == (cube.sizes["lat"], cube.sizes["lon"])
         True
         """
+        if not isinstance(ds, (xr.Dataset, xr.DataArray)):
+            raise GridError(f"got {shown(ds)}, expected a dataset with lon and lat; {_FIX}")
         for lon, lat in ((LON, LAT), ("longitude", "latitude"), ("x", "y")):
             if lon in ds.coords and lat in ds.coords:
                 x, y = (ds[name].values.astype(float) for name in (lon, lat))
@@ -217,11 +225,8 @@ class Grid:
             return grid
         if isinstance(grid, (xr.Dataset, xr.DataArray)):
             return cls.like(grid)
-        if isinstance(grid, (int, float, np.number)) and not isinstance(grid, bool):
-            return cls.around(lon, lat, float(grid))
-        raise GridError(
-            f"grid is {type(grid).__name__}, expected a spacing in degrees, a Grid or a dataset with lon and lat; fix: grid=0.1"
-        )
+        expected = "a spacing in degrees above 0, a Grid or a dataset with lon and lat"
+        return cls.around(lon, lat, _check_spacing(grid, "grid", expected))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -292,9 +297,26 @@ class Grid:
         )
 
 
-def _check_spacing(spacing: float) -> None:
-    if not spacing > 0:
-        raise GridError(f"spacing is {spacing}, expected degrees above 0; fix: grid=0.1")
+def check_bounds(bounds: Any, name: str = "bounds") -> tuple[float, float, float, float]:
+    """Return (west, south, east, north) as floats, or raise: they are no four finite numbers."""
+    expected, fix = "(west, south, east, north) in degrees", f"{name}=(5, 47, 16, 55)"
+    edges = check_sequence(bounds, name, expected, fix=fix, error=GridError)
+    if len(edges) != 4:
+        raise GridError(f"{name} are {shown(bounds)}, expected {expected}; fix: {fix}")
+    west, south, east, north = (check_number(edge, name, expected, fix=fix, error=GridError) for edge in edges)
+    return west, south, east, north
+
+
+def _check_spacing(spacing: Any, name: str = "spacing", expected: str = "degrees above 0") -> float:
+    return check_number(
+        spacing, name, expected, fix="grid=0.1", valid=lambda degrees: 0 < degrees <= 360, error=GridError
+    )
+
+
+def _degrees(values: Any, name: str) -> NDArray[np.float64]:
+    return check_array(
+        values, name, "degrees as numbers", fix="xaq.Grid.regular(0.1, bounds=(5, 47, 16, 55))", error=GridError
+    )
 
 
 def _centres(start: float, spacing: float, n: int) -> NDArray[np.float64]:

@@ -9,7 +9,9 @@ from typing import Any
 import xarray as xr
 import zarr
 
+from .._arguments import check_flag
 from .._display import html_table
+from ..errors import StoreError
 from . import manifest
 from .blocks import damaged_blocks
 from .contents import COMPLETE, expect, forget_blocks
@@ -129,13 +131,17 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     >>> xaq.cube_info("idw.zarr", verify=True).damaged
     []
     """
+    verify, forget = (check_flag(verify, "verify", error=StoreError), check_flag(forget, "forget", error=StoreError))
     target = resolve(store)
     with store_errors(target):
         found = expect(target)
         files, damaged = None, None
         if verify:
             whole = manifest.read(raw_store(target, read_only=True)) if found.status == COMPLETE else None
-            files = [] if whole is None else manifest.differing(target, whole)
+            if whole is not None:
+                files = manifest.differing(target, whole)
+            else:
+                files = ["_xaq/manifest"] if found.status == COMPLETE else []
             damaged = damaged_blocks(target, Layout.from_json(found.identity))
             if forget and damaged:
                 with only_writer(target):

@@ -16,6 +16,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 
+from .._arguments import check_choice, check_flag, check_number
 from ..errors import StoreError
 
 BLOCK_DIMS = ("time", "lat", "lon")
@@ -24,6 +25,8 @@ STATE, RECORDS = "_xaq", "_xaq/records"
 #: Longest edges of an inner chunk: 192 x 36 x 36 float32 are 1 MB. A map of 25,000 cells is 20 of them, a year of
 #: hours at a point 46.
 _CHUNK_STEPS, _CHUNK_CELLS = 192, 36
+#: Precisions that float32 can hold.
+_FINEST, _COARSEST = float(np.finfo("float32").tiny), float(np.finfo("float32").max)
 #: Steps in a shard of a variable without blocks, such as the times themselves.
 _SMALL_STEPS = 16_384
 
@@ -48,12 +51,17 @@ class StoreOptions:
     consolidated: bool = True
 
     def __post_init__(self) -> None:
-        if self.precision is not None and not self.precision > 0:
-            raise StoreError(
-                f"precision is {self.precision}, expected above 0 in the target's units; fix: precision=0.1"
-            )
-        if self.zarr_format not in (2, 3):
-            raise StoreError(f"zarr_format is {self.zarr_format}, expected 3 or 2; fix: zarr_format=3")
+        settled: dict[str, Any] = {
+            "zarr_format": check_choice(self.zarr_format, "zarr_format", (3, 2), error=StoreError),
+            "consolidated": check_flag(self.consolidated, "consolidated", error=StoreError),
+        }
+        if self.precision is not None:
+            settled["precision"] = check_number(
+                self.precision, "precision", "above 0 in the target's units, or None", fix="precision=0.1",
+                valid=lambda step: _FINEST <= step <= _COARSEST, error=StoreError,
+            )  # fmt: skip
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import xarray as xr
 
+from .._arguments import shown
 from ..arrays import timesteps
 from ..conventions import LAT, LON, TIME, canonical_units
 from ..errors import ModelError
@@ -31,10 +33,7 @@ def settle_mapper(
     field, named = _settle_background(background, visible, target), rasters_by_name(rasters)
     if isinstance(mapper, TrainedMapper):
         return mapper.with_trend(trend_of_model(mapper.recipe.trend, field, named, visible))
-    if not isinstance(mapper, (str, Mapper)):
-        raise ModelError(
-            f"got {type(mapper).__name__}, expected a trained model or one of {', '.join(CLASSICAL)}; fix: 'kriging'"
-        )
+    check_mapper(mapper)
     if named:
         raise ModelError(f"rasters are read by a trained model, not by {method_name(mapper)!r}; fix: rasters=None")
     if isinstance(mapper, str):
@@ -42,6 +41,14 @@ def settle_mapper(
     if field is not None:
         raise ModelError(f"{mapper.name} was fitted without a background; fix: pass it by name, or background=None")
     return mapper
+
+
+def check_mapper(mapper: Any) -> None:
+    """Refuse what is neither a mapper nor a name; whether a method has the name is known later."""
+    if not isinstance(mapper, (str, Mapper)) or isinstance(mapper, type):
+        raise ModelError(
+            f"got {shown(mapper)}, expected a trained model or one of {', '.join(CLASSICAL)}; fix: 'kriging'"
+        )
 
 
 def _settle_background(

@@ -12,12 +12,22 @@ import xarray as xr
 from dask.base import tokenize
 from numpy.typing import ArrayLike, NDArray
 
+from .._arguments import check_flag
 from ..conventions import LAT, LON, QUANTILE, TIME
-from ..errors import GridError
+from ..errors import GridError, StoreError
 from ..interpolate.base import Mapper
 from ..stations import schema
 from . import store as cube_store
-from .graph import BLOCK_VALUES, block_sizes, fingerprints, lazy_cube, point_distance, point_layers, point_missing
+from .graph import (
+    BLOCK_VALUES,
+    block_sizes,
+    check_chunks,
+    fingerprints,
+    lazy_cube,
+    point_distance,
+    point_layers,
+    point_missing,
+)
 from .grid import Grid
 from .labels import labelled, point_coords, time_variable
 from .layout import StoreOptions
@@ -44,7 +54,7 @@ def reanalyze(
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
-    chunks: dict[str, int] | None = None,
+    chunks: Mapping[str, int] | None = None,
     overwrite: bool = False,
     update: bool = False,
     precision: float | None = None,
@@ -136,14 +146,19 @@ def reanalyze(
     >>> dict(cube.pm25.sizes)
     {'time': 48, 'lat': 6, 'lon': 8}
     """
-    cube_store.check_flags(overwrite, update)
-    ds = schema.conform(ds)
+    # All that a user says is checked before anything is fitted, computed or deleted.
     options = RequestOptions(
         target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
     )  # fmt: skip
-    request = make_request(ds, mapper, options)
+    storing = StoreOptions(precision, zarr_format, consolidated)
+    flags = {"overwrite": overwrite, "update": update, "progress": progress}
+    flags = {name: check_flag(flag, name, error=StoreError) for name, flag in flags.items()}
+    chunks = check_chunks(chunks)
+    cube_store.check_place(store, flags["overwrite"], flags["update"])
+    ds = schema.conform(ds)
     # Around hidden stations too: only a map that covers them can be compared with what they observe.
     settled = Grid.of(grid, ds[LON].values, ds[LAT].values)
+    request = make_request(ds, mapper, options)
     check_grid(request, settled)
     warn_if_silent(request)
     sizes = block_sizes(request, settled, chunks)
@@ -152,7 +167,7 @@ def reanalyze(
         return cube
     return cube_store.write_cube(
         cube, store, identity=_identity(request, settled), block=sizes, inputs=fingerprints(request, sizes[0], settled),
-        options=StoreOptions(precision, zarr_format, consolidated), overwrite=overwrite, update=update, progress=progress,
+        options=storing, **flags,
     )  # fmt: skip
 
 
@@ -208,10 +223,10 @@ def estimate(
     >>> ds.aq.estimate("idw", lon=[10.0, 10.2], lat=[50.0, 50.1]).pm25.shape
     (48, 2)
     """
-    ds = schema.conform(ds)
     options = RequestOptions(
         target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
     )  # fmt: skip
+    ds = schema.conform(ds)
     return estimate_at(make_request(ds, mapper, options), lon=lon, lat=lat)
 
 

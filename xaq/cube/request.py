@@ -16,6 +16,7 @@ import xarray as xr
 from dask.base import tokenize
 from numpy.typing import NDArray
 
+from .._arguments import check_number
 from .._version import __version__
 from ..arrays import sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME
@@ -41,6 +42,18 @@ class RequestOptions:
     max_distance: float | None = None
     background: xr.DataArray | xr.Dataset | None = None
     rasters: Mapping[str, xr.DataArray] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "level", check_level(self.level))
+        if self.max_distance is not None:
+            distance = check_number(
+                self.max_distance,
+                "max_distance",
+                "km above 0, or None",
+                fix="max_distance=50",
+                valid=lambda km: 0 < km < np.inf,
+            )
+            object.__setattr__(self, "max_distance", distance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,10 +188,6 @@ def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) 
     Reads metadata; computes the target where a method given by name has something to fit.
     """
     target = settle_target(ds, mapper, options.target)
-    if not 0 < options.level <= 0.99:
-        raise SchemaError(
-            f"level is {options.level}, expected above 0 and at most 0.99; fix: level=0.9", subject="interval"
-        )
     visible = _visible_stations(ds)
     trained = mapper if isinstance(mapper, TrainedMapper) else None
     if trained is not None:
@@ -198,7 +207,7 @@ def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) 
         init=init,
         level=options.level,
         probabilities=interval_probabilities(options.level) if settled.has_interval else (),
-        max_distance=_default_reach(visible) if options.max_distance is None else float(options.max_distance),
+        max_distance=_default_reach(visible) if options.max_distance is None else options.max_distance,
         stations_hash=schema.stations_hash(visible),
         hidden=tuple(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)]),
     )
@@ -214,6 +223,13 @@ def settle_target(ds: xr.Dataset, mapper: Mapper | str | None, target: str | Non
     target = schema.pick_target(ds, target)
     schema.require_target(ds, target)
     return target
+
+
+def check_level(level: float) -> float:
+    """Return a nominal coverage as a float, or raise: the quantiles beyond 0.5 and 99.5 % are not calibrated."""
+    return check_number(
+        level, "level", "above 0 and at most 0.99", fix="level=0.9", valid=lambda nominal: 0 < nominal <= 0.99
+    )
 
 
 def interval_probabilities(level: float) -> tuple[float, float]:

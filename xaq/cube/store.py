@@ -120,12 +120,14 @@ def write_cube(
         return _open(target, writer.layout)
 
 
-def check_flags(overwrite: bool, update: bool) -> None:
-    """Refuse to replace a cube and to keep it at once."""
+def check_place(store: StoreLike | None, overwrite: bool, update: bool) -> None:
+    """Refuse what is no store, and to replace a cube and to keep it at once."""
     if overwrite and update:
         raise StoreError(
             "overwrite and update exclude each other; fix: update=True keeps the cube, overwrite=True replaces it"
         )
+    if store is not None:
+        resolve(store)
 
 
 def open_cube(store: StoreLike) -> xr.Dataset:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ..arrays import sphere
 from ..interpolate.base import Field, Filling, Mapper, Observations, fill_by_estimates
+from ..stations import schema
+from .request import silent_stations
 
 
 def prepare_stations(
@@ -40,6 +42,17 @@ def prepare_stations(
         values, lon[taking_part], lat[taking_part], record, stack(covariates[:cut]), stack(covariates[cut:])
     )
     return mapper.prepare(observations, times)
+
+
+def silent_of_lazy(values: NDArray, target: str) -> NDArray[np.bool_]:
+    """Return which stations have no observation in ``values (station, time)``, or raise where none has any.
+
+    Data in memory are refused before there is a graph; of lazy data this is known only now.
+    """
+    silent = silent_stations(values)
+    if silent.all():
+        raise schema.no_observations(target, len(silent))
+    return silent
 
 
 def estimate_points(

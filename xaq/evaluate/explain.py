@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from .._arguments import check_number
 from ..conventions import LAT, LON, ROLE_CF, STATION, TIME, cf_attrs, label
 from ..cube.graph import prepare
 from ..cube.request import Request, RequestOptions, check_points, make_request
@@ -123,15 +124,9 @@ def _check_model(model: Any) -> None:
 
 
 def _place(lon: Any, lat: Any) -> tuple[float, float]:
-    if np.ndim(lon) or np.ndim(lat):
-        raise GridError(
-            f"lon has shape {np.shape(lon)}, lat {np.shape(lat)}; expected one place: two numbers; fix: lon=10.0, lat=50.0"
-        )
-    x, y = float(lon), float(lat)
-    if not (np.isfinite(x) and np.isfinite(y) and abs(y) <= 90):
-        raise GridError(
-            f"lon={x:g}, lat={y:g} is no place, expected degrees, lat within -90..90; fix: lon=10.0, lat=50.0"
-        )
+    fix = "lon=10.0, lat=50.0"
+    x = check_number(lon, LON, "one longitude in degrees", fix=fix, error=GridError)
+    y = check_number(lat, LAT, "one latitude within -90..90", fix=fix, valid=lambda y: abs(y) <= 90, error=GridError)
     return x, y
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .._arguments import check_choice, check_sequence, shown
 from ..conventions import LAT, LON, STATION, TIME
 from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_quantiles
-from ..cube.request import RequestOptions, make_request, settle_target
+from ..cube.request import RequestOptions, check_level, make_request, settle_target
 from ..errors import ModelError, SchemaError, warn
 from ..fields.background import BACKGROUND
 from ..interpolate.base import Mapper
@@ -89,14 +90,16 @@ def verify(
     >>> list(ds.aq.verify("kriging", baselines=["idw"]).index)
     ['kriging', 'idw']
     """
+    level = check_level(level)
+    by = None if by is None else check_choice(by, "by", ("station",))
+    if baselines is not None:
+        baselines = check_sequence(baselines, "baselines", "a list of methods", fix=f"baselines={list(_BASELINES)}")
     ds = schema.conform(ds)
     if not schema.hidden_mask(ds).any():
         raise SchemaError(
             "no station is hidden, so there is nothing to verify with; fix: ds = ds.aq.hide(fraction=0.15) before training"
         )
     check_unseen(model, ds)
-    if by not in (None, "station"):
-        raise SchemaError(f"by={by!r}, expected 'station' or None; fix: by='station'", subject="verify")
     if isinstance(model, TrainedForecaster) and model.task == "forecast":
         if background is not None or rasters is not None:
             raise ModelError("a forecast reads no background and no rasters; fix: background=None, rasters=None")
@@ -203,7 +206,7 @@ def _baseline_names(baselines: Sequence[str | Forecaster] | None, options: Reque
     names = [b for b in baselines if isinstance(b, str)]
     if others := [b for b in baselines if not isinstance(b, str)]:
         raise ModelError(
-            f"got {others[0]!r}; baselines of an analysis are names; fix: baselines={list(_BASELINES)}; another mapper has a "
+            f"got {shown(others[0])}; baselines of an analysis are names; fix: baselines={list(_BASELINES)}; another mapper has a "
             "table of its own: ds.aq.verify(mapper)"
         )
     return names

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS, Transformer
 from scipy.sparse import csr_array
 
+from .._arguments import check_choice
 from ..arrays import sphere, timesteps
 from ..conventions import TIME
 from ..errors import SchemaError
@@ -82,10 +83,7 @@ class Gridded:
 
         ``name`` chooses a variable of a Dataset, and names the field; ``subject`` begins messages.
         """
-        if method not in get_args(Method):
-            raise SchemaError(
-                f"method is {method!r}, expected 'bilinear' or 'nearest'; fix: method='bilinear'", subject=subject
-            )
+        method = check_choice(method, "method", get_args(Method), error=lambda text: SchemaError(text, subject=subject))
         array = pick_variable(field, name, subject)
         axes = find_axes(array, subject)
         nodata = array.rio.nodata if array.rio.nodata is not None else np.nan

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from .._arguments import check_text
 from ..arrays import timesteps
 from ..conventions import LAT, LON, POINT, STATION, TIME
 from ..errors import SchemaError
@@ -122,6 +123,8 @@ def sample(
     >>> ds.isel(time=slice(0, 46)).aq.sample(wind).wind.shape
     (8, 46)
     """
+    if name is not None:
+        name = check_text(name, "name", "the name of a variable, or None", fix="name='field'")
     ds = schema.conform(ds)
     gridded = Gridded.of(field, name, method=method)
     if gridded.name in ds.variables:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from .._arguments import check_count, check_number, check_seed, shown
 from ..arrays import sphere
 from ..arrays.transforms import Scaler
 from ..errors import ModelError
@@ -100,6 +101,18 @@ class InverseDistance(_Classical):
     name: str = "idw"
     has_interval: bool = False
 
+    def __post_init__(self) -> None:
+        power = check_number(
+            self.power,
+            "power",
+            "0 or more, at most 100",
+            fix="power=2.0",
+            valid=lambda p: 0 <= p <= 100,
+            error=ModelError,
+        )
+        object.__setattr__(self, "power", power)
+        object.__setattr__(self, "k", check_count(self.k, "k", 8, error=ModelError))
+
     def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray) -> Estimate:
         """Apply sparse weights to values and to their mask; where none of the k reports, use every station."""
         values, n_station = prepared.values, len(prepared.lon)
@@ -158,6 +171,13 @@ class OrdinaryKriging(_Classical):
     has_interval: bool = True
     scaler: Scaler | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.covariance, Covariance):
+            raise ModelError(
+                f"covariance is {shown(self.covariance)}, expected a Covariance; fix: Covariance(range_km=50.0, nugget=0.1)"
+            )
+        object.__setattr__(self, "k", check_count(self.k, "k", 16, error=ModelError))
+
     @classmethod
     def fit(cls, observations: Observations, *, k: int = 16, seed: int = 0) -> OrdinaryKriging:
         """Fit range, nugget and sill by leave-one-station-out cross-validation.
@@ -189,6 +209,7 @@ class OrdinaryKriging(_Classical):
         >>> xaq.OrdinaryKriging.fit(observations).name
         'kriging'
         """
+        k, seed = check_count(k, "k", 16, error=ModelError), check_seed(seed, error=ModelError)
         covariance = leave_one_out.fit_covariance(
             observations.values, observations.lon, observations.lat, k=k, seed=seed
         )

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arguments import check_count, check_seed
 from ..arrays import sphere, timesteps
 from ..arrays.transforms import Scaler
+from ..errors import ModelError
 from . import kriging, leave_one_out
 from .base import Estimate, Observations
 from .kriging import Covariance, KrigingWeights
@@ -99,6 +101,9 @@ class SpaceTimeKriging:
     name: str = "kriging-spacetime"
     has_interval: bool = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", check_count(self.k, "k", 16, error=ModelError))
+
     @classmethod
     def fit(cls, observations: Observations, *, k: int = 16, n_pairs: int = 3000, seed: int = 0) -> SpaceTimeKriging:
         """Fit on the linear and on the log scale, and keep the scale with the smaller leave-one-station-out error.
@@ -134,6 +139,11 @@ class SpaceTimeKriging:
         >>> xaq.SpaceTimeKriging.fit(observations, n_pairs=200).margin_days
         (1, 1)
         """
+        k, n_pairs = (
+            check_count(k, "k", 16, error=ModelError),
+            check_count(n_pairs, "n_pairs", 3000, least=2, error=ModelError),
+        )
+        seed = check_seed(seed, error=ModelError)
         values, lon, lat = observations.values, observations.lon, observations.lat
         pairs = leave_one_out.draw_pairs(values, n_pairs, seed=[seed, 3])
         truth = values[pairs[:, 0], pairs[:, 1]].astype(np.float64)

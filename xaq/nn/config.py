@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
+
+from .._arguments import check_choice, check_flag, check_integer, check_number
+from ..errors import ModelError
 
 Task = Literal["analysis", "forecast"]
+#: Smallest and largest value of each integer: larger networks than these are slips, and take hours to allocate.
+_RANGES = {
+    "steps_per_day": (1, 86_400), "days_before": (0, 3_660), "days_after": (0, 3_660), "target_days": (1, 3_660),
+    "patch": (1, 86_400), "hidden": (1, 4_096), "lstm_layers": (1, 64), "heads": (1, 256), "k": (1, 4_096),
+    "n_covariates": (0, 1_000), "n_known": (0, 1_000), "n_rasters": (0, 1_000),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +53,8 @@ class AQNetConfig:
 
     Raises
     ------
-    ValueError
-        The sizes do not fit each other, or do not fit the task.
+    ModelError
+        A field is of another type or out of range, or the sizes do not fit each other or the task. Also a ``ValueError``.
 
     Examples
     --------
@@ -74,36 +83,56 @@ class AQNetConfig:
     cyclic: bool = True
 
     def __post_init__(self) -> None:
-        if self.task not in ("analysis", "forecast"):
-            raise ValueError(f"task is {self.task!r}; expected 'analysis' or 'forecast'")
+        for name, value in self._settled().items():
+            object.__setattr__(self, name, value)
         if self.task == "forecast" and self.days_after:
-            raise ValueError(
-                f"days_after is {self.days_after}; expected 0, as a forecast reads nothing after its init time; fix: days_after=0"
+            raise ModelError(
+                f"days_after is {self.days_after}, expected 0, as a forecast reads nothing after its init time; fix: days_after=0"
             )
-        sizes = ("steps_per_day", "target_days", "patch", "hidden", "lstm_layers", "heads", "k")
-        small = [f"{name}={getattr(self, name)}" for name in sizes if getattr(self, name) < 1]
-        if small:
-            raise ValueError(f"{', '.join(small)}; expected at least 1")
         if self.input_steps < 1:
-            raise ValueError(
-                f"days_before={self.days_before}, days_after={self.days_after}: the window has no steps; fix: days_before=1"
+            raise ModelError(
+                f"days_before={self.days_before}, days_after={self.days_after}: the window has no steps, expected at least 1; "
+                "fix: days_before=1"
             )
         known_at_most = self.n_covariates if self.task == "forecast" else 0
-        if not 0 <= self.n_known <= known_at_most:
-            raise ValueError(
-                f"n_known is {self.n_known}; expected 0 to {known_at_most}: the covariates of a forecast, and 0 in an analysis"
+        if self.n_known > known_at_most:
+            raise ModelError(
+                f"n_known is {self.n_known}, expected 0 to {known_at_most}: the covariates of a forecast, and 0 in an analysis; "
+                f"fix: n_known={known_at_most}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; expected at least 0 and below 1")
         if self.steps_per_day % self.patch:
-            raise ValueError(
-                f"patch is {self.patch}; expected a divisor of the {self.steps_per_day} steps of a day; fix: patch={self.steps_per_day}"
+            raise ModelError(
+                f"patch is {self.patch}, expected a divisor of the {self.steps_per_day} steps of a day; fix: patch={self.steps_per_day}"
             )
         if self.hidden % self.heads:
             nearest = self.heads * max(1, round(self.hidden / self.heads))
-            raise ValueError(
-                f"hidden is {self.hidden}; expected a multiple of the {self.heads} heads; fix: hidden={nearest}"
+            raise ModelError(
+                f"hidden is {self.hidden}, expected a multiple of the {self.heads} heads; fix: hidden={nearest}"
             )
+
+    def _settled(self) -> dict[str, Any]:
+        """Return every field in its own type, or raise at the first that is not of it or out of range."""
+        settled: dict[str, Any] = {"task": check_choice(self.task, "task", get_args(Task), error=ModelError)}
+        for name, (least, most) in _RANGES.items():
+            settled[name] = self._integer(name, least, most)
+        settled["max_correction"] = check_number(
+            self.max_correction, "max_correction", "0 or more, at most 10", fix="max_correction=0.3",
+            valid=lambda bound: 0 <= bound <= 10, error=ModelError,
+        )  # fmt: skip
+        settled["dropout"] = check_number(
+            self.dropout, "dropout", "at least 0 and below 1", fix="dropout=0.0", valid=lambda part: 0 <= part < 1,
+            error=ModelError,
+        )  # fmt: skip
+        for name in ("advection", "cyclic"):
+            settled[name] = check_flag(getattr(self, name), name, error=ModelError)
+        return settled
+
+    def _integer(self, name: str, least: int, most: int) -> int:
+        usual = type(self).__dataclass_fields__[name].default
+        return check_integer(
+            getattr(self, name), name, f"an integer from {least} to {most}", fix=f"{name}={usual}",
+            valid=lambda n: least <= n <= most, error=ModelError,
+        )  # fmt: skip
 
     @classmethod
     def default(cls, task: Task, steps_per_day: int) -> AQNetConfig:
@@ -128,6 +157,8 @@ class AQNetConfig:
         >>> replace(xaq.AQNetConfig.default("analysis", 24), k=8).k
         8
         """
+        # The checks come first: the patch is made from the steps.
+        steps_per_day = cls(task=task, days_after=0, steps_per_day=steps_per_day, patch=1).steps_per_day
         if task == "forecast":
             patch = 6 if steps_per_day % 6 == 0 else 1
             return cls(

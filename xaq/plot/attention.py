@@ -13,12 +13,15 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from .._arguments import check_number
 from ..arrays import timesteps
 from ..conventions import STATION, label
 from ..cube.mapper import check_model
 from ..errors import ModelError, SchemaError
 from ..interpolate.trained import AttendingMapper
 from ..stations import schema
+from . import arguments
+from .arguments import check_axes, check_colours
 from .style import ERROR_COLOURS, LABEL, SMALL, colour_bar, title
 
 
@@ -78,6 +81,12 @@ def attention(
     >>> ds.aq.plot.attention(model).get_ylabel()
     'target day'
     """
+    cmap = check_colours(cmap, ERROR_COLOURS)
+    check_axes(ax)
+    if vmax is not None:
+        vmax = check_number(
+            vmax, "vmax", "above 0, or None", fix="vmax=None", valid=lambda x: 0 < x < np.inf, error=arguments.error
+        )
     ds = schema.conform(ds)
     if not isinstance(model, AttendingMapper):
         raise ModelError(f"got {model!r}, expected a trained model; fix: model = ds.aq.train(...)")
@@ -95,7 +104,7 @@ def attention(
             f"{station!r} is not a visible station; fix: one of {schema.some(names)}", subject="attention"
         )
     shown = by_station.mean(axis=0) if station is None else by_station[list(names).index(str(station))]
-    ax = _draw(ax, shown, -config.days_before, vmax, cmap or ERROR_COLOURS)
+    ax = _draw(ax, shown, -config.days_before, vmax, cmap)
     where = f"mean of {len(by_station)} stations" if station is None else f"station {station}"
     title(ax, f"{label(model.target)}, {model.task} from {pd.Timestamp(first):%Y-%m-%d %H:%M} UTC", where)
     return ax

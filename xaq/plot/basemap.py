@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from .._arguments import check_sequence
 from ..arrays import sphere
+from ..cube.grid import check_bounds
 from ..errors import SchemaError
 
 #: west, south, east, north in degrees; west < east, also across the date line (170, ..., 190).
@@ -67,7 +69,9 @@ def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollec
     Raises
     ------
     SchemaError
-        ``lines`` cannot be read, contains points, or is not in degrees.
+        ``ax`` is no map, or ``lines`` cannot be read, contains points, or is not in degrees.
+    GridError
+        ``bounds`` are no four numbers.
 
     Notes
     -----
@@ -82,10 +86,13 @@ def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollec
     >>> [layer.get_label() for layer in xaq.plot.draw_basemap(ax, (5, 47, 16, 55))]
     ['_provinces', '_borders', '_coastline']
     """
+    if not isinstance(ax, GeoAxes):
+        raise _no_map(ax)
+    west, south, east, north = check_bounds(bounds)
     layers = load() if lines is None else read_lines(lines)
     drawn = []
     for layer, (colour, width) in _STYLE.items():
-        segments = _project(ax, clip(layers.get(layer, ()), bounds))
+        segments = _project(ax, clip(layers.get(layer, ()), (west, south, east, north)))
         if not segments:
             continue
         # The white casing keeps a dark line visible on dark colours.
@@ -161,7 +168,10 @@ def _layers(data: Mapping[str, Any]) -> dict[str, NDArray[np.object_]]:
 
 def _as_lines(geometries: Iterable[BaseGeometry]) -> NDArray[np.object_]:
     """Return single LineStrings; polygons become their outlines."""
-    geometries = list(geometries)
+    geometries = check_sequence(
+        geometries, "lines", "shapely geometries or the path of a GeoJSON file", fix="lines=list(frame.geometry)",
+        error=lambda text: SchemaError(text, subject="basemap lines"),
+    )  # fmt: skip
     if not all(isinstance(g, BaseGeometry) for g in geometries):
         kinds = ", ".join(sorted({type(g).__name__ for g in geometries if not isinstance(g, BaseGeometry)}))
         raise SchemaError(
@@ -223,11 +233,7 @@ def frame(
         figure = plt.figure(figsize=_figure_size(bounds), layout="constrained")
         ax = figure.add_subplot(projection=projection(bounds))
     elif not isinstance(ax, GeoAxes):
-        raise SchemaError(
-            f"ax is {type(ax).__name__}, expected a cartopy GeoAxes; "
-            "fix: plt.subplots(subplot_kw={'projection': cartopy.crs.PlateCarree()})",
-            subject="map",
-        )
+        raise _no_map(ax)
     view = show(ax, bounds, lines)
     sides = {side: axis for side, axis, shown in (("left", "y", left), ("bottom", "x", below)) if shown}
     grid = ax.gridlines(draw_labels=sides, x_inline=False, y_inline=False, linewidth=0.3, color="0.5", alpha=0.5)
@@ -238,6 +244,14 @@ def frame(
     grid.rotate_labels = False
     grid.xlabel_style = grid.ylabel_style = {"size": 8}
     return ax
+
+
+def _no_map(ax: Any) -> SchemaError:
+    return SchemaError(
+        f"ax is {type(ax).__name__}, expected a cartopy GeoAxes; "
+        "fix: plt.subplots(subplot_kw={'projection': cartopy.crs.PlateCarree()})",
+        subject="map",
+    )
 
 
 def show(ax: GeoAxes, bounds: Bounds, lines: Lines) -> Bounds:

@@ -20,6 +20,7 @@ from ..errors import SchemaError
 from ..evaluate.explain import PLACE_LAT, PLACE_LON
 from ..stations import schema
 from . import basemap
+from .arguments import check_colours
 from .basemap import Lines
 from .style import CASING, FIELD_COLOURS, SMALL, colour_bar, handle, legend_below, limits, title
 from .subject import axis_label, provenance, shared_units, time_text
@@ -83,6 +84,7 @@ def explanation(
     >>> ds.aq.plot.explanation(why).get_title("left").splitlines()[0]
     'PM2.5, 2020-01-04 08:00 UTC'
     """
+    cmap = check_colours(cmap, FIELD_COLOURS)
     ds = schema.conform(ds)
     target = _target(explained)
     units = shared_units(ds, explained.rename(estimate=target), target)
@@ -98,7 +100,7 @@ def explanation(
         others[LON].values, others[LAT].values, s=_OTHER, color="0.55", linewidths=0, transform=ccrs.PlateCarree(),
         zorder=3, label="_other",
     )  # fmt: skip
-    cross = _draw_estimate(ax, explained, located, norm, cmap or FIELD_COLOURS)
+    cross = _draw_estimate(ax, explained, located, norm, cmap)
     weight = explained["weight"].values
     xy = ax.projection.transform_points(ccrs.PlateCarree(), located.lon, located.lat)[:, :2]
     ax.add_collection(_weight_lines(xy, weight), autolim=False)

@@ -16,7 +16,6 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, TIME
-from ..errors import SchemaError
 from . import basemap
 from .subject import cell_edges
 
@@ -34,10 +33,6 @@ def draw_field(
     ax: GeoAxes, cube: xr.Dataset, field: NDArray, norm: Normalize, cmap: str | Colormap, unsupported: Unsupported
 ) -> tuple[QuadMesh] | tuple[QuadMesh, FeatureArtist]:
     """Draw a field ``(lat, lon)`` in a cube's cells, and hatch what is not supported; return what was drawn."""
-    if unsupported not in ("hatched", "blank"):
-        raise SchemaError(
-            f"unsupported={unsupported!r}, expected 'hatched' or 'blank'; fix: unsupported='hatched'", subject="map"
-        )
     lon, lat = cell_edges(cube, LON), cell_edges(cube, LAT)
     mesh = ax.pcolormesh(
         lon, lat, np.ma.masked_invalid(field), norm=norm, cmap=cmap, transform=ccrs.PlateCarree(), rasterized=True,

@@ -13,6 +13,7 @@ from ..conventions import LAT, LON, STATION, TIME, label
 from ..errors import SchemaError
 from ..stations import schema
 from . import basemap
+from .arguments import check_colours, check_map
 from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
 from .markers import draw_stations, station_handles
@@ -103,6 +104,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     >>> ds.aq.plot.map(cube, time="2020-01-01").get_title("left").splitlines()
     ['PM2.5, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
+    cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     ds = schema.conform(ds)
     target = cube_target(cube, target)
     picked, when = select_times(cube, time)
@@ -113,7 +115,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
         observed = mean_observed(ds, target, picked[TIME].values)
     norm, extend = limits(field, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
-    mesh, *_ = draw_field(ax, picked, field, norm, cmap or FIELD_COLOURS, unsupported)
+    mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
     handles: list[Line2D] = []
     if stations:
         draw_stations(ax, ds, observed, mesh)
@@ -173,6 +175,7 @@ def width(
     >>> ds.aq.plot.width(cube, time="2020-01-01").get_title("left").splitlines()
     ['PM2.5, 90 % interval, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
+    cmap, unsupported = check_colours(cmap, ERROR_COLOURS), check_map(unsupported=unsupported)
     ds, target = schema.conform(ds), cube_target(cube, target)
     units = shared_units(ds, cube, target)
     lower, upper = f"{target}_lower", f"{target}_upper"
@@ -186,7 +189,7 @@ def width(
     field = mean_field(picked.assign({target: picked[upper] - picked[lower]}), target)
     norm, extend = limits(field, vmin=0.0, vmax=vmax, no_value=no_value_text(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
-    mesh, *_ = draw_field(ax, picked, field, norm, cmap or ERROR_COLOURS, unsupported)
+    mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
     visible = ~schema.hidden_mask(ds)
     ax.scatter(
         ds[LON].values[visible], ds[LAT].values[visible], s=9.0, color="white", edgecolors="black", linewidths=0.5,

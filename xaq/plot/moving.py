@@ -23,10 +23,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from .._arguments import check_number, check_path
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..errors import SchemaError
 from ..stations import schema
-from . import basemap
+from . import arguments, basemap
+from .arguments import check_colours, check_map
 from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
 from .markers import draw_stations, station_handles
@@ -91,6 +93,10 @@ def animation(
     >>> film = ds.aq.plot.animation(cube, time=("2020-01-01T06", "2020-01-01T07"))
     >>> film.save("hours.gif", writer="pillow")
     """
+    interval = check_number(
+        interval, "interval", "milliseconds from 1 to 60,000", fix="interval=200", valid=lambda ms: 1 <= ms <= 60_000,
+        error=arguments.error,
+    )  # fmt: skip
     film = _film(ds, cube, time, target, vmin, vmax, cmap, stations, unsupported)
     figure = film.frame(ax, lines).figure
     assert isinstance(figure, Figure)
@@ -149,6 +155,14 @@ def explore(
     >>> page.save("hours.html").name
     'hours.html'
     """
+    dpi = check_number(
+        dpi,
+        "dpi",
+        "dots per inch from 10 to 600",
+        fix="dpi=90",
+        valid=lambda dots: 10 <= dots <= 600,
+        error=arguments.error,
+    )
     film = _film(ds, cube, time, target, vmin, vmax, cmap, stations, unsupported)
     film.frame(None, lines)
     pictures = list(film.pictures(dpi))
@@ -216,6 +230,8 @@ class Explorer:
 
         Raises
         ------
+        SchemaError
+            It is no path.
         OSError
             The folder does not exist or cannot be written.
 
@@ -227,6 +243,7 @@ class Explorer:
         >>> ds.aq.plot.explore(cube, time="2020-01-01T06").save("hour.html").name
         'hour.html'
         """
+        check_path(path, "path", fix="path='page.html'", error=arguments.error)
         path = Path(path)
         path.write_text(self.page, encoding="utf-8")
         return path
@@ -321,6 +338,7 @@ def _film(
     unsupported: Unsupported,
 ) -> _Film:
     """Return the chosen steps with their colour limits. Computes."""
+    cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     ds, target = schema.conform(ds), cube_target(cube, target)
     picked, when = select_times(cube, time)
     n = picked.sizes[TIME]
@@ -339,6 +357,6 @@ def _film(
     norm, extend = limits(fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
     captions = [period_text(picked.isel({TIME: [i]}), of=picked) for i in range(n)]
     return _Film(
-        ds, picked, label(target), method_text(cube), captions, fields, observed, norm, extend, axis_label(target, units), cmap or FIELD_COLOURS,
+        ds, picked, label(target), method_text(cube), captions, fields, observed, norm, extend, axis_label(target, units), cmap,
         unsupported,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from ..conventions import LAT, LON, TIME, label
 from ..cube.request import settle_target
 from ..stations import schema
 from . import basemap
+from .arguments import check_colours
 from .basemap import Lines
 from .markers import bubble_handles, draw_silent, kinds, silent_handles
 from .style import FIELD_COLOURS, colour_bar, handle, legend_below, limits, title
@@ -84,6 +85,7 @@ def stations(
     >>> xaq.datasets.load("germany").aq.plot.stations(time="2005-02-08").get_title("left")
     'PM10 at 66 stations, 2005-02-08'
     """
+    cmap = check_colours(cmap, FIELD_COLOURS)
     ds = schema.conform(ds)
     target = settle_target(ds, None, target)
     picked = schema.select_period(ds, time)
@@ -98,7 +100,7 @@ def stations(
     if box is not None:
         bounds, corner = choose_corner(bounds, ds)
     ax = basemap.frame(ax, bounds, lines)
-    drawn = _draw_concentrations(ax, ds, mean, norm, cmap or FIELD_COLOURS, largest)
+    drawn = _draw_concentrations(ax, ds, mean, norm, cmap, largest)
     handles = _kind_handles(ds, mean) + bubble_handles(drawn, largest, _LARGEST, units)
     legend_below(ax, handles + silent_handles(np.isnan(mean)), rows=2)
     colour_bar(ax, drawn, axis_label(target, units), extend)
@@ -106,7 +108,7 @@ def stations(
     title(ax, f"{label(target)} at {n} station{'s' * (n != 1)}, {when}")
     if box is not None and corner is not None:
         inset = add_inset(ax, box, corner, lines)
-        _draw_concentrations(inset, ds, mean, norm, cmap or FIELD_COLOURS, largest / _ZOOM_FACTOR)
+        _draw_concentrations(inset, ds, mean, norm, cmap, largest / _ZOOM_FACTOR)
     return ax
 
 

@@ -12,10 +12,12 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from .._arguments import check_count, check_sequence
 from ..conventions import LAT, LON, TIME, label
 from ..errors import SchemaError
 from ..stations import schema
-from . import basemap
+from . import arguments, basemap
+from .arguments import check_colours, check_map
 from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
 from .markers import draw_stations, station_handles
@@ -94,6 +96,11 @@ def panels(
     >>> [ax.get_title("left") for ax in ds.aq.plot.panels(cube, ["2020-01-01", "2020-01-02"])]
     ['daily mean 2020-01-01 (UTC)', 'daily mean 2020-01-02 (UTC)']
     """
+    cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
+    columns = check_count(columns, "columns", 3, error=arguments.error)
+    times = check_sequence(
+        times, "times", "a list of times", fix="times=['2017-01-01', '2017-01-02']", error=arguments.error
+    )
     ds, target = schema.conform(ds), cube_target(cube, target)
     if not len(times):
         raise SchemaError(
@@ -107,7 +114,7 @@ def panels(
     norm, extend = limits(np.stack(fields), np.array(observed), vmin=vmin, vmax=vmax, no_value=no_value)
     axes = _grid_of_maps(cube_bounds(cube), len(chosen), columns, lines)
     for i, (ax, (picked, when), field) in enumerate(zip(axes, chosen, fields, strict=True)):
-        mesh, *_ = draw_field(ax, picked, field, norm, cmap or FIELD_COLOURS, unsupported)
+        mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
         if stations:
             draw_stations(ax, ds, observed[i], mesh)
         title(ax, when)
@@ -168,6 +175,7 @@ def compare(
     >>> [ax.get_title("left") for ax in ds.aq.plot.compare(cube, other, time="2020-01-01")]
     ['kriging, 12 stations', 'idw, 12 stations', 'kriging − idw']
     """
+    cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     ds, target = schema.conform(ds), cube_target(cube, target)
     cube_target(other, target)
     units = shared_units(ds, cube, target)
@@ -181,7 +189,7 @@ def compare(
     spread, beyond = _symmetric_limits(difference, no_value)
     axes = _grid_of_maps(cube_bounds(cube), 3, 3, lines)
     for ax, steps, field, source in zip(axes[:2], picked, fields, (cube, other), strict=True):
-        mesh, *_ = draw_field(ax, steps, field, norm, cmap or FIELD_COLOURS, unsupported)
+        mesh, *_ = draw_field(ax, steps, field, norm, cmap, unsupported)
         if stations:
             draw_stations(ax, ds, observed, mesh)
         title(ax, method_text(source) or "cube")

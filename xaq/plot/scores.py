@@ -12,13 +12,16 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from .._arguments import check_array, check_choice, check_names, check_sequence, check_text, shown
 from ..conventions import LAT, LON, QUANTILE, STATION, TIME, label
-from ..cube.mapper import method_name
+from ..cube.mapper import check_mapper, method_name
 from ..cube.reanalyze import estimate_quantiles
 from ..cube.request import RequestOptions, interval_probabilities, make_request, settle_target
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
 from ..stations import schema
+from . import arguments
+from .arguments import check_axes
 from .held_out import hidden_stations
 from .style import LABEL, METHOD_COLOURS, METHOD_MARKERS, SMALL, plain, title
 from .subject import period_text, refuse_forecast, units_text
@@ -68,6 +71,10 @@ def table(
     >>> ax = xaq.plot.table(ds.aq.verify("kriging"), metrics=["mae", "rmse", "r2"])
     >>> ax.figure.savefig("scores.png")
     """
+    check_axes(ax)
+    metrics = check_names(metrics, "metrics", fix="metrics=['mae', 'rmse']", error=arguments.error)
+    if not metrics:
+        raise arguments.error("metrics is empty, expected at least one column; fix: metrics=['mae', 'rmse']")
     wide = _by_method(scores, metrics, stations)
     rows, columns = wide.shape
     horizons = wide.columns.nlevels > 1
@@ -155,6 +162,9 @@ def skill(
     >>> scores = ds.aq.verify(model, time="2020-03-06")
     >>> ax = xaq.plot.skill(scores, reference="climatology")
     """
+    check_axes(ax)
+    reference = check_text(reference, "reference", "a method", fix="reference='persistence'", error=arguments.error)
+    metric = check_text(metric, "metric", "a column", fix="metric='rmse'", error=arguments.error)
     wide = _by_method(scores, [metric], stations)
     if wide.columns.nlevels < 2:
         raise SchemaError(
@@ -239,14 +249,18 @@ def reliability(
     >>> ax.get_xlabel()
     'nominal coverage of the interval'
     """
+    check_axes(ax)
+    baselines = check_sequence(
+        baselines, "baselines", "a list of methods", fix="baselines=['kriging']", error=arguments.error
+    )
+    for method in (mapper, *baselines):
+        check_mapper(method)
+    expected, fix = "fractions above 0 and below 1", "levels=(0.5, 0.9)"
+    nominal = check_array(levels, "levels", expected, fix=fix, error=arguments.error)
+    if nominal.ndim != 1 or not len(nominal) or not ((nominal > 0) & (nominal < 1)).all():
+        raise arguments.error(f"levels are {shown(levels)}, expected {expected}; fix: {fix}")
     ds = schema.conform(ds)
     refuse_forecast(mapper, "reliability", "fix: ds.aq.verify(model, level=...)")
-    nominal = np.asarray(levels, float)
-    if nominal.ndim != 1 or not len(nominal) or not ((nominal > 0) & (nominal < 1)).all():
-        raise SchemaError(
-            f"levels={tuple(levels)}, expected fractions above 0 and below 1; fix: levels=(0.5, 0.9)",
-            subject="reliability",
-        )
     target = settle_target(ds, mapper, target)
     hidden = hidden_stations(ds, mapper)
     methods = [mapper, *(b for b in baselines if b != mapper)]
@@ -292,9 +306,10 @@ def _by_method(scores: pd.DataFrame, metrics: Sequence[str], stations: str) -> p
         )
     if unknown := [m for m in metrics if m not in scores]:
         raise SchemaError(
-            f"no column {', '.join(unknown)}; fix: metrics from {', '.join(map(str, scores.columns))}",
+            f"no column {', '.join(unknown)}, expected some of {', '.join(map(str, scores.columns))}; fix: metrics=['mae', 'rmse']",
             subject="scores",
         )
+    check_choice(stations, "stations", ("hidden", "visible"), error=arguments.error)
     if STATION in scores.index.names:
         raise SchemaError(
             "the scores are by station, expected pooled ones; fix: ds.aq.verify(model), without by=", subject="scores"

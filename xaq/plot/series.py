@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from numpy.typing import NDArray
 
+from .._arguments import check_integer, check_sequence, check_text, shown
 from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..cube.reanalyze import estimate_at
@@ -21,6 +22,8 @@ from ..cube.request import RequestOptions, make_request, settle_target
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
 from ..stations import holdout, schema
+from . import arguments
+from .arguments import check_axes
 from .style import BLUE, LABEL, as_array, legend_below, plain, title
 from .subject import (
     axis_label,
@@ -91,6 +94,7 @@ def series(
     >>> ax = ds.aq.plot.series("kriging", "s003", time=("2020-01-02", "2020-01-03"))
     >>> ax.figure.savefig("series.png")
     """
+    check_axes(ax)
     ds = schema.conform(ds)
     subject = _at_station(ds, mapper_or_cube, station, target, time)
     if ax is None:
@@ -156,6 +160,14 @@ def hours(
     >>> morning.get_ylabel()
     'PM2.5 [µg m⁻³]'
     """
+    slots = [
+        _hours_of(slot) for slot in _sequence(slots, "slots", "hours of the day, (first, last)", "slots=[(9, 12)]")
+    ]
+    if axes is not None:
+        axes = _sequence(axes, "axes", "axes of matplotlib", "axes=None")
+        for ax in axes:
+            check_axes(ax)
+    tz = _zone(tz)
     ds = schema.conform(ds)
     subject = _at_station(ds, mapper_or_cube, station, target, time)
     local = pd.DatetimeIndex(subject.estimated[TIME].values).tz_localize("UTC").tz_convert(tz)
@@ -177,6 +189,39 @@ def hours(
         title(ax, *head, f"{first:02d}:00\N{EN DASH}{last:02d}:59 {tz}{mae}")
     legend_below(axes[-1], axes[-1].get_legend_handles_labels()[0], length=2.0)
     return as_array(axes)
+
+
+def _sequence(value: Any, name: str, expected: str, fix: str) -> list[Any]:
+    items = check_sequence(value, name, expected, fix=fix, error=arguments.error)
+    if not items:
+        raise arguments.error(f"{name} is empty, expected {expected}; fix: {fix}")
+    return items
+
+
+def _hours_of(slot: Any) -> tuple[int, int]:
+    """Return the first and the last hour of a slot, or raise."""
+    expected, fix = "(first, last), hours of the day with 0 <= first <= last <= 23", "slots=[(9, 12)]"
+    hours = _sequence(slot, "a slot", expected, fix)
+    if len(hours) != 2:
+        raise arguments.error(f"a slot is {shown(slot)}, expected {expected}; fix: {fix}")
+    first, last = (
+        check_integer(
+            hour, "an hour of a slot", "0 to 23", fix=fix, valid=lambda h: 0 <= h <= 23, error=arguments.error
+        )
+        for hour in hours
+    )
+    return first, last
+
+
+def _zone(tz: Any) -> str:
+    """Return the name of a time zone, or raise."""
+    fix = "tz='Asia/Shanghai'"
+    name = check_text(tz, "tz", "the name of a time zone", fix=fix, error=arguments.error)
+    try:
+        pd.Timestamp(0, tz="UTC").tz_convert(name)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        raise arguments.error(f"tz is {shown(tz)}, expected the name of a time zone; fix: {fix}") from None
+    return name
 
 
 @dataclass(frozen=True)

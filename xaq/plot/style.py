@@ -18,6 +18,7 @@ from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from ..errors import SchemaError
+from .arguments import check_limit
 
 #: Perceptually uniform and safe for colour-blind readers: concentrations from dark to light; errors and widths of
 #: intervals, which should be small, from light to dark.
@@ -60,12 +61,13 @@ def limits(
     Of each pool at most ``fraction`` of the values lie beyond either end; ``no_value`` is the error message where no
     value is finite.
     """
+    vmin, vmax = check_limit(vmin, "vmin"), check_limit(vmax, "vmax")
     pools = tuple(p[np.isfinite(p)] for p in pools)
     pools = tuple(p for p in pools if len(p))
     if not pools:
         raise SchemaError(no_value, subject="map")
-    low = min(float(np.quantile(p, fraction)) for p in pools) if vmin is None else float(vmin)
-    high = max(float(np.quantile(p, 1 - fraction)) for p in pools) if vmax is None else float(vmax)
+    low = min(float(np.quantile(p, fraction)) for p in pools) if vmin is None else vmin
+    high = max(float(np.quantile(p, 1 - fraction)) for p in pools) if vmax is None else vmax
     if vmin is not None and vmax is not None and not low < high:
         raise SchemaError(f"vmin={vmin:g} is not below vmax={vmax:g}; fix: vmin={vmax:g}, vmax={vmin:g}", subject="map")
     if not low < high:  # a constant field

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from .._arguments import shown
 from ..arrays import sphere
 from ..conventions import LAT, LON, TIME, canonical_units, label
 from ..errors import GridError, ModelError, SchemaError
@@ -38,12 +39,15 @@ def cube_target(cube: xr.Dataset, target: str | None) -> str:
     fields = [
         str(n) for n in cube.data_vars if {LAT, LON} <= set(cube[n].dims) and n not in ("supported", "nearest_station")
     ]
-    known = [n for n in fields if not n.endswith(("_lower", "_upper"))]
+    # A bound is that of another variable: a target may be called "heat_upper".
+    known = [n for n in fields if re.sub("_(lower|upper)$", "", n) not in {*fields} - {n}]
     if target is None and len(known) == 1:
         return known[0]
-    if target is None or target not in fields:
-        asked = "which variable?" if target is None else f"no variable {target!r};"
-        raise SchemaError(f"{asked} the cube has {', '.join(known) or 'none'}; fix: target=...", subject="cube")
+    if not isinstance(target, str) or target not in fields:
+        asked = "which variable?" if target is None else f"no variable {shown(target)};"
+        raise SchemaError(
+            f"{asked} the cube has {', '.join(known) or 'none'}; fix: target={(known or ['pm25'])[0]!r}", subject="cube"
+        )
     return target
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.patches import ConnectionPatch, Rectangle
 
+from .._arguments import check_number, check_sequence, shown
 from ..conventions import LAT, LON
 from ..errors import SchemaError
-from . import basemap
+from . import arguments, basemap
 from .basemap import Lines
 
 #: Edge of the box that is searched for: this fraction of the map's extent, and at most so many degrees, as a city.
@@ -27,8 +29,8 @@ def zoom_box(ds: xr.Dataset, zoom: basemap.Bounds | str | None) -> basemap.Bound
     if zoom is None:
         return None
     lon, lat = np.asarray(ds[LON].values, float), np.asarray(ds[LAT].values, float)
-    if zoom != "densest":
-        west, south, east, north = (float(edge) for edge in zoom)
+    if not (isinstance(zoom, str) and zoom == "densest"):
+        west, south, east, north = _edges(zoom)
         if not ((lon > west) & (lon < east) & (lat > south) & (lat < north)).any():
             raise SchemaError(
                 f"zoom={zoom} holds no station; fix: zoom=(west, south, east, north) in degrees, or zoom=None",
@@ -44,6 +46,15 @@ def zoom_box(ds: xr.Dataset, zoom: basemap.Bounds | str | None) -> basemap.Bound
         return None
     x, y = (0.5 * (v[densest].min() + v[densest].max()) for v in (lon, lat))
     return x - half / stretch, y - half, x + half / stretch, y + half
+
+
+def _edges(zoom: Any) -> basemap.Bounds:
+    expected, fix = "(west, south, east, north) in degrees, 'densest' or None", "zoom='densest'"
+    edges = check_sequence(zoom, "zoom", expected, fix=fix, error=arguments.error)
+    if len(edges) != 4:
+        raise arguments.error(f"zoom is {shown(zoom)}, expected {expected}; fix: {fix}")
+    west, south, east, north = (check_number(edge, "zoom", expected, fix=fix, error=arguments.error) for edge in edges)
+    return west, south, east, north
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ..arrays import sphere, timesteps
 from ..conventions import STATION, TIME, canonical_name, canonical_units, is_concentration
 from ..errors import SchemaError
 from ..stations import schema
+from ..stations.form import require_dataset
 from ..stations.time_axis import TimeAxis
 from ..stations.units import factor
 from . import coastline, detectors
@@ -37,14 +38,11 @@ SEA_KM = 10.0
 
 def prepare(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     """Return the dataset under xaq's names, and the problems that prevent an examination of its contents."""
-    if not isinstance(ds, xr.Dataset):
-        raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; fix: xaq.open_stations(...)")
+    require_dataset(ds)
     ds, problems = schema.rename_roles(ds)
     if problems:
         return ds, problems
     problems = schema.identity_problems(ds)
-    if not ds.sizes[STATION]:
-        problems.append("the dataset has no stations; fix: select at least one")
     if not problems:
         try:
             timesteps.steps_per_day(TimeAxis.of(ds).step)
@@ -55,9 +53,7 @@ def prepare(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
 
 def series_names(ds: xr.Dataset) -> list[str]:
     """Return the names of the numeric variables on (station, time)."""
-    return [
-        str(n) for n, v in ds.data_vars.items() if set(v.dims) == {STATION, TIME} and np.issubdtype(v.dtype, np.number)
-    ]
+    return [str(n) for n, v in ds.data_vars.items() if set(v.dims) == {STATION, TIME} and v.dtype.kind in "iuf"]
 
 
 def values_of(ds: xr.Dataset, name: str) -> NDArray[np.floating]:

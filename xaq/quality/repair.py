@@ -26,20 +26,13 @@ from ..stations import schema, time_axis
 from ..stations.schema import some
 from ..stations.units import attrs_in_units, factor
 from . import flags
+from .repair_options import check_options
 
 Places = Literal["drop"] | Mapping[str, tuple[float, float]]
 #: A repair: a dataset and the value of an argument in, the dataset and a line per change out.
 Step = Callable[[xr.Dataset, Any], tuple[xr.Dataset, list[str]]]
 #: Problems of single values.
 _VALUE_PROBLEMS = ("impossible", "negative", "stuck", "spikes")
-#: What arguments take; those of positions take a mapping, too.
-_OPTIONS: dict[str, tuple[str, ...]] = {
-    "off_step": ("nearest", "floor"), "duplicate_times": ("merge",), "irregular": ("fill",),
-    "duplicate_stations": ("merge",), "swapped": ("swap",), "unplaced": ("drop",), "far": ("drop",), "sea": ("drop",),
-    "impossible": ("missing",), "negative": ("missing", "zero"), "stuck": ("missing",), "spikes": ("missing",),
-    "identical": ("missing",), "colocated": ("merge",), "silent": ("drop",),
-}  # fmt: skip
-_POSITIONS = ("unplaced", "far", "sea")
 
 
 def repair(
@@ -140,7 +133,7 @@ def repair(
         "identical": identical, "colocated": colocated, "silent": silent,
     }  # fmt: skip
     requested: dict[str, Any] = {name: how for name, how in given.items() if how is not None}
-    _check_options(requested)
+    requested = check_options(requested)
     # Values are flagged once for all of their problems.
     if in_values := {name: requested.pop(name) for name in _VALUE_PROBLEMS if name in requested}:
         requested["values"] = in_values
@@ -173,17 +166,6 @@ def _steps() -> dict[str, Step]:
         "colocated": _colocated,
         "silent": _silent,
     }
-
-
-def _check_options(requested: Mapping[str, Any]) -> None:
-    """Raise at a word that is none of those an argument takes."""
-    wrong = [
-        f"{name}={how!r}, expected {' or '.join(map(repr, _OPTIONS[name]))}; fix: {name}={_OPTIONS[name][0]!r}"
-        for name, how in requested.items()
-        if name in _OPTIONS and how not in _OPTIONS[name] and not (name in _POSITIONS and isinstance(how, Mapping))
-    ]
-    if wrong:
-        raise SchemaError(wrong, subject="repair")
 
 
 # -- timestamps ------------------------------------------------------------------------------------------------------------
@@ -221,8 +203,6 @@ def _irregular(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
 
 
 def _shift_hours(ds: xr.Dataset, hours: float) -> tuple[xr.Dataset, list[str]]:
-    if not np.isfinite(hours):
-        raise SchemaError(f"shift_hours={hours}, expected a number of hours; fix: shift_hours=-1", subject="repair")
     shift = np.timedelta64(round(hours * 3600), "s")
     if not shift:
         return ds, []
@@ -272,10 +252,6 @@ def _corrected(ds: xr.Dataset, problem: str, places: Mapping[str, tuple[float, f
     lon, lat = schema.positions(ds)
     done = []
     for station, (east, north) in places.items():
-        if not (abs(east) <= 360 and abs(north) <= 90):
-            raise SchemaError(
-                f"{problem}={{{station!r}: ({east}, {north})}}, expected (lon, lat) in degrees; fix: (10.0, 50.0)"
-            )
         here = ids == str(station)
         done.append(f"{problem}: {station} moved from {lon[here][0]:g}, {lat[here][0]:g} to {east:g}, {north:g}")
         lon[here], lat[here] = east, north

@@ -16,6 +16,7 @@ from ..errors import SchemaError
 from ..stations import schema
 from ..stations.schema import some
 from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
+from .arguments import check_arguments
 from .assembly import with_units
 from .source import Format, Request, Source, Table
 from .times import label_starts
@@ -102,12 +103,10 @@ def open_stations(
     >>> ds.time.values[0]
     np.datetime64('2019-12-31T23:00:00')
     """
-    if timestamps not in (None, "start", "end"):
-        raise SchemaError(
-            f"timestamps is {timestamps!r}, expected 'start' or 'end'; fix: timestamps='start'", subject="open_stations"
-        )
-    if format is not None and format not in FORMATS:
-        raise SchemaError(f"no format {format!r}; fix: one of {', '.join(FORMATS)}", subject="open_stations")
+    check_arguments(
+        stations=stations, named=format, formats=FORMATS, tz=tz, timestamps=timestamps, units=units, columns=columns,
+        pollutant=pollutant, encoding=encoding,
+    )  # fmt: skip
     request = Request(stations, tz, columns, pollutant, encoding)
     given = Source.of(source)
     try:

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from .._arguments import check_count, check_number, check_seed, check_sequence
 from ..arrays import sphere
 from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION
 from ..errors import SchemaError, warn
@@ -58,12 +59,22 @@ def hide(
     >>> int(ds.aq.hide(fraction=0.2, seed=1).hidden.sum())
     4
     """
+    if fraction is not None:
+        fraction = check_number(fraction, "fraction", "between 0 and 1", fix="fraction=0.15", valid=lambda f: 0 < f < 1)
+    if blocks is not None:
+        blocks = check_count(blocks, "blocks", 3)
+    seed = check_seed(seed)
     ds = schema.conform(ds)
     ids = ds[STATION].to_index()
     if stations is not None:
         if fraction is not None or blocks is not None:
             raise SchemaError("stations= and fraction=/blocks= both choose what to hide; fix: pass one of them")
-        wanted = [stations] if isinstance(stations, str) else [str(s) for s in stations]
+        listed = (
+            [stations]
+            if isinstance(stations, str)
+            else check_sequence(stations, "stations", "a list of station ids", fix=f"stations=[{str(ids[0])!r}]")
+        )
+        wanted = [str(s) for s in listed]
         known = {str(s): i for i, s in enumerate(ids)}
         unknown = [s for s in wanted if s not in known]
         if unknown:
@@ -73,10 +84,6 @@ def hide(
         chosen = np.array([known[s] for s in wanted], int)
     else:
         fraction = 0.15 if fraction is None else fraction
-        if not 0 < fraction < 1:
-            raise SchemaError(f"fraction is {fraction}, expected between 0 and 1; fix: fraction=0.15")
-        if blocks is not None and blocks < 1:
-            raise SchemaError(f"blocks is {blocks}, expected 1 or more; fix: blocks=3")
         chosen = _draw(ds, fraction, blocks, np.random.default_rng(seed))
     return with_hidden(ds, chosen)
 

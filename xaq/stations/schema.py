@@ -17,6 +17,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from .._arguments import shown
 from ..arrays import timesteps
 from ..conventions import (
     ELEVATION,
@@ -37,6 +38,8 @@ from ..conventions import (
 )
 from ..errors import SchemaError, warn
 from ..interpolate.base import Observations
+from .form import form_problems, require_dataset, series_problems
+from .names import name_problem
 
 Period = slice | tuple | list | str | pd.Timestamp | np.datetime64 | None
 
@@ -86,8 +89,7 @@ def conform(ds: xr.Dataset) -> xr.Dataset:
     -----
     Loads coordinates; never computes a data variable.
     """
-    if not isinstance(ds, xr.Dataset):
-        raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; fix: xaq.open_stations(...)")
+    require_dataset(ds)
     ds, problems = rename_roles(ds)
     if not problems:
         problems += identity_problems(ds)
@@ -110,17 +112,17 @@ def require_target(ds: xr.Dataset, target: str) -> None:
     SchemaError
         Lists all problems at once, each with the call that fixes it.
     """
-    if target not in ds.data_vars:
+    if isinstance(target, str):
+        named = [name for name in ds.data_vars if str(name) == target]
+    else:
+        named = [name for name in ds.data_vars if type(name) is type(target) and name == target]
+    if not named:
         known = [str(name) for name in ds.data_vars]
         fix = f"target={known[0]!r}" if known else "xaq.open_stations(...) with a table of observations"
-        raise SchemaError(f"no variable {target!r}; the dataset has: {', '.join(known) or 'none'}; fix: {fix}")
-    problems = []
-    if set(ds[target].dims) != {STATION, TIME}:
-        problems.append(f"{target!r} has dimensions {ds[target].dims}, expected (station, time)")
-    if not np.issubdtype(ds[target].dtype, np.number):
-        problems.append(
-            f"{target!r} has dtype {ds[target].dtype}, expected numbers; fix: ds[{target!r}] = ds[{target!r}].astype(float)"
-        )
+        raise SchemaError(f"no variable {shown(target)}; the dataset has: {some(known, 20) or 'none'}; fix: {fix}")
+    if problem := name_problem(named[0], ds.variables):
+        raise SchemaError(problem)
+    problems = series_problems(ds, target)
     if not ds[target].attrs.get("units"):
         problems.append(f"{target!r} has no units; fix: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
     if problems:
@@ -132,7 +134,9 @@ def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
 
     Loads lazy coordinates; never computes a data variable.
     """
-    problems, names = [], {}
+    if problems := form_problems(ds):
+        return ds, problems
+    names = {}
     for role in (STATION, TIME, LON, LAT, ELEVATION):
         found = find_role(ds, role)
         if found is not None:
@@ -186,6 +190,8 @@ def rename_roles(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
 def identity_problems(ds: xr.Dataset) -> list[str]:
     """Return the problems of identifiers, timestamps and coordinates that are missing or of the wrong type."""
     problems = []
+    if not ds.sizes[STATION]:
+        problems.append("the dataset has no stations; fix: xaq.open_stations(...), or select at least one station")
     if STATION not in ds.coords:
         problems.append("the station dimension has no identifiers; fix: ds.assign_coords(station=[...])")
     for name in (LON, LAT):
@@ -356,14 +362,19 @@ def without_silent(ds: xr.Dataset, target: str) -> xr.Dataset:
 def drop_silent(ds: xr.Dataset, silent: NDArray[np.bool_], target: str) -> xr.Dataset:
     """Return the dataset without the stations marked silent, and warn with their names; raise where none is left."""
     if silent.all():
-        raise SchemaError(
-            f"{target!r} has no observation at any of {len(silent)} stations in the period; fix: another period or target"
-        )
+        raise no_observations(target, len(silent))
     if silent.any():
         names = some(ds[STATION].values[silent])
         warn(f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}")
         ds = ds.isel({STATION: np.flatnonzero(~silent)})
     return ds
+
+
+def no_observations(target: str, n_stations: int) -> SchemaError:
+    """Return the error of a period in which no station reports the target."""
+    return SchemaError(
+        f"{target!r} has no observation at any of {n_stations} stations in the period; fix: another period or target"
+    )
 
 
 def stations_hash(ds: xr.Dataset) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import xarray as xr
 
+from .._arguments import check_mapping, check_number, check_text
 from ..conventions import POLLUTANTS, canonical_name, canonical_units, cf_attrs, is_concentration
 from ..errors import SchemaError
 from . import schema
@@ -118,6 +119,9 @@ def convert_units(
     """
     ds = schema.conform(ds)
     names = {canonical_name(str(name)): str(name) for name in schema.pollutants(ds)}
+    units = _wanted(units)
+    _check_state(temperature, "temperature", "degC above -273.15", TEMPERATURE, -273.15)
+    _check_state(pressure, "pressure", "hPa above 0", PRESSURE, 0.0)
     wanted = dict.fromkeys(names, units) if isinstance(units, str) else {canonical_name(n): u for n, u in units.items()}
     problems = [
         f"no pollutant {name!r} in the dataset; fix: one of {', '.join(names.values()) or 'none'}"
@@ -143,6 +147,28 @@ def convert_units(
         state = f" at {_text(temperature)} degC and {_text(pressure)} hPa" if (old in _MASS) != (new in _MASS) else ""
         done.append(f"{name} from {old} to {new}{state}")
     return schema.record(ds, "convert_units", done)
+
+
+def _wanted(units: Any) -> str | dict[str, str]:
+    fix = "units='ug m-3', or units={'o3': 'ppb'}"
+    if isinstance(units, str):
+        return units
+    wanted = check_mapping(units, "units", "units of every pollutant, or by variable", fix=fix)
+    return {
+        check_text(name, "a name in units", "a variable", fix=fix): check_text(
+            unit, f"units[{name!r}]", "units", fix=fix
+        )
+        for name, unit in wanted.items()
+    }
+
+
+def _check_state(state: Any, name: str, expected: str, usual: float, least: float) -> None:
+    """Refuse a state of the air that is no number above ``least``; the values of an array are not computed."""
+    if isinstance(state, xr.DataArray) and state.dtype.kind in "iuf":
+        return
+    check_number(
+        state, name, f"{expected}, or an array", fix=f"{name}={usual}", valid=lambda x: least < x < float("inf")
+    )
 
 
 def attrs_in_units(attrs: Mapping[str, Any], pollutant: str, units: str) -> dict[str, Any]:

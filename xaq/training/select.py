@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from .._arguments import check_choice, check_names
 from ..arrays import sphere, timesteps
-from ..conventions import STATION, TIME
+from ..conventions import STATION
 from ..errors import ModelError, SchemaError
 from ..fields.background import BACKGROUND, settle_field
 from ..fields.rasters import RasterPredictors, rasters_by_name
@@ -19,6 +21,7 @@ from ..interpolate.site_effect import SiteEffect
 from ..interpolate.trend import BackgroundFactor, Trend
 from ..nn.config import Task
 from ..stations import schema
+from ..stations.form import series_problems
 
 #: With fewer places than this, none can be hidden and learned from.
 MIN_PLACES = 4
@@ -95,8 +98,7 @@ def select_observations(
     SchemaError
         The target, the period or a covariate is not usable, or no station reports.
     """
-    if task not in ("analysis", "forecast"):
-        raise ModelError(f"task is {task!r}, expected 'analysis' or 'forecast'; fix: task='analysis'")
+    task = check_choice(task, "task", get_args(Task), error=ModelError)
     target = schema.pick_target(ds, target)
     schema.require_target(ds, target)
     ds = schema.select_period(ds, time)
@@ -116,15 +118,16 @@ def settle_covariates(
     SchemaError
         A covariate is no numeric variable on (station, time), or is the target.
     """
+    others = [str(n) for n in ds.data_vars if n != target and not series_problems(ds, str(n))]
+    covariates, known = (
+        check_names(names, argument, fix=f"{argument}={[names] if isinstance(names, str) and names else others}")
+        for argument, names in (("covariates", covariates), ("known", known))
+    )
     for argument, names in (("covariates", covariates), ("known", known)):
-        if isinstance(names, str):
-            raise SchemaError(f"{argument}={names!r} is one string; fix: {argument}=[{names!r}]")
-    for name in (*covariates, *known):
-        numbers = name in ds.data_vars and np.issubdtype(ds[name].dtype, np.number)
-        if not numbers or set(ds[name].dims) != {STATION, TIME} or name == target:
-            others = ", ".join(str(n) for n in ds.data_vars if n != target) or "none"
+        if unknown := [name for name in names if name not in others]:
             raise SchemaError(
-                f"covariate {name!r} is no other variable of numbers on (station, time); candidates are {others}"
+                f"covariate {unknown[0]!r} is no other variable of numbers on (station, time); candidates are "
+                f"{', '.join(others) or 'none'}; fix: {argument}={[name for name in names if name in others]}"
             )
     if task == "analysis":
         return tuple(dict.fromkeys((*covariates, *known))), ()

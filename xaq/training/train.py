@@ -5,6 +5,7 @@ Importing this module loads no torch: the verb's signature and text are there be
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from .._arguments import check_choice, check_count, check_flag, check_path, check_seed, shown
 from ..errors import ModelError
 from ..evaluate.verify import score_held_out
 from ..nn.config import AQNetConfig, Task
@@ -19,6 +21,13 @@ from ..stations import schema
 
 if TYPE_CHECKING:
     from ..aqnet.model import Model
+
+
+#: The precisions of Lightning, and the choice by device.
+_PRECISIONS = (
+    "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "16", "bf16", "64",
+    "transformer-engine", "transformer-engine-float16",
+)  # fmt: skip
 
 
 def train(
@@ -38,7 +47,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
-    checkpoint: str | Path | None = None,
+    checkpoint: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> Model:
     """Train AQ-Net on the visible stations.
@@ -113,8 +122,19 @@ def train(
     >>> model.target, model.task
     ('pm25', 'analysis')
     """
-    if max_epochs < 0 or seed < 0:
-        raise ModelError(f"max_epochs is {max_epochs} and seed {seed}, expected 0 or more; fix: max_epochs=20, seed=0")
+    max_epochs, patience = (
+        check_count(n, name, usual, least=0, error=ModelError)
+        for name, n, usual in (("max_epochs", max_epochs, 20), ("patience", patience, 5))
+    )
+    seed = check_seed(seed, error=ModelError)
+    precision = check_choice(precision, "precision", _PRECISIONS, error=ModelError)
+    geography, progress = check_flag(geography, "geography"), check_flag(progress, "progress")
+    if not (config is None or isinstance(config, AQNetConfig)):
+        raise ModelError(
+            f"config is {shown(config)}, expected an AQNetConfig or None; fix: config=xaq.AQNetConfig.default('analysis', 24)"
+        )
+    if checkpoint is not None:
+        checkpoint = Path(check_path(checkpoint, "checkpoint", fix="checkpoint='run'", error=ModelError))
     from ..aqnet.device import pick_device
     from ..aqnet.model import Model
     from .calibrate import calibrate

@@ -1,0 +1,45 @@
+"""Arguments that figures have in common, checked before anything is computed or drawn."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+
+from .._arguments import check_choice, check_flag, check_number, shown
+from ..errors import SchemaError
+
+
+def error(text: str) -> SchemaError:
+    """Return the error of an argument of a figure."""
+    return SchemaError(text, subject="plot")
+
+
+def check_axes(ax: Any) -> None:
+    """Refuse what is no axes of matplotlib; None is a new figure. Whether it is a map is known later."""
+    if ax is not None and not isinstance(ax, Axes):
+        raise error(f"ax is {shown(ax)}, expected axes of matplotlib or None; fix: ax=None")
+
+
+def check_limit(value: Any, name: str) -> float | None:
+    """Return a colour limit as a float; None where it is left to the values."""
+    return (
+        None if value is None else check_number(value, name, "a finite number or None", fix=f"{name}=None", error=error)
+    )
+
+
+def check_colours(cmap: Any, usual: str) -> str | Colormap:
+    """Return the colour map that is meant; ``usual`` for None."""
+    if cmap is None:
+        return usual
+    if isinstance(cmap, Colormap) or (isinstance(cmap, str) and cmap in mpl.colormaps):
+        return cmap
+    raise error(f"cmap is {shown(cmap)}, expected the name of a colour map of matplotlib, or one; fix: cmap={usual!r}")
+
+
+def check_map(stations: Any = True, unsupported: Any = "hatched") -> Literal["hatched", "blank"]:
+    """Refuse ``stations`` that are no flag; return how unsupported cells are shown."""
+    check_flag(stations, "stations", error=error)
+    return check_choice(unsupported, "unsupported", ("hatched", "blank"), error=error)
