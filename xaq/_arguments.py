@@ -76,11 +76,13 @@ def check_seed(value: Any, *, error: Callable[[str], XaqError] = argument_error)
 
 
 def check_count(
-    value: Any, name: str, usual: int, *, least: int = 1, error: Callable[[str], XaqError] = argument_error
+    value: Any, name: str, default: int, *, least: int = 1, error: Callable[[str], XaqError] = argument_error
 ) -> int:
     """Return a number of things as an int, at least ``least`` and below two billion, or raise."""
     expected = f"an integer of {least} or more, below 2**31"
-    return check_integer(value, name, expected, fix=f"{name}={usual}", valid=lambda n: least <= n < 2**31, error=error)
+    return check_integer(
+        value, name, expected, fix=f"{name}={default}", valid=lambda n: least <= n < 2**31, error=error
+    )
 
 
 def check_flag(value: Any, name: str, *, error: Callable[[str], XaqError] = argument_error) -> bool:

@@ -190,7 +190,7 @@ def test_a_time_off_the_record_is_refused_with_the_nearest(network, model, when,
 def test_one_place_near_the_stations(network, model):
     with pytest.raises(GridError, match="one place"):
         network.aq.explain(model, lon=[10.0, 10.1], lat=[50.0, 50.1], time=WHEN)
-    with pytest.raises(GridError, match="no place"):
+    with pytest.raises(GridError, match="lat is nan, expected one place"):
         network.aq.explain(model, lon=10.0, lat=float("nan"), time=WHEN)
     with pytest.raises(GridError, match="max_distance"):
         network.aq.explain(model, lon=-60.0, lat=10.0, time=WHEN)

@@ -161,7 +161,7 @@ def test_a_model_that_has_seen_the_hidden_stations_is_refused(network):
 def test_nothing_hidden_is_an_error(network):
     with pytest.raises(SchemaError, match="no station is hidden"):
         network.drop_vars("hidden").aq.verify("idw")
-    with pytest.raises(SchemaError, match="by='hour'"):
+    with pytest.raises(SchemaError, match="by is 'hour', expected 'station'"):
         network.aq.verify("idw", by="hour")
 
 

@@ -97,8 +97,10 @@ def test_hours_are_drawn_on_given_axes_and_empty_slots_refused(network, network_
     figure, axes = plt.subplots(2, 1)
     assert list(plot.hours(network, network_cube, "s000", axes=axes)) == list(axes)
     assert plt.get_fignums() == [figure.number]
-    with pytest.raises(SchemaError, match=r"slot \(25, 26\) contains no step"):
+    with pytest.raises(SchemaError, match="an hour of a slot is 25, expected 0 to 23"):
         plot.hours(network, network_cube, "s000", slots=[(25, 26)])
+    with pytest.raises(SchemaError, match=r"slot \(19, 16\) contains no step"):
+        plot.hours(network, network_cube, "s000", slots=[(19, 16)])
     with pytest.raises(SchemaError, match="2 axes for 1 slots"):
         plot.hours(network, network_cube, "s000", slots=[(9, 12)], axes=axes)
 

@@ -125,8 +125,10 @@ def _check_model(model: Any) -> None:
 
 def _place(lon: Any, lat: Any) -> tuple[float, float]:
     fix = "lon=10.0, lat=50.0"
-    x = check_number(lon, LON, "one longitude in degrees", fix=fix, error=GridError)
-    y = check_number(lat, LAT, "one latitude within -90..90", fix=fix, valid=lambda y: abs(y) <= 90, error=GridError)
+    x = check_number(lon, LON, "one place: a longitude in degrees", fix=fix, error=GridError)
+    y = check_number(
+        lat, LAT, "one place: a latitude within -90..90", fix=fix, valid=lambda y: abs(y) <= 90, error=GridError
+    )
     return x, y
 
 

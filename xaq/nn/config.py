@@ -128,9 +128,9 @@ class AQNetConfig:
         return settled
 
     def _integer(self, name: str, least: int, most: int) -> int:
-        usual = type(self).__dataclass_fields__[name].default
+        default = type(self).__dataclass_fields__[name].default
         return check_integer(
-            getattr(self, name), name, f"an integer from {least} to {most}", fix=f"{name}={usual}",
+            getattr(self, name), name, f"an integer from {least} to {most}", fix=f"{name}={default}",
             valid=lambda n: least <= n <= most, error=ModelError,
         )  # fmt: skip
 

@@ -30,13 +30,15 @@ def check_limit(value: Any, name: str) -> float | None:
     )
 
 
-def check_colours(cmap: Any, usual: str) -> str | Colormap:
-    """Return the colour map that is meant; ``usual`` for None."""
+def check_colours(cmap: Any, default: str) -> str | Colormap:
+    """Return the colour map that is meant; ``default`` for None."""
     if cmap is None:
-        return usual
+        return default
     if isinstance(cmap, Colormap) or (isinstance(cmap, str) and cmap in mpl.colormaps):
         return cmap
-    raise error(f"cmap is {shown(cmap)}, expected the name of a colour map of matplotlib, or one; fix: cmap={usual!r}")
+    raise error(
+        f"cmap is {shown(cmap)}, expected the name of a colour map of matplotlib, or one; fix: cmap={default!r}"
+    )
 
 
 def check_map(stations: Any = True, unsupported: Any = "hatched") -> Literal["hatched", "blank"]:

@@ -34,7 +34,7 @@ def check_arguments(
         check_choice(named, "format", formats, error=error)
     if timestamps is not None:
         check_choice(timestamps, "timestamps", ("start", "end"), error=error)
-    if tz is not None:
+    if not (tz is None or isinstance(tz, str)):  # which names are time zones, the reader of timestamps knows
         check_text(tz, "tz", "the name of a time zone", fix="tz='UTC'", error=error)
     if pollutant is not None:
         check_text(pollutant, "pollutant", "a name", fix="pollutant='pm25'", error=error)

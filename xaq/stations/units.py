@@ -162,12 +162,12 @@ def _wanted(units: Any) -> str | dict[str, str]:
     }
 
 
-def _check_state(state: Any, name: str, expected: str, usual: float, least: float) -> None:
+def _check_state(state: Any, name: str, expected: str, default: float, least: float) -> None:
     """Refuse a state of the air that is no number above ``least``; the values of an array are not computed."""
     if isinstance(state, xr.DataArray) and state.dtype.kind in "iuf":
         return
     check_number(
-        state, name, f"{expected}, or an array", fix=f"{name}={usual}", valid=lambda x: least < x < float("inf")
+        state, name, f"{expected}, or an array", fix=f"{name}={default}", valid=lambda x: least < x < float("inf")
     )
 
 

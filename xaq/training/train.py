@@ -123,8 +123,8 @@ def train(
     ('pm25', 'analysis')
     """
     max_epochs, patience = (
-        check_count(n, name, usual, least=0, error=ModelError)
-        for name, n, usual in (("max_epochs", max_epochs, 20), ("patience", patience, 5))
+        check_count(n, name, default, least=0, error=ModelError)
+        for name, n, default in (("max_epochs", max_epochs, 20), ("patience", patience, 5))
     )
     seed = check_seed(seed, error=ModelError)
     precision = check_choice(precision, "precision", _PRECISIONS, error=ModelError)
