@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS, Transformer
 from scipy.sparse import csr_array
 
-from ..arrays import sphere, timesteps
+from ..arrays import longitudes, timesteps
 from ..conventions import TIME
 from ..errors import SchemaError
 from .axes import find_axes, pick_variable, with_axes
@@ -136,7 +136,7 @@ class Gridded:
             return np.asarray(x, float), np.asarray(y, float)
         axis = self.data["x"].values
         centre = 0.5 * (axis[0] + axis[-1])
-        return sphere.nearest_image(lon, centre), lat
+        return longitudes.nearest_image(lon, centre), lat
 
     def outside(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
         """Return which points lie in no cell of the field."""

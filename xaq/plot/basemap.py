@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from ..arrays import sphere
+from ..arrays import longitudes
 from ..errors import SchemaError
 
 #: west, south, east, north in degrees; west < east, also across the date line (170, ..., 190).
@@ -285,7 +285,7 @@ def _view(ax: GeoAxes, centre: float) -> Bounds:
     inside = np.isfinite(lon) & np.isfinite(lat)
     if not inside.any():
         return -180.0, -90.0, 180.0, 90.0
-    lon = sphere.nearest_image(lon[inside], centre)
+    lon = longitudes.nearest_image(lon[inside], centre)
     lat = lat[inside]
     margin = 0.02 * max(float(np.ptp(lon)), float(np.ptp(lat))) + 0.01
     west, east = max(lon.min() - margin, centre - 180.0), min(lon.max() + margin, centre + 180.0)

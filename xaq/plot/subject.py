@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..arrays import sphere
+from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME, canonical_units, label
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
@@ -156,7 +156,7 @@ def cells_at(cube: xr.Dataset, lon: NDArray, lat: NDArray, dim: str) -> xr.Datas
         A point lies outside the cube.
     """
     x, y = cell_edges(cube, LON), cell_edges(cube, LAT)
-    lon = sphere.nearest_image(lon, 0.5 * (x[0] + x[-1]))
+    lon = longitudes.nearest_image(lon, 0.5 * (x[0] + x[-1]))
     outside = np.flatnonzero((lon < x[0]) | (lon > x[-1]) | (lat < y[0]) | (lat > y[-1]))
     if len(outside):
         first = outside[0]
