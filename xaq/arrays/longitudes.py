@@ -52,6 +52,12 @@ def unwrap(lon: ArrayLike) -> NDArray[np.float64]:
     return np.where(places < west, places + 360.0, places)
 
 
+def ascends_eastwards(lon: ArrayLike) -> bool:
+    """Whether each longitude lies east of the one before, if turns are left out, and all within one turn."""
+    eastwards = np.diff(np.asarray(lon, float)) % 360.0
+    return bool(((eastwards > 0) & (eastwards <= 180)).all() and eastwards.sum() < 360.0)
+
+
 def axis_order(lon: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the order in which the longitudes ``(n,)`` of an axis ascend without a hole, and their values in it.
 

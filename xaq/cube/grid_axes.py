@@ -29,7 +29,7 @@ def settle_axis(axis: NDArray[np.float64], name: str) -> NDArray[np.float64]:
             f"fix: {name}={name}[np.isfinite({name})]"
         )
     steps = np.diff(axis)
-    if (steps <= 0).any() and not (name == LON and _is_wrapped(steps)):
+    if (steps <= 0).any() and not (name == LON and longitudes.ascends_eastwards(axis)):
         raise GridError(f"grid {name} must be finite and ascending; fix: {name}=np.unique({name})")
     order = np.arange(len(axis))
     if name == LON:
@@ -46,12 +46,6 @@ def settle_axis(axis: NDArray[np.float64], name: str) -> NDArray[np.float64]:
             f"fix: {name}={name}[{longitudes.longest_part(order, after)}]"
         )
     return axis
-
-
-def _is_wrapped(steps: NDArray[np.float64]) -> bool:
-    """Whether longitudes ascend from each to the next, less than once around the globe, if turns are left out."""
-    eastwards = steps % 360.0
-    return bool(((eastwards > 0) & (eastwards <= 180)).all() and eastwards.sum() < 360.0)
 
 
 def settle_edges(west: float, east: float, south: float, north: float) -> tuple[float, float]:

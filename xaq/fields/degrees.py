@@ -48,6 +48,8 @@ def in_degrees(array: xr.DataArray | xr.Dataset, x: Hashable, y: Hashable) -> bo
         return False
     if all(says_degrees(axis) for axis in axes) and not _rotated(axes[0]):
         return True
+    if any(axis.dims != (name,) for axis, name in zip(axes, (x, y), strict=True)):
+        return True  # beside the axes of the CRS, which have other names
     crs = crs_of(array)
     return crs is None or is_geographic(crs)
 
