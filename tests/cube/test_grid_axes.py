@@ -143,7 +143,7 @@ def test_a_hole_is_refused_and_the_longest_part_is_a_grid(name, axis):
 
 def test_the_longest_part_of_an_axis_that_wraps_too():
     lon = np.r_[0.0:8, 100:103, 350:360]
-    with pytest.raises(GridError, match="lon has a hole from 102 to 350|lon has a hole from 7 to 100") as error:
+    with pytest.raises(GridError, match="lon has a hole from 7 to 100") as error:
         Grid(lon, [50.0, 51.0])
     np.testing.assert_allclose(Grid(applied(error, lon=lon), [50.0, 51.0]).lon, np.r_[-10.0:8])
 
@@ -201,9 +201,9 @@ def raster(crs, x=None, y=None):
         lambda: raster("EPSG:3035").to_dataset().drop_vars("v"),
         lambda: raster("EPSG:3035").rename(x="lon", y="lat"),
         lambda: raster("+proj=aeqd +lat_0=50 +lon_0=10 +units=km", np.linspace(-9, 9, 5), np.linspace(40, 60, 5)),
-        lambda: raster("+proj=aeqd +lat_0=50 +lon_0=10 +units=km", np.linspace(-9, 9, 5), np.linspace(40, 60, 5)).rename(
-            x="longitude", y="latitude"
-        ),
+        lambda: raster(
+            "+proj=aeqd +lat_0=50 +lon_0=10 +units=km", np.linspace(-9, 9, 5), np.linspace(40, 60, 5)
+        ).rename(x="longitude", y="latitude"),
     ],
 )
 def test_a_projected_raster_is_refused_and_reprojected_it_is_a_grid(make):
@@ -221,7 +221,7 @@ def test_metres_without_a_crs_are_refused_and_given_one_reprojected(units):
     grid = raster("EPSG:3035").drop_vars("spatial_ref")
     grid = grid.assign_coords(x=grid.x.assign_attrs(units), y=grid.y.assign_attrs(units))
     grid.attrs.pop("grid_mapping", None), grid.encoding.pop("grid_mapping", None)
-    with pytest.raises(GridError, match="not in degrees .* has no CRS") as error:
+    with pytest.raises(GridError, match=r"not in degrees .* has no CRS") as error:
         Grid.like(grid)
     made = Grid.like(applied(error, grid=grid, its_crs="EPSG:3035"))
     assert 40 < made.lat.min() < made.lat.max() < 60

@@ -24,7 +24,10 @@ def smooth(lon, lat):
     return np.cos(np.radians(lon)) + np.sin(np.radians(2 * lon)) + lat / 10
 
 
-def static(lon, lat=np.arange(45.5, 55)):
+LATITUDES = np.arange(45.5, 55)
+
+
+def static(lon, lat=LATITUDES):
     return xr.DataArray(smooth(lon, lat[:, None]), {"lat": lat, "lon": lon}, ("lat", "lon"), "q", {"units": "1"})
 
 

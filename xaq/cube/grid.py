@@ -61,9 +61,7 @@ class Grid:
         if np.abs(self.lat).max() > 90:
             swapped = np.abs(self.lat).max() <= 360 and np.abs(self.lon).max() <= 90
             fix = "xaq.Grid(lat, lon), they look swapped" if swapped else "lat=lat[np.abs(lat) <= 90]"
-            raise GridError(
-                f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; fix: {fix}"
-            )
+            raise GridError(f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; fix: {fix}")
         if len(self.lon) * len(self.lat) > _MAX_CELLS:
             raise GridError(
                 f"the grid has {len(self.lon) * len(self.lat):,} cells, expected at most {_MAX_CELLS:,}; fix: every tenth, "

@@ -112,7 +112,9 @@ def _no_axes(x: xr.DataArray, y: xr.DataArray) -> GridError:
     if x.ndim == y.ndim == 0:
         return GridError(f"{dims}; fix: ds.aq.estimate(..., lon=[{float(x):g}], lat=[{float(y):g}])")
     if x.ndim == 1 and x.dims == y.dims:
-        return GridError(f"{dims}, these are points; fix: ds.aq.estimate(..., lon=grid[{x.name!r}], lat=grid[{y.name!r}])")
+        return GridError(
+            f"{dims}, these are points; fix: ds.aq.estimate(..., lon=grid[{x.name!r}], lat=grid[{y.name!r}])"
+        )
     at = f"lon=np.ravel(grid[{x.name!r}]), lat=np.ravel(grid[{y.name!r}])"
     return GridError(f"{dims}, these are curvilinear; fix: ds.aq.estimate(..., {at})")
 
