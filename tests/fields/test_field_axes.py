@@ -88,6 +88,13 @@ def test_a_field_around_the_globe_has_no_seam(points, first):
     np.testing.assert_allclose(wrapped, expected, atol=1e-4)
 
 
+def test_a_projected_field_is_read_at_any_number_of_turns():
+    y, x = np.arange(5.4e6, 5.6e6, 1e4), np.arange(5e5, 7e5, 1e4)
+    field = xr.DataArray(x + 0 * y[:, None], {"y": y, "x": x}, ("y", "x"), "east").rio.write_crs("EPSG:32632")
+    made = sample_points(field, 10.0 + 360.0 * np.arange(-3, 4), np.full(7, 50.0))
+    np.testing.assert_allclose(made, 571_666, rtol=1e-5)
+
+
 def test_a_field_is_the_same_field_in_any_convention():
     for first in (-14.5, 170.5):
         lon = np.arange(first, first + 30)

@@ -131,14 +131,14 @@ def read_lines(lines: Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, N
 
 
 def clip(parts: Iterable[BaseGeometry], bounds: Bounds) -> NDArray[np.object_]:
-    """Return the parts of lines inside bounds, as an array of LineStrings; lines are also tried 360 degrees away."""
+    """Return the parts of lines inside bounds, as an array of LineStrings; lines are also tried whole turns away."""
     parts = np.asarray(parts, object)
     if not len(parts):
         return parts
     west, south, east, north = bounds
     box = shapely.bounds(parts)
     pieces = []
-    for turn in (-360.0, 0.0, 360.0):
+    for turn in 360.0 * round(0.5 * (west + east) / 360.0) + np.array([-360.0, 0.0, 360.0]):
         near = (box[:, 0] + turn <= east) & (box[:, 2] + turn >= west) & (box[:, 1] <= north) & (box[:, 3] >= south)
         inside = shapely.clip_by_rect(parts[near], west - turn, south, east - turn, north)
         found = shapely.get_parts(shapely.get_parts(inside))

@@ -202,10 +202,8 @@ def cell_edges(cube: xr.Dataset, name: str) -> NDArray[np.float64]:
 
 
 def station_bounds(ds: xr.Dataset) -> tuple[float, float, float, float]:
-    """Return bounds around all stations with a margin of 8 % of their extent; across the date line where shorter."""
-    lon, lat = np.asarray(ds[LON].values, float), np.asarray(ds[LAT].values, float)
-    if np.ptp(lon % 360.0) < np.ptp(lon):
-        lon = lon % 360.0
+    """Return bounds around all stations with a margin of 8 % of their extent, in any convention of longitude."""
+    lon, lat = longitudes.unwrap(ds[LON].values), np.asarray(ds[LAT].values, float)
     margin = max(0.08 * max(float(np.ptp(lon)), float(np.ptp(lat))), 0.02)
     return (
         float(lon.min()) - margin,
