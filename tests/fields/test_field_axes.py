@@ -204,6 +204,25 @@ def test_fields_without_axes_are_refused_and_regridded(kind, timed, first):
     np.testing.assert_allclose(made, np.repeat(expected[:, None], 3, axis=1) if timed else expected, atol=0.02)
 
 
+@pytest.mark.parametrize("kind", ["curvilinear", "points"])
+def test_places_without_coordinates_are_left_out_first(kind):
+    x, y = np.meshgrid(np.linspace(4, 16, 40), np.linspace(45, 55, 40))
+    values = smooth(x, y)
+    x[3, 5] = np.nan
+    field = xr.DataArray(values, {"lon": (("j", "i"), x), "lat": (("j", "i"), y)}, ("j", "i"), "q")
+    field = field.expand_dims(time=pd.date_range("2020-01-01", periods=2, freq="h"))
+    if kind == "points":
+        field = field.stack(cell=("j", "i")).reset_index("cell").drop_vars(["j", "i"])
+    with pytest.raises(SchemaError, match="some without a number") as error:
+        sample_points(field, [10.0], [50.0])
+    placed = applied(error, field=field)
+    assert placed.sizes == {"time": 2, "cell": 1599}
+    with pytest.raises(SchemaError, match="coordinates of points") as error:
+        sample_points(placed, [10.0], [50.0])
+    made = sample_points(applied(error, field=placed), [10.0], [50.0])
+    np.testing.assert_allclose(made, [[smooth(10.0, 50.0)] * 2], atol=0.02)
+
+
 def test_projected_axes_that_are_called_lon_and_lat_are_read_by_their_crs():
     axes = {"lat": np.linspace(-300, 300, 61), "lon": np.linspace(-300, 300, 61)}
     field = xr.DataArray(np.tile(axes["lon"], (61, 1)), axes, ("lat", "lon"), "east")

@@ -16,6 +16,10 @@ def regrid_advice(array: xr.DataArray, lon: Hashable, lat: Hashable) -> str:
     kind = "two-dimensional" if x.ndim == 2 else "the coordinates of points"
     dims = [*x.dims] if x.ndim >= y.ndim else [*y.dims]
     others = [d for d in array.dims if d not in dims]
+    if not (np.isfinite(x.values).all() and np.isfinite(y.values).all()):
+        stacked = f".stack(cell={tuple(dims)}).reset_index('cell')" if len(dims) > 1 else ""
+        placed = f"lambda f: np.isfinite(f[{lon!r}]) & np.isfinite(f[{lat!r}])"
+        return f"{lon} and {lat} are {kind}, some without a number, expected axes; fix: field{stacked}.where({placed}, drop=True)"
     east = longitudes.unwrap(x.values)
     spacing = float(f"{max(np.ptp(east) * np.ptp(y.values) / x.size, 1e-4) ** 0.5:.1g}")
     points = f"field[{lon!r}].values.ravel()"
