@@ -241,6 +241,30 @@ def test_radians_are_refused_and_converted():
     np.testing.assert_allclose(Grid.like(applied(error, grid=grid)).lon, np.degrees([0.1, 0.2]))
 
 
+@pytest.mark.parametrize(
+    ("lon", "says"),
+    [(["9.0", "10.0"], "expected degrees as numbers"), ([9.0, np.nan, 10.0], "finite"), ([9.0, 10.0, 9.0], "once")],
+)
+def test_axes_that_are_no_numbers_or_have_some_twice_are_refused_and_mended(lon, says):
+    grid = xr.Dataset(coords={"lon": lon, "lat": [50.0, 51.0]})
+    with pytest.raises(GridError, match=says) as error:
+        Grid.like(grid)
+    assert Grid.like(applied(error, grid=grid)).lon.tolist() == [9, 10]
+
+
+def test_the_axes_of_a_rotated_pole_are_no_longitudes_and_latitudes():
+    crs = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +to_meter=0.0174532925199433"
+    grid = xr.DataArray(np.ones((5, 5)), {"y": np.arange(-2.0, 3), "x": np.arange(-6.0, -1)}, ("y", "x"), "v")
+    grid = grid.assign_coords(
+        x=grid.x.assign_attrs(standard_name="grid_longitude", units="degrees"),
+        y=grid.y.assign_attrs(standard_name="grid_latitude", units="degrees"),
+    )
+    with pytest.raises(GridError, match="not in degrees") as error:
+        Grid.like(grid)
+    made = Grid.like(applied(error, grid=grid, its_crs=crs))
+    assert made.lat.min() > 40
+
+
 def test_swapped_axes_are_refused_and_exchanged():
     grid = xr.Dataset(coords={"lon": [39.0, 40.0], "lat": [116.0, 117.0]})
     with pytest.raises(GridError, match="swapped") as error:

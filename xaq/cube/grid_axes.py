@@ -80,6 +80,8 @@ def axes_of(ds: xr.Dataset | xr.DataArray) -> tuple[NDArray[np.float64], NDArray
     x, y = ds[lon], ds[lat]
     if {x.ndim, y.ndim} != {1} or x.dims == y.dims:
         raise _no_axes(x, y)
+    for axis in (x, y):
+        _check_numbers(axis)
     if not in_degrees(ds, lon, lat) or not longitudes.valid(x.values).all() or np.abs(y.values).max(initial=0.0) > 90:
         raise _no_degrees(ds, x, y)
     order, east = longitudes.axis_order(x.values)
@@ -92,6 +94,25 @@ def axes_of(ds: xr.Dataset | xr.DataArray) -> tuple[NDArray[np.float64], NDArray
                 f"fix: grid=grid.isel({axis.dims[0]}={longitudes.longest_part(sequence, after)})"
             )
     return east, y.values[upwards].astype(float)
+
+
+def _check_numbers(axis: xr.DataArray) -> None:
+    """Raise where an axis of another dataset is not numbers, all of them finite and each once."""
+    name, dim = axis.name, axis.dims[0]
+    if axis.dtype.kind not in "iuf":
+        raise GridError(
+            f"{name!r} is {axis.dtype}, expected degrees as numbers; fix: grid=grid.assign_coords({name}=grid[{name!r}].astype(float))"
+        )
+    finite = np.isfinite(axis.values)
+    if not finite.all():
+        raise GridError(
+            f"{name!r} has {np.sum(~finite)} of {len(finite)} values that are not finite; "
+            f"fix: grid=grid.isel({dim}=np.flatnonzero(np.isfinite(grid[{name!r}])))"
+        )
+    if len(np.unique(axis.values)) < len(finite):
+        raise GridError(
+            f"{name!r} has values more than once; fix: grid=grid.isel({dim}=np.unique(grid[{name!r}], return_index=True)[1])"
+        )
 
 
 def _names(ds: xr.Dataset | xr.DataArray) -> tuple[Hashable, Hashable]:

@@ -44,9 +44,9 @@ def says_degrees(coordinate: xr.DataArray) -> bool:
 def in_degrees(array: xr.DataArray | xr.Dataset, x: Hashable, y: Hashable) -> bool:
     """Whether axes are longitude and latitude in degrees: they say so, or neither their units nor the CRS says otherwise."""
     axes = array[x], array[y]
-    if any(is_length(axis) or is_radians(axis) for axis in axes):
+    if any(is_length(axis) or is_radians(axis) or _is_rotated(axis) for axis in axes):
         return False
-    if all(says_degrees(axis) for axis in axes) and not _rotated(axes[0]):
+    if all(says_degrees(axis) for axis in axes):
         return True
     if any(axis.dims != (name,) for axis, name in zip(axes, (x, y), strict=True)):
         return True  # beside the axes of the CRS, which have other names
@@ -54,5 +54,6 @@ def in_degrees(array: xr.DataArray | xr.Dataset, x: Hashable, y: Hashable) -> bo
     return crs is None or is_geographic(crs)
 
 
-def _rotated(coordinate: xr.DataArray) -> bool:
-    return str(coordinate.attrs.get("standard_name", "")).lower() == "grid_longitude"
+def _is_rotated(coordinate: xr.DataArray) -> bool:
+    """Whether a coordinate is a longitude or latitude of a rotated pole, by its CF name."""
+    return str(coordinate.attrs.get("standard_name", "")).lower() in ("grid_longitude", "grid_latitude")
