@@ -48,6 +48,23 @@ def test_places_are_what_they_are_known_to_be():
     assert abs(sea[3]) < 30
 
 
+@given(st.floats(-180, 180).map(lambda x: round(x, 6)), st.floats(-90, 90), st.integers(-4, 4))
+def test_a_place_is_the_same_in_all_conventions_of_longitude(lon, lat, turns):
+    here, there = (site_predictors.site_predictors(np.array([x]), np.array([lat])) for x in (lon, lon + 360 * turns))
+    np.testing.assert_array_equal(here, there)
+
+
+def test_the_tables_continue_across_the_date_line_and_at_the_poles():
+    # Taveuni and Vanua Levu in Fiji lie on both sides of it.
+    lon, lat = np.array([180 - 1e-5, 180.0, -180.0, -180 + 1e-5]), np.full(4, -16.8)
+    made = site_predictors.site_predictors(lon, lat)
+    assert made[0, 2] > np.log(10) + 1e-3
+    np.testing.assert_allclose(made, made[[0]].repeat(4, axis=0), atol=1e-3)
+    for pole in (-90.0, 90.0):
+        made = site_predictors.site_predictors(np.arange(0.0, 360.0, 30.0), np.full(12, pole))
+        np.testing.assert_allclose(made, made[[0]].repeat(12, axis=0), atol=1e-6)
+
+
 @pytest.mark.parametrize(("scale", "per_degree"), list(zip(KERNELS_KM, site_predictors._NODES_PER_DEGREE, strict=True)))
 def test_the_lattice_is_fine_enough(scale, per_degree):
     lon, lat = germany(200, 3)

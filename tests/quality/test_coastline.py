@@ -19,6 +19,14 @@ def test_land_and_sea(lon, lat, sea):
     assert coastline.at_sea(np.array([lon]), np.array([lat]), 10.0)[0] == sea
 
 
+def test_the_sea_at_the_date_line_is_the_same_seen_from_both_sides():
+    # The box around a place a few kilometres west of Taveuni's share in the western hemisphere reaches across the line.
+    lat = np.arange(-17.1, -16.4, 0.02)
+    west, east = (coastline.at_sea(np.full(len(lat), x), lat, 30.0) for x in (179.9999, -179.9999))
+    np.testing.assert_array_equal(west, east)
+    np.testing.assert_array_equal(coastline.at_sea(np.full(len(lat), 180.0), lat, 30.0), east)
+
+
 def test_two_stations_of_the_national_network_lie_in_the_sea(shared_data):
     """Two of its coordinates disagree with the other public list by more than 100 km, and are wrong."""
     places = pd.read_csv(shared_data / "cnemc_stations" / "stations.csv").dropna(subset=["lon", "lat"])

@@ -8,14 +8,19 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from .longitudes import canonical
+
 EARTH_RADIUS_KM = 6371.0088
 #: Stations closer than this are co-located: hidden together, and never neighbours of each other in leave-one-out.
 COLOCATED_KM = 0.05
 
 
 def unit_vectors(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
-    """Return points ``(..., 3)`` on the unit sphere from longitude and latitude in degrees."""
-    lam, phi = np.radians(np.asarray(lon, float)), np.radians(np.asarray(lat, float))
+    """Return points ``(..., 3)`` on the unit sphere from longitude and latitude in degrees.
+
+    They are the same to the last bit for all longitudes of a place, so that the neighbours at equal distances are, too.
+    """
+    lam, phi = np.radians(canonical(lon)), np.radians(np.asarray(lat, float))
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
 
 
@@ -71,15 +76,6 @@ def colocated_groups(lon: ArrayLike, lat: ArrayLike, within_km: float = COLOCATE
     pairs = cKDTree(points).query_pairs(chord, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
     return connected_components(graph, directed=False)[1]
-
-
-def nearest_image(lon: ArrayLike, centre: float) -> NDArray[np.float64]:
-    """Return longitudes, each at its image (plus or minus whole turns of 360 degrees) nearest to a central longitude.
-
-    Stations, grids and fields may count longitudes from 0 or from -180; two of them compare at the images nearest to one.
-    """
-    lon = np.asarray(lon, float)
-    return lon + 360.0 * np.round((centre - lon) / 360.0)
 
 
 def centre(lon: ArrayLike, lat: ArrayLike) -> tuple[float, float]:

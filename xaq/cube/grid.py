@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._arguments import check_array, check_number, check_sequence, shown
 from .._display import html_table
-from ..arrays import sphere
+from ..arrays import longitudes
 from ..conventions import LAT, LON, ROLE_CF
 from ..errors import GridError
+from .grid_axes import axes_of, settle_axis, settle_edges
 
 _MAX_CELLS = 200_000_000
 #: The fix of what cannot become a grid.
@@ -29,14 +30,15 @@ class Grid:
     Attributes
     ----------
     lon, lat : (n,) float64 degrees
-        Cell centres, ascending.
+        Cell centres, ascending. Longitudes may be given wrapped, as 350 .. 360, 0 .. 10; they become -10 .. 10.
     spacing : float
         Degrees; the width of a cell where an axis has only one.
 
     Raises
     ------
     GridError
-        An axis is empty, not ascending, not finite or beyond the poles, or there are more than 200 million cells.
+        An axis is empty, not ascending, not finite, beyond the poles or has a hole wider than twice the spacing, or there
+        are more than 200 million cells.
 
     Examples
     --------
@@ -57,15 +59,12 @@ class Grid:
                 raise GridError(
                     f"grid {name} has shape {axis.shape}, expected one dimension with at least one cell; {_FIX}"
                 )
-            if not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
-                raise GridError(f"grid {name} must be finite and ascending; fix: np.sort(np.unique({name}))")
-            object.__setattr__(self, name, axis)
+            object.__setattr__(self, name, settle_axis(axis, name))
         object.__setattr__(self, "spacing", _check_spacing(self.spacing))
         if np.abs(self.lat).max() > 90:
-            raise GridError(
-                f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; fix: xaq.Grid(lon, lat), "
-                "if they are swapped"
-            )
+            swapped = np.abs(self.lat).max() <= 360 and np.abs(self.lon).max() <= 90
+            fix = "xaq.Grid(lat, lon), they look swapped" if swapped else "lat=lat[np.abs(lat) <= 90]"
+            raise GridError(f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; fix: {fix}")
         if len(self.lon) * len(self.lat) > _MAX_CELLS:
             raise GridError(
                 f"the grid has {len(self.lon) * len(self.lat):,} cells, expected at most {_MAX_CELLS:,}; fix: every tenth, "
@@ -81,7 +80,8 @@ class Grid:
         spacing : float
             Degrees.
         bounds : (west, south, east, north)
-            Degrees; edges of the outermost cells, the eastern and northern one to the nearest whole cell.
+            Degrees; edges of the outermost cells, the eastern and northern one to the nearest whole cell. Where west is the
+            larger number, as in (170, -20, -170, -10), the bounds reach eastwards across the date line or Greenwich.
 
         Returns
         -------
@@ -101,10 +101,11 @@ class Grid:
         """
         west, south, east, north = check_bounds(bounds)
         spacing = _check_spacing(spacing)
+        west, east = settle_edges(west, east, south, north)
         if not (west < east and south < north):
             raise GridError(
                 f"bounds are {shown(bounds)}, expected (west, south, east, north) with west < east and south < north; "
-                "fix: bounds=(5, 47, 16, 55); across the date line, bounds=(170, -20, 190, -10)"
+                "fix: bounds=(5, 47, 16, 55)"
             )
         n_lon, n_lat = (max(1, round((b - a) / spacing)) for a, b in ((west, east), (south, north)))
         if n_lon * n_lat > _MAX_CELLS:
@@ -122,7 +123,7 @@ class Grid:
         Parameters
         ----------
         lon, lat : array_like, (n_station,) degrees
-            Of the stations; a network may lie on both sides of the date line.
+            Of the stations, in any convention of longitude; a network may lie on both sides of Greenwich or of the date line.
         spacing : float
             Degrees.
 
@@ -150,12 +151,16 @@ class Grid:
                 "fix: lon=[9.0, 11.0], lat=[49.0, 51.0]"
             )
         spacing = _check_spacing(spacing)
-        if np.ptp(lon) > 180 and np.ptp(lon % 360) < np.ptp(lon):
-            lon = sphere.nearest_image(lon, 180.0)  # a network on both sides of the date line
-        margin = max(0.05 * max(float(np.ptp(lon)), float(np.ptp(lat))), spacing)
-        west, south = (np.floor((float(a.min()) - margin) / spacing + 1e-9) * spacing for a in (lon, lat))
-        east, north = (np.ceil((float(a.max()) + margin) / spacing - 1e-9) * spacing for a in (lon, lat))
-        return cls.regular(spacing, bounds=(west, max(south, -90.0), east, min(north, 90.0)))
+        # The same multiples of the spacing in each convention of longitude, and the turns of that of the stations after.
+        arc = longitudes.unwrap(longitudes.canonical(lon))
+        turns = 360.0 * round(float(longitudes.unwrap(lon).min() - arc.min()) / 360.0)
+        margin = max(0.05 * max(float(np.ptp(arc)), float(np.ptp(lat))), spacing)
+        west, south = (np.floor((float(a.min()) - margin) / spacing + 1e-9) * spacing for a in (arc, lat))
+        east, north = (np.ceil((float(a.max()) + margin) / spacing - 1e-9) * spacing for a in (arc, lat))
+        if east - west > 360.0:
+            west, turns = np.floor(-180.0 / spacing) * spacing, 0.0
+            east = west + np.ceil(360.0 / spacing - 1e-9) * spacing
+        return cls.regular(spacing, bounds=(west + turns, max(south, -90.0), east + turns, min(north, 90.0)))
 
     @classmethod
     def like(cls, ds: xr.Dataset | xr.DataArray) -> Grid:
@@ -164,7 +169,8 @@ class Grid:
         Parameters
         ----------
         ds : xarray.Dataset or DataArray
-            With 1-D ``lon`` and ``lat``, ``longitude`` and ``latitude``, or ``x`` and ``y``, degrees, in any order.
+            With axes of longitude and latitude by CF attributes or usual names, or ``x`` and ``y``, degrees, in any
+            order; longitudes may wrap, as 350 .. 360, 0 .. 10.
 
         Returns
         -------
@@ -174,7 +180,7 @@ class Grid:
         Raises
         ------
         GridError
-            There are no such coordinates, or they are not 1-D or not degrees.
+            There are no such axes, or they are points, curvilinear, projected or with a hole wider than twice the spacing.
 
         Examples
         --------
@@ -185,14 +191,7 @@ class Grid:
         """
         if not isinstance(ds, (xr.Dataset, xr.DataArray)):
             raise GridError(f"got {shown(ds)}, expected a dataset with lon and lat; {_FIX}")
-        for lon, lat in ((LON, LAT), ("longitude", "latitude"), ("x", "y")):
-            if lon in ds.coords and lat in ds.coords:
-                x, y = (ds[name].values.astype(float) for name in (lon, lat))
-                return cls(np.sort(x) if x.ndim == 1 else x, np.sort(y) if y.ndim == 1 else y)
-        raise GridError(
-            f"no lon/lat coordinates to take a grid from; the dataset has {', '.join(map(str, ds.coords)) or 'none'}; "
-            "fix: ds.rename({'your_x': 'lon', 'your_y': 'lat'})"
-        )
+        return cls(*axes_of(ds))
 
     @classmethod
     def of(cls, grid: Grid | float | xr.Dataset | xr.DataArray, lon: ArrayLike, lat: ArrayLike) -> Grid:

@@ -8,11 +8,12 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike
 
-from ..conventions import LAT, LON, POINT, STATION, TIME, cf_attrs, label
+from ..conventions import LAT, LON, QUANTILE, STATION, TIME, cf_attrs, label
 from ..errors import GridError
+from ..stations.points import pair_points
 from .request import Request
 
 
@@ -61,17 +62,31 @@ def time_variable(request: Request) -> xr.Variable:
     )
 
 
-def point_coords(lon: ArrayLike, lat: ArrayLike) -> tuple[str, dict[str, xr.Variable]]:
-    """Return the dimension of points, and their coordinates."""
-    dim = str(lon.dims[0]) if isinstance(lon, xr.DataArray) and lon.ndim == 1 else POINT
-    x, y = (np.atleast_1d(np.asarray(v, float)) for v in (lon, lat))
-    if x.ndim != 1 or x.shape != y.shape:
-        raise GridError(
-            f"lon has shape {x.shape}, lat {y.shape}; expected one dimension and equal length; fix: lon=[10.0, 10.2], lat=[50.0, 50.1]"
-        )
-    coords = {LON: xr.Variable((dim,), x), LAT: xr.Variable((dim,), y)}
-    if isinstance(lon, xr.DataArray) and dim in lon.coords:
-        coords[dim] = lon[dim].variable
+def point_coords(request: Request, lon: Any, lat: Any) -> tuple[str, dict[str, xr.Variable]]:
+    """Return the dimension of points, and their coordinates.
+
+    Raises
+    ------
+    GridError
+        They are no points, or along a dimension whose name a variable of the result has.
+    """
+    points = pair_points(lon, lat)
+    dim, target = points.dim, request.target
+    taken = {
+        TIME, "time_bnds", "bnds", QUANTILE, "supported", "nearest_station", "stations_reporting",
+        target, f"{target}_lower", f"{target}_upper", f"{target}_quantile",
+    }  # fmt: skip
+    if dim in taken:
+        renamed = {"lon": lon, "lat": lat}
+        fixes = [
+            f"{n}={n}.rename({{{dim!r}: 'point'}})" if isinstance(v, xr.DataArray) else f"{n}={n}.rename_axis('point')"
+            for n, v in renamed.items()
+            if isinstance(v, (xr.DataArray, pd.Series)) and np.ndim(v)
+        ]
+        raise GridError(f"the points are along {dim!r}, a name that the result has too; fix: {', '.join(fixes)}")
+    coords = {LON: xr.Variable((dim,), points.lon), LAT: xr.Variable((dim,), points.lat)}
+    if points.label is not None:
+        coords[dim] = points.label
     return dim, coords
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from dask.base import tokenize
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .._arguments import check_flag
 from ..conventions import LAT, LON, QUANTILE, TIME
-from ..errors import GridError, StoreError
+from ..errors import StoreError
 from ..interpolate.base import Mapper
 from ..stations import schema
 from . import store as cube_store
@@ -200,7 +200,8 @@ def estimate(
     mapper : Model or name of a classical method
         As for :func:`reanalyze`.
     lon, lat : array_like, (n_point,) degrees
-        A DataArray's own dimension and coordinate are kept; otherwise the dimension is ``point``.
+        DataArrays, and Series, pair by their labels, and must be along one dimension; their own dimension and coordinate
+        are kept. Otherwise they pair by position, and the dimension is ``point``. One number goes with all of the other's.
     target, time, init, level, max_distance, background, rasters : optional
         As for :func:`reanalyze`.
 
@@ -214,7 +215,8 @@ def estimate(
     SchemaError, ModelError
         As for :func:`reanalyze`.
     GridError
-        There are no points, some have no coordinates, or all lie farther than ``max_distance`` from every station.
+        There are no points, some have no coordinates, their labels or dimensions differ, or all lie farther than
+        ``max_distance`` from every station.
 
     Examples
     --------
@@ -232,27 +234,12 @@ def estimate(
 
 def estimate_at(request: Request, *, lon: ArrayLike, lat: ArrayLike) -> xr.Dataset:
     """Estimate the target of a request at points, as :func:`xaq.estimate` returns it. Lazy."""
-    dim, coords = point_coords(lon, lat)
+    dim, coords = point_coords(request, lon, lat)
     x, y = coords[LON].values, coords[LAT].values
-    _check_coordinates(x, y)
     check_points(request, x, y)
     layers = point_layers(request, x, y, BLOCK_VALUES // len(x))
     near, missing = point_distance(request, x, y), point_missing(request, x, y)
     return labelled(request, layers, (TIME, dim), {**coords, TIME: time_variable(request)}, near, missing)
-
-
-def _check_coordinates(x: NDArray, y: NDArray) -> None:
-    if not len(x):
-        raise GridError("no points: lon and lat are empty; fix: lon=[10.0], lat=[50.0]")
-    if not (np.isfinite(x) & np.isfinite(y)).all():
-        raise GridError(
-            f"{int((~np.isfinite(x + y)).sum())} of {len(x)} points have no coordinates; fix: keep those with "
-            "np.isfinite(lon) & np.isfinite(lat)"
-        )
-    if np.abs(y).max() > 90:
-        raise GridError(
-            f"lat reaches {y[np.abs(y).argmax()]:g}, expected -90..90; fix: exchange lon= and lat=, if they are swapped"
-        )
 
 
 def estimate_quantiles(
@@ -279,7 +266,7 @@ def estimate_quantiles(
         field.check_covers(lon.values, lat.values, "hidden stations")
     if request.probabilities:
         request = replace(request, probabilities=tuple(probabilities))
-    dim, coords = point_coords(lon, lat)
+    dim, coords = point_coords(request, lon, lat)
     x, y = coords[LON].values, coords[LAT].values
     layers = point_layers(request, x, y, BLOCK_VALUES // (request.n_layers * len(x)))
     data: dict[str, Any] = {request.target: ((TIME, dim), layers[0])}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .._arguments import check_number
 from .._version import __version__
-from ..arrays import sphere, timesteps
+from ..arrays import longitudes, sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME
 from ..errors import GridError, ModelError, SchemaError, warn
 from ..fields.background import describe_background
@@ -101,8 +101,8 @@ class Request:
 
     @property
     def lon(self) -> NDArray[np.float64]:
-        """Longitudes of the stations, ``(station,)`` degrees."""
-        return self.source[LON].values.astype(float)
+        """Longitudes of the stations, ``(station,)`` degrees, in one convention: a cube does not depend on the dataset's."""
+        return longitudes.canonical(self.source[LON].values)
 
     @property
     def lat(self) -> NDArray[np.float64]:
@@ -354,7 +354,7 @@ def _check_fields_cover(
 
 def check_grid(request: Request, grid: Grid) -> None:
     """Refuse a grid on which no cell is near any station, or that a field does not cover."""
-    lon, lat = sphere.nearest_image(request.lon, 0.5 * (grid.lon[0] + grid.lon[-1])), request.lat
+    lon, lat = longitudes.nearest_image(request.lon, 0.5 * (grid.lon[0] + grid.lon[-1])), request.lat
     x = np.clip(lon, grid.lon[0], grid.lon[-1])
     y = np.clip(lat, grid.lat[0], grid.lat[-1])
     closest = float(sphere.distance_km(lon, lat, x, y).min())

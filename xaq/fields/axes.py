@@ -8,12 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
+from numpy.typing import NDArray
 from pyproj import CRS
 from rioxarray.exceptions import DimensionError, MissingSpatialDimensionError
 
+from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME
 from ..errors import SchemaError
 from ..stations import schema
+from .degrees import crs_of, in_degrees, is_radians
+from .regrid import regrid_advice
 
 
 @dataclass(frozen=True)
@@ -75,29 +79,30 @@ def find_axes(array: xr.DataArray, subject: str) -> Axes:
     Raises
     ------
     SchemaError
-        No such axes, two-dimensional coordinates, or x and y without a CRS.
+        No such axes, points, curvilinear coordinates, axes that are not in degrees, or x and y without a CRS.
     """
     coords = array.coords.to_dataset()
     time = schema.find_role(coords, TIME)
     time = time if time is not None and time in array.dims else None
     lon, lat = schema.find_role(coords, LON), schema.find_role(coords, LAT)
-    if lon is not None and lat is not None and array[lon].dims == (lon,) and array[lat].dims == (lat,):
+    given = lon in array.coords and lat in array.coords and array[lon].ndim > 0 and array[lat].ndim > 0
+    if given and array[lon].ndim == array[lat].ndim == 1 and array[lon].dims != array[lat].dims:
+        _check_degrees(array, lon, lat, subject)
         return Axes(lon, lat, time, "")
     try:
         x, y = array.rio.x_dim, array.rio.y_dim
     except (MissingSpatialDimensionError, DimensionError):
         x = y = None
-    if x is None or x not in array.coords or y not in array.coords:
-        fix = (
-            f"{lon} and {lat} are two-dimensional; fix: regrid it, or give it x and y and field.rio.write_crs(...)"
-            if lon is not None and lat is not None
-            else "fix: name them lon and lat, or x and y with field.rio.write_crs(...)"
-        )
+    projected = x in array.coords and y in array.coords and array.rio.crs is not None
+    if given and not projected:
+        raise SchemaError(regrid_advice(array, lon, lat), subject=subject)
+    if x not in array.coords or y not in array.coords:
         raise SchemaError(
-            f"no axes of longitude and latitude, or of x and y, in {', '.join(map(str, array.dims)) or 'a number'}; {fix}",
+            f"no axes of longitude and latitude, or of x and y, in {', '.join(map(str, array.dims)) or 'a number'}; "
+            "fix: name them lon and lat, or x and y with field.rio.write_crs(...)",
             subject=subject,
         )
-    if array.rio.crs is None:
+    if not projected:
         raise SchemaError(
             f"its axes are {x} and {y}, and it has no CRS; fix: field.rio.write_crs('EPSG:4326'), or the CRS that it has",
             subject=subject,
@@ -106,14 +111,36 @@ def find_axes(array: xr.DataArray, subject: str) -> Axes:
     return Axes(x, y, time, "" if crs.equals(CRS("EPSG:4326"), ignore_axis_order=True) else crs.to_wkt())
 
 
+def _check_degrees(array: xr.DataArray, lon: Hashable, lat: Hashable, subject: str) -> None:
+    """Raise where coordinates that are called longitude and latitude are not in degrees."""
+    x, y = array[lon], array[lat]
+    if is_radians(x) or is_radians(y):
+        converted = ", ".join(f"{n}=np.degrees(field[{n!r}].drop_attrs())" for n in (lon, lat))
+        raise SchemaError(
+            f"{lon} and {lat} are in radians, expected degrees; fix: field.assign_coords({converted})", subject=subject
+        )
+    if not in_degrees(array, lon, lat):
+        named = f"field.rename({{{lon!r}: 'x', {lat!r}: 'y'}})"
+        crs = crs_of(array)
+        fix = named if crs is not None else f"{named}.rio.write_crs(its_crs)"
+        raise SchemaError(
+            f"{lon} and {lat} are not in degrees, but in {'another unit' if crs is None else crs.name}; fix: {fix}",
+            subject=subject,
+        )
+
+
 def with_axes(array: xr.DataArray, axes: Axes, subject: str) -> xr.DataArray:
     """Return an array as ``([time,] y, x)`` with ascending axes under these names, and no other coordinates.
+
+    Longitudes that wrap, such as 345 .. 360, 0 .. 15, are unwrapped.
 
     Raises
     ------
     SchemaError
-        Another dimension with more than one entry, or axes that are not sorted.
+        Another dimension with more than one entry, or axes that are not sorted or have a hole.
     """
+    dims = {n: array[n].dims[0] for n in (axes.x, axes.y)}
+    array = array.swap_dims({dim: n for n, dim in dims.items() if dim != n})
     extra = [d for d in array.dims if d not in (axes.x, axes.y, axes.time)]
     long = [d for d in extra if array.sizes[d] > 1]
     if long:
@@ -125,27 +152,68 @@ def with_axes(array: xr.DataArray, axes: Axes, subject: str) -> xr.DataArray:
     array = array.isel(dict.fromkeys(extra, 0), drop=True).transpose(*names)
     array = array.drop_vars([c for c in array.coords if c not in names])
     array = array.rename({old: new for old, new in names.items() if old != new})
-    for axis in ("y", "x"):
-        array = _ascending(array, axis, subject)
+    for axis, called in (("y", axes.y), ("x", axes.x)):
+        array = _ascending(array, axis, (called, dims[called]), axis == "x" and counts_turns(axes.crs), subject)
     if axes.time is not None:
         _check_time(array, subject)
     return array
 
 
-def _ascending(array: xr.DataArray, axis: str, subject: str) -> xr.DataArray:
-    centres = array[axis].values
+def counts_turns(crs: str) -> bool:
+    """Whether the x axis of a CRS, as :class:`Axes` has it, is a longitude in degrees, the same after whole turns."""
+    if not crs:
+        return True
+    known = CRS(crs)
+    return known.is_geographic and known.axis_info[0].unit_name == "degree"
+
+
+def _ascending(
+    array: xr.DataArray, axis: str, names: tuple[Hashable, Hashable], turns: bool, subject: str
+) -> xr.DataArray:
+    """Return an array with an axis in ascending order, unwrapped where it is a longitude, or raise.
+
+    ``names`` are those of the coordinate and its dimension in the user's array.
+    """
+    centres, (called, dim) = array[axis].values, names
     if not np.issubdtype(centres.dtype, np.number) or not np.isfinite(centres.astype(float)).all() or not len(centres):
         raise SchemaError(
-            f"its {axis} axis does not consist of finite numbers; fix: field.assign_coords(...)", subject=subject
+            f"its {called} axis does not consist of finite numbers; fix: field.assign_coords(...)", subject=subject
         )
-    if len(centres) > 1 and (np.diff(centres) < 0).all():
-        return array.isel({axis: slice(None, None, -1)})
-    if (np.diff(centres) <= 0).any():
+    order = np.argsort(centres, kind="stable")
+    ascending = centres[order]
+    sorted_one_way = _one_way(order)
+    if turns:
+        order, ascending = longitudes.axis_order(centres)
+    if (np.diff(ascending) <= 0).any():
         raise SchemaError(
-            f"its {axis} axis is neither ascending nor descending ({centres[0]:g}, ... {centres[-1]:g}); fix: field.sortby(...)",
+            f"its {called} axis has a place more than once; "
+            f"fix: field.isel({dim}=np.unique(field[{called!r}]{' % 360' if turns else ''}, return_index=True)[1])",
             subject=subject,
         )
-    return array
+    wrapped = turns and any(longitudes.ascends_eastwards(way) for way in (centres, centres[::-1]))
+    if not (wrapped or sorted_one_way):
+        raise SchemaError(
+            f"its {called} axis is neither ascending nor descending ({centres[0]:g}, ... {centres[-1]:g}); "
+            f"fix: field.sortby({called!r})",
+            subject=subject,
+        )
+    after = longitudes.holes(ascending)
+    if len(after):
+        raise SchemaError(
+            f"its {called} axis has a hole from {ascending[after[0]]:g} to {ascending[after[0] + 1]:g}, wider than twice the "
+            f"spacing, and nothing is interpolated across it; fix: field.isel({dim}={longitudes.longest_part(order, after)})",
+            subject=subject,
+        )
+    if _one_way(order):
+        array = array if order[0] == 0 else array.isel({axis: slice(None, None, -1)})
+    else:
+        array = array.isel({axis: order})
+    return array if np.array_equal(array[axis].values, ascending) else array.assign_coords({axis: ascending})
+
+
+def _one_way(order: NDArray[np.intp]) -> bool:
+    """Whether an order takes all from the first to the last, or from the last to the first."""
+    return bool((np.diff(order) == 1).all() or (np.diff(order) == -1).all())
 
 
 def _check_time(array: xr.DataArray, subject: str) -> None:

@@ -22,10 +22,10 @@ from pyproj import CRS, Transformer
 from scipy.sparse import csr_array
 
 from .._arguments import check_choice
-from ..arrays import sphere, timesteps
+from ..arrays import longitudes, timesteps
 from ..conventions import TIME
 from ..errors import SchemaError
-from .axes import find_axes, pick_variable, with_axes
+from .axes import counts_turns, find_axes, pick_variable, with_axes
 from .interpolation import bracket, compress, corner_matrix, interpolate, masked, weight_matrix
 
 Method = Literal["bilinear", "nearest"]
@@ -105,10 +105,14 @@ class Gridded:
     def hash(self) -> str:
         """Hash of grid, units, CRS and method; of a static field also of its values, which are computed."""
         digest = hashlib.blake2b(f"{self.units}|{self.crs}|{self.method}".encode(), digest_size=8)
-        for axis in ("y", "x"):
-            digest.update(np.round(self.data[axis].values.astype(float), 6).tobytes())
+        # The same in each convention of longitude, wherever in it a field around the globe begins.
+        x = self.data["x"].values.astype(float)
+        east = longitudes.canonical(x) if self._turns else x
+        order = np.argsort(east, kind="stable")
+        for axis in (self.data["y"].values.astype(float), east[order]):
+            digest.update(np.round(axis, 6).tobytes())
         if self.is_static:
-            digest.update(_load(self.data).tobytes())
+            digest.update(_load(self.data)[:, order].tobytes())
         return digest.hexdigest()
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
@@ -121,20 +125,29 @@ class Gridded:
     # -- coverage ----------------------------------------------------------------------------------------------
 
     @cached_property
+    def _turns(self) -> bool:
+        """Whether the x axis is a longitude in degrees."""
+        return counts_turns(self.crs)
+
+    @cached_property
     def _periodic(self) -> bool:
         """Whether the field covers all longitudes, so that its last column neighbours its first."""
-        x = self.data["x"].values
-        return not self.crs and len(x) > 2 and abs((x[-1] - x[0]) + (x[-1] - x[0]) / (len(x) - 1) - 360.0) < 1e-3
+        x = self.data["x"].values.astype(float)
+        if not self._turns or len(x) < 3 or x[-1] >= x[0] + 360.0:
+            return False
+        low, high = self._limits("x")
+        return high - low > 360.0 - 0.01 * (x[1] - x[0])
 
     def _project(self, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return points in the field's own coordinates."""
-        lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+        x, y = longitudes.canonical(lon), np.asarray(lat, float)
         if self.crs:
-            x, y = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True).transform(lon, lat)
-            return np.asarray(x, float), np.asarray(y, float)
-        axis = self.data["x"].values
-        centre = 0.5 * (axis[0] + axis[-1])
-        return sphere.nearest_image(lon, centre), lat
+            x, y = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True).transform(x, y)
+            x, y = np.asarray(x, float), np.asarray(y, float)
+        if self._turns:
+            axis = self.data["x"].values.astype(float)
+            x = longitudes.nearest_image(x, 0.5 * (axis[0] + axis[-1]))
+        return x, y
 
     def outside(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
         """Return which points lie in no cell of the field."""

@@ -35,7 +35,8 @@ def bracket(
     if periodic:
         points = axis[0] + (points - axis[0]) % 360.0
     position = np.interp(points, extended.astype(float), np.arange(len(extended), dtype=float))
-    nearest = np.rint(position)
+    # Half-way between two centres, the one to the east or north, wherever the axis begins.
+    nearest = np.floor(np.round(position, 6) + 0.5)
     position = np.where((np.abs(position - nearest) < _SAME) | (method == "nearest"), nearest, position)
     low = np.clip(np.floor(position).astype(np.intp), 0, max(len(extended) - 2, 0))
     weight = position - low

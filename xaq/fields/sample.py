@@ -14,6 +14,7 @@ from ..arrays import timesteps
 from ..conventions import LAT, LON, POINT, STATION, TIME
 from ..errors import SchemaError
 from ..stations import schema
+from ..stations.points import pair_points
 from .gridded import Gridded, Method
 
 
@@ -31,10 +32,10 @@ def sample_points(
     ----------
     field : xarray.DataArray or Dataset
         A field ``(time, lat, lon)``, in any order of dimensions, or a static raster in any CRS that rioxarray knows.
-        Latitude may ascend or descend, longitude may be in 0..360 or -180..180. Missing cells are NaN, or the raster's
-        nodata value.
+        Latitude may ascend or descend; longitude may be in any convention, and may wrap, as 345..360, 0..15. Missing cells
+        are NaN, or the raster's nodata value.
     lon, lat : array_like, (n_point,) degrees
-        Positions of the points.
+        Positions of the points, as for :func:`xaq.estimate`; longitudes in any convention.
     time : array_like, (n_time,) datetime64, UTC, optional
         Times of the values, interpolated linearly between the field's own. Default: the field's own times.
     method : {"bilinear", "nearest"}
@@ -49,7 +50,10 @@ def sample_points(
     ------
     SchemaError
         The array is not a field, or does not cover the points or the times. In the outermost half cell values are those
-        of its centre; there is no extrapolation beyond it, nor beyond the first and the last time.
+        of its centre; there is no extrapolation beyond it, nor beyond the first and the last time. Its axes have a hole
+        wider than twice the spacing, or it has no axes: points, curvilinear coordinates.
+    GridError
+        The points are not one for one, or have no coordinates.
 
     Examples
     --------
@@ -60,12 +64,8 @@ def sample_points(
     array([1.5], dtype=float32)
     """
     gridded = Gridded.of(field, method=method)
-    x, y = np.atleast_1d(np.asarray(lon, float)), np.atleast_1d(np.asarray(lat, float))
-    if x.ndim != 1 or x.shape != y.shape:
-        raise SchemaError(
-            f"lon has shape {x.shape}, lat {y.shape}, expected one dimension and equal length; fix: np.ravel(lon), np.ravel(lat)",
-            subject="points",
-        )
+    points = pair_points(lon, lat)
+    x, y = points.lon, points.lat
     gridded.check_covers(x, y, "points")
     coords: dict[str, Any] = {LON: (POINT, x), LAT: (POINT, y)}
     if gridded.is_static and time is None:

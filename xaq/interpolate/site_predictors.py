@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ..arrays import sphere
+from ..arrays import longitudes, sphere
 
 _FILE = Path(__file__).parents[1] / "data" / "geography.npz"
 #: Standard deviations of the Gaussian kernels of population density, km.
@@ -72,7 +72,7 @@ def site_predictors(lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
 
     .. math:: \log\Big(10 + \sum_h \frac{P_h}{2 \text{π} \eta^2} \exp\frac{-d_{*h}^2}{2 \eta^2}\Big).
     """
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+    lon, lat = longitudes.canonical(lon), np.asarray(lat, float)
     densities = [_log_density(lon, lat, *kernel) for kernel in zip(KERNELS_KM, _NODES_PER_DEGREE, strict=True)]
     return np.stack([*densities, _altitude(lon, lat)], axis=1)
 

@@ -24,7 +24,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from .._arguments import check_sequence
-from ..arrays import sphere
+from ..arrays import longitudes
 from ..cube.grid import check_bounds
 from ..errors import SchemaError
 
@@ -138,14 +138,14 @@ def read_lines(lines: Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, N
 
 
 def clip(parts: Iterable[BaseGeometry], bounds: Bounds) -> NDArray[np.object_]:
-    """Return the parts of lines inside bounds, as an array of LineStrings; lines are also tried 360 degrees away."""
+    """Return the parts of lines inside bounds, as an array of LineStrings; lines are also tried whole turns away."""
     parts = np.asarray(parts, object)
     if not len(parts):
         return parts
     west, south, east, north = bounds
     box = shapely.bounds(parts)
     pieces = []
-    for turn in (-360.0, 0.0, 360.0):
+    for turn in 360.0 * round(0.5 * (west + east) / 360.0) + np.array([-360.0, 0.0, 360.0]):
         near = (box[:, 0] + turn <= east) & (box[:, 2] + turn >= west) & (box[:, 1] <= north) & (box[:, 3] >= south)
         inside = shapely.clip_by_rect(parts[near], west - turn, south, east - turn, north)
         found = shapely.get_parts(shapely.get_parts(inside))
@@ -299,7 +299,7 @@ def _view(ax: GeoAxes, centre: float) -> Bounds:
     inside = np.isfinite(lon) & np.isfinite(lat)
     if not inside.any():
         return -180.0, -90.0, 180.0, 90.0
-    lon = sphere.nearest_image(lon[inside], centre)
+    lon = longitudes.nearest_image(lon[inside], centre)
     lat = lat[inside]
     margin = 0.02 * max(float(np.ptp(lon)), float(np.ptp(lat))) + 0.01
     west, east = max(lon.min() - margin, centre - 180.0), min(lon.max() + margin, centre + 180.0)

@@ -14,7 +14,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ..arrays import sphere, timesteps
+from ..arrays import longitudes, timesteps
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..errors import SchemaError
 from ..evaluate.explain import PLACE_LAT, PLACE_LON
@@ -123,7 +123,7 @@ class _Located(NamedTuple):
     def of(cls, explained: xr.Dataset) -> _Located:
         """Locate an explanation; longitudes are those nearest to the estimate's, also across the date line."""
         place = float(explained[PLACE_LON])
-        lon = sphere.nearest_image(explained[LON].values, place)
+        lon = longitudes.nearest_image(explained[LON].values, place)
         return cls(np.append(lon, place), np.append(explained[LAT].values, float(explained[PLACE_LAT])))
 
     @property

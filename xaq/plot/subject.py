@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._arguments import shown
-from ..arrays import sphere
+from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME, canonical_units, label
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
@@ -160,7 +160,7 @@ def cells_at(cube: xr.Dataset, lon: NDArray, lat: NDArray, dim: str) -> xr.Datas
         A point lies outside the cube.
     """
     x, y = cell_edges(cube, LON), cell_edges(cube, LAT)
-    lon = sphere.nearest_image(lon, 0.5 * (x[0] + x[-1]))
+    lon = longitudes.nearest_image(lon, 0.5 * (x[0] + x[-1]))
     outside = np.flatnonzero((lon < x[0]) | (lon > x[-1]) | (lat < y[0]) | (lat > y[-1]))
     if len(outside):
         first = outside[0]
@@ -206,10 +206,8 @@ def cell_edges(cube: xr.Dataset, name: str) -> NDArray[np.float64]:
 
 
 def station_bounds(ds: xr.Dataset) -> tuple[float, float, float, float]:
-    """Return bounds around all stations with a margin of 8 % of their extent; across the date line where shorter."""
-    lon, lat = np.asarray(ds[LON].values, float), np.asarray(ds[LAT].values, float)
-    if np.ptp(lon % 360.0) < np.ptp(lon):
-        lon = lon % 360.0
+    """Return bounds around all stations with a margin of 8 % of their extent, in any convention of longitude."""
+    lon, lat = longitudes.unwrap(ds[LON].values), np.asarray(ds[LAT].values, float)
     margin = max(0.08 * max(float(np.ptp(lon)), float(np.ptp(lat))), 0.02)
     return (
         float(lon.min()) - margin,

@@ -11,7 +11,9 @@ from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.patches import ConnectionPatch, Rectangle
 
 from .._arguments import check_number, check_sequence, shown
+from ..arrays import longitudes
 from ..conventions import LAT, LON
+from ..cube.grid_axes import settle_edges
 from ..errors import SchemaError
 from . import arguments, basemap
 from .basemap import Lines
@@ -28,9 +30,13 @@ def zoom_box(ds: xr.Dataset, zoom: basemap.Bounds | str | None) -> basemap.Bound
     """Return the box of the inset: the one asked for, or one around the densest part of the network, if dense enough."""
     if zoom is None:
         return None
-    lon, lat = np.asarray(ds[LON].values, float), np.asarray(ds[LAT].values, float)
+    lon, lat = longitudes.unwrap(ds[LON].values), np.asarray(ds[LAT].values, float)
     if not (isinstance(zoom, str) and zoom == "densest"):
         west, south, east, north = _edges(zoom)
+        west, east = settle_edges(west, east, south, north)
+        middle = 0.5 * (west + east)
+        turns = float(longitudes.nearest_image(middle, 0.5 * float(lon.min() + lon.max()))) - middle
+        west, east = west + turns, east + turns
         if not ((lon > west) & (lon < east) & (lat > south) & (lat < north)).any():
             raise SchemaError(
                 f"zoom={zoom} holds no station; fix: zoom=(west, south, east, north) in degrees, or zoom=None",

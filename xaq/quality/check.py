@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..arrays import sphere, timesteps
+from ..arrays import longitudes, sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME, canonical_name, is_concentration, is_pollutant
 from ..errors import SchemaError
 from ..stations import schema
@@ -266,8 +266,8 @@ def _time_zone(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:
     n = int(np.isfinite(peaks).sum())
     if not late or agree < 0.75 or 2 * n < len(placed):
         return
-    middle = float(np.median(lon[placed]))
-    zone = round(((middle + 180) % 360 - 180) / 15)
+    middle = float(np.median(longitudes.unwrap(lon[placed])))
+    zone = round(float(longitudes.canonical(middle)) / 15)
     local = bool(zone) and abs(late - zone) <= 2.5
     shift = -zone if local else -round(late)
     why = f", as if local time (UTC{zone:+d}) were labelled UTC" if local else ""

@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from ..arrays.longitudes import canonical
 from ..arrays.sphere import EARTH_RADIUS_KM
 
 #: Southern end of the coastline, degrees; farther south is the Antarctic ice sheet.
@@ -33,13 +34,14 @@ def at_sea(lon: NDArray, lat: NDArray, within_km: float) -> NDArray[np.bool_]:
     ``lon`` and ``lat`` are in degrees and finite. The coastline is Natural Earth 10m, simplified to 0.02 degrees (2 km);
     it lacks the smallest islands.
     """
-    lon, lat = (np.asarray(lon, float) + 180) % 360 - 180, np.asarray(lat, float)
+    lon, lat = canonical(lon), np.asarray(lat, float)
     tree, points = _land(), shapely.points(lon, lat)
     wet = lat > _SOUTH
     wet[tree.query(points, predicate="within")[0]] = False
     # A degree of longitude shortens towards the poles, so the box that is searched widens.
     reach = np.degrees(within_km / EARTH_RADIUS_KM)
     east = reach / np.maximum(np.cos(np.radians(lat)), 0.01)
-    boxes = shapely.box(lon - east, lat - reach, lon + east, lat + reach)
-    wet[np.flatnonzero(wet)[np.unique(tree.query(boxes[wet], predicate="intersects")[0])]] = False
+    for turn in (-360.0, 0.0, 360.0):  # the box of a place at the date line lies on both sides of it
+        boxes = shapely.box(lon + turn - east, lat - reach, lon + turn + east, lat + reach)
+        wet[np.flatnonzero(wet)[np.unique(tree.query(boxes[wet], predicate="intersects")[0])]] = False
     return wet

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from ..arrays import sphere
+from ..arrays import longitudes, sphere
 
 #: Codes for "missing" in common file formats that lie inside the physical limits.
 FILL_CODES = (9999.0,)
@@ -197,8 +197,8 @@ def judge_places(lon: NDArray, lat: NDArray) -> Places:
     after they are split (single linkage) at the first wide gap: over 100 km, and over three times the next narrower gap.
     """
     lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    given = np.isfinite(lon) & np.isfinite(lat) & ~((np.abs(lon) < 0.01) & (np.abs(lat) < 0.01))
-    beyond = given & ((np.abs(lat) > 90) | (np.abs(lon) > 360))
+    given = np.isfinite(lon) & np.isfinite(lat) & ~((np.abs(longitudes.canonical(lon)) < 0.01) & (np.abs(lat) < 0.01))
+    beyond = given & ((np.abs(lat) > 90) | ~longitudes.valid(lon))
     exchangeable = given & (np.abs(lat) <= 360) & (np.abs(lon) <= 90)
     if beyond.sum() > given.sum() / 2:
         swapped = exchangeable & (np.abs(lat) > 90)

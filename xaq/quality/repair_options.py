@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._arguments import check_mapping, check_number, check_sequence, check_text, shown
+from ..arrays import longitudes
 from ..errors import SchemaError
 
 #: What arguments take; those of positions take a mapping, too.
@@ -53,10 +54,14 @@ def _place(at: Any, name: str) -> tuple[float, float]:
     if len(pair) != 2:
         raise _error(f"{name} is {shown(at)}, expected {expected}; fix: {fix}")
     lon, lat = (
-        check_number(number, name, expected, fix=fix, valid=lambda x, most=most: abs(x) <= most, error=_error)  # type: ignore[misc]
-        for number, most in zip(pair, (360.0, 90.0), strict=True)
+        check_number(number, name, expected, fix=fix, valid=lambda x, fits=fits: bool(fits(x)), error=_error)  # type: ignore[misc]
+        for number, fits in zip(pair, (longitudes.valid, _is_latitude), strict=True)
     )
     return lon, lat
+
+
+def _is_latitude(number: float) -> bool:
+    return abs(number) <= 90.0
 
 
 def _units(units: Any) -> dict[str, str | dict[str, str]]:

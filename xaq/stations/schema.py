@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .._arguments import shown
-from ..arrays import timesteps
+from ..arrays import longitudes, timesteps
 from ..conventions import (
     ELEVATION,
     HIDDEN,
@@ -229,9 +229,11 @@ def _coordinate_problems(ds: xr.Dataset) -> list[str]:
             else "expected -90..90 degrees; fix: ds.aq.repair(swapped='swap', unplaced='drop')"
         )
         problems.append(f"lat outside -90..90 at {some(ids[bad])} (lat={lat[bad[0]]:g}, lon={lon[bad[0]]:g}): {hint}")
-    if (np.abs(lon) > 360).any():
+    wrong = np.isfinite(lon) & ~longitudes.valid(lon)
+    if wrong.any():
+        where = f"{some(ids[wrong])} (lon={lon[wrong][0]:g})"
         problems.append(
-            f"lon outside -180..360 degrees east (largest {np.nanmax(np.abs(lon)):g}); fix: ds.aq.repair(unplaced='drop')"
+            f"lon outside ten turns, or a mark of a missing value, at {where}; fix: ds.aq.repair(unplaced='drop')"
         )
     return problems
 
@@ -380,7 +382,8 @@ def no_observations(target: str, n_stations: int) -> SchemaError:
 def stations_hash(ds: xr.Dataset) -> str:
     """Return a short SHA-256 of station ids and coordinates (rounded to a metre); the order does not matter."""
     rows = sorted(
-        f"{s}|{x:.5f}|{y:.5f}" for s, x, y in zip(ds[STATION].values, ds[LON].values, ds[LAT].values, strict=True)
+        f"{s}|{x:.5f}|{y:.5f}"
+        for s, x, y in zip(ds[STATION].values, longitudes.canonical(ds[LON].values), ds[LAT].values, strict=True)
     )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
@@ -389,7 +392,7 @@ def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
     """Return the summary of a conformed dataset for its reprs, as (heading, text) pairs. Metadata only."""
     step = timesteps.regular_step(ds[TIME].values)
     n, n_hidden = ds.sizes[STATION], int(hidden_mask(ds).sum())
-    lon, lat = ds[LON].values, ds[LAT].values
+    lon, lat = longitudes.unwrap(ds[LON].values), ds[LAT].values
     times = ds[TIME].to_index()
     fmt = "%Y-%m-%d %H:%M" if step < timesteps.DAY else "%Y-%m-%d"
     lines = [
