@@ -37,6 +37,7 @@ from ..conventions import (
 )
 from ..errors import SchemaError, warn
 from ..interpolate.base import Observations
+from .hidden import settle_hidden
 
 Period = slice | tuple | list | str | pd.Timestamp | np.datetime64 | None
 
@@ -88,9 +89,13 @@ def conform(ds: xr.Dataset) -> xr.Dataset:
     """
     if not isinstance(ds, xr.Dataset):
         raise SchemaError(f"got {type(ds).__name__}, expected an xarray.Dataset; fix: xaq.open_stations(...)")
+    given = ds
     ds, problems = rename_roles(ds)
     if not problems:
         problems += identity_problems(ds)
+    if not problems and HIDDEN in given.variables:
+        ds, found = settle_hidden(ds, given[HIDDEN].dims)
+        problems += found
     if not problems:
         problems += _coordinate_problems(ds)
         problems += _time_problems(ds)
@@ -282,10 +287,10 @@ def positions(ds: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def hidden_mask(ds: xr.Dataset) -> NDArray[np.bool_]:
-    """Return which stations are hidden, ``(station,)`` bool; all False before ``hide``."""
+    """Return which stations of a conformed dataset are hidden, ``(station,)`` bool; all False before ``hide``."""
     if HIDDEN not in ds.coords:
         return np.zeros(ds.sizes[STATION], bool)
-    return np.asarray(ds[HIDDEN].values).astype(bool)
+    return np.asarray(ds[HIDDEN].values)
 
 
 def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
