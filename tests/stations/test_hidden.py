@@ -107,7 +107,11 @@ def test_new_stations_joined_to_hidden_ones_are_visible_after_the_fix():
     np.testing.assert_array_equal(fixed(joined).aq.hidden.station, ["s00", "s03"])
 
 
-@given(st.lists(st.sampled_from([True, False, 0, 1, 1.0, np.nan, None, 2, "True", "False", "", b"no"]), min_size=N, max_size=N))
+@given(
+    st.lists(
+        st.sampled_from([True, False, 0, 1, 1.0, np.nan, None, 2, "True", "False", "", b"no"]), min_size=N, max_size=N
+    )
+)
 def test_a_mask_is_never_made_of_what_is_no_truth_value(values):
     ds = marked(objects(values))
     if all(isinstance(v, (bool, int, float)) and v in (0, 1) for v in values):
