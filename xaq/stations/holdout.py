@@ -10,9 +10,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..arrays import sphere
-from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION
+from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION, TIME
 from ..errors import SchemaError, warn
 from . import schema
+from .taking_part import TakingPart
 
 
 def hide(
@@ -45,6 +46,11 @@ def hide(
     xarray.Dataset
         The same data with a boolean coordinate ``hidden(station)``, which replaces an earlier one. Stations within 50 m
         of a hidden one are hidden, too. Lazy: no data variable is computed.
+
+    Notes
+    -----
+    The draw follows from the ids and places of stations, whatever their order. Where the data are in memory, stations without any
+    observation are not drawn, and copies of a station count once, so that neither changes which others are hidden.
 
     Raises
     ------
@@ -96,13 +102,23 @@ def with_hidden(ds: xr.Dataset, chosen: NDArray[np.intp]) -> xr.Dataset:
     return ds.assign_coords({HIDDEN: (STATION, hidden, ROLE_CF[HIDDEN])})
 
 
+def _drawn_from(ds: xr.Dataset) -> NDArray[np.intp]:
+    """Return the stations that may be drawn, in the order of their ids: the same draw whatever their order in the dataset."""
+    ids, names = ds[STATION].values, schema.pollutants(ds) or list(ds.data_vars)
+    observed = [ds[n] for n in names if ds[n].dims == (STATION, TIME) and np.issubdtype(ds[n].dtype, np.number)]
+    if observed and all(values.chunks is None for values in observed):
+        kept = TakingPart.of(ids, *schema.positions(ds), *(values.values for values in observed)).kept
+        if len(kept):
+            return kept
+    return np.argsort(ids.astype(str), kind="stable")
+
+
 def _draw(ds: xr.Dataset, fraction: float, blocks: int | None, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw stations, whole co-located groups at a time, until the fraction is reached."""
-    group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
+    by_id = _drawn_from(ds)
+    lon, lat = (axis[by_id] for axis in schema.positions(ds))
+    group = sphere.colocated_groups(lon, lat)
     wanted = max(1, round(fraction * len(group)))
-    # In the order of their ids, stations give the same draw whatever their order in the dataset.
-    by_id = np.argsort(ds[STATION].values.astype(str))
-    group, lon, lat = (a[by_id] for a in (group, ds[LON].values, ds[LAT].values))
     places = rng.permutation(pd.unique(group))
     if blocks is not None:
         seeds = [np.flatnonzero(group == place)[0] for place in places[:blocks]]
