@@ -126,6 +126,21 @@ def test_copies_of_hidden_stations_are_scored_once(network):
     np.testing.assert_allclose(*(t.to_numpy(float) for t in tables), rtol=1e-5)
 
 
+def test_a_visible_copy_of_a_hidden_station_is_named_and_the_fix_hides_it(network):
+    hidden = int(np.flatnonzero(network.hidden.values)[0])
+    ds = with_attrs(xr.concat([network, new_row(network, "copy", of=hidden)], "station"), network)
+    ds["hidden"][-1] = False
+    expected = network.aq.verify("kriging", baselines=["idw"])
+    with pytest.warns(XaqWarning, match="1 visible station.* within 50 m of a hidden one.*: copy; fix: ") as told:
+        told_all = ds.aq.verify("kriging", baselines=["idw"])
+    assert told_all.mae["idw"] < 0.8 * expected.mae["idw"]
+    (text,) = (str(w.message) for w in told if "fix: " in str(w.message))
+    fixed = eval(text.split("fix: ")[1], {"ds": ds})
+    np.testing.assert_allclose(fixed.aq.verify("kriging", baselines=["idw"]), expected, rtol=1e-5)
+    with pytest.warns(XaqWarning, match="within 50 m of a hidden one"):
+        ds.aq.train("pm25", max_epochs=0, progress=False)
+
+
 def test_a_custom_mapper_sees_those_that_take_part_and_no_others(network):
     seen = []
 

@@ -19,7 +19,7 @@ from ..fields.background import BACKGROUND
 from ..interpolate.base import Mapper
 from ..interpolate.forecast_baselines import Forecaster
 from ..interpolate.trained import TrainedForecaster, TrainedMapper
-from ..stations import schema, taking_part
+from ..stations import holdout, schema, taking_part
 from .scores import score_probabilities, scores, with_crps
 from .verify_forecast import verify_forecast
 
@@ -95,6 +95,7 @@ def verify(
             "no station is hidden, so there is nothing to verify with; fix: ds = ds.aq.hide(fraction=0.15) before training"
         )
     check_unseen(model, ds)
+    holdout.warn_of_colocated(ds)
     if by not in (None, "station"):
         raise SchemaError(f"by={by!r}, expected 'station' or None; fix: by='station'", subject="verify")
     if isinstance(model, TrainedForecaster) and model.task == "forecast":

@@ -189,9 +189,8 @@ class OrdinaryKriging(_Classical):
         >>> xaq.OrdinaryKriging.fit(observations).name
         'kriging'
         """
-        covariance = leave_one_out.fit_covariance(
-            observations.values, observations.lon, observations.lat, k=k, seed=seed
-        )
+        seen = leave_one_out.reporting(observations)
+        covariance = leave_one_out.fit_covariance(seen.values, seen.lon, seen.lat, k=k, seed=seed)
         return cls(covariance, k)
 
     @classmethod

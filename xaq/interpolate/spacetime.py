@@ -134,6 +134,7 @@ class SpaceTimeKriging:
         >>> xaq.SpaceTimeKriging.fit(observations, n_pairs=200).margin_days
         (1, 1)
         """
+        observations = leave_one_out.reporting(observations)
         values, lon, lat = observations.values, observations.lon, observations.lat
         pairs = leave_one_out.draw_pairs(values, n_pairs, seed=[seed, 3])
         truth = values[pairs[:, 0], pairs[:, 1]].astype(np.float64)

@@ -47,15 +47,15 @@ def hide(
         The same data with a boolean coordinate ``hidden(station)``, which replaces an earlier one. Stations within 50 m
         of a hidden one are hidden, too. Lazy: no data variable is computed.
 
-    Notes
-    -----
-    The draw follows from the ids and places of stations, whatever their order. Where the data are in memory, stations without any
-    observation are not drawn, and copies of a station count once, so that neither changes which others are hidden.
-
     Raises
     ------
     SchemaError
         Unknown station ids; ``stations`` together with ``fraction`` or ``blocks``; no station, or every station hidden.
+
+    Notes
+    -----
+    The draw follows from the ids and places of stations, whatever their order. Where the data are in memory, stations without any
+    observation are not drawn, and copies of a station count once, so that neither changes which others are hidden.
 
     Examples
     --------
@@ -100,6 +100,18 @@ def with_hidden(ds: xr.Dataset, chosen: NDArray[np.intp]) -> xr.Dataset:
         names = schema.some(ds[STATION].values[extra])
         warn(f"also hidden, within 50 m of a hidden station: {names}")
     return ds.assign_coords({HIDDEN: (STATION, hidden, ROLE_CF[HIDDEN])})
+
+
+def warn_of_colocated(ds: xr.Dataset) -> None:
+    """Warn where a visible station of a conformed dataset is co-located with a hidden one: its values give those away."""
+    hidden, group = schema.hidden_mask(ds), sphere.colocated_groups(ds[LON].values, ds[LAT].values)
+    beside = ~hidden & np.isin(group, group[hidden])
+    if beside.any():
+        names = schema.some(ds[STATION].values[beside])
+        warn(
+            f"{beside.sum()} visible station(s) lie within 50 m of a hidden one, so that scores are optimistic: {names}; "
+            "fix: ds.aq.hide(ds.aq.hidden.station.values)"
+        )
 
 
 def _drawn_from(ds: xr.Dataset) -> NDArray[np.intp]:

@@ -18,7 +18,7 @@ from ..interpolate.base import Observations
 from ..interpolate.site_effect import SiteEffect
 from ..interpolate.trend import BackgroundFactor, Trend
 from ..nn.config import Task
-from ..stations import schema, taking_part
+from ..stations import holdout, schema, taking_part
 
 #: With fewer places than this, none can be hidden and learned from.
 MIN_PLACES = 4
@@ -104,6 +104,7 @@ def select_observations(
     schema.require_target(ds, target)
     ds = schema.select_period(ds, time)
     covariates, known = settle_covariates(ds, target, task, covariates, known)
+    holdout.warn_of_colocated(ds)
     seen = taking_part.observed(ds, target, covariates=covariates, known=known)
     units = str(ds[target].attrs["units"])
     return Selection(ds, seen.stations, seen.copies, seen.observations, target, units, covariates, known, task)
