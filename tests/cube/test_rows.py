@@ -94,6 +94,7 @@ def test_rows_that_say_nothing_new_change_nothing(network, model, expected, kind
 
 
 def test_kriging_in_time_sees_the_same_stations(network):
+    network = network.isel(time=slice(0, 30))
     made, expected = (
         with_attrs(ds, network).aq.estimate("kriging-spacetime", lon=[9.7, 10.2], lat=[49.8, 50.4]).pm25
         for ds in (VARIANTS["all"](network), network)

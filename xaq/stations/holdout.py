@@ -116,7 +116,7 @@ def warn_of_colocated(ds: xr.Dataset) -> None:
 
 def _drawn_from(ds: xr.Dataset) -> NDArray[np.intp]:
     """Return the stations that may be drawn, in the order of their ids: the same draw whatever their order in the dataset."""
-    ids, names = ds[STATION].values, schema.pollutants(ds) or list(ds.data_vars)
+    ids, names = ds[STATION].values, [*(schema.pollutants(ds) or ds.data_vars)]
     observed = [ds[n] for n in names if ds[n].dims == (STATION, TIME) and np.issubdtype(ds[n].dtype, np.number)]
     if observed and all(values.chunks is None for values in observed):
         kept = TakingPart.of(ids, *schema.positions(ds), *(values.values for values in observed)).kept
