@@ -93,6 +93,16 @@ def test_rows_that_say_nothing_new_change_nothing(network, model, expected, kind
         np.testing.assert_allclose(made[name], values, rtol=1e-5, atol=1e-5, err_msg=str(name))
 
 
+@pytest.mark.parametrize("lazy", [False, True], ids=["memory", "lazy"])
+def test_the_default_distance_is_that_of_the_stations_that_report(network, lazy):
+    wide = xaq.Grid.regular(1.0, bounds=(0, 40, 20, 60))
+    expected = network.aq.reanalyze("idw", grid=wide).supported
+    assert 0 < int(expected.sum()) < expected.size
+    ds = with_attrs(silent(silent(network, "b", **FAR), "c", lon=1.0, lat=42.0), network)
+    made = (ds.chunk({"time": 50}) if lazy else ds).aq.reanalyze("idw", grid=wide)
+    np.testing.assert_array_equal(made.supported, expected)
+
+
 def test_kriging_in_time_sees_the_same_stations(network):
     network = network.isel(time=slice(0, 30))
     made, expected = (
