@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from xaq.interpolate import leave_one_out
 from xaq.interpolate.leave_one_out import LeaveOneOut
-from xaq.stations import schema
+from xaq.stations import taking_part
 
 from . import networks
 
@@ -47,7 +47,7 @@ def measure(name: str, seed: int) -> dict[str, float]:
     """Return leave-one-out MAE and RMSE of kriging and their change by each station's own record, in per cent; nothing where it is too short."""
     ds, target = networks.load(name)
     ds = ds.aq.hide(fraction=0.15, seed=seed)
-    visible = schema.observations(schema.without_silent(ds.aq.visible, target), target)
+    visible = taking_part.observed(ds, target).observations
     values, lon, lat = visible.values.astype(float), visible.lon, visible.lat
     covariance = leave_one_out.fit_covariance(values, lon, lat, k=_K, seed=seed)
     others = LeaveOneOut.of(lon, lat, covariance, _K)

@@ -198,3 +198,11 @@ def test_classical_by_name(name, observations):
 def test_an_unknown_name_is_refused(observations):
     with pytest.raises(XaqError, match="kirging"):
         classical("kirging", observations)
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_a_fit_does_not_depend_on_stations_without_data(name, observations):
+    values = np.concatenate([observations.values[:3], np.full((1, 6), np.nan, np.float32), observations.values[3:]])
+    lon, lat = (np.insert(axis, 3, axis[:2].mean()) for axis in (observations.lon, observations.lat))
+    beside = replace(observations, values=values, lon=lon, lat=lat)
+    assert classical(name, beside) == classical(name, observations)

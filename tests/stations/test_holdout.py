@@ -112,3 +112,30 @@ def test_colocated_stations_stay_together(stations):
 def test_hide_refuses(stations, arguments):
     with pytest.raises(SchemaError):
         holdout.hide(stations, **arguments)
+
+
+def with_row(ds, name, *, of=0, silent=False):
+    row = ds.isel(station=[of]).copy(deep=True).assign_coords(station=[name])
+    if silent:
+        row.pm25[:] = np.nan
+        row = row.assign_coords(lon=row.lon + 0.2)
+    return xr.concat([row, ds], "station")
+
+
+@pytest.mark.parametrize("name", ["a", "s05b", "zz"])
+@pytest.mark.parametrize("blocks", [None, 2])
+@pytest.mark.parametrize("silent", [True, False], ids=["silent", "copy"])
+@pytest.mark.filterwarnings("ignore::xaq.errors.XaqWarning")
+def test_a_silent_station_or_a_copy_does_not_change_which_others_are_hidden(name, blocks, silent):
+    ds = station_dataset(n=24)
+    more = with_row(ds, name, of=5, silent=silent).isel(station=[*range(1, 25), 0])
+    for seed in range(6):
+        alone, beside = (holdout.hide(d, fraction=0.25, blocks=blocks, seed=seed) for d in (ds, more))
+        assert set(beside.aq.hidden.station.values) - {name} == set(alone.aq.hidden.station.values)
+        assert bool(beside.hidden.sel(station=name)) == (bool(alone.hidden.sel(station="s05")) and not silent)
+
+
+def test_a_network_without_any_observation_can_be_hidden_from_too():
+    ds = station_dataset(n=12)
+    assert holdout.hide(ds.assign(pm25=ds.pm25 * np.nan), fraction=0.25).hidden.sum() == 3
+    assert holdout.hide(ds.drop_vars("pm25"), fraction=0.25).hidden.sum() == 3

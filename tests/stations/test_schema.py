@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xaq.errors import SchemaError, XaqWarning
+from xaq.errors import SchemaError
 from xaq.stations import holdout, schema
 
 # -- conform -----------------------------------------------------------------------------------------------------------
@@ -233,15 +233,6 @@ def test_the_hash_depends_on_stations_but_not_on_their_order(stations):
     assert schema.stations_hash(stations) == schema.stations_hash(stations.isel(station=slice(None, None, -1)))
     assert schema.stations_hash(stations) != schema.stations_hash(stations.isel(station=slice(1, None)))
     assert schema.stations_hash(stations) != schema.stations_hash(stations.assign_coords(lon=stations.lon + 0.001))
-
-
-def test_without_silent(stations):
-    stations.pm25[2] = np.nan
-    with pytest.warns(XaqWarning, match="s02"):
-        assert schema.without_silent(stations, "pm25").sizes["station"] == 9
-    stations.pm25[:] = np.nan
-    with pytest.raises(SchemaError, match="no observation"):
-        schema.without_silent(stations, "pm25")
 
 
 def test_pick_target(stations):

@@ -23,8 +23,9 @@ from ..conventions import LAT, LON, STATION, TIME
 from ..stations import schema
 from .grid import Grid
 from .labels import labelled, time_variable
+from .nodes import stations_node, task, whole
 from .periods import record_slice
-from .request import Request, reporting_slice
+from .request import Request
 from .tasks import (
     estimate_points,
     estimate_tile,
@@ -33,7 +34,6 @@ from .tasks import (
     nearest_at_points,
     nearest_in_tile,
     prepare_stations,
-    silent_of_lazy,
 )
 
 #: Values of one variable in one block: 10 million float32 are 40 MB. At most 32 days, so that one map is quick to get.
@@ -81,8 +81,8 @@ def check_chunks(chunks: Mapping[str, int] | None) -> dict[str, int]:
 def lazy_cube(request: Request, grid: Grid, sizes: tuple[int, int, int]) -> xr.Dataset:
     """Return the labelled cube of a request on a grid, in blocks of ``sizes`` steps, rows and columns. Lazy."""
     tiles = _Tiles.of(grid, sizes[1:])
-    near = tiles.map(nearest_in_tile, silent_node(request), request.lon, request.lat, dtype=np.float32)
-    missing = tiles.map(missing_in_tile, _whole(request.fields), request.times, dtype=bool) if request.fields else None
+    near = tiles.map(nearest_in_tile, stations_node(request), request.lon, request.lat, dtype=np.float32)
+    missing = tiles.map(missing_in_tile, whole(request.fields), request.times, dtype=bool) if request.fields else None
     coords = {TIME: time_variable(request), **grid.coords()}
     layers = _cube_layers(request, tiles, sizes[0])
     cube = labelled(request, layers, (TIME, LAT, LON), coords, near, missing)
@@ -113,7 +113,7 @@ class _Tiles:
         return da.block([
             [
                 da.from_delayed(
-                    _task(function)(*arguments, self.grid.lon[c], self.grid.lat[r]), (_length(r), _length(c)), dtype
+                    task(function)(*arguments, self.grid.lon[c], self.grid.lat[r]), (_length(r), _length(c)), dtype
                 )
                 for c in self.columns
             ]
@@ -132,14 +132,14 @@ def _length(part: slice) -> int:
 def _cube_layers(request: Request, tiles: _Tiles, n_time: int) -> list[da.Array]:
     """Return the layers of a cube, each ``(time, lat, lon)``, in blocks of ``n_time`` steps and one tile."""
     blocks: list[list[list[list[da.Array]]]] = [[] for _ in range(request.n_layers)]
-    mapper = _whole(request.mapper)
+    mapper = whole(request.mapper)
     for times, prepared in _station_nodes(request, mapper, n_time):
         for period in blocks:
             period.append([[] for _ in tiles.rows])
         for i, row in enumerate(tiles.rows):
             for column in tiles.columns:
                 x, y = tiles.grid.lon[column], tiles.grid.lat[row]
-                node = _task(estimate_tile)(mapper, prepared, len(times), x, y, request.probabilities)
+                node = task(estimate_tile)(mapper, prepared, len(times), x, y, request.probabilities)
                 shape = (len(times), _length(row), _length(column))
                 for layer, period in enumerate(blocks):
                     period[-1][i].append(da.from_delayed(node[layer], shape, np.float32))
@@ -153,16 +153,16 @@ def _cube_layers(request: Request, tiles: _Tiles, n_time: int) -> list[da.Array]
 def point_layers(request: Request, lon: NDArray, lat: NDArray, n_time: int) -> da.Array:
     """Return the layers at points, ``(layer, time, point)``, in blocks of ``n_time`` steps."""
     rows: list[da.Array] = []
-    mapper = _whole(request.mapper)
+    mapper = whole(request.mapper)
     for times, prepared in _station_nodes(request, mapper, max(1, n_time)):
-        node = _task(estimate_points)(mapper, prepared, len(times), lon, lat, request.probabilities)
+        node = task(estimate_points)(mapper, prepared, len(times), lon, lat, request.probabilities)
         rows.append(da.from_delayed(node, (request.n_layers, len(times), len(lon)), np.float32))
     return da.concatenate(rows, axis=1)
 
 
 def point_distance(request: Request, lon: NDArray, lat: NDArray) -> da.Array:
     """Return the distance from points to the nearest station that reports, ``(point,)`` km. Lazy."""
-    node = _task(nearest_at_points)(silent_node(request), request.lon, request.lat, lon, lat)
+    node = task(nearest_at_points)(stations_node(request), request.lon, request.lat, lon, lat)
     return da.from_delayed(node, (len(lon),), np.float32)
 
 
@@ -170,7 +170,7 @@ def point_missing(request: Request, lon: NDArray, lat: NDArray) -> da.Array | No
     """Return at which points a field has no value at one of the times, ``(point,)``; None where none is read. Lazy."""
     if not request.fields:
         return None
-    node = _task(missing_at_points)(_whole(request.fields), request.times, lon, lat)
+    node = task(missing_at_points)(whole(request.fields), request.times, lon, lat)
     return da.from_delayed(node, (len(lon),), bool)
 
 
@@ -179,21 +179,23 @@ def point_missing(request: Request, lon: NDArray, lat: NDArray) -> da.Array | No
 
 def prepare(request: Request) -> tuple[Any, xr.Dataset]:
     """Return the station side of all times of a request, and the stations that take part in it, in its order. Computes."""
-    ((_, node),) = _station_nodes(request, _whole(request.mapper), len(request.times))
-    prepared, silent = dask.compute(node, silent_node(request))
-    return prepared, request.source.isel({STATION: np.flatnonzero(~silent)})
+    ((_, node),) = _station_nodes(request, whole(request.mapper), len(request.times))
+    prepared, part = dask.compute(node, stations_node(request))
+    return prepared, part.of_dataset(request.source, [request.target])
 
 
 def fingerprints(request: Request, n_time: int, grid: Grid) -> list[int]:
     """Return for each period a hash of all that its estimates read, never 0. Computes it, one period at a time."""
-    (silent,) = dask.compute(silent_node(request))
-    lon, lat = request.lon[~silent], request.lat[~silent]
+    (part,) = dask.compute(stations_node(request))
+    lon, lat = request.lon[part.kept], request.lat[part.kept]
     x, y = (axis.ravel() for axis in np.meshgrid(grid.lon, grid.lat))
     found = []
     for period in _periods(request, n_time):
         digest = hashlib.blake2b(digest_size=8)
-        for array in (lon, lat, period.times, period.record, *period.arrays):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        for array in (lon, lat, period.times, period.record):
+            digest.update(array.tobytes())
+        for array in period.arrays:
+            digest.update(part.take(schema.canonical(array)).tobytes())
         for field in request.fields:
             digest.update(field.digest(lon, lat, period.record))
             digest.update(field.digest(x, y, period.times))
@@ -201,20 +203,11 @@ def fingerprints(request: Request, n_time: int, grid: Grid) -> list[int]:
     return found
 
 
-def silent_node(request: Request) -> Any:
-    """Return which stations never report, lazily for lazy data; those in memory are left out of the request already."""
-    values = request.values
-    if values.chunks is None:
-        return np.zeros(values.sizes[STATION], bool)
-    steps = reporting_slice(request.mapper, request.record, request.init)
-    return _task(silent_of_lazy)(values.isel({TIME: steps}).data, request.target)
-
-
 def _station_nodes(request: Request, mapper: Any, n_time: int) -> list[tuple[NDArray[np.datetime64], Any]]:
     """Return (times, station side) for each period of the request."""
-    lon, lat, silent, n_known = request.lon, request.lat, silent_node(request), len(request.known)
+    lon, lat, part, n_known = request.lon, request.lat, stations_node(request), len(request.known)
     return [
-        (p.times, _task(prepare_stations)(mapper, lon, lat, p.record, p.times, silent, n_known, *p.arrays))
+        (p.times, task(prepare_stations)(mapper, lon, lat, p.record, p.times, part, n_known, *p.arrays))
         for p in _periods(request, n_time)
     ]
 
@@ -242,16 +235,3 @@ def _periods(request: Request, n_time: int) -> Iterator[_Period]:
         ahead = slice(read.start, read.stop + request.horizon_steps)
         parts = arrays((request.target, *request.covariates), read) + arrays(request.known, ahead)
         yield _Period(times, request.record[read], parts)
-
-
-# -- nodes ---------------------------------------------------------------------------------------------------------
-
-
-def _task(function: Callable) -> Any:
-    """Return a function as a node of a graph: pure, and its arguments as they are."""
-    return dask.delayed(function, pure=True, traverse=False)
-
-
-def _whole(thing: Any) -> Any:
-    """Return a mapper or fields as one node, however many tasks read it; lazy arrays inside stay lazy."""
-    return dask.delayed(thing, pure=True, traverse=False)

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..conventions import LAT, LON, QUANTILE, STATION, TIME, cf_attrs, label
+from ..conventions import LAT, LON, QUANTILE, TIME, cf_attrs, label
 from ..errors import GridError
 from ..stations.points import pair_points
+from .nodes import distance_node, reporting_count
 from .request import Request
 
 
@@ -110,8 +111,10 @@ def _support(
     request: Request, space: tuple[str, ...], near: da.Array, missing: da.Array | None
 ) -> dict[str, tuple[tuple[str, ...], da.Array, dict[str, Any]]]:
     """Return the distance to the nearest station, and where estimates are supported, as variables."""
-    supported = near <= np.float32(request.max_distance)
-    meaning = f"a visible station lies within {request.max_distance:.6g} km"
+    supported = near <= distance_node(request)
+    # Of lazy data, and of a cube that grows, the default distance is not known when the label is written.
+    reach = "three times the 95th percentile of the distance between neighbouring stations"
+    meaning = f"a visible station lies within {reach if request.given_distance is None else f'{request.given_distance:.6g} km'}"
     if missing is not None:
         names = " and ".join(repr(field.name) for field in request.fields)
         supported, meaning = supported & ~missing, f"{meaning}, and {names} have values at every step"
@@ -125,10 +128,8 @@ def _support(
 
 def _reporting(request: Request, chunks: tuple[int, ...]) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
     """Return the number of stations that report at each step as a variable."""
-    reporting = request.values.sel({TIME: request.times}).notnull().sum(STATION).astype(np.int32)
-    if reporting.chunks is not None:
-        reporting = reporting.chunk({TIME: chunks})
-    return (TIME,), reporting.data, {"units": "1", "long_name": "visible stations that report at the step"}
+    attrs = {"units": "1", "long_name": "visible stations that report at the step"}
+    return (TIME,), reporting_count(request, chunks), attrs
 
 
 def _global_attrs(request: Request) -> dict[str, str]:

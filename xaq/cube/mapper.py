@@ -19,7 +19,7 @@ from ..interpolate.base import Field, Mapper, ReadsFields
 from ..interpolate.classical import CLASSICAL, UNFITTED, classical
 from ..interpolate.trained import TrainedMapper
 from ..interpolate.trend import BackgroundFactor, OverTrend, Trend
-from ..stations import schema
+from ..stations import taking_part
 
 
 def settle_mapper(
@@ -74,7 +74,7 @@ def _fit_by_name(name: str, visible: xr.Dataset, target: str, field: Gridded | N
     if field is None and name in UNFITTED:
         # Nothing to fit, so that lazy observations stay lazy.
         return UNFITTED[name]()
-    observations = schema.observations(visible, target)
+    observations = taking_part.observed(visible, target).observations
     if field is None:
         return classical(name, observations)
     field.check_period(*observations.times[[0, -1]], subject=BACKGROUND)

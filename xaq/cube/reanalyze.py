@@ -174,6 +174,9 @@ def reanalyze(
 def _identity(request: Request, grid: Grid) -> dict[str, Any]:
     """Return what makes a cube this cube, however long it is."""
     provenance = {name: request.provenance[name] for name in _IDENTITY if name in request.provenance}
+    # The default distance is that of all visible stations here, as the list of stations is: a silent one may report later.
+    given = request.given_distance
+    provenance["max_distance_km"] = round(request.network_distance if given is None else given, 3)
     return {**provenance, "grid": tokenize(grid.lon, grid.lat, grid.spacing)}
 
 

@@ -25,7 +25,7 @@ from ..fields.background import describe_background
 from ..interpolate.base import Field, Hashed, Mapper
 from ..interpolate.trained import TrainedMapper
 from ..interpolate.trend import OverTrend
-from ..stations import schema
+from ..stations import schema, taking_part
 from .grid import Grid
 from .mapper import check_model, fields_of, settle_mapper
 from .periods import history_slice, record_slice
@@ -67,7 +67,8 @@ class Request:
     trained : TrainedMapper, optional
         The trained mapper that was asked for; None for any other.
     source : xarray.Dataset, (station, time)
-        The visible stations over the whole record. Those that never report are left out where the data are in memory.
+        The visible stations over the whole record. Where the data are in memory: those that take part
+        (:mod:`xaq.stations.taking_part`).
     target : str
         The variable.
     times : (n_time,) datetime64[s], UTC
@@ -79,8 +80,10 @@ class Request:
     probabilities : tuple of float
         Of the quantiles that are computed beside the value: the two bounds of the interval; none where the mapper has no
         distribution.
-    max_distance : float, km
-        Beyond it from every station, estimates are marked unsupported.
+    given_distance : float or None, km
+        Beyond it from every station, estimates are marked unsupported; None for the default, :attr:`max_distance`.
+    network_distance : float, km
+        The default distance of all visible stations, silent ones too: it identifies a cube as the list of stations does.
     stations_hash : str
         Of all visible stations, silent ones too: a cube stays the same one when they begin to report.
     hidden : tuple of str
@@ -95,7 +98,8 @@ class Request:
     init: np.datetime64 | None
     level: float
     probabilities: tuple[float, ...]
-    max_distance: float
+    given_distance: float | None
+    network_distance: float
     stations_hash: str
     hidden: tuple[str, ...]
 
@@ -118,6 +122,18 @@ class Request:
     def units(self) -> str:
         """Of the target."""
         return str(self.source[self.target].attrs["units"])
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether it is known only when something is computed which stations take part."""
+        return self.values.chunks is not None
+
+    @cached_property
+    def max_distance(self) -> float:
+        """The distance that was asked for, else the default one of the stations; of lazy data, of all visible stations."""
+        if self.given_distance is not None:
+            return self.given_distance
+        return self.network_distance if self.is_lazy else default_distance(self.lon, self.lat)
 
     @cached_property
     def record(self) -> NDArray[np.datetime64]:
@@ -171,7 +187,7 @@ class Request:
             "estimated_period": [str(t) for t in self.times[[0, -1]]],
             "init_time": None if self.init is None else str(self.init),
             "interval_level": self.level,
-            "max_distance_km": round(self.max_distance, 3),
+            "max_distance_km": None if self.is_lazy and self.given_distance is None else round(self.max_distance, 3),
             "seed": None if recipe is None else recipe.seed,
             "held_out_scores": [] if recipe is None else recipe.held_out_scores,
         }
@@ -193,11 +209,13 @@ def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) 
     if trained is not None:
         check_model(trained, ds, target)
     times, init = _settle_times(ds, trained, options)
-    settled = settle_mapper(mapper, visible, target, options.background, options.rasters)
-    _check_fields_cover(settled, _record(ds), times, init)
     source = visible
     if visible[target].chunks is None:
-        source = schema.drop_silent(visible, _silent_in_memory(visible[target], settled, init), target)
+        others = () if trained is None else (*trained.recipe.covariates, *trained.recipe.known)
+        steps = reporting_slice(trained, _record(ds), init)
+        source = taking_part.reporting(visible, target, others=others, steps=steps)
+    settled = settle_mapper(mapper, source, target, options.background, options.rasters)
+    _check_fields_cover(settled, _record(ds), times, init)
     return Request(
         mapper=settled,
         trained=trained,
@@ -207,9 +225,10 @@ def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) 
         init=init,
         level=options.level,
         probabilities=interval_probabilities(options.level) if settled.has_interval else (),
-        max_distance=_default_reach(visible) if options.max_distance is None else options.max_distance,
+        given_distance=options.max_distance,
+        network_distance=default_distance(*schema.positions(visible)),
         stations_hash=schema.stations_hash(visible),
-        hidden=tuple(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)]),
+        hidden=tuple(sorted(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)])),
     )
 
 
@@ -244,19 +263,9 @@ def _visible_stations(ds: xr.Dataset) -> xr.Dataset:
     return visible
 
 
-def silent_stations(values: NDArray) -> NDArray[np.bool_]:
-    """Return which stations have no observation in ``values (station, time)``."""
-    return ~np.isfinite(values).any(axis=1)
-
-
-def reporting_slice(mapper: Mapper, record: NDArray[np.datetime64], init: np.datetime64 | None) -> slice:
+def reporting_slice(forecaster: Mapper | None, record: NDArray[np.datetime64], init: np.datetime64 | None) -> slice:
     """Return the steps in which a station must report to take part: all of the record, or a forecast's history."""
-    return slice(None) if init is None else history_slice(record, mapper.margin_days[0], init)
-
-
-def _silent_in_memory(values: xr.DataArray, mapper: Mapper, init: np.datetime64 | None) -> NDArray[np.bool_]:
-    steps = reporting_slice(mapper, _record(values), init)
-    return silent_stations(values.transpose(STATION, TIME).values[:, steps])
+    return slice(None) if forecaster is None or init is None else history_slice(record, forecaster.margin_days[0], init)
 
 
 def _identity(mapper: Mapper) -> str:
@@ -272,9 +281,8 @@ def _record(ds: xr.Dataset | xr.DataArray) -> NDArray[np.datetime64]:
     return ds[TIME].values.astype("datetime64[s]")
 
 
-def _default_reach(visible: xr.Dataset) -> float:
+def default_distance(lon: NDArray, lat: NDArray) -> float:
     """Return three times the 95th percentile of the distance between neighbouring places, km."""
-    lon, lat = visible[LON].values, visible[LAT].values
     group = sphere.colocated_groups(lon, lat)
     _, first = np.unique(group, return_index=True)
     if len(first) < 2:
@@ -383,9 +391,10 @@ def check_points(request: Request, lon: NDArray, lat: NDArray) -> None:
 
 def warn_if_silent(request: Request) -> None:
     """Warn of steps at which no visible station reports; for lazy data nothing is computed and nothing said."""
-    if request.init is not None or request.values.chunks is not None:
+    if request.init is not None or request.is_lazy:
         return
-    silent = int((~request.values.sel({TIME: request.times}).notnull().any(STATION)).sum())
+    reported = np.isfinite(request.values.sel({TIME: request.times}).values).any(axis=0)
+    silent = int((~reported).sum())
     if silent:
         text = f"no visible station reports at {silent} of {len(request.times)} steps: the cube is NaN there"
         warn(text)

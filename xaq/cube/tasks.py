@@ -5,7 +5,7 @@ Estimates are stacked as layers: the value first, then a quantile for each proba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..arrays import sphere
 from ..interpolate.base import Field, Filling, Mapper, Observations, fill_by_estimates
-from ..stations import schema
-from .request import silent_stations
+from ..stations.schema import canonical
+from ..stations.taking_part import TakingPart
 
 
 def prepare_stations(
@@ -23,36 +23,33 @@ def prepare_stations(
     lat: NDArray,
     record: NDArray,
     times: NDArray,
-    silent: NDArray,
+    part: TakingPart,
     n_known: int,
     values: NDArray,
     *covariates: NDArray,
 ) -> Any:
-    """Do the station side of the stations that report; the last ``n_known`` covariates reach beyond the record."""
-    taking_part = np.flatnonzero(~silent)
-    values = np.asarray(values, np.float32)[taking_part]
-    values = np.where(np.isfinite(values), values, np.float32(np.nan))
+    """Do the station side of the stations that take part; the last ``n_known`` covariates reach beyond the record."""
+    seen = part.take(canonical(values))
 
-    def stack(arrays: tuple[NDArray, ...]) -> NDArray:
-        stacked = [np.asarray(a, np.float32)[taking_part] for a in arrays]
-        return np.stack(stacked) if stacked else np.empty((0, *values.shape), np.float32)
+    def stack(arrays: tuple[NDArray, ...]) -> NDArray[np.float32]:
+        stacked = [part.take(canonical(a)) for a in arrays]
+        return np.stack(stacked) if stacked else np.empty((0, *seen.shape), np.float32)
 
     cut = len(covariates) - n_known
     observations = Observations(
-        values, lon[taking_part], lat[taking_part], record, stack(covariates[:cut]), stack(covariates[cut:])
+        seen, lon[part.kept], lat[part.kept], record, stack(covariates[:cut]), stack(covariates[cut:])
     )
     return mapper.prepare(observations, times)
 
 
-def silent_of_lazy(values: NDArray, target: str) -> NDArray[np.bool_]:
-    """Return which stations have no observation in ``values (station, time)``, or raise where none has any.
+def count_reporting(part: TakingPart, values: NDArray) -> NDArray[np.int32]:
+    """Return how many of the stations that take part report at each step of ``values (station, time)``."""
+    return np.isfinite(part.take(values)).sum(axis=0, dtype=np.int32)
 
-    Data in memory are refused before there is a graph; of lazy data this is known only now.
-    """
-    silent = silent_stations(values)
-    if silent.all():
-        raise schema.no_observations(target, len(silent))
-    return silent
+
+def distance_of(default: Callable[[NDArray, NDArray], float], part: TakingPart, lon: NDArray, lat: NDArray) -> NDArray:
+    """Return the default distance of the stations that take part, km."""
+    return np.array(default(lon[part.kept], lat[part.kept]), np.float32)
 
 
 def estimate_points(
@@ -89,14 +86,14 @@ def _fill(
         fill_by_estimates(mapper, layers, prepared, lon, lat, probabilities)
 
 
-def nearest_at_points(silent: NDArray, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
+def nearest_at_points(part: TakingPart, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
     """Return the distance from points to the nearest station that reports, ``(point,)`` km."""
-    return sphere.nearest(lon[~silent], lat[~silent], x, y, 1)[1][:, 0].astype(np.float32)
+    return sphere.nearest(lon[part.kept], lat[part.kept], x, y, 1)[1][:, 0].astype(np.float32)
 
 
-def nearest_in_tile(silent: NDArray, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
+def nearest_in_tile(part: TakingPart, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
     """Return the distance from the cells of a tile to the nearest station that reports, ``(lat, lon)`` km."""
-    return nearest_at_points(silent, lon, lat, *_cells(x, y)).reshape(len(y), len(x))
+    return nearest_at_points(part, lon, lat, *_cells(x, y)).reshape(len(y), len(x))
 
 
 def missing_at_points(

@@ -20,7 +20,7 @@ from ..fields.background import BACKGROUND
 from ..interpolate.base import Mapper
 from ..interpolate.forecast_baselines import Forecaster
 from ..interpolate.trained import TrainedForecaster, TrainedMapper
-from ..stations import schema
+from ..stations import holdout, schema, taking_part
 from .scores import score_probabilities, scores, with_crps
 from .verify_forecast import verify_forecast
 
@@ -100,6 +100,7 @@ def verify(
             "no station is hidden, so there is nothing to verify with; fix: ds = ds.aq.hide(fraction=0.15) before training"
         )
     check_unseen(model, ds)
+    holdout.warn_of_colocated(ds)
     if isinstance(model, TrainedForecaster) and model.task == "forecast":
         if background is not None or rasters is not None:
             raise ModelError("a forecast reads no background and no rasters; fix: background=None, rasters=None")
@@ -214,16 +215,16 @@ def _baseline_names(baselines: Sequence[str | Forecaster] | None, options: Reque
 
 def _truth(ds: xr.Dataset, target: str, time: schema.Period) -> xr.DataArray:
     """Return the observations of the hidden stations that report, with coordinates along ``station``. Computes."""
-    chosen = schema.select_period(ds, time)[target].isel({STATION: np.flatnonzero(schema.hidden_mask(ds))})
-    chosen = chosen.transpose(STATION, TIME).compute()
-    chosen = chosen.where(np.isfinite(chosen))
-    some = chosen.notnull().any(TIME).values
-    if not some.any():
+    chosen = schema.select_period(ds, time).isel({STATION: np.flatnonzero(schema.hidden_mask(ds))})
+    values = chosen[target].transpose(STATION, TIME).compute()
+    part = taking_part.TakingPart.of(chosen[STATION].values, *schema.positions(chosen), values.values)
+    if not len(part.kept):
         raise SchemaError(
-            f"none of the {len(some)} hidden stations reports {target!r} in the period; fix: another time=, or hide others: "
+            f"none of the {len(values)} hidden stations reports {target!r} in the period; fix: another time=, or hide others: "
             "ds.aq.hide(fraction=0.15)"
         )
-    return chosen.isel({STATION: np.flatnonzero(some)})
+    truth = part.of_dataset(values.to_dataset(), [target])[target]
+    return truth.where(np.isfinite(truth))
 
 
 def _station_table(made: xr.Dataset, truth: xr.DataArray) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from ..interpolate.base import Observations
 from ..interpolate.classical import OrdinaryKriging
 from ..interpolate.forecast_baselines import Climatology, Forecaster, Persistence
 from ..interpolate.trained import TrainedForecaster, WindowConfig
-from ..stations import schema
+from ..stations import schema, taking_part
 from .scores import score_probabilities, scores, with_crps
 
 _BASELINES = ("persistence", "climatology")
@@ -42,8 +42,8 @@ def verify_forecast(
     target = settle_target(ds, model, target)
     check_model(model, ds, target)
     recipe, config = model.recipe, model.recipe.config
-    visible = schema.observations(ds, target, covariates=recipe.covariates, known=recipe.known)
-    hidden = schema.observations(ds, target, hidden=True)
+    visible = taking_part.observed(ds, target, covariates=recipe.covariates, known=recipe.known).observations
+    hidden = taking_part.observed(ds, target, hidden=True).observations
     period = schema.select_period(ds, time)[TIME].values[[0, -1]].astype("datetime64[s]")
     starts = _forecast_starts(visible.times, config, period)
     _warn_overlap(model, period[0])

@@ -210,9 +210,8 @@ class OrdinaryKriging(_Classical):
         'kriging'
         """
         k, seed = check_count(k, "k", 16, error=ModelError), check_seed(seed, error=ModelError)
-        covariance = leave_one_out.fit_covariance(
-            observations.values, observations.lon, observations.lat, k=k, seed=seed
-        )
+        seen = leave_one_out.reporting(observations)
+        covariance = leave_one_out.fit_covariance(seen.values, seen.lon, seen.lat, k=k, seed=seed)
         return cls(covariance, k)
 
     @classmethod

@@ -6,7 +6,7 @@ Co-located stations are left out together, as one would make the error of the ot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 from ..arrays import sphere
 from ..errors import SchemaError
+from .base import Observations
 from .kriging import Covariance, KrigingWeights
 
 #: Pairs predicted at once: systems of 16 neighbours take at most 10 MB.
@@ -58,6 +59,16 @@ def draw_pairs(values: NDArray, n_pairs: int, *, seed: int | Sequence[int] | np.
         raise SchemaError("no observation to leave out, expected at least 1")
     rng = np.random.default_rng(seed)
     return observed[rng.choice(len(observed), min(n_pairs, len(observed)), replace=False)]
+
+
+def reporting(observations: Observations) -> Observations:
+    """Return the observations of the stations that have any: the others would be neighbours that never predict."""
+    some = np.isfinite(observations.values).any(axis=1)
+    if some.all():
+        return observations
+    covariates, known = (c[:, some] if len(c) else c for c in (observations.covariates, observations.known))
+    values, lon, lat = observations.values[some], observations.lon[some], observations.lat[some]
+    return replace(observations, values=values, lon=lon, lat=lat, covariates=covariates, known=known)
 
 
 def mae_and_rmse(error: NDArray) -> Errors:

@@ -144,6 +144,7 @@ class SpaceTimeKriging:
             check_count(n_pairs, "n_pairs", 3000, least=2, error=ModelError),
         )
         seed = check_seed(seed, error=ModelError)
+        observations = leave_one_out.reporting(observations)
         values, lon, lat = observations.values, observations.lon, observations.lat
         pairs = leave_one_out.draw_pairs(values, n_pairs, seed=[seed, 3])
         truth = values[pairs[:, 0], pairs[:, 1]].astype(np.float64)

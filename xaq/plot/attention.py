@@ -19,7 +19,7 @@ from ..conventions import STATION, label
 from ..cube.mapper import check_model
 from ..errors import ModelError, SchemaError
 from ..interpolate.trained import AttendingMapper
-from ..stations import schema
+from ..stations import schema, taking_part
 from . import arguments
 from .arguments import check_axes, check_colours
 from .style import ERROR_COLOURS, LABEL, SMALL, colour_bar, title
@@ -93,15 +93,16 @@ def attention(
     schema.require_target(ds, model.target)
     check_model(model, ds, model.target)
     config, recipe = model.recipe.config, model.recipe
-    observations = schema.observations(ds, model.target, covariates=recipe.covariates, known=recipe.known)
+    seen = taking_part.observed(ds, model.target, covariates=recipe.covariates, known=recipe.known)
+    observations = seen.observations
     first = _first_target(observations.times, model, time)
     if model.task == "forecast":
         observations = observations.until(int(np.searchsorted(observations.times, first)), config.target_steps)
     by_station = model.attention(observations, first)
-    names = ds[STATION].values[~schema.hidden_mask(ds)].astype(str)
+    names = seen.stations[STATION].values.astype(str)
     if station is not None and str(station) not in names:
         raise SchemaError(
-            f"{station!r} is not a visible station; fix: one of {schema.some(names)}", subject="attention"
+            f"{station!r} is not a visible station that reports; fix: one of {schema.some(names)}", subject="attention"
         )
     shown = by_station.mean(axis=0) if station is None else by_station[list(names).index(str(station))]
     ax = _draw(ax, shown, -config.days_before, vmax, cmap)

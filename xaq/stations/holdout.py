@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from .._arguments import check_count, check_number, check_seed, check_sequence
 from ..arrays import sphere
-from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION
+from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION, TIME
 from ..errors import SchemaError, warn
 from . import schema
+from .taking_part import TakingPart
 
 
 def hide(
@@ -51,6 +52,11 @@ def hide(
     ------
     SchemaError
         Unknown station ids; ``stations`` together with ``fraction`` or ``blocks``; no station, or every station hidden.
+
+    Notes
+    -----
+    The draw follows from the ids and places of stations, whatever their order. Where the data are in memory, stations without any
+    observation are not drawn, and copies of a station count once, so that neither changes which others are hidden.
 
     Examples
     --------
@@ -103,13 +109,35 @@ def with_hidden(ds: xr.Dataset, chosen: NDArray[np.intp]) -> xr.Dataset:
     return ds.assign_coords({HIDDEN: (STATION, hidden, ROLE_CF[HIDDEN])})
 
 
+def warn_of_colocated(ds: xr.Dataset) -> None:
+    """Warn where a visible station of a conformed dataset is co-located with a hidden one: its values give those away."""
+    hidden, group = schema.hidden_mask(ds), sphere.colocated_groups(ds[LON].values, ds[LAT].values)
+    beside = ~hidden & np.isin(group, group[hidden])
+    if beside.any():
+        names = schema.some(ds[STATION].values[beside])
+        warn(
+            f"{beside.sum()} visible station(s) lie within 50 m of a hidden one, so that scores are optimistic: {names}; "
+            "fix: ds.aq.hide(ds.aq.hidden.station.values)"
+        )
+
+
+def _drawn_from(ds: xr.Dataset) -> NDArray[np.intp]:
+    """Return the stations that may be drawn, in the order of their ids: the same draw whatever their order in the dataset."""
+    ids, names = ds[STATION].values, [*(schema.pollutants(ds) or ds.data_vars)]
+    observed = [ds[n] for n in names if ds[n].dims == (STATION, TIME) and np.issubdtype(ds[n].dtype, np.number)]
+    if observed and all(values.chunks is None for values in observed):
+        kept = TakingPart.of(ids, *schema.positions(ds), *(values.values for values in observed)).kept
+        if len(kept):
+            return kept
+    return np.argsort(ids.astype(str), kind="stable")
+
+
 def _draw(ds: xr.Dataset, fraction: float, blocks: int | None, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draw stations, whole co-located groups at a time, until the fraction is reached."""
-    group = sphere.colocated_groups(ds[LON].values, ds[LAT].values)
+    by_id = _drawn_from(ds)
+    lon, lat = (axis[by_id] for axis in schema.positions(ds))
+    group = sphere.colocated_groups(lon, lat)
     wanted = max(1, round(fraction * len(group)))
-    # In the order of their ids, stations give the same draw whatever their order in the dataset.
-    by_id = np.argsort(ds[STATION].values.astype(str))
-    group, lon, lat = (a[by_id] for a in (group, ds[LON].values, ds[LAT].values))
     places = rng.permutation(pd.unique(group))
     if blocks is not None:
         seeds = [np.flatnonzero(group == place)[0] for place in places[:blocks]]

@@ -36,9 +36,10 @@ from ..conventions import (
     is_pollutant,
     label,
 )
-from ..errors import SchemaError, warn
+from ..errors import SchemaError
 from ..interpolate.base import Observations
 from .form import form_problems, require_dataset, series_problems
+from .hidden import settle_hidden
 from .names import name_problem
 
 Period = slice | tuple | list | str | pd.Timestamp | np.datetime64 | None
@@ -90,9 +91,13 @@ def conform(ds: xr.Dataset) -> xr.Dataset:
     Loads coordinates; never computes a data variable.
     """
     require_dataset(ds)
+    given = ds
     ds, problems = rename_roles(ds)
     if not problems:
         problems += identity_problems(ds)
+    if not problems and HIDDEN in given.variables:
+        ds, found = settle_hidden(ds, given[HIDDEN].dims)
+        problems += found
     if not problems:
         problems += _coordinate_problems(ds)
         problems += _time_problems(ds)
@@ -290,10 +295,10 @@ def positions(ds: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def hidden_mask(ds: xr.Dataset) -> NDArray[np.bool_]:
-    """Return which stations are hidden, ``(station,)`` bool; all False before ``hide``."""
+    """Return which stations of a conformed dataset are hidden, ``(station,)`` bool; all False before ``hide``."""
     if HIDDEN not in ds.coords:
         return np.zeros(ds.sizes[STATION], bool)
-    return np.asarray(ds[HIDDEN].values).astype(bool)
+    return np.asarray(ds[HIDDEN].values)
 
 
 def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
@@ -340,14 +345,17 @@ def observations(
     """Return the visible (or the hidden) stations as arrays. Computes the target and the covariates."""
     mask = hidden_mask(ds)
     chosen = ds.isel({STATION: np.flatnonzero(mask if hidden else ~mask)})
-    values = np.asarray(chosen[target].transpose(STATION, TIME).values, np.float32)
 
-    def stack(names: Sequence[str]) -> NDArray:
-        arrays = [np.asarray(chosen[c].transpose(STATION, TIME).values, np.float32) for c in names]
+    def read(name: str) -> NDArray[np.float32]:
+        return canonical(chosen[name].transpose(STATION, TIME).values)
+
+    def stack(names: Sequence[str]) -> NDArray[np.float32]:
+        arrays = [read(name) for name in names]
         return np.stack(arrays) if arrays else np.empty((0, *values.shape), np.float32)
 
+    values = read(target)
     return Observations(
-        values=np.where(np.isfinite(values), values, np.float32(np.nan)),
+        values=values,
         lon=chosen[LON].values.astype(float),
         lat=chosen[LAT].values.astype(float),
         times=chosen[TIME].values.astype("datetime64[s]"),
@@ -356,27 +364,11 @@ def observations(
     )
 
 
-def without_silent(ds: xr.Dataset, target: str) -> xr.Dataset:
-    """Return the dataset without the stations that never report the target, and warn with their names. Computes it."""
-    return drop_silent(ds, ~np.isfinite(ds[target].transpose(STATION, TIME).values).any(axis=1), target)
-
-
-def drop_silent(ds: xr.Dataset, silent: NDArray[np.bool_], target: str) -> xr.Dataset:
-    """Return the dataset without the stations marked silent, and warn with their names; raise where none is left."""
-    if silent.all():
-        raise no_observations(target, len(silent))
-    if silent.any():
-        names = some(ds[STATION].values[silent])
-        warn(f"{silent.sum()} station(s) never report {target!r} in the period and are left out: {names}")
-        ds = ds.isel({STATION: np.flatnonzero(~silent)})
-    return ds
-
-
-def no_observations(target: str, n_stations: int) -> SchemaError:
-    """Return the error of a period in which no station reports the target."""
-    return SchemaError(
-        f"{target!r} has no observation at any of {n_stations} stations in the period; fix: another period or target"
-    )
+def canonical(values: Any) -> NDArray[np.float32]:
+    """Return values as float32 in C order, NaN wherever they are not finite: equal observations have equal bytes."""
+    values = np.asarray(values, np.float32)
+    # Zero is added because -0.0 and 0.0 have other bytes.
+    return np.ascontiguousarray(np.where(np.isfinite(values), values, np.float32(np.nan)) + np.float32(0.0))
 
 
 def stations_hash(ds: xr.Dataset) -> str:

@@ -19,7 +19,7 @@ from ..errors import ModelError
 from ..interpolate.base import Observations
 from ..nn.aqnet import ForecastNetwork
 from ..nn.baselines import LSTMBaseline, PatchTSTBaseline, RegressionBaseline
-from ..stations import schema
+from ..stations import schema, taking_part
 from .data import TrainingData, prepare_data
 from .scores import daily_means
 
@@ -133,8 +133,8 @@ def _part_of(trained: ForecastNetwork, recipe: Recipe, method: Method) -> Networ
 def _training_data(ds: xr.Dataset, recipe: Recipe) -> TrainingData:
     """Return what a model was trained on."""
     period = schema.select_period(ds.sel({STATION: list(recipe.visible)}), slice(*recipe.period))
-    observations = schema.observations(period, recipe.target, covariates=recipe.covariates, known=recipe.known)
-    return prepare_data(observations, recipe)
+    seen = taking_part.observed(period, recipe.target, covariates=recipe.covariates, known=recipe.known)
+    return prepare_data(seen.observations, recipe)
 
 
 def _learn(network: nn.Module, data: TrainingData, recipe: Recipe, max_steps: int) -> None:

@@ -81,8 +81,8 @@ def fit_classical(selection: Selection, trend: Trend, *, config: AQNetConfig | N
         trend=record_of(trend),
         seed=seed,
         period=(str(first), str(last)),
-        visible=tuple(str(s) for s in selection.visible[STATION].values),
-        hidden=tuple(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)]),
+        visible=tuple(sorted((*(str(s) for s in selection.visible[STATION].values), *selection.copies))),
+        hidden=tuple(sorted(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)])),
         stations_hash=schema.stations_hash(selection.visible),
         xaq_version=__version__,
     )

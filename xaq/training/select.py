@@ -20,7 +20,7 @@ from ..interpolate.base import Observations
 from ..interpolate.site_effect import SiteEffect
 from ..interpolate.trend import BackgroundFactor, Trend
 from ..nn.config import Task
-from ..stations import schema
+from ..stations import holdout, schema, taking_part
 from ..stations.form import series_problems
 
 #: With fewer places than this, none can be hidden and learned from.
@@ -36,7 +36,9 @@ class Selection:
     ds : xarray.Dataset
         The training period, hidden stations included; in xaq's form.
     visible : xarray.Dataset
-        The stations that are learned from.
+        The stations that are learned from: those that take part (:mod:`xaq.stations.taking_part`).
+    copies : tuple of str
+        Ids of copies of these stations.
     observations : Observations
         Their target and covariates; ratios once the trend is removed.
     target, units : str
@@ -49,6 +51,7 @@ class Selection:
 
     ds: xr.Dataset
     visible: xr.Dataset
+    copies: tuple[str, ...]
     observations: Observations
     target: str
     units: str
@@ -103,9 +106,10 @@ def select_observations(
     schema.require_target(ds, target)
     ds = schema.select_period(ds, time)
     covariates, known = settle_covariates(ds, target, task, covariates, known)
-    visible = schema.without_silent(ds.isel({STATION: np.flatnonzero(~schema.hidden_mask(ds))}), target)
-    observations = schema.observations(visible, target, covariates=covariates, known=known)
-    return Selection(ds, visible, observations, target, str(ds[target].attrs["units"]), covariates, known, task)
+    holdout.warn_of_colocated(ds)
+    seen = taking_part.observed(ds, target, covariates=covariates, known=known)
+    units = str(ds[target].attrs["units"])
+    return Selection(ds, seen.stations, seen.copies, seen.observations, target, units, covariates, known, task)
 
 
 def settle_covariates(

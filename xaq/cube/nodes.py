@@ -1,0 +1,54 @@
+"""Nodes of a request's graph that more than estimates depend on: which stations take part, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+
+from ..conventions import STATION, TIME
+from ..stations.taking_part import TakingPart, taking_part
+from .request import Request, default_distance, reporting_slice
+from .tasks import count_reporting, distance_of
+
+
+def task(function: Callable) -> Any:
+    """Return a function as a node of a graph: pure, and its arguments as they are."""
+    return dask.delayed(function, pure=True, traverse=False)
+
+
+def whole(thing: Any) -> Any:
+    """Return a mapper or fields as one node, however many tasks read it; lazy arrays inside stay lazy."""
+    return dask.delayed(thing, pure=True, traverse=False)
+
+
+def stations_node(request: Request) -> Any:
+    """Return which stations take part, lazily for lazy data; of data in memory, the request holds no others."""
+    values, ids = request.values, request.source[STATION].values
+    if not request.is_lazy:
+        return TakingPart(np.arange(len(ids)), np.empty((0, 2), np.intp))
+    steps = reporting_slice(request.trained, request.record, request.init)
+    return task(taking_part)(ids, request.lon, request.lat, request.target, values.isel({TIME: steps}).data)
+
+
+def distance_node(request: Request) -> Any:
+    """Return the distance beyond which estimates are unsupported, km; lazy where it depends on which stations report."""
+    if not request.is_lazy or request.given_distance is not None:
+        return np.float32(request.max_distance)
+    node = task(distance_of)(default_distance, stations_node(request), request.lon, request.lat)
+    return da.from_delayed(node, (), np.float32)
+
+
+def reporting_count(request: Request, chunks: tuple[int, ...]) -> Any:
+    """Return how many of the stations that take part report at each step, ``(time,)``; lazy in these chunks where the data are."""
+    values = request.values.sel({TIME: request.times})
+    node, ends = stations_node(request), np.cumsum(chunks)
+    if not request.is_lazy:
+        return count_reporting(node, values.values)
+    parts = [values.isel({TIME: slice(end - n, end)}).data for n, end in zip(chunks, ends, strict=True)]
+    return da.concatenate([
+        da.from_delayed(task(count_reporting)(node, part), (n,), np.int32) for n, part in zip(chunks, parts, strict=True)
+    ])  # fmt: skip
