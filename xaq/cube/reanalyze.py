@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..conventions import LAT, LON, QUANTILE, TIME
 from ..errors import GridError
 from ..interpolate.base import Mapper
-from ..stations import schema
+from ..stations import limits, schema
 from . import store as cube_store
 from .graph import BLOCK_VALUES, block_sizes, fingerprints, lazy_cube, point_distance, point_layers, point_missing
 from .grid import Grid
@@ -143,6 +143,7 @@ def reanalyze(
     settled = Grid.of(grid, ds[LON].values, ds[LAT].values)
     check_grid(request, settled)
     warn_if_silent(request)
+    limits.warn_if_impossible(ds, request.variables)
     sizes = block_sizes(request, settled, chunks)
     cube = lazy_cube(request, settled, sizes)
     if store is None:
@@ -209,7 +210,9 @@ def estimate(
     options = RequestOptions(
         target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
     )  # fmt: skip
-    return estimate_at(make_request(ds, mapper, options), lon=lon, lat=lat)
+    request = make_request(ds, mapper, options)
+    limits.warn_if_impossible(ds, request.variables)
+    return estimate_at(request, lon=lon, lat=lat)
 
 
 def estimate_at(request: Request, *, lon: ArrayLike, lat: ArrayLike) -> xr.Dataset:

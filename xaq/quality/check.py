@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..arrays import sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME, canonical_name, is_concentration, is_pollutant
 from ..errors import SchemaError
-from ..stations import schema
+from ..stations import limits, schema
 from ..stations.schema import some
 from ..stations.time_axis import TimeAxis, regularised
 from ..stations.units import factor
@@ -195,7 +195,7 @@ def _coverage(name: str, seen: NDArray[np.bool_]) -> Iterator[Finding]:
 
 
 def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:
-    stated, units = ds[name].attrs.get("units"), flags.units_of(ds, name)
+    stated, units = ds[name].attrs.get("units"), limits.units_of(ds, name)
     ids, n = _ids(ds), ds.sizes[STATION]
     if units is None:
         text = f"units {stated!r} are not units of {name}" if stated else "no units"
@@ -203,7 +203,7 @@ def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Findi
         yield Finding("error", "units", name, text, n, 1.0, "", fix)
     elif "units_note" in ds[name].attrs:
         yield Finding("note", "units", name, f"units {units} {ds[name].attrs['units_note']}", n, 1.0, "", "")
-    scale = flags.scale_of(name, values, units)
+    scale = limits.scale_of(name, values, units)
     if scale.instead:
         text = f"median {scale.median:.3g} is implausible in {units}, plausible in {' or '.join(scale.instead)}"
         fix = f"ds.aq.repair(units={{{name!r}: {scale.instead[0]!r}}})"
@@ -211,7 +211,7 @@ def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Findi
     elif (
         units is not None
         and np.isfinite(scale.median)
-        and not flags.is_plausible(canonical_name(name), scale.median, units)
+        and not limits.is_plausible(canonical_name(name), scale.median, units)
     ):
         yield Finding("warning", "units", name, f"median {scale.median:.3g} {units} is implausible", n, 1.0, "", "")
     for mask, word in ((scale.larger, "larger"), (scale.smaller, "smaller")):
@@ -292,7 +292,7 @@ def _compared(ds: xr.Dataset, other: xr.Dataset) -> Iterator[Finding]:
         return
     yield _time_shift(pair)
     for name, (ratio, n) in pair.ratios.items():
-        units, theirs = flags.units_of(ds, name), flags.units_of(other, name)
+        units, theirs = limits.units_of(ds, name), limits.units_of(other, name)
         if units is None or theirs is None:
             continue
         pollutant = canonical_name(name)

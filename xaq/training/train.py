@@ -15,7 +15,7 @@ import xarray as xr
 from ..errors import ModelError
 from ..evaluate.verify import score_held_out
 from ..nn.config import AQNetConfig, Task
-from ..stations import schema
+from ..stations import limits, schema
 
 if TYPE_CHECKING:
     from ..aqnet.model import Model
@@ -127,6 +127,7 @@ def train(
     selection = select_observations(
         schema.conform(ds), target, task=task, time=time, covariates=covariates, known=known
     )
+    limits.warn_if_impossible(selection.ds, *selection.computed())
     selection, trend = remove_trend(selection, background=background, rasters=rasters, geography=geography, seed=seed)
     recipe = fit_classical(selection, trend, config=config, seed=seed)
     learned = learn(
