@@ -22,6 +22,7 @@ from ..stations.time_axis import TimeAxis, regularised
 from ..stations.units import factor
 from . import detectors, flags, network_comparison
 from .report import Finding, Report
+from .text_variables import text_findings
 
 #: Variables whose daily cycle follows the sun closely enough to reveal a wrong time zone.
 _SUN_DRIVEN = ("o3", "temp", "temperature", "air_temperature", "t2m")
@@ -80,6 +81,7 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
     found = [*_timestamp_findings(ds), *_repeated_stations(ds), *_place_findings(ds)]
     ds = regularised(ds)
     found += _colocated(ds)
+    found += text_findings(ds)
     reporting: dict[str, NDArray[np.bool_]] = {}
     for name in flags.series_names(ds):
         values = flags.values_of(ds, name)
