@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xaq
-from xaq.errors import XaqWarning
+from xaq.errors import SchemaError, XaqWarning
 from xaq.nn.config import AQNetConfig
 from xaq.stations import limits
 
@@ -123,3 +123,26 @@ def test_integers_are_judged_too():
     ds = network()
     ds["pm25"] = ds.pm25.fillna(-999).round().astype("int16").assign_attrs(units="ug m-3")
     assert len(warnings_of(lambda: ds.aq.reanalyze("idw", grid=0.5))) == 1
+
+
+@pytest.mark.parametrize("code", [1e16, 1e20, 1e38, -1e38])
+def test_values_that_overflow_are_an_error_and_the_advice_removes_them(code):
+    ds = network(code)
+    assert set(ds.aq.check().query("problem == 'impossible'").severity) == {"error"}
+    with pytest.raises(SchemaError, match="'pm25' has 4 values beyond 1e\\+15") as error:
+        train(ds)
+    exec(str(error.value).partition("fix: ")[2], {"ds": ds})
+    assert train(ds).hash == train(network(np.nan)).hash
+
+
+def test_an_overflow_in_a_covariate_is_an_error_too():
+    ds = network()
+    ds["wind"] = ds.pm25.where(ds.pm25 < 30, 1e38).assign_attrs(units="m s-1")
+    with pytest.raises(SchemaError, match="'wind' has"):
+        train(ds, covariates=["wind"])
+
+
+def test_a_large_code_that_does_not_overflow_is_a_warning():
+    ds = network(9e14)
+    assert set(ds.aq.check().query("problem == 'impossible'").severity) == {"warning"}
+    assert len(warnings_of(lambda: train(ds))) == 1

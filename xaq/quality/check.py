@@ -244,8 +244,11 @@ def _value_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Find
         if mask.any():
             count, where = int(mask.sum()), some(ids[mask.any(axis=1)])
             fix = f"ds.aq.repair({problem}='missing')"
+            # Training refuses values that overflow.
+            stops = np.isfinite(values[mask]) & (np.abs(values[mask]) > limits.GREATEST_COMPUTABLE)
+            severity = "error" if stops.any() else "warning"
             yield Finding(
-                "warning", problem, name, _VALUE_PROBLEMS[problem], count, count / max(1, seen.sum()), where, fix
+                severity, problem, name, _VALUE_PROBLEMS[problem], count, count / max(1, seen.sum()), where, fix
             )
     pairs = flags.copies_of(ds, values)
     if pairs:

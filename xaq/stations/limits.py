@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..conventions import canonical_name, canonical_units, is_concentration, is_pollutant
-from ..errors import warn
+from ..errors import SchemaError, warn
 from .units import factor
 
 #: Codes for "missing" in common file formats that lie inside the physical limits.
@@ -26,6 +26,8 @@ PLAUSIBLE_MEDIANS: dict[str, tuple[float, float]] = {
     "pm1": (0.3, 500), "pm25": (0.5, 600), "pm10": (1, 1_500), "o3": (2, 400),
     "no2": (0.2, 300), "no": (0.03, 300), "so2": (0.05, 1_000), "co": (30, 10_000),
 }  # fmt: skip
+#: Training squares and sums values in single precision: greater ones overflow.
+GREATEST_COMPUTABLE = 1e15
 #: A lower number is a code such as -99 or -999, whatever the units.
 _CODE = -90.0
 #: A station has other units if its median is between so many times that of the network, or between so small a part of it.
@@ -123,6 +125,25 @@ def warn_if_impossible(ds: xr.Dataset, names: Iterable[str], computed: Mapping[s
             found.append(f"{name!r} at {mask.sum()} of {(~np.isnan(values)).sum()} values, such as {values[mask][0]:g}")
     if found:
         warn(f"ds.aq.check() calls values impossible: {'; '.join(found)}; fix: ds = ds.aq.repair(impossible='missing')")
+
+
+def require_computable(computed: Mapping[str, NDArray]) -> None:
+    """Refuse variables with values so large that training overflows, such as the fill value 1e38.
+
+    Parameters
+    ----------
+    computed : mapping of str to array
+        Values by the name of their variable.
+    """
+    problems = []
+    for name, values in computed.items():
+        if (beyond := np.abs(values) > GREATEST_COMPUTABLE).any():
+            problems.append(
+                f"{name!r} has {beyond.sum()} values beyond {GREATEST_COMPUTABLE:g}, such as {values[beyond][0]:g}, which "
+                f"training cannot compute with; fix: ds[{name!r}] = ds[{name!r}].where(abs(ds[{name!r}]) < {GREATEST_COMPUTABLE:g})"
+            )
+    if problems:
+        raise SchemaError(problems)
 
 
 def _is_clearly_possible(name: str, values: NDArray, units: str | None) -> bool:

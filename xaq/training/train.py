@@ -127,7 +127,9 @@ def train(
     selection = select_observations(
         schema.conform(ds), target, task=task, time=time, covariates=covariates, known=known
     )
-    limits.warn_if_impossible(selection.ds, *selection.computed())
+    names, computed = selection.computed()
+    limits.require_computable(computed)
+    limits.warn_if_impossible(selection.ds, names, computed)
     selection, trend = remove_trend(selection, background=background, rasters=rasters, geography=geography, seed=seed)
     recipe = fit_classical(selection, trend, config=config, seed=seed)
     learned = learn(
