@@ -1,7 +1,7 @@
 """The command line: the verbs of ``ds.aq`` from a shell. Tables go to stdout, progress and messages to stderr.
 
 Exit codes: 0 success, 1 an error in data, model or store (the message says what is wrong and how to fix it), 2 wrong
-usage, 130 interrupted. Each verb has a function that declares its arguments, and one that runs it.
+usage, 130 interrupted, 143 terminated. Each verb has a function that declares its arguments, and one that runs it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import xarray as xr
 
-from . import datasets
+from . import _cli_text, datasets
+from ._signals import EXIT_CODE, Terminated, sigterm_raises
 from ._version import __version__
 from .cube.grid import Grid
 from .errors import SchemaError, StoreError, XaqError, XaqWarning
@@ -47,15 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), sigterm_raises():
             warnings.showwarning = _show_warning
             arguments.run(arguments)
     except XaqError as error:
         print(f"xaq: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("xaq: interrupted; finished work is kept, the same command resumes", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, Terminated) as stop:
+        word, code = ("terminated", EXIT_CODE) if isinstance(stop, Terminated) else ("interrupted", 130)
+        print(f"xaq: {word}; finished blocks and checkpoints are kept, the same command resumes", file=sys.stderr)
+        return code
     return 0
 
 
@@ -137,27 +139,14 @@ def _train(a: argparse.Namespace) -> None:
     ds = _open(a)
     _require_folder(a.output)
     if a.hide:
-        fraction = _fraction(a.hide)
+        fraction = _cli_text.fraction(a.hide)
         ds = hide(ds, a.hide.split(",")) if fraction is None else hide(ds, fraction=fraction, seed=a.seed)
     model = train(
-        ds, a.target, task=a.task, time=a.time, covariates=_names(a.covariates), known=_names(a.known),
+        ds, a.target, task=a.task, time=a.time, covariates=_cli_text.names(a.covariates), known=_cli_text.names(a.known),
         geography=not a.no_geography, seed=a.seed, max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
     )  # fmt: skip
     model.save(a.output)
     print(model)
-
-
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
-def _fraction(text: str) -> float | None:
-    """Return a fraction of stations, or None where the text names stations, whose ids may be numbers."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 < value < 1 else None
 
 
 # -- verify --------------------------------------------------------------------------------------------------------
@@ -412,29 +401,13 @@ def _open(arguments: argparse.Namespace, model: Model | None = None) -> xr.Datas
     else:
         ds = open_stations(
             arguments.table, stations=arguments.stations, format=arguments.format, tz=arguments.tz,
-            timestamps=arguments.timestamps, units=_units(arguments.units), columns=_columns(arguments.columns),
+            timestamps=arguments.timestamps, units=_cli_text.units(arguments.units), columns=_cli_text.columns(arguments.columns),
         )  # fmt: skip
     if model is None:
         return ds
     known = set(ds["station"].values.astype(str))
     hidden = [s for s in model.recipe.hidden if s in known]
     return hide(ds, hidden) if hidden else ds
-
-
-def _units(text: str | None) -> str | dict[str, str] | None:
-    """Return units by variable, or one string for the only pollutant."""
-    if not text:
-        return None
-    return dict(pair.split("=", 1) for pair in text.split(",")) if "=" in text else text
-
-
-def _columns(text: str | None) -> dict[str, list[str]]:
-    """Return columns by role."""
-    columns: dict[str, list[str]] = {}
-    for pair in text.split(",") if text else []:
-        role, name = pair.split("=", 1)
-        columns.setdefault(role, []).append(name)
-    return columns
 
 
 def _require_folder(path: str) -> None:

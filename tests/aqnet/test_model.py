@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import xaq
-from xaq.aqnet.recipe import Interval
+from xaq.aqnet.recipe import Interval, untrained_network
 from xaq.errors import ModelError
 from xaq.interpolate.trend import BackgroundFactor, Trend, TrendRecord
 from xaq.nn.config import AQNetConfig
@@ -67,14 +67,21 @@ def test_a_model_travels_between_processes_and_is_loaded_once(model):
             TrendRecord(background={"name": "cams", "units": "ug m-3", "hash": "0", "mean": 1.0, "slope": 1.0}),
             "background=field",
         ),
-        (TrendRecord(rasters=({"name": "elevation"},)), "rasters="),
+        (
+            TrendRecord(
+                rasters=({"name": "elevation", "units": "m", "hash": "0", "low": 0.0, "high": 1.0, "std": 1.0},)
+            ),
+            "rasters=",
+        ),
     ],
 )
 def test_a_model_trained_on_fields_does_nothing_without_them(network, model, record, argument):
     """Also where its Python API is used, which no verb guards; and after a journey to another process."""
     from xaq.stations import schema
 
-    bare = xaq.aqnet.model.Model(model.network, replace(model.recipe, trend=record))
+    config = replace(model.recipe.config, n_rasters=len(record.rasters))
+    recipe = replace(model.recipe, trend=record, config=config)
+    bare = xaq.aqnet.model.Model(untrained_network(recipe), recipe)
     observations, times = schema.observations(network.aq.visible, "pm25"), network.time.values[48:72]
     prepared = model.prepare(observations, times)
     place = np.array([10.0]), np.array([50.0])

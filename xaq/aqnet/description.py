@@ -34,7 +34,7 @@ def describe(network: Network, recipe: Recipe, device: torch.device) -> tuple[st
     lines += [
         (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
         for row in r.held_out_scores
-        if "mae" in row
+        if row.get("mae") is not None and row.get("rmse") is not None
     ]
     return f"AQ-Net, {r.config.task} of {r.target} [{r.units}], step {step}", lines
 

@@ -172,7 +172,8 @@ class Model:
         Parameters
         ----------
         path : path
-            Written to a temporary name first and renamed, so that it is whole or absent.
+            Written to a temporary name first and renamed, so that it is whole or absent, and an older file is replaced only
+            by a whole one. Its permissions follow the umask.
 
         Returns
         -------
@@ -182,7 +183,8 @@ class Model:
         Raises
         ------
         ModelError
-            There is no such folder.
+            There is no such folder, it cannot be written to, or the path is that of a folder or a device; nothing is left
+            there then.
 
         Examples
         --------
@@ -192,9 +194,7 @@ class Model:
         >>> model.save("pm25.xaq").name
         'pm25.xaq'
         """
-        path = Path(path)
-        file.write(path, self._bytes)
-        return path
+        return file.write(path, self._bytes)
 
     @cached_property
     def _bytes(self) -> bytes:
@@ -329,6 +329,8 @@ class Model:
 def load_model(path: str | os.PathLike, *, device: str = "auto") -> Model:
     """Load a model file written by :meth:`Model.save`. Loading executes no code from the file.
 
+    Its header is checked field by field before anything is allocated, and the whole file by its SHA-256.
+
     Parameters
     ----------
     path : path
@@ -354,7 +356,7 @@ def load_model(path: str | os.PathLike, *, device: str = "auto") -> Model:
     >>> xaq.load_model(path).target
     'pm25'
     """
-    network, recipe = file.from_bytes(file.read(Path(path)))
+    network, recipe = file.read(path)
     return Model(network.to(pick_device(device)), recipe)
 
 

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.transforms import Scaler
-from ..errors import ModelError
 from ..interpolate.kriging import Covariance
 from ..interpolate.trend import TrendRecord
 from ..nn.aqnet import Network, build_network
 from ..nn.config import AQNetConfig
 
 #: Version of the model's file; a file of another version is refused.
-FORMAT = 7
+FORMAT = 8
 
 
 @dataclass(frozen=True)
@@ -104,19 +103,9 @@ class Recipe:
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Recipe:
-        """Rebuild a recipe.
-
-        Raises
-        ------
-        ModelError
-            The file has another format than this version reads.
-        """
-        data = json.loads(text)
-        found = data.get("format")
-        if found != FORMAT:
-            fix = "upgrade xaq" if isinstance(found, int) and found > FORMAT else "train it again with ds.aq.train(...)"
-            raise ModelError(f"the model file has format {found}, this xaq reads {FORMAT}; fix: {fix}")
+    def from_json(cls, data: dict[str, Any]) -> Recipe:
+        """Rebuild a recipe from its fields as JSON gives them; :func:`xaq.aqnet.header.recipe_of` checks them before."""
+        data = dict(data)
         data["config"] = AQNetConfig(**data["config"])
         data["scaler"] = Scaler.from_json(data["scaler"])
         data["covariance"] = Covariance(**data["covariance"])
@@ -127,7 +116,7 @@ class Recipe:
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
         data["residual_variance"] = tuple(tuple(row) for row in data["residual_variance"])
         for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden"):
-            data[name] = tuple(data.get(name, ()))
+            data[name] = tuple(data[name])
         return cls(**data)
 
 

@@ -16,7 +16,7 @@ from .._arguments import check_flag
 from ..conventions import LAT, LON, QUANTILE, TIME
 from ..errors import StoreError
 from ..interpolate.base import Mapper
-from ..stations import schema
+from ..stations import limits, schema
 from . import store as cube_store
 from .graph import (
     BLOCK_VALUES,
@@ -161,6 +161,7 @@ def reanalyze(
     request = make_request(ds, mapper, options)
     check_grid(request, settled)
     warn_if_silent(request)
+    limits.warn_if_impossible(ds, request.variables)
     sizes = block_sizes(request, settled, chunks)
     cube = lazy_cube(request, settled, sizes)
     if store is None:
@@ -232,7 +233,9 @@ def estimate(
         target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
     )  # fmt: skip
     ds = schema.conform(ds)
-    return estimate_at(make_request(ds, mapper, options), lon=lon, lat=lat)
+    request = make_request(ds, mapper, options)
+    limits.warn_if_impossible(ds, request.variables)
+    return estimate_at(request, lon=lon, lat=lat)
 
 
 def estimate_at(request: Request, *, lon: ArrayLike, lat: ArrayLike) -> xr.Dataset:

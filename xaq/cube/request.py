@@ -161,6 +161,11 @@ class Request:
         return () if self.trained is None else self.trained.recipe.known
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """The station variables that estimates are made from."""
+        return (self.target, *self.covariates, *self.known)
+
+    @property
     def horizon_steps(self) -> int:
         """Steps of a forecast's horizon, whatever part of it is asked for; 0 for an analysis."""
         return 0 if self.trained is None or self.init is None else self.trained.recipe.config.target_steps

@@ -19,7 +19,7 @@ from ..cube.tasks import estimate_points
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.base import Explainer, Explanation
 from ..interpolate.trained import TrainedMapper
-from ..stations import schema
+from ..stations import limits, schema
 
 #: The place that is explained; ``lon`` and ``lat`` are the neighbours'.
 PLACE_LON, PLACE_LAT = "place_lon", "place_lat"
@@ -93,6 +93,7 @@ def explain(
         time=slice(timestamp, timestamp), level=level, max_distance=max_distance, background=background, rasters=rasters
     )  # fmt: skip
     request = make_request(ds, model, options)
+    limits.warn_if_impossible(ds, request.variables)
     x, y = np.array([place[0]]), np.array([place[1]])
     check_points(request, x, y)
     prepared, stations = prepare(request)

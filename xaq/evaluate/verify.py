@@ -20,7 +20,7 @@ from ..fields.background import BACKGROUND
 from ..interpolate.base import Mapper
 from ..interpolate.forecast_baselines import Forecaster
 from ..interpolate.trained import TrainedForecaster, TrainedMapper
-from ..stations import holdout, schema, taking_part
+from ..stations import holdout, limits, schema, taking_part
 from .scores import score_probabilities, scores, with_crps
 from .verify_forecast import verify_forecast
 
@@ -101,12 +101,19 @@ def verify(
         )
     check_unseen(model, ds)
     holdout.warn_of_colocated(ds)
+    limits.warn_if_impossible(ds, _variables(ds, model, target))
     if isinstance(model, TrainedForecaster) and model.task == "forecast":
         if background is not None or rasters is not None:
             raise ModelError("a forecast reads no background and no rasters; fix: background=None, rasters=None")
         return verify_forecast(ds, model, target=target, time=time, level=level, baselines=baselines)
     options = RequestOptions(target=target, time=time, background=background, rasters=rasters)
     return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by)
+
+
+def _variables(ds: xr.Dataset, model: Mapper | str, target: str | None) -> list[str]:
+    """Return the variables that a model reads, the target first."""
+    recipe = model.recipe if isinstance(model, TrainedMapper) else None
+    return [settle_target(ds, model, target), *((*recipe.covariates, *recipe.known) if recipe else ())]
 
 
 def score_held_out(

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from ..arrays import longitudes, sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME, canonical_name, is_concentration, is_pollutant
 from ..errors import SchemaError
-from ..stations import schema
+from ..stations import limits, schema
 from ..stations.schema import some
 from ..stations.time_axis import TimeAxis, regularised
 from ..stations.units import factor
 from . import detectors, flags, network_comparison
 from .report import Finding, Report
+from .text_variables import text_findings
 
 #: Variables whose daily cycle follows the sun closely enough to reveal a wrong time zone.
 _SUN_DRIVEN = ("o3", "temp", "temperature", "air_temperature", "t2m")
@@ -80,6 +81,7 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
     found = [*_timestamp_findings(ds), *_repeated_stations(ds), *_place_findings(ds)]
     ds = regularised(ds)
     found += _colocated(ds)
+    found += text_findings(ds)
     reporting: dict[str, NDArray[np.bool_]] = {}
     for name in flags.series_names(ds):
         values = flags.values_of(ds, name)
@@ -195,7 +197,7 @@ def _coverage(name: str, seen: NDArray[np.bool_]) -> Iterator[Finding]:
 
 
 def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:
-    stated, units = ds[name].attrs.get("units"), flags.units_of(ds, name)
+    stated, units = ds[name].attrs.get("units"), limits.units_of(ds, name)
     ids, n = _ids(ds), ds.sizes[STATION]
     if units is None:
         text = f"units {stated!r} are not units of {name}" if stated else "no units"
@@ -203,7 +205,7 @@ def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Findi
         yield Finding("error", "units", name, text, n, 1.0, "", fix)
     elif "units_note" in ds[name].attrs:
         yield Finding("note", "units", name, f"units {units} {ds[name].attrs['units_note']}", n, 1.0, "", "")
-    scale = flags.scale_of(name, values, units)
+    scale = limits.scale_of(name, values, units)
     if scale.instead:
         text = f"median {scale.median:.3g} is implausible in {units}, plausible in {' or '.join(scale.instead)}"
         fix = f"ds.aq.repair(units={{{name!r}: {scale.instead[0]!r}}})"
@@ -211,7 +213,7 @@ def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Findi
     elif (
         units is not None
         and np.isfinite(scale.median)
-        and not flags.is_plausible(canonical_name(name), scale.median, units)
+        and not limits.is_plausible(canonical_name(name), scale.median, units)
     ):
         yield Finding("warning", "units", name, f"median {scale.median:.3g} {units} is implausible", n, 1.0, "", "")
     for mask, word in ((scale.larger, "larger"), (scale.smaller, "smaller")):
@@ -242,8 +244,11 @@ def _value_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Find
         if mask.any():
             count, where = int(mask.sum()), some(ids[mask.any(axis=1)])
             fix = f"ds.aq.repair({problem}='missing')"
+            # Training refuses values that overflow.
+            stops = np.isfinite(values[mask]) & (np.abs(values[mask]) > limits.GREATEST_COMPUTABLE)
+            severity = "error" if stops.any() else "warning"
             yield Finding(
-                "warning", problem, name, _VALUE_PROBLEMS[problem], count, count / max(1, seen.sum()), where, fix
+                severity, problem, name, _VALUE_PROBLEMS[problem], count, count / max(1, seen.sum()), where, fix
             )
     pairs = flags.copies_of(ds, values)
     if pairs:
@@ -292,7 +297,7 @@ def _compared(ds: xr.Dataset, other: xr.Dataset) -> Iterator[Finding]:
         return
     yield _time_shift(pair)
     for name, (ratio, n) in pair.ratios.items():
-        units, theirs = flags.units_of(ds, name), flags.units_of(other, name)
+        units, theirs = limits.units_of(ds, name), limits.units_of(other, name)
         if units is None or theirs is None:
             continue
         pollutant = canonical_name(name)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from ..arrays import longitudes, sphere
+from ..stations.limits import row_medians
 
-#: Codes for "missing" in common file formats that lie inside the physical limits.
-FILL_CODES = (9999.0,)
 #: A run of fewer equal values is never flagged as stuck.
 _LEAST_RUN = 6
 #: Runs are suspicious from twice the length at which this many are expected by chance in the network.
@@ -34,11 +33,6 @@ _PEAK_HOUR, _PEAK_TOLERANCE = 15.0, 3.0
 
 
 # -- values ------------------------------------------------------------------------------------------------------------
-
-
-def impossible(values: NDArray, low: NDArray, high: NDArray) -> NDArray[np.bool_]:
-    """Flag infinities, fill codes and values outside the limits of their station, ``(station, 1)`` each."""
-    return (values < low) | (values > high) | np.isin(values, FILL_CODES)
 
 
 def stuck(values: NDArray) -> NDArray[np.bool_]:
@@ -132,16 +126,6 @@ def spikes(values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.bool_]:
     high = (value - regional > _SPIKE_DEVIATIONS * deviation[station]) & (value > _SPIKE_RATIO * regional)
     marked[station[high], step[high]] = True
     return marked
-
-
-def row_medians(values: NDArray) -> NDArray[np.float64]:
-    """Return the median of each row's finite values, NaN for a row without any."""
-    medians = np.full(len(values), np.nan)
-    for i, row in enumerate(values):
-        finite = row[np.isfinite(row)]
-        if len(finite):
-            medians[i] = np.median(finite)
-    return medians
 
 
 def identical(values: NDArray) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..arrays import sphere
 from ..conventions import TIME
-from ..stations import schema
+from ..stations import limits, schema
 from . import detectors, flags
 
 #: Stations within this distance are taken as the same monitor; lists round coordinates to some hundred metres.
@@ -140,7 +140,7 @@ def _series(
 def _clean(ds: xr.Dataset, name: str) -> NDArray:
     """Return a variable without impossible values; other problems hardly affect logarithms and medians. Computes it."""
     values = flags.values_of(ds, name)
-    return np.where(flags.impossible(ds, name, values), np.nan, values)
+    return np.where(limits.impossible(name, values, limits.units_of(ds, name)), np.nan, values)
 
 
 def _mean(values: NDArray) -> NDArray:

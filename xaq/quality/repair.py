@@ -22,7 +22,7 @@ from ..conventions import (
     is_pollutant,
 )
 from ..errors import SchemaError
-from ..stations import schema, time_axis
+from ..stations import limits, schema, time_axis
 from ..stations.schema import some
 from ..stations.units import attrs_in_units, factor
 from . import flags
@@ -324,7 +324,7 @@ def _relabel(ds: xr.Dataset, name: str, units: str) -> tuple[xr.Dataset, list[st
 
 def _rescale(ds: xr.Dataset, name: str, of: Mapping[str, str]) -> tuple[xr.Dataset, list[str]]:
     _check_stations(ds, of, f"units[{name!r}]")
-    units = flags.units_of(ds, name)
+    units = limits.units_of(ds, name)
     if units is None:
         raise SchemaError(f"{name!r} has no units; fix: ds.aq.repair(units={{{name!r}: 'ug m-3'}})")
     variable, done = ds[name], []

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._signals import cleaned_up_on_sigterm
 from ..aqnet.device import pick_device
 from ..aqnet.recipe import Recipe, untrained_network
 from ..errors import ModelError
@@ -100,7 +101,7 @@ def learn(
         return Learned(network, [network] * len(data.validation), data, coefficients)
     if precision == "auto":
         precision = "bf16-mixed" if chosen.type == "cuda" else "32-true"
-    with _run_folder(checkpoint, recipe, precision) as folder, _quiet_lightning():
+    with cleaned_up_on_sigterm(), _run_folder(checkpoint, recipe, precision) as folder, _quiet_lightning():
         summary, members = run(
             network, data, recipe, folder=folder, max_epochs=max_epochs, patience=patience,
             precision=precision, progress=progress,

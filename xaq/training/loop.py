@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
 
@@ -92,6 +95,7 @@ def run(
         EMAWeightAveraging(decay=module.schedule.decay, use_buffers=False),
         EarlyStopping(SCORE, patience=patience, min_delta=1e-4),
         best,
+        _OwnSignals(),
         *([_Progress(max_epochs)] if progress else []),
     ]
     trainer = _make_trainer(
@@ -118,7 +122,11 @@ def run(
 def _make_trainer(
     callbacks: list[Callback], device: torch.device, *, folder: Path, max_epochs: int, precision: str, clip: float
 ) -> lightning.Trainer:
-    """Return a quiet trainer on one device that writes no pickle."""
+    """Return a quiet trainer on one device that writes no pickle.
+
+    Its environment is one process, whatever cluster it runs on: Lightning's own for Slurm would take over signals and
+    requeue the job.
+    """
     return lightning.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index or 0] if device.type == "cuda" else 1,
@@ -127,7 +135,7 @@ def _make_trainer(
         gradient_clip_val=clip,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        plugins=[SafetensorsCheckpoint()],
+        plugins=[SafetensorsCheckpoint(), LightningEnvironment()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -137,14 +145,20 @@ def _make_trainer(
 
 def _train_or_resume(trainer: lightning.Trainer, module: AQNetTraining, last: Path) -> None:
     """Train from the checkpoint if there is one; else score the first guess, which is the reference, and train."""
-    if last.exists():
-        trainer.fit(module, ckpt_path=str(last))
-        return
-    trainer.validate(module, verbose=False)
-    for member in module.networks:
-        if isinstance(member, ForecastNetwork):
-            member.forecast_weight.fill_(_OWN_FORECAST)
-    trainer.fit(module)
+    try:
+        if last.exists():
+            trainer.fit(module, ckpt_path=str(last))
+            return
+        trainer.validate(module, verbose=False)
+        for member in module.networks:
+            if isinstance(member, ForecastNetwork):
+                member.forecast_weight.fill_(_OWN_FORECAST)
+        trainer.fit(module)
+    except SystemExit as stop:
+        # Lightning makes an exit with code 1 of Ctrl-C.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise stop.__context__ from None
+        raise
 
 
 def choose_fraction(module: AQNetTraining, first_guess: dict[str, Tensor]) -> KeptFraction:
@@ -186,6 +200,24 @@ def choose_fraction(module: AQNetTraining, first_guess: dict[str, Tensor]) -> Ke
 def mean_weights(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return the mean of the members' weights: a few steps from the same first guess, they are close enough to be averaged."""
     return {name: torch.stack([s[name] for s in states]).mean(dim=0) for name in states[0]}
+
+
+class _OwnSignals(Callback):
+    """Put back the handler of SIGTERM that Lightning replaces when it starts: the signal would stop training, not the process."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._put_back()
+
+    def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._put_back()
+
+    def _put_back(self) -> None:
+        # A handler that was not set by Python is None, and cannot be.
+        if self.handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
 
 
 class _Progress(Callback):

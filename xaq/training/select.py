@@ -64,6 +64,12 @@ class Selection:
         """The step of the data."""
         return timesteps.regular_step(self.observations.times)
 
+    def computed(self) -> tuple[tuple[str, ...], dict[str, NDArray]]:
+        """Return the names of the variables that are read, and the values of the visible stations."""
+        names = (self.target, *self.covariates, *self.known)
+        read = self.observations
+        return names, dict(zip(names, (read.values, *read.covariates, *read.known), strict=True))
+
     def of_stations(self, kept: NDArray[np.intp], observations: Observations) -> Selection:
         """Return the selection with some of its stations and their new observations."""
         covariates, known = (c[:, kept] if len(c) else c for c in (observations.covariates, observations.known))

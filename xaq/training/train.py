@@ -17,7 +17,7 @@ from .._arguments import check_choice, check_count, check_flag, check_path, chec
 from ..errors import ModelError
 from ..evaluate.verify import score_held_out
 from ..nn.config import AQNetConfig, Task
-from ..stations import schema
+from ..stations import limits, schema
 
 if TYPE_CHECKING:
     from ..aqnet.model import Model
@@ -147,6 +147,9 @@ def train(
     selection = select_observations(
         schema.conform(ds), target, task=task, time=time, covariates=covariates, known=known
     )
+    names, computed = selection.computed()
+    limits.require_computable(computed)
+    limits.warn_if_impossible(selection.ds, names, computed)
     selection, trend = remove_trend(selection, background=background, rasters=rasters, geography=geography, seed=seed)
     recipe = fit_classical(selection, trend, config=config, seed=seed)
     learned = learn(
