@@ -27,6 +27,7 @@ from ..conventions import (
     canonical_name,
     canonical_units,
     is_concentration,
+    match_key,
     split_header,
 )
 from ..errors import SchemaError, warn
@@ -104,8 +105,8 @@ def name_columns(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject
 
 
 def lower_names(columns: Iterable[Any]) -> dict[str, Any]:
-    """Return columns by their names in lower case, without spaces around them."""
-    return {str(c).strip().lower(): c for c in columns}
+    """Return columns by their names in plain characters and lower case, without spaces around them."""
+    return {match_key(c): c for c in columns}
 
 
 def first_column(by_name: Mapping[str, Any], names: Iterable[str]) -> Any:
@@ -115,7 +116,8 @@ def first_column(by_name: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 def check_columns(named: Sequence[tuple[str, str]], known: Collection[Any]) -> None:
     """Raise where ``columns=`` names a column that does not exist; ``named`` are its (role, column) pairs."""
-    absent = [f"{column!r} (for {role})" for role, column in named if column not in known]
+    by_name = lower_names(known)
+    absent = [f"{column!r} (for {role})" for role, column in named if match_key(column) not in by_name]
     if absent:
         raise SchemaError(
             f"columns= names {', '.join(absent)}, which does not exist; fix: one of {', '.join(map(str, known))}"
@@ -299,7 +301,8 @@ def _by_parameter(frame: pd.DataFrame, at: tuple[NDArray, NDArray]) -> tuple[dic
     """Return the values of a narrow table by variable, with their positions, and the units of each variable."""
     columns: dict[str, Any] = {}
     units: dict[str, str] = {}
-    name = frame[PARAMETER].astype(str).map(canonical_name)
+    name = frame[PARAMETER].astype(str)
+    name = name.map({text: canonical_name(text) for text in name.unique()})
     for parameter in sorted(name.unique()):
         here = (name == parameter).to_numpy()
         columns[parameter] = (frame[VALUE][here], (at[0][here], at[1][here]))

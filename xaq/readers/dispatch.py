@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION
+from ..conventions import ROLE_NAMES, STATION, match_key
 from ..errors import SchemaError
 from ..stations import schema
 from ..stations.schema import some
 from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
 from .assembly import with_units
+from .folders import listing
 from .source import Format, Request, Source, Table
 from .times import label_starts
 
@@ -45,7 +46,7 @@ def open_stations(
     Parameters
     ----------
     source : path, folder, list of paths, frame or xarray.Dataset
-        CSV (any separator, may be compressed), Parquet, Excel, netCDF or Zarr; files and folders of the networks below;
+        CSV (any separator), Parquet, Feather or Excel, which may be compressed; netCDF or Zarr; files and folders of the networks below;
         a frame of pandas, polars or pyarrow; a station Dataset.
     stations : path or frame, optional
         Station list with identifier, longitude, latitude and, if known, elevation. Not needed where the source has
@@ -132,8 +133,6 @@ def detect(source: Source, request: Request) -> Format:
         return cf.FORMAT
     if source.paths:
         path = source.paths[0]
-        if not path.exists():
-            raise SchemaError(f"no such file: {path.absolute()}; fix: the path of a file or folder", subject=str(path))
         named = [f for f in FORMATS.values() if _by_name(source, f)]
         if len(named) > 1:
             counts = ", ".join(f"{f.name} ({f.what})" for f in named)
@@ -149,7 +148,7 @@ def _by_name(source: Source, form: Format) -> bool:
     """Whether the names of the files are those of the format."""
     path = source.paths[0]
     if path.is_dir() and not cf.is_zarr(path):
-        return bool(form.files and files.listing(path, form.files))
+        return bool(form.files and listing(path, form.files))
     return any(path.match(pattern) for pattern in form.files) or (form is cf.FORMAT and cf.is_zarr(path))
 
 
@@ -169,11 +168,11 @@ def _of_folder(source: Source, request: Request) -> Format:
 
 
 def _tables_in(source: Source) -> list[Path]:
-    return [p for p in files.listing(source.paths[0], ("*",)) if files.kind(p) in files.TABLES]
+    return [p for p in listing(source.paths[0], ("*",)) if files.kind(p) in files.TABLES]
 
 
 def _by_header(header: tuple[Any, ...], request: Request) -> Format:
-    lower = {str(c).strip().lower() for c in header} | {str(c).strip() for c in header}
+    lower = {match_key(c) for c in header} | {str(c).strip() for c in header}
     fitting = [f for f in FORMATS.values() if f.matches(lower)]
     if len(fitting) > 1 or openair.FORMAT in fitting:
         candidates = dict.fromkeys([*fitting, tables.LONG])
@@ -188,7 +187,7 @@ def _matches_wide(header: tuple[Any, ...], request: Request) -> bool:
     """Whether columns are named by station id, or by station id and pollutant."""
     if any(isinstance(c, tuple) for c in header):
         return True
-    if {str(c).strip().lower() for c in header} & {*ROLE_NAMES[STATION]} or STATION in (request.columns or {}):
+    if {match_key(c) for c in header} & {*ROLE_NAMES[STATION]} or STATION in (request.columns or {}):
         return False
     places = request.places()
     if places is None or STATION not in places.frame:
@@ -201,7 +200,7 @@ def _in_folder(source: Source, form: Format) -> Source:
     """Return a folder as the list of files that the format reads from it."""
     if not source.paths or not source.paths[0].is_dir() or cf.is_zarr(source.paths[0]):
         return source
-    found = files.listing(source.paths[0], form.files) if form.files else []
+    found = listing(source.paths[0], form.files) if form.files else []
     found = found or _tables_in(source)
     if not found:
         raise SchemaError(

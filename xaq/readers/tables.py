@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, is_pollutant
+from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, is_pollutant, match_key
 from ..errors import SchemaError
 from .assembly import (
     PARAMETER,
@@ -105,7 +105,7 @@ def station_and_variable(column: Any, known: Collection[str]) -> tuple[str, str 
 def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
     if columns and TIME in columns:
         return columns[TIME]
-    by_name = {str(c[0] if isinstance(c, tuple) else c).strip().lower(): c for c in frame.columns}
+    by_name = {match_key(c[0] if isinstance(c, tuple) else c): c for c in frame.columns}
     found = first_column(by_name, ROLE_NAMES[TIME])
     if found is None:
         raise SchemaError(no_column(TIME, "table", list(frame.columns)))
