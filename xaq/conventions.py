@@ -143,6 +143,11 @@ def is_concentration(units: str, pollutant: str) -> bool:
     return not (POLLUTANTS[pollutant].particle and units.startswith("1e-"))
 
 
+def is_units(text: str) -> bool:
+    """Whether a text is a unit of concentration in a spelling that xaq knows."""
+    return canonical_units(text) in _UNIT_SPELLINGS.values()
+
+
 def canonical_units(units: str) -> str:
     """Return the CF spelling of a unit of concentration; other units are returned unchanged, without spaces around them."""
     return _UNIT_SPELLINGS.get(match_key(units).translate(_UNIT_CHARACTERS), units.strip())

@@ -213,8 +213,11 @@ def test_errors_in_the_table(spoil, says):
         (None, "no column for lon"),
         (PLACES.drop(columns="lat"), "station list has no column for lat"),
         (PLACES.assign(lon=[np.nan, 1.0]), "no coordinates: 001"),
-        (PLACES.assign(lat=["north", "40"]), "no coordinates: 001"),
-        (pd.concat([PLACES, PLACES.assign(lon=1.0)]), "duplicate station ids with different coordinates"),
+        (PLACES.assign(lat=["north", "40"]), "lat is no number at 001 'north', expected degrees"),
+        (
+            pd.concat([PLACES, PLACES.assign(lon=1.0)]),
+            "2 station\\(s\\) have several places: 001, 002; lon of 001 is 1 and 116.3",
+        ),
         (PLACES.rename(columns={"lon": "lat", "lat": "lon"}), "swapped"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pyarrow import feather
 from ..conventions import match_key
 from ..errors import SchemaError
 from . import compressed
+from .frames import plain_frame
 
 EXCEL = (".xlsx", ".xlsm")
 _PARQUET = (".parquet", ".pq")
@@ -42,8 +43,8 @@ def read(path: Path, suffix: str, identifiers: Collection[str]) -> pd.DataFrame:
         return _read_excel(source, path, identifiers)
     if suffix in _PARQUET:
         _check_rows(source, path)
-        return pq.read_table(source, partitioning=None).to_pandas()
-    return feather.read_table(source).to_pandas()
+        return plain_frame(pq.read_table(source, partitioning=None).to_pandas())
+    return plain_frame(feather.read_table(source).to_pandas())
 
 
 def names(path: Path, suffix: str) -> list[str]:
@@ -100,6 +101,9 @@ def _read_excel(source: Any, path: Path, identifiers: Collection[str]) -> pd.Dat
             "cannot be read as a table: the sheet is empty; fix: a sheet with a header and rows", subject=str(path)
         )
     header = ["" if name is None else str(name).strip() for name in rows[0]]
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise several_columns(twice, header, path, f"pd.read_excel({str(path)!r})")
     body = pd.DataFrame(rows[1:], columns=range(max(map(len, rows))), dtype=object)
     # Columns without a name are row numbers written by other tools.
     kept = [i for i, name in enumerate(header) if name]
@@ -112,6 +116,16 @@ def _read_excel(source: Any, path: Path, identifiers: Collection[str]) -> pd.Dat
             columns.append(body[i].mask(absent, np.nan).infer_objects())
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=body.index)
     return frame.set_axis([header[i] for i in kept], axis=1)
+
+
+def several_columns(twice: list[str], header: Sequence[str], path: Path, call: str) -> SchemaError:
+    """Return the error of a file with several columns of one name; pandas, by ``call``, numbers all but the first."""
+    numbered = [f"{name}.{i}" for name in twice for i in range(1, list(header).count(name))]
+    return SchemaError(
+        f"has several columns {', '.join(map(repr, twice))}; fix: table = {call}.drop(columns={numbered}), "
+        "where the first of each is right; then open_stations(table, ...)",
+        subject=str(path),
+    )
 
 
 def _identifier(cell: Any) -> Any:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from ..conventions import MASS_UNITS, STATION, TIME, match_key
 from ..errors import SchemaError
 from . import files
-from .assembly import leave_out, numeric, places_of, station_dataset
+from .assembly import numeric, station_dataset
+from .places import leave_out, places_of
 from .source import Format, Request, Source
 from .times import localise
 
@@ -46,7 +47,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         raise SchemaError(
             f"the station list has no column for {', '.join(absent)}; fix: columns={{{absent[0]!r}: 'your column'}}"
         )
-    places = places_of(listed)
+    places = places_of(listed.frame, listed.called, "station list")
     headers = {path: _header(path, request) for path in source.paths}
     reported = pd.Index(sorted({s for header in headers.values() for s in header.header[len(_KEYS) :]} - {""}))
     ids = leave_out(reported, places)

@@ -210,13 +210,20 @@ def _in_folder(source: Source, form: Format) -> Source:
 
 
 def _with_source_name(error: SchemaError, source: Source, request: Request) -> SchemaError:
+    """Return an error with the name of what it is about, and the call that reads the frame on which its fix is a call."""
+    if str(error).startswith("station list: "):
+        listed = request.stations
+        paths = (Path(listed),) if isinstance(listed, (str, os.PathLike)) else ()
+        problems = [_with_reading(p, "places", "the list", paths, request, "stations=places") for p in error.problems]
+        return SchemaError(problems, subject="station list")
     if not str(error).startswith("station dataset: "):
         return error
-    return SchemaError([_with_table(problem, source, request) for problem in error.problems], subject=source.name)
+    problems = [_with_reading(p, "table", "the file", source.paths, request, "table") for p in error.problems]
+    return SchemaError(problems, subject=source.name)
 
 
-def _with_table(problem: str, source: Source, request: Request) -> str:
-    """Return a problem, with the call that reads the file as a frame where the fix is a call on that frame."""
-    if len(source.paths) != 1 or not re.search(r"fix.*: .*\b(table[.[]|table =)", problem):
+def _with_reading(problem: str, frame: str, what: str, paths: tuple[Path, ...], request: Request, passed: str) -> str:
+    if len(paths) != 1 or paths[0].is_dir() or not re.search(rf"fix.*: .*\b({frame}[.[]|{frame} =)", problem):
         return problem
-    return f"{problem}; the file is read by table = {files.reading(source.paths[0], request.encoding)}; then open_stations(table, ...)"
+    then = f"open_stations({passed}, ...)" if passed == frame else f"open_stations(..., {passed})"
+    return f"{problem}; {what} is read by {frame} = {files.reading(paths[0], request.encoding)}; then {then}"

@@ -197,7 +197,10 @@ def reading(path: Path, encoding: str | None = None) -> str:
     """Return the pandas call that reads a file as :func:`read_frame` does, as text."""
     if kind(path) in binary.SUFFIXES:
         return f"pd.{binary.SUFFIXES[kind(path)]}({str(path)!r})"
-    dialect = sniff(path, encoding)
+    return _reading_text(path, sniff(path, encoding))
+
+
+def _reading_text(path: Path, dialect: Dialect) -> str:
     given = {"sep": dialect.separator, "decimal": dialect.decimal, "encoding": dialect.encoding}
     default = {"sep": ",", "decimal": ".", "encoding": "utf-8"}
     return ", ".join([f"pd.read_csv({str(path)!r}", *(f"{k}={v!r}" for k, v in given.items() if v != default[k])]) + ")"
@@ -309,7 +312,7 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
     header = list(dialect.header if names is None else names)
     doubled = sorted(h for h, n in Counter(header).items() if h and n > 1)
     if doubled:
-        raise SchemaError(f"has several columns {', '.join(map(repr, doubled))}; fix: rename them", subject=str(path))
+        raise binary.several_columns(doubled, header, path, _reading_text(path, dialect))
     # Columns without a name are row numbers written by other tools.
     kept = [i for i, name in enumerate(header) if name]
     text = {header[i]: "str" for i in kept if match_key(header[i]) in identifiers}

@@ -16,6 +16,7 @@ from ..errors import SchemaError
 from . import files
 from .assembly import Rows, check_columns, first_column, lower_names, name_columns
 from .compressed import check_regular
+from .frames import frame_of
 
 Table = str | os.PathLike | pd.DataFrame
 
@@ -153,13 +154,6 @@ def _existing(path: str | os.PathLike) -> Path:
             f"no such file: {Path(path).absolute()}{reason}; fix: the path of a file or folder", subject=str(path)
         ) from error
     return Path(path)
-
-
-def frame_of(thing: Any) -> pd.DataFrame | None:
-    """Return a frame of pandas, polars, pyarrow and others as a new pandas frame; None for anything else."""
-    if isinstance(thing, pd.DataFrame):
-        return thing.copy()
-    return thing.to_pandas() if hasattr(thing, "to_pandas") and not isinstance(thing, xr.DataArray) else None
 
 
 def gather(pieces: Sequence[Rows]) -> Rows:
