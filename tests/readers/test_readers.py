@@ -373,7 +373,7 @@ def test_words_among_numbers_with_decimal_commas(tmp_path):
     path.write_text("station;time;PM2,5 [µg/m³]\na;2020-01-01;10,5\na;2020-01-02;b.d.\n", encoding="utf-8")
     with pytest.raises(SchemaError, match=r"has 1 entries that are not numbers, such as 'b.d.'") as raised:
         open_stations(path, stations=places)
-    assert f"table = pd.read_csv({str(path)!r}, sep=';', decimal=',')" in str(raised.value)
+    assert f"table = pd.read_csv({str(path)!r}, sep=';', decimal=',', dtype={{'station': str}})" in str(raised.value)
     table = pd.read_csv(path, sep=";", decimal=",")
     with pytest.raises(SchemaError, match=re.escape("pd.read_csv(..., decimal=',', na_values=['b.d.'])")):
         open_stations(table, stations=places)

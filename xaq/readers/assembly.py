@@ -246,7 +246,7 @@ def _check_no_duplicates(rows: Rows) -> None:
         what = f", {first[PARAMETER]}" if rows.narrow else ""
         raise SchemaError(
             f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]} UTC{what}; "
-            f"fix: table.drop_duplicates({called}), or table.groupby({called}, as_index=False).mean(numeric_only=True)"
+            f"fix: table = table.drop_duplicates({called}), or table.groupby({called}, as_index=False).mean(numeric_only=True)"
         )
 
 

@@ -103,7 +103,8 @@ def _read_excel(source: Any, path: Path, identifiers: Collection[str]) -> pd.Dat
     header = ["" if name is None else str(name).strip() for name in rows[0]]
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
-        raise several_columns(twice, header, path, f"pd.read_excel({str(path)!r})")
+        text = ", ".join(f"{name!r}: str" for name in dict.fromkeys(header) if match_key(name) in identifiers)
+        raise several_columns(twice, header, path, f"pd.read_excel({str(path)!r}, dtype={{{text}}})")
     body = pd.DataFrame(rows[1:], columns=range(max(map(len, rows))), dtype=object)
     # Columns without a name are row numbers written by other tools.
     kept = [i for i, name in enumerate(header) if name]

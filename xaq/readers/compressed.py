@@ -36,11 +36,11 @@ _FOREIGN = {
     b"<!doctype": ("a web page", "download the data again"),
     b"<html": ("a web page", "download the data again"),
 }
-_FLOOR, _RATIO = 32 * 2**20, 100
+_FLOOR, _RATIO = 32 * 2**20, 50
 
 
 def limit(path: Path) -> int:
-    """Return the most bytes that a compressed file may hold: tables are hardly ever compressed to a hundredth."""
+    """Return the most bytes that a compressed file may hold: tables are hardly ever compressed to a fiftieth."""
     return max(_FLOOR, _RATIO * path.stat().st_size)
 
 
@@ -77,6 +77,13 @@ def open_bytes(path: Path) -> IO[bytes]:
         unpack = _unpack_archive(path, member)
         return io.BufferedReader(_Bounded(zipfile.ZipFile(path).open(member), path, unpack))
     return path.open("rb")
+
+
+def check_size(path: Path) -> None:
+    """Raise where a file holds more than :func:`limit` allows. This is faster than to find it while the rows are parsed."""
+    with open_bytes(path) as raw:
+        while isinstance(raw, io.BufferedReader) and isinstance(raw.raw, _Bounded) and raw.read(2**20):
+            pass
 
 
 def only_member(path: Path) -> str:

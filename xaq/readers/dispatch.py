@@ -114,11 +114,11 @@ def open_stations(
     try:
         chosen = detect(given, request) if format is None else FORMATS[format]
         ds = chosen.read(_in_folder(given, chosen), request)
-        ds = label_starts(schema.conform(ds), timestamps or chosen.timestamps)
+        ds = with_units(label_starts(schema.conform(ds), timestamps or chosen.timestamps), units)
     except SchemaError as error:
         # The reader knows the problem; the name of the source is known here.
         raise _with_source_name(error, given, request) from error
-    return schema.describe_as_cf(with_units(ds, units))
+    return schema.describe_as_cf(ds)
 
 
 def detect(source: Source, request: Request) -> Format:
@@ -226,4 +226,4 @@ def _with_reading(problem: str, frame: str, what: str, paths: tuple[Path, ...], 
     if len(paths) != 1 or paths[0].is_dir() or not re.search(rf"fix.*: .*\b({frame}[.[]|{frame} =)", problem):
         return problem
     then = f"open_stations({passed}, ...)" if passed == frame else f"open_stations(..., {passed})"
-    return f"{problem}; {what} is read by {frame} = {files.reading(paths[0], request.encoding)}; then {then}"
+    return f"{problem}; {what} is read by {frame} = {files.reading(paths[0], request.encoding, request.identifiers)}; then {then}"

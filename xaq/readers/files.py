@@ -24,7 +24,7 @@ import pyarrow as pa
 from ..conventions import match_key
 from ..errors import SchemaError
 from . import binary
-from .compressed import READ_ERRORS, SUFFIXES, only_member, open_bytes
+from .compressed import READ_ERRORS, SUFFIXES, check_size, only_member, open_bytes
 
 _SEPARATORS = (",", ";", "\t", "|")
 #: Suffixes of the files that :func:`read_frame` reads.
@@ -193,17 +193,25 @@ def header(path: Path, encoding: str | None = None) -> tuple[str, ...]:
         return tuple(binary.names(path, kind(path)))
 
 
-def reading(path: Path, encoding: str | None = None) -> str:
+def reading(path: Path, encoding: str | None = None, identifiers: Collection[str] = ()) -> str:
     """Return the pandas call that reads a file as :func:`read_frame` does, as text."""
-    if kind(path) in binary.SUFFIXES:
-        return f"pd.{binary.SUFFIXES[kind(path)]}({str(path)!r})"
-    return _reading_text(path, sniff(path, encoding))
+    if kind(path) not in binary.SUFFIXES:
+        return _reading_text(path, sniff(path, encoding), identifiers)
+    text = _as_text(header(path), identifiers) if kind(path) in binary.EXCEL else ""
+    return f"pd.{binary.SUFFIXES[kind(path)]}({str(path)!r}{text})"
 
 
-def _reading_text(path: Path, dialect: Dialect) -> str:
+def _reading_text(path: Path, dialect: Dialect, identifiers: Collection[str]) -> str:
     given = {"sep": dialect.separator, "decimal": dialect.decimal, "encoding": dialect.encoding}
     default = {"sep": ",", "decimal": ".", "encoding": "utf-8"}
-    return ", ".join([f"pd.read_csv({str(path)!r}", *(f"{k}={v!r}" for k, v in given.items() if v != default[k])]) + ")"
+    options = [f"pd.read_csv({str(path)!r}", *(f"{k}={v!r}" for k, v in given.items() if v != default[k])]
+    return ", ".join(options) + _as_text(dialect.header, identifiers) + ")"
+
+
+def _as_text(header: Sequence[str], identifiers: Collection[str]) -> str:
+    """Return the option of pandas that reads columns of identifiers as text, or nothing."""
+    columns = ", ".join(f"{name!r}: str" for name in dict.fromkeys(header) if match_key(name) in identifiers)
+    return f", dtype={{{columns}}}" if columns else ""
 
 
 def _lines(text: IO[str], path: Path) -> Iterator[str]:
@@ -307,12 +315,13 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
             f"has {len(dialect.header)} fields in a row, expected {len(names)}; fix: a file with {', '.join(names)}",
             subject=str(path),
         )
+    check_size(path)
     for _ in rows(path, dialect):
         pass  # checks the number of fields of every row, which pandas does not
     header = list(dialect.header if names is None else names)
     doubled = sorted(h for h, n in Counter(header).items() if h and n > 1)
     if doubled:
-        raise binary.several_columns(doubled, header, path, _reading_text(path, dialect))
+        raise binary.several_columns(doubled, header, path, _reading_text(path, dialect, identifiers))
     # Columns without a name are row numbers written by other tools.
     kept = [i for i, name in enumerate(header) if name]
     text = {header[i]: "str" for i in kept if match_key(header[i]) in identifiers}

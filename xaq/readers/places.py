@@ -41,7 +41,7 @@ def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -
     """
     wanted = [c for c in (STATION, LON, LAT, ELEVATION) if c in frame]
     places = frame[wanted].drop_duplicates()
-    places = places[places[STATION].notna()].astype({STATION: "str"})
+    places = places[places[STATION].notna()].astype({STATION: "str"}).reset_index(drop=True)
     for column in wanted[1:]:
         places[column] = as_numbers(places[column], column, places[STATION], called(column), called(STATION), subject)
     _check_not_swapped(places, called, subject)

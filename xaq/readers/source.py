@@ -57,11 +57,7 @@ class Source:
         """Yield the tables one by one. ``identifiers`` are columns, in lower case, that are read as text."""
         if self.frame is not None:
             yield self.frame
-        text = {
-            *identifiers,
-            *ROLE_NAMES[STATION],
-            *(match_key(name) for role, name in request.column_names if role == STATION),
-        }
+        text = {*identifiers, *request.identifiers}
         for path in self.paths:
             yield files.read_frame(path, identifiers=text, encoding=request.encoding, **options)
 
@@ -85,6 +81,11 @@ class Request:
         """The columns that the caller named, as (role, column) pairs; a role may have one in the table and one in the list."""
         named = (self.columns or {}).items()
         return [(role, name) for role, names in named for name in ([names] if isinstance(names, str) else names)]
+
+    @property
+    def identifiers(self) -> set[str]:
+        """The columns, in plain lower case, that are read as text: the common names of stations and those of the caller."""
+        return {*ROLE_NAMES[STATION], *(match_key(name) for role, name in self.column_names if role == STATION)}
 
     def columns_in(self, header: Collection[Any]) -> dict[str, str]:
         """Return the columns of a table that the caller named, by role; the header may write them with other characters."""
@@ -142,6 +143,8 @@ def _existing(path: str | os.PathLike) -> Path:
     """Return the path of a file or folder that exists."""
     try:
         check_regular(Path(path))
+    except SchemaError:
+        raise
     except (OSError, ValueError) as error:
         if "://" in str(path):
             raise SchemaError(

@@ -143,7 +143,7 @@ def _as_dates(numbers: pd.Series) -> str:
 
 def _no_dates(timestamps: pd.Series) -> str:
     """Return what is wrong with timestamps that cannot be parsed together."""
-    text = timestamps.dropna().astype(str)
+    text = timestamps.dropna().drop_duplicates().astype(str)
     offset = text.str.contains(_OFFSET)
     if offset.any() and not offset.all():
         return (
