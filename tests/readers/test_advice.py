@@ -155,7 +155,9 @@ def test_the_advice_about_a_file(name, tmp_path):
         return
     text = error.problems[0]
     called = "table" if case.apply == "frame" else "places"
-    reading = re.search(rf"(?:is read by|fix:) {called} = (pd\.read_csv\('[^']*'(?:, \w+=(?:\{{[^}}]*\}}|'[^']*'))*\))", text)
+    reading = re.search(
+        rf"(?:is read by|fix:) {called} = (pd\.read_csv\('[^']*'(?:, \w+=(?:\{{[^}}]*\}}|'[^']*'))*\))", text
+    )
     assert reading, text
     frame = eval(reading[1])
     given = {"table": frame, "places": PLACES} if called == "table" else {"table": case.table, "places": frame}

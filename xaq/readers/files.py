@@ -294,7 +294,7 @@ def _not_encoded(path: Path, error: UnicodeDecodeError) -> SchemaError:
     byte = error.object[error.start]
     return SchemaError(
         f"is not {error.encoding} (byte 0x{byte:02x}, {error.reason}); fix: its encoding, such as encoding='cp1252' "
-        "(western Europe) or 'gb18030' (Chinese)",
+        "(western Europe), 'cp1250' (central Europe) or 'gb18030' (Chinese)",
         subject=str(path),
     )
 

@@ -53,7 +53,7 @@ def _plain_column(column: pd.Series) -> pd.Series:
     """Return a column of Arrow's types, or of categories, as one of NumPy's or pandas's own."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.astype(column.cat.categories.dtype if not column.hasnans else object)
-    if pa.types.is_integer(column.dtype.pyarrow_dtype):
+    if isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_integer(column.dtype.pyarrow_dtype):
         return column.astype("Int64")
     return pd.Series(pa.array(column).to_pandas(date_as_object=False).array, column.index)
 
@@ -68,7 +68,7 @@ def _with_index_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
     has_time = any(match_key(c[0] if isinstance(c, tuple) else c) in ROLE_NAMES[TIME] for c in frame.columns)
     if not (isinstance(index, pd.MultiIndex) or match_key(index.name) in roles or (dates[0] and not has_time)):
         return frame
-    names = [
+    names: list[Any] = [
         name if name is not None else TIME if date and not has_time else f"level_{i}"
         for i, (name, date) in enumerate(zip(index.names, dates, strict=True))
     ]
