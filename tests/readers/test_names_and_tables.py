@@ -229,6 +229,14 @@ def test_a_parquet_file_with_an_index(tmp_path):
     xr.testing.assert_identical(read(tmp_path / "o.parquet"), EXPECTED)
 
 
+@pytest.mark.parametrize("ending", ["feather", "parquet", "xlsx", "csv"])
+def test_a_wide_file_is_recognised(ending, tmp_path):
+    wide, path = pd.DataFrame({"time": STARTS, **dict(zip(IDS, VALUES, strict=True))}), tmp_path / f"w.{ending}"
+    writer = {"feather": wide.to_feather, "parquet": wide.to_parquet, "xlsx": wide.to_excel, "csv": wide.to_csv}[ending]
+    writer(path, **({"index": False} if ending in ("xlsx", "csv") else {}))
+    np.testing.assert_array_equal(read(path, pollutant="pm25").pm25, VALUES)
+
+
 def test_days_of_arrow():
     days = TABLE.groupby("station").head(3).assign(time=[*pd.date_range("2020-01-01", periods=3)] * 2)
     table = days.assign(time=days.time.astype(pd.ArrowDtype(pa.date32())))

@@ -50,7 +50,7 @@ def read(path: Path, suffix: str, identifiers: Collection[str]) -> pd.DataFrame:
 def names(path: Path, suffix: str) -> list[str]:
     """Return the names of the columns of a Parquet or Feather file, from its schema."""
     source = _source(path)
-    return pq.read_schema(source).names if suffix in _PARQUET else feather.read_table(source, columns=[]).schema.names
+    return pq.read_schema(source).names if suffix in _PARQUET else feather.read_table(source).schema.names
 
 
 def _source(path: Path) -> Any:
