@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 STATION, TIME, LAT, LON, POINT, QUANTILE = "station", "time", "lat", "lon", "point", "quantile"
@@ -94,10 +95,30 @@ _UNIT_SPELLINGS: dict[str, str] = {
     "ppm": "1e-6", "ppmv": "1e-6", "umol mol-1": "1e-6", "umol/mol": "1e-6", "1e-6": "1e-6", "1e-06": "1e-6",
 }  # fmt: skip
 
+#: Characters of units that have no plain one in Unicode's NFKC: mu, minus and three dots of multiplication.
+_UNIT_CHARACTERS = str.maketrans({"\u03bc": "u", "\u2212": "-", "\u00b7": ".", "\u22c5": ".", "\u2219": "."})
+
+
+def plain_text(text: str) -> str:
+    """Return a text in plain characters, without spaces around it: ``"PM₂.₅ (µg/m³)"`` -> ``"PM2.5 (μg/m3)"``.
+
+    Compatibility characters (subscripts, full width, ``µ`` for ``μ``) are replaced as in Unicode's NFKC, and invisible ones
+    (a zero-width space, a byte order mark) are removed.
+    """
+    if text.isascii():
+        return text.strip()
+    normal = unicodedata.normalize("NFKC", text)
+    return "".join(c for c in normal if unicodedata.category(c) != "Cf").strip()
+
+
+def match_key(name: object) -> str:
+    """Return a name as names are compared: in plain characters and lower case."""
+    return plain_text(str(name)).lower()
+
 
 def canonical_name(name: str) -> str:
-    """Return xaq's name of a column: ``"PM2.5"`` -> ``"pm25"``; names that it does not know in lower case."""
-    key = name.strip().lower().replace(" ", "_")
+    """Return xaq's name of a column: ``"PM2.5"`` -> ``"pm25"``; names that it does not know in plain lower case."""
+    key = match_key(name).replace(" ", "_")
     # Countries with a decimal comma write "PM2,5".
     return ALIASES.get(key.replace(",", "."), key)
 
@@ -109,12 +130,13 @@ def is_pollutant(name: str) -> bool:
 
 def split_header(header: str) -> tuple[str, str | None]:
     """Return the name and the units of a column header: ``"PM2.5 (ug/m3)"`` and ``"PM2.5 ug/m3"`` -> ``("pm25", "ug m-3")``."""
-    found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]", header.strip())
+    header = plain_text(header).strip()
+    found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]", header)
     if found is not None:
         return canonical_name(found[1]), canonical_units(found[2])
     # Without brackets, "PM2.5 ug/m3" or "pm2.5_ug/m3", only where both parts are known: "no2 max" is a name.
-    for gap in re.finditer(r"[\s_]+", header.strip()):
-        name, units = header.strip()[: gap.start()], canonical_units(header.strip()[gap.end() :].replace("_", " "))
+    for gap in re.finditer(r"[\s_]+", header):
+        name, units = header[: gap.start()], canonical_units(header[gap.end() :].replace("_", " "))
         if is_pollutant(name) and units in _UNIT_SPELLINGS.values():
             return canonical_name(name), units
     return canonical_name(header), None
@@ -127,10 +149,14 @@ def is_concentration(units: str, pollutant: str) -> bool:
     return not (POLLUTANTS[pollutant].particle and units.startswith("1e-"))
 
 
+def is_units(text: str) -> bool:
+    """Whether a text is a unit of concentration in a spelling that xaq knows."""
+    return canonical_units(text) in _UNIT_SPELLINGS.values()
+
+
 def canonical_units(units: str) -> str:
     """Return the CF spelling of a unit of concentration; other units are returned unchanged, without spaces around them."""
-    text = units.strip().replace("\u00b5", "u").replace("\u03bc", "u").replace("\u00b3", "3").replace("\u207b", "-")
-    return _UNIT_SPELLINGS.get(text.lower(), text)
+    return _UNIT_SPELLINGS.get(match_key(units).translate(_UNIT_CHARACTERS), units.strip())
 
 
 def label(name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ELEVATION, LAT, LON, STATION, TIME
+from ..conventions import ELEVATION, LAT, LON, STATION, TIME, match_key
 from ..errors import SchemaError
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names
 from .source import Format, Request, Source, gather
@@ -46,7 +46,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
 
 
 def _has_header(header: Collection[str]) -> bool:
-    return any(str(h).strip().lower() in ("aqsid", "validdate") for h in header)
+    return any(match_key(h) in ("aqsid", "validdate") for h in header)
 
 
 def _of_monitors(frame: pd.DataFrame) -> Rows:

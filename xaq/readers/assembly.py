@@ -27,11 +27,13 @@ from ..conventions import (
     canonical_name,
     canonical_units,
     is_concentration,
+    match_key,
     split_header,
 )
 from ..errors import SchemaError, warn
 from ..stations import schema
-from ..stations.schema import some
+from .frames import take_units_row
+from .places import check_placed, leave_out, places_of
 from .times import regular_axis, to_utc
 
 _ROLES = (STATION, TIME, LON, LAT, ELEVATION)
@@ -79,6 +81,7 @@ def name_columns(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject
 
     The names in ``columns`` come first, then the common names of each role in their order.
     """
+    frame, stated = take_units_row(frame)
     explicit = {column: role for role, column in (columns or {}).items() if column in frame}
     by_name = lower_names(c for c in frame.columns if c not in explicit)
     names = dict(explicit)
@@ -89,10 +92,12 @@ def name_columns(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject
                 names[found] = role
     units = {}
     for column in frame.columns:
+        unit = None
         if column not in names:
             names[column], unit = split_header(str(column))
-            if unit is not None:
-                units[names[column]] = unit
+        unit = unit or stated.get(column)
+        if unit is not None and names[column] not in _ROLES:
+            units[names[column]] = unit
     renamed = frame.rename(columns=names)
     repeated = renamed.columns[renamed.columns.duplicated()].unique()
     if len(repeated):
@@ -104,8 +109,8 @@ def name_columns(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject
 
 
 def lower_names(columns: Iterable[Any]) -> dict[str, Any]:
-    """Return columns by their names in lower case, without spaces around them."""
-    return {str(c).strip().lower(): c for c in columns}
+    """Return columns by their names in plain characters and lower case, without spaces around them."""
+    return {match_key(c): c for c in columns}
 
 
 def first_column(by_name: Mapping[str, Any], names: Iterable[str]) -> Any:
@@ -115,7 +120,8 @@ def first_column(by_name: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 def check_columns(named: Sequence[tuple[str, str]], known: Collection[Any]) -> None:
     """Raise where ``columns=`` names a column that does not exist; ``named`` are its (role, column) pairs."""
-    absent = [f"{column!r} (for {role})" for role, column in named if column not in known]
+    by_name = lower_names(known)
+    absent = [f"{column!r} (for {role})" for role, column in named if match_key(column) not in by_name]
     if absent:
         raise SchemaError(
             f"columns= names {', '.join(absent)}, which does not exist; fix: one of {', '.join(map(str, known))}"
@@ -136,60 +142,6 @@ def no_column(role: str, subject: str, header: Sequence[Any]) -> str:
         f"the {subject} has no column for {role} (looked for {', '.join(ROLE_NAMES[role][:5])}, ...); "
         f"it has {', '.join(map(str, header[:12]))}; fix: columns={{{role!r}: {column}}}{hint}"
     )
-
-
-# -- places ------------------------------------------------------------------------------------------------------------
-
-
-def _check_not_swapped(rows: Rows) -> None:
-    """Raise where the columns of longitude and latitude seem exchanged."""
-    lon, lat = (pd.to_numeric(rows.frame[c], errors="coerce").abs().max() for c in (LON, LAT))
-    if lat > 90 >= lon:
-        raise SchemaError(
-            f"latitudes reach {lat:g} and longitudes only {lon:g}: they look swapped; "
-            f"fix: columns={{'lon': {rows.called(LAT)!r}, 'lat': {rows.called(LON)!r}}}",
-            subject="station list",
-        )
-
-
-def places_of(rows: Rows) -> pd.DataFrame:
-    """Return one row of coordinates per station id."""
-    _check_not_swapped(rows)
-    wanted = [c for c in (STATION, LON, LAT, ELEVATION) if c in rows.frame]
-    places = rows.frame[wanted].drop_duplicates()
-    places = places[places[STATION].notna()].astype({STATION: "str"})
-    for column in wanted[1:]:
-        places[column] = pd.to_numeric(places[column], errors="coerce").astype(float)
-    places = places.drop_duplicates()
-    twice = places[STATION][places[STATION].duplicated()].unique()
-    if len(twice):
-        raise SchemaError(
-            f"duplicate station ids with different coordinates: {some(twice)}; fix: keep one row of each",
-            subject="station list",
-        )
-    return places.set_index(STATION)
-
-
-def placed(places: pd.DataFrame) -> pd.Index:
-    """Return the ids of the stations that have coordinates."""
-    return places.index[places[[LON, LAT]].notna().all(axis=1)]
-
-
-def leave_out(ids: pd.Index, places: pd.DataFrame) -> pd.Index:
-    """Return the stations that have coordinates in the list, and warn about the others, which are left out."""
-    kept = ids.intersection(placed(places))
-    absent = ids.difference(kept)
-    if kept.empty:
-        raise SchemaError(
-            f"none of the {len(ids)} stations ({some(ids, 3)}) is in the station list ({some(places.index, 3)}); "
-            "fix: stations= with the same identifiers"
-        )
-    if len(absent):
-        warn(
-            f"{len(absent)} of {len(ids)} stations are not in the station list and are left out: {some(absent)}; "
-            "fix: add them to the list"
-        )
-    return kept
 
 
 # -- assembly ----------------------------------------------------------------------------------------------------------
@@ -229,32 +181,35 @@ def assemble(rows: Rows, places: Rows | None, *, tz: str | None, whole_network: 
         raise SchemaError("the table has no rows; fix: a table with observations")
     if rows.frame[STATION].isna().any():
         raise SchemaError(
-            f"{int(rows.frame[STATION].isna().sum())} rows have no station; fix: table.dropna(subset=['station'])"
+            f"{int(rows.frame[STATION].isna().sum())} rows have no station; "
+            f"fix: table = table.dropna(subset=[{rows.called(STATION)!r}])"
         )
-    rows = replace(
-        rows, frame=rows.frame.assign(**{TIME: to_utc(rows.frame[TIME], tz), STATION: rows.frame[STATION].astype(str)})
-    )
-    listed = places_of(where)
+    rows = replace(rows, frame=rows.frame.assign(**{TIME: _times(rows, tz), STATION: rows.frame[STATION].astype(str)}))
+    listed = places_of(where.frame, where.called, "station dataset" if places is None else subject)
     if whole_network:
         kept = leave_out(pd.Index(rows.frame[STATION].unique()), listed)
         rows = replace(rows, frame=rows.frame[rows.frame[STATION].isin(kept)])
     return _on_station_and_time(rows, listed)
 
 
+def _times(rows: Rows, tz: str | None) -> pd.Series:
+    """Return the times in UTC; errors name the column as the user does."""
+    try:
+        return to_utc(rows.frame[TIME], tz)
+    except SchemaError as error:
+        raise SchemaError([p.replace("['time']", f"[{rows.called(TIME)!r}]") for p in error.problems]) from error
+
+
 def _on_station_and_time(rows: Rows, places: pd.DataFrame) -> xr.Dataset:
     frame = rows.frame
     _check_no_duplicates(rows)
     ids = pd.Index(frame[STATION].unique()).sort_values()
-    unplaced = ids.difference(placed(places))
-    if len(unplaced):
-        raise SchemaError(
-            f"{len(unplaced)} of {len(ids)} stations have no coordinates: {some(unplaced)} "
-            f"(the list has {some(places.index, 3)}); fix: add them to the list, or leave them out: "
-            f"table[~table[{rows.called(STATION)!r}].astype(str).isin({unplaced[:5].tolist()})]"
-        )
+    check_placed(ids, places, rows.called(STATION))
     times = regular_axis(frame[TIME])
     at = (ids.get_indexer(pd.Index(frame[STATION])), times.get_indexer(pd.Index(frame[TIME])))
     units = {**rows.units}
+    if rows.narrow and VALUE in units and UNITS not in frame:
+        frame = frame.assign(**{UNITS: units[VALUE]})
     if rows.narrow:
         columns, units = _by_parameter(frame, at)
     else:
@@ -291,7 +246,7 @@ def _check_no_duplicates(rows: Rows) -> None:
         what = f", {first[PARAMETER]}" if rows.narrow else ""
         raise SchemaError(
             f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]} UTC{what}; "
-            f"fix: table.drop_duplicates({called}), or table.groupby({called}, as_index=False).mean(numeric_only=True)"
+            f"fix: table = table.drop_duplicates({called}), or table.groupby({called}, as_index=False).mean(numeric_only=True)"
         )
 
 
@@ -299,7 +254,8 @@ def _by_parameter(frame: pd.DataFrame, at: tuple[NDArray, NDArray]) -> tuple[dic
     """Return the values of a narrow table by variable, with their positions, and the units of each variable."""
     columns: dict[str, Any] = {}
     units: dict[str, str] = {}
-    name = frame[PARAMETER].astype(str).map(canonical_name)
+    name = frame[PARAMETER].astype(str)
+    name = name.map({text: canonical_name(text) for text in name.unique()})
     for parameter in sorted(name.unique()):
         here = (name == parameter).to_numpy()
         columns[parameter] = (frame[VALUE][here], (at[0][here], at[1][here]))

@@ -17,15 +17,16 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..conventions import MASS_UNITS, STATION, TIME
+from ..conventions import MASS_UNITS, STATION, TIME, match_key
 from ..errors import SchemaError
 from . import files
-from .assembly import leave_out, numeric, places_of, station_dataset
+from .assembly import numeric, station_dataset
+from .places import leave_out, places_of
 from .source import Format, Request, Source
 from .times import localise
 
 _KEYS = ("date", "hour", "type")
-_TYPES = {"PM2.5": "pm25", "PM10": "pm10", "SO2": "so2", "NO2": "no2", "O3": "o3", "CO": "co"}
+_TYPES = {"pm2.5": "pm25", "pm10": "pm10", "so2": "so2", "no2": "no2", "o3": "o3", "co": "co"}
 _UNITS = {**dict.fromkeys(_TYPES.values(), MASS_UNITS), "co": "mg m-3"}
 _HOURS = 24
 
@@ -46,7 +47,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         raise SchemaError(
             f"the station list has no column for {', '.join(absent)}; fix: columns={{{absent[0]!r}: 'your column'}}"
         )
-    places = places_of(listed)
+    places = places_of(listed.frame, listed.called, "station list")
     headers = {path: _header(path, request) for path in source.paths}
     reported = pd.Index(sorted({s for header in headers.values() for s in header.header[len(_KEYS) :]} - {""}))
     ids = leave_out(reported, places)
@@ -94,7 +95,7 @@ def _day(path: Path, dialect: files.Dialect) -> pd.Timestamp:
 def _fill(arrays: dict[str, NDArray], path: Path, dialect: files.Dialect, day: pd.Timestamp, ids: pd.Index) -> None:
     """Write the values of one file into the arrays ``(station, hour)``; raise at rows of another day or hour, and at duplicates."""
     frame = files.read_frame(path, identifiers=("date", "type"), dialect=dialect)
-    keys = frame[list(_KEYS)]
+    keys = frame[list(_KEYS)].assign(type=frame["type"].map(match_key))
     hours = pd.to_numeric(keys["hour"], errors="coerce")
     strange = keys[(keys["date"] != f"{day:%Y%m%d}") | ~hours.isin(range(_HOURS))]
     if len(strange):

@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION
+from ..conventions import ROLE_NAMES, STATION, match_key
 from ..errors import SchemaError
 from ..stations import schema
 from ..stations.schema import some
 from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
 from .arguments import check_arguments
 from .assembly import with_units
+from .folders import listing
 from .source import Format, Request, Source, Table
 from .times import label_starts
 
@@ -46,7 +47,7 @@ def open_stations(
     Parameters
     ----------
     source : path, folder, list of paths, frame or xarray.Dataset
-        CSV (any separator, may be compressed), Parquet, Excel, netCDF or Zarr; files and folders of the networks below;
+        CSV (any separator), Parquet, Feather or Excel, which may be compressed; netCDF or Zarr; files and folders of the networks below;
         a frame of pandas, polars or pyarrow; a station Dataset.
     stations : path or frame, optional
         Station list with identifier, longitude, latitude and, if known, elevation. Not needed where the source has
@@ -112,11 +113,11 @@ def open_stations(
     try:
         chosen = detect(given, request) if format is None else FORMATS[format]
         ds = chosen.read(_in_folder(given, chosen), request)
-        ds = label_starts(schema.conform(ds), timestamps or chosen.timestamps)
+        ds = with_units(label_starts(schema.conform(ds), timestamps or chosen.timestamps), units)
     except SchemaError as error:
         # The reader knows the problem; the name of the source is known here.
         raise _with_source_name(error, given, request) from error
-    return schema.describe_as_cf(with_units(ds, units))
+    return schema.describe_as_cf(ds)
 
 
 def detect(source: Source, request: Request) -> Format:
@@ -131,8 +132,6 @@ def detect(source: Source, request: Request) -> Format:
         return cf.FORMAT
     if source.paths:
         path = source.paths[0]
-        if not path.exists():
-            raise SchemaError(f"no such file: {path.absolute()}; fix: the path of a file or folder", subject=str(path))
         named = [f for f in FORMATS.values() if _by_name(source, f)]
         if len(named) > 1:
             counts = ", ".join(f"{f.name} ({f.what})" for f in named)
@@ -148,7 +147,7 @@ def _by_name(source: Source, form: Format) -> bool:
     """Whether the names of the files are those of the format."""
     path = source.paths[0]
     if path.is_dir() and not cf.is_zarr(path):
-        return bool(form.files and files.listing(path, form.files))
+        return bool(form.files and listing(path, form.files))
     return any(path.match(pattern) for pattern in form.files) or (form is cf.FORMAT and cf.is_zarr(path))
 
 
@@ -168,11 +167,11 @@ def _of_folder(source: Source, request: Request) -> Format:
 
 
 def _tables_in(source: Source) -> list[Path]:
-    return [p for p in files.listing(source.paths[0], ("*",)) if files.kind(p) in files.TABLES]
+    return [p for p in listing(source.paths[0], ("*",)) if files.kind(p) in files.TABLES]
 
 
 def _by_header(header: tuple[Any, ...], request: Request) -> Format:
-    lower = {str(c).strip().lower() for c in header} | {str(c).strip() for c in header}
+    lower = {match_key(c) for c in header} | {str(c).strip() for c in header}
     fitting = [f for f in FORMATS.values() if f.matches(lower)]
     if len(fitting) > 1 or openair.FORMAT in fitting:
         candidates = dict.fromkeys([*fitting, tables.LONG])
@@ -187,7 +186,7 @@ def _matches_wide(header: tuple[Any, ...], request: Request) -> bool:
     """Whether columns are named by station id, or by station id and pollutant."""
     if any(isinstance(c, tuple) for c in header):
         return True
-    if {str(c).strip().lower() for c in header} & {*ROLE_NAMES[STATION]} or STATION in (request.columns or {}):
+    if {match_key(c) for c in header} & {*ROLE_NAMES[STATION]} or STATION in (request.columns or {}):
         return False
     places = request.places()
     if places is None or STATION not in places.frame:
@@ -200,7 +199,7 @@ def _in_folder(source: Source, form: Format) -> Source:
     """Return a folder as the list of files that the format reads from it."""
     if not source.paths or not source.paths[0].is_dir() or cf.is_zarr(source.paths[0]):
         return source
-    found = files.listing(source.paths[0], form.files) if form.files else []
+    found = listing(source.paths[0], form.files) if form.files else []
     found = found or _tables_in(source)
     if not found:
         raise SchemaError(
@@ -210,13 +209,20 @@ def _in_folder(source: Source, form: Format) -> Source:
 
 
 def _with_source_name(error: SchemaError, source: Source, request: Request) -> SchemaError:
+    """Return an error with the name of what it is about, and the call that reads the frame on which its fix is a call."""
+    if str(error).startswith("station list: "):
+        listed = request.stations
+        paths = (Path(listed),) if isinstance(listed, (str, os.PathLike)) else ()
+        problems = [_with_reading(p, "places", "the list", paths, request, "stations=places") for p in error.problems]
+        return SchemaError(problems, subject="station list")
     if not str(error).startswith("station dataset: "):
         return error
-    return SchemaError([_with_table(problem, source, request) for problem in error.problems], subject=source.name)
+    problems = [_with_reading(p, "table", "the file", source.paths, request, "table") for p in error.problems]
+    return SchemaError(problems, subject=source.name)
 
 
-def _with_table(problem: str, source: Source, request: Request) -> str:
-    """Return a problem, with the call that reads the file as a frame where the fix is a call on that frame."""
-    if len(source.paths) != 1 or not re.search(r"fix.*: .*\b(table[.[]|table =)", problem):
+def _with_reading(problem: str, frame: str, what: str, paths: tuple[Path, ...], request: Request, passed: str) -> str:
+    if len(paths) != 1 or paths[0].is_dir() or not re.search(rf"fix.*: .*\b({frame}[.[]|{frame} =)", problem):
         return problem
-    return f"{problem}; the file is read by table = {files.reading(source.paths[0], request.encoding)}; then open_stations(table, ...)"
+    then = f"open_stations({passed}, ...)" if passed == frame else f"open_stations(..., {passed})"
+    return f"{problem}; {what} is read by {frame} = {files.reading(paths[0], request.encoding, request.identifiers)}; then {then}"

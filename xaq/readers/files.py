@@ -7,34 +7,42 @@ separator) and so let silent mistakes into the record.
 
 from __future__ import annotations
 
-import bz2
+import codecs
 import csv
-import gzip
 import io
-import lzma
-import os
 import re
-import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ..conventions import match_key
 from ..errors import SchemaError
+from . import binary
+from .compressed import READ_ERRORS, SUFFIXES, check_size, only_member, open_bytes
 
 _SEPARATORS = (",", ";", "\t", "|")
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
 #: Suffixes of the files that :func:`read_frame` reads.
-TABLES = (".csv", ".tsv", ".txt", ".dat", *_PARQUET, *_EXCEL)
+TABLES = (".csv", ".tsv", ".txt", ".dat", *binary.SUFFIXES)
+#: How much of a file is looked at: rows, and characters after the first row.
 _SAMPLE_ROWS, _SAMPLE_CHARACTERS = 200, 50_000
-_READ_ERRORS = (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError, csv.Error, pa.ArrowException, MemoryError)
+_LONGEST_LINE = 8 * 2**20
+_READ_ERRORS = (ValueError, OSError, csv.Error, pa.ArrowException, MemoryError, *READ_ERRORS)
+#: Byte order marks with the encoding that leaves them out; that of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+#: The first bytes of what may be behind the name of a text file.
+_NOT_TEXT = {
+    b"PK\x03\x04": "an archive or a workbook (.zip or .xlsx)", b"\x1f\x8b": "a file of gzip (.gz)", b"PAR1": "Parquet (.parquet)",
+    b"ARROW1": "Feather (.feather)", b"CDF": "netCDF (.nc)", b"\x89HDF": "netCDF (.nc)",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,12 @@ class Dialect:
 
 
 def kind(path: Path) -> str:
-    """Return the suffix of a file, without that of its compression: ``a.csv.gz`` -> ``.csv``."""
-    return Path(path.stem).suffix.lower() if path.suffix.lower() in _OPENERS else path.suffix.lower()
+    """Return the suffix of a file, without that of its compression: ``a.csv.gz`` -> ``.csv``; of an archive, that of its file."""
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        with _as_schema_errors(path):
+            return Path(only_member(path)).suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in SUFFIXES else suffix
 
 
 def read_frame(
@@ -65,13 +77,13 @@ def read_frame(
     Parameters
     ----------
     path : Path
-        Text (may be compressed), Parquet or Excel.
+        Text, Parquet, Feather or Excel; may be compressed.
     identifiers : collection of str
-        Columns, in lower case, that are read as text: ``001001`` keeps its zeros.
+        Columns, in plain lower case, that are read as text: ``001001`` keeps its zeros, and ``NA`` is an identifier.
     names : sequence of str, optional
         Column names of a text file without a header row.
     encoding : str, optional
-        Of a text file; by default UTF-8, or as its byte order mark says.
+        Of a text file without a byte order mark; by default UTF-8.
     dialect : Dialect, optional
         Of a text file, where :func:`sniff` has been called before.
 
@@ -80,15 +92,11 @@ def read_frame(
     SchemaError
         The file is absent or empty, does not have the format of its suffix, or has a row that does not fit its header.
     """
-    if not path.exists():
-        raise SchemaError(f"no such file: {path.absolute()}; fix: the path of a file", subject=str(path))
     if path.is_dir():
         raise SchemaError("is a folder, expected a file; fix: the path of a file", subject=str(path))
     with _as_schema_errors(path):
-        if kind(path) in _PARQUET:
-            return pq.read_table(path, partitioning=None).to_pandas()
-        if kind(path) in _EXCEL:
-            return _read_excel(path, identifiers)
+        if kind(path) in binary.SUFFIXES:
+            return binary.read(path, kind(path), identifiers)
         return _read_text(path, identifiers, names, dialect or sniff(path, encoding))
 
 
@@ -101,7 +109,7 @@ def sniff(path: Path, encoding: str | None = None) -> Dialect:
         The file is empty or not text, has one column only, or mixes decimal commas and decimal points.
     """
     with _as_schema_errors(path):
-        return _sniff(path, encoding or _encoding(path))
+        return _sniff(path, _encoding(path, encoding))
 
 
 @contextmanager
@@ -118,8 +126,8 @@ def _as_schema_errors(path: Path) -> Iterator[None]:
 
 
 def _sniff(path: Path, encoding: str) -> Dialect:
-    with _open(path, encoding) as lines:
-        sample = _sample(lines)
+    with _open(path, encoding) as text:
+        sample = _sample(_lines(text, path))
     if not sample:
         raise SchemaError(
             "cannot be read as a table: the file is empty; fix: a file with a header and rows", subject=str(path)
@@ -130,17 +138,17 @@ def _sniff(path: Path, encoding: str) -> Dialect:
             "fix: encoding='utf-16-le'",
             subject=str(path),
         )
-    rows = {s: [[f.strip() for f in row] for row in csv.reader(sample, delimiter=s)] for s in _SEPARATORS}
+    rows = {s: split for s in _SEPARATORS if (split := _split(sample, s))}
     # The separator that splits the header into the most fields; whether all rows agree is checked when they are read.
-    separator = max(_SEPARATORS, key=lambda s: (_agree(rows[s]), len(rows[s][0])))
-    if len(rows[separator][0]) < 2:
+    separator = max(rows, key=lambda s: (_agree(rows[s]), len(rows[s][0])), default="")
+    if not separator or len(rows[separator][0]) < 2:
         raise SchemaError(
             f"cannot be read as a table: its first line has one column only, {sample[0].strip()[:60]!r}; "
             "fix: separate fields by comma, semicolon, tab or |",
             subject=str(path),
         )
     decimal = _decimal(rows[separator][1:], separator, path)
-    return Dialect(encoding, separator, decimal, tuple(rows[separator][0]))
+    return Dialect(encoding, separator, decimal, tuple(f.strip("\ufeff") for f in rows[separator][0]))
 
 
 def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
@@ -152,9 +160,19 @@ def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
         At a row with more or fewer fields than the first, and at bytes that are invalid in the encoding.
     """
     width = len(dialect.header)
-    with _as_schema_errors(path), _open(path, dialect.encoding) as lines:
-        reader = csv.reader(lines, delimiter=dialect.separator)
-        for row in reader:
+    with _as_schema_errors(path), _open(path, dialect.encoding) as text:
+        reader = csv.reader(_lines(text, path), delimiter=dialect.separator)
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise SchemaError(
+                    f"line {reader.line_num} cannot be split into fields: a quote that is not closed, or a field of over "
+                    f"{csv.field_size_limit():,} characters; fix: correct or delete that line",
+                    subject=str(path),
+                ) from error
             if row and len(row) != width:
                 raise SchemaError(
                     f"line {reader.line_num} has {len(row)} fields where the first has {width} (separator "
@@ -167,35 +185,65 @@ def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
 
 def header(path: Path, encoding: str | None = None) -> tuple[str, ...]:
     """Return the column names of a file, or the first row of a text file. Reads only the start of text and Parquet."""
-    if not path.exists() or path.is_dir() or kind(path) in _EXCEL:
+    if path.is_dir() or kind(path) in binary.EXCEL:
         return tuple(map(str, read_frame(path).columns))
-    if kind(path) not in _PARQUET:
+    if kind(path) not in binary.SUFFIXES:
         return sniff(path, encoding).header
     with _as_schema_errors(path):
-        return tuple(pq.read_schema(path).names)
+        return tuple(binary.names(path, kind(path)))
 
 
-def reading(path: Path, encoding: str | None = None) -> str:
+def reading(path: Path, encoding: str | None = None, identifiers: Collection[str] = ()) -> str:
     """Return the pandas call that reads a file as :func:`read_frame` does, as text."""
-    if kind(path) in _PARQUET:
-        return f"pd.read_parquet({str(path)!r})"
-    if kind(path) in _EXCEL:
-        return f"pd.read_excel({str(path)!r})"
-    dialect = sniff(path, encoding)
+    if kind(path) not in binary.SUFFIXES:
+        return _reading_text(path, sniff(path, encoding), identifiers)
+    text = _as_text(header(path), identifiers) if kind(path) in binary.EXCEL else ""
+    return f"pd.{binary.SUFFIXES[kind(path)]}({str(path)!r}{text})"
+
+
+def _reading_text(path: Path, dialect: Dialect, identifiers: Collection[str]) -> str:
     given = {"sep": dialect.separator, "decimal": dialect.decimal, "encoding": dialect.encoding}
     default = {"sep": ",", "decimal": ".", "encoding": "utf-8"}
-    return ", ".join([f"pd.read_csv({str(path)!r}", *(f"{k}={v!r}" for k, v in given.items() if v != default[k])]) + ")"
+    options = [f"pd.read_csv({str(path)!r}", *(f"{k}={v!r}" for k, v in given.items() if v != default[k])]
+    return ", ".join(options) + _as_text(dialect.header, identifiers) + ")"
 
 
-def _sample(lines: IO[str]) -> list[str]:
-    """Return the first lines that are not blank, up to a number of lines and of characters."""
+def _as_text(header: Sequence[str], identifiers: Collection[str]) -> str:
+    """Return the option of pandas that reads columns of identifiers as text, or nothing."""
+    columns = ", ".join(f"{name!r}: str" for name in dict.fromkeys(header) if match_key(name) in identifiers)
+    return f", dtype={{{columns}}}" if columns else ""
+
+
+def _lines(text: IO[str], path: Path) -> Iterator[str]:
+    """Yield the lines of a text; raise at one so long that it is no row of a table."""
+    while line := text.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise SchemaError(
+                f"cannot be read as a table: a line has over {_LONGEST_LINE:,} characters; fix: a file with a line per row",
+                subject=str(path),
+            )
+        yield line
+
+
+def _sample(lines: Iterator[str]) -> list[str]:
+    """Return the first lines that are not blank, up to a number of lines and, after the first, of characters."""
     sample: list[str] = []
     for line in lines:
         if line.strip():
             sample.append(line)
-        if len(sample) == _SAMPLE_ROWS or sum(map(len, sample)) > _SAMPLE_CHARACTERS:
+        if len(sample) == _SAMPLE_ROWS or sum(map(len, sample[1:])) > _SAMPLE_CHARACTERS:
             break
     return sample
+
+
+def _split(sample: list[str], separator: str) -> list[list[str]]:
+    """Return the fields of each line, or nothing where the separator does not occur or leaves fields that csv finds too long."""
+    if separator not in sample[0]:
+        return []
+    try:
+        return [[f.strip() for f in row] for row in csv.reader(sample, delimiter=separator)]
+    except csv.Error:
+        return []
 
 
 def _agree(table: list[list[str]]) -> bool:
@@ -218,35 +266,45 @@ def _decimal(body: list[list[str]], separator: str, path: Path) -> str:
     return ","
 
 
-def _encoding(path: Path) -> str:
-    with _OPENERS.get(path.suffix.lower(), open)(path, "rb") as raw:
-        start = raw.read(4)
-    if start.startswith(b"\xef\xbb\xbf"):
-        return "utf-8-sig"
-    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+def _encoding(path: Path, given: str | None) -> str:
+    """Return the encoding: as the byte order mark says, which is more certain than what was given, else as given, else UTF-8."""
+    with open_bytes(path) as raw:
+        start = raw.read(8)
+    for sign, what in _NOT_TEXT.items():
+        if start.startswith(sign):
+            raise SchemaError(
+                f"holds {what}, which its name does not say; fix: rename the file, unpacked where it is packed twice",
+                subject=str(path),
+            )
+    return next((name for mark, name in _MARKS if start.startswith(mark)), given or "utf-8")
 
 
 def _open(path: Path, encoding: str) -> IO[str]:
     try:
-        raw: Any = _OPENERS.get(path.suffix.lower(), open)(path, "rb")
-        return io.TextIOWrapper(raw, encoding=encoding, newline="")
-    except LookupError as error:
-        raise SchemaError(f"unknown encoding {encoding!r}; fix: one such as 'utf-8', 'cp1252', 'gb18030'") from error
+        codecs.lookup(encoding)
+    except (LookupError, TypeError, ValueError) as error:
+        raise SchemaError(
+            f"unknown encoding {encoding!r}; fix: encoding='utf-8', or the file's own, such as 'cp1252' or 'gb18030'",
+            subject="open_stations",
+        ) from error
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
 
 
 def _not_encoded(path: Path, error: UnicodeDecodeError) -> SchemaError:
     byte = error.object[error.start]
     return SchemaError(
         f"is not {error.encoding} (byte 0x{byte:02x}, {error.reason}); fix: its encoding, such as encoding='cp1252' "
-        "(western Europe) or 'gb18030' (Chinese)",
+        "(western Europe), 'cp1250' (central Europe) or 'gb18030' (Chinese)",
         subject=str(path),
     )
 
 
 def _unreadable(path: Path, error: BaseException) -> SchemaError:
+    if isinstance(error, OSError) and error.strerror:
+        return SchemaError(f"cannot be read: {error.strerror}; fix: a file that you may read", subject=str(path))
     return SchemaError(
-        f"cannot be read as a table ({type(error).__name__}: {' '.join(str(error).split())[:160]}); "
-        "fix: a file in CSV, Parquet or Excel",
+        f"cannot be read as a table: it is damaged, or not what its name says ({type(error).__name__}); "
+        "fix: a file in CSV, Parquet, Feather or Excel, named so",
         subject=str(path),
     )
 
@@ -257,53 +315,25 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
             f"has {len(dialect.header)} fields in a row, expected {len(names)}; fix: a file with {', '.join(names)}",
             subject=str(path),
         )
+    check_size(path)
     for _ in rows(path, dialect):
         pass  # checks the number of fields of every row, which pandas does not
     header = list(dialect.header if names is None else names)
     doubled = sorted(h for h, n in Counter(header).items() if h and n > 1)
     if doubled:
-        raise SchemaError(f"has several columns {', '.join(map(repr, doubled))}; fix: rename them", subject=str(path))
+        raise binary.several_columns(doubled, header, path, _reading_text(path, dialect, identifiers))
     # Columns without a name are row numbers written by other tools.
     kept = [i for i, name in enumerate(header) if name]
-    text = {header[i]: "str" for i in kept if header[i].lower() in identifiers}
+    text = {header[i]: "str" for i in kept if match_key(header[i]) in identifiers}
+    missing = {header[i]: [""] if header[i] in text else [*binary.MISSING] for i in kept}
     with _open(path, dialect.encoding) as lines:
         frame = pd.read_csv(
             lines, sep=dialect.separator, decimal=dialect.decimal, header=None if names else 0,
             names=[name or f"\x00{i}" for i, name in enumerate(header)], usecols=[header[i] for i in kept],
-            dtype=text, low_memory=False, skipinitialspace=True, index_col=False,
+            dtype=text, low_memory=False, skipinitialspace=True, index_col=False, keep_default_na=False, na_values=missing,
         )  # fmt: skip
     if dialect.decimal == ",":
         # A column with a word among its numbers is text to pandas, which then keeps its decimal commas.
         for name in frame.columns[~frame.dtypes.map(pd.api.types.is_numeric_dtype)].difference([*text]):
             frame[name] = frame[name].str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
     return frame
-
-
-def _read_excel(path: Path, identifiers: Collection[str]) -> pd.DataFrame:
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise SchemaError("Excel needs openpyxl; fix: pip install 'xaq[readers]'", subject=str(path)) from error
-    try:
-        book = openpyxl.load_workbook(path, read_only=True)
-        sheets = list(book.sheetnames)
-        book.close()
-        if len(sheets) > 1:
-            raise SchemaError(
-                f"has the sheets {', '.join(sheets)}; fix: open_stations(pd.read_excel(path, sheet_name={sheets[0]!r}), ...)",
-                subject=str(path),
-            )
-        frame = pd.read_excel(path, dtype=object, engine="openpyxl")
-    except SchemaError:
-        raise
-    except Exception as error:  # zip, XML and type errors of a damaged workbook have no common base class
-        raise _unreadable(path, error) from error
-    frame.columns = [str(c) for c in frame.columns]
-    frame = frame.drop(columns=[c for c in frame.columns if c.startswith("Unnamed: ")])
-    text = [c for c in frame.columns if c.strip().lower() in identifiers]
-    return frame.astype(dict.fromkeys(text, "str")).infer_objects()
-
-
-def listing(folder: str | os.PathLike, patterns: Sequence[str]) -> list[Path]:
-    """Return the files below a folder whose names match one of the patterns, in the order of their names."""
-    return sorted({p for pattern in patterns for p in Path(folder).rglob(pattern) if p.is_file()})

@@ -12,7 +12,7 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
-from ..conventions import MASS_UNITS, ROLE_NAMES, STATION, TIME
+from ..conventions import MASS_UNITS, ROLE_NAMES, STATION, TIME, match_key
 from ..errors import SchemaError, warn
 from .assembly import Rows, assemble, name_columns
 from .source import Format, Request, Source, gather
@@ -59,7 +59,7 @@ def _rows(frame: pd.DataFrame, request: Request) -> Rows:
         )
     clock = frame[list(_CLOCK)].apply(pd.to_numeric, errors="coerce")
     times = pd.to_datetime(clock, errors="coerce")
-    drop = [*_CLOCK, "No", *(c for c in frame.columns if c.lower() in _COORDINATES)]
+    drop = [*_CLOCK, "No", *(c for c in frame.columns if match_key(c) in _COORDINATES)]
     named = name_columns(
         frame.drop(columns=drop, errors="ignore").assign(**{TIME: times}), request.columns_in(frame.columns), "table"
     )
@@ -68,7 +68,7 @@ def _rows(frame: pd.DataFrame, request: Request) -> Rows:
 
 
 def _coordinates_in(frame: pd.DataFrame) -> list[str]:
-    columns = [c for c in frame.columns if c.lower() in _COORDINATES]
+    columns = [c for c in frame.columns if match_key(c) in _COORDINATES]
     if not columns or frame.empty:
         return []
     first = frame.iloc[0]

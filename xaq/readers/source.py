@@ -11,10 +11,12 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION
+from ..conventions import ROLE_NAMES, STATION, match_key
 from ..errors import SchemaError
 from . import files
 from .assembly import Rows, check_columns, first_column, lower_names, name_columns
+from .compressed import check_regular
+from .frames import frame_of
 
 Table = str | os.PathLike | pd.DataFrame
 
@@ -33,11 +35,11 @@ class Source:
         if isinstance(thing, xr.Dataset):
             return cls(dataset=thing)
         if isinstance(thing, (str, os.PathLike)):
-            return cls(paths=(Path(thing),))
+            return cls(paths=(_existing(thing),))
         if (frame := frame_of(thing)) is not None:
             return cls(frame=frame)
         if isinstance(thing, Sequence) and thing and all(isinstance(t, (str, os.PathLike)) for t in thing):
-            return cls(paths=tuple(Path(t) for t in thing))
+            return cls(paths=tuple(_existing(t) for t in thing))
         raise SchemaError(
             f"got {type(thing).__name__}, expected a path, a list of paths, a folder, a frame or an xarray.Dataset; "
             "fix: xaq.open_stations('observations.csv', ...)",
@@ -55,11 +57,7 @@ class Source:
         """Yield the tables one by one. ``identifiers`` are columns, in lower case, that are read as text."""
         if self.frame is not None:
             yield self.frame
-        text = {
-            *identifiers,
-            *ROLE_NAMES[STATION],
-            *(name.lower() for role, name in request.column_names if role == STATION),
-        }
+        text = {*identifiers, *request.identifiers}
         for path in self.paths:
             yield files.read_frame(path, identifiers=text, encoding=request.encoding, **options)
 
@@ -84,9 +82,16 @@ class Request:
         named = (self.columns or {}).items()
         return [(role, name) for role, names in named for name in ([names] if isinstance(names, str) else names)]
 
+    @property
+    def identifiers(self) -> set[str]:
+        """The columns, in plain lower case, that are read as text: the common names of stations and those of the caller."""
+        return {*ROLE_NAMES[STATION], *(match_key(name) for role, name in self.column_names if role == STATION)}
+
     def columns_in(self, header: Collection[Any]) -> dict[str, str]:
-        """Return the columns of a table that the caller named, by role."""
-        return {role: name for role, name in reversed(self.column_names) if name in header}
+        """Return the columns of a table that the caller named, by role; the header may write them with other characters."""
+        by_name = lower_names(header)
+        named = [(role, name if name in header else by_name.get(match_key(name))) for role, name in self.column_names]
+        return {role: name for role, name in reversed(named) if name is not None}
 
     def places(self, *, identifiers: Sequence[str] = (), names: Sequence[str] | None = None) -> Rows | None:
         """Return the station list, or None; ``identifiers`` are the network's own names for the column of ids, in lower case."""
@@ -100,7 +105,7 @@ class Request:
         own = first_column(lower_names(frame.columns), identifiers)
         if STATION not in columns and own is not None:
             columns[STATION] = own
-            frame = frame.drop(columns=[c for c in frame.columns if c != own and str(c).lower() == STATION])
+            frame = frame.drop(columns=[c for c in frame.columns if c != own and match_key(c) == STATION])
         return name_columns(frame, columns, "station list")
 
     def check_columns(self, rows: Rows, places: Rows | None) -> None:
@@ -134,11 +139,24 @@ class Format:
     timestamps: str = "start"
 
 
-def frame_of(thing: Any) -> pd.DataFrame | None:
-    """Return a frame of pandas, polars, pyarrow and others as a new pandas frame; None for anything else."""
-    if isinstance(thing, pd.DataFrame):
-        return thing.copy()
-    return thing.to_pandas() if hasattr(thing, "to_pandas") and not isinstance(thing, xr.DataArray) else None
+def _existing(path: str | os.PathLike) -> Path:
+    """Return the path of a file or folder that exists."""
+    try:
+        check_regular(Path(path))
+    except SchemaError:
+        raise
+    except (OSError, ValueError) as error:
+        if "://" in str(path):
+            raise SchemaError(
+                f"is an address, expected a path; fix: open_stations(pd.read_csv({str(path)!r}), ...)",
+                subject=str(path),
+            ) from error
+        # Text with NUL, which no path has, is a ValueError.
+        reason = "" if isinstance(error, (FileNotFoundError, ValueError)) else f" ({error.strerror})"
+        raise SchemaError(
+            f"no such file: {Path(path).absolute()}{reason}; fix: the path of a file or folder", subject=str(path)
+        ) from error
+    return Path(path)
 
 
 def gather(pieces: Sequence[Rows]) -> Rows:

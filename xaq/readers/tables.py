@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, is_pollutant
+from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, is_pollutant, match_key
 from ..errors import SchemaError
 from .assembly import (
     PARAMETER,
@@ -22,6 +22,7 @@ from .assembly import (
     name_columns,
     no_column,
 )
+from .frames import take_units_row
 from .source import Format, Request, Source, gather
 
 #: Names of the three columns of a narrow table, one row per station, time and variable.
@@ -56,6 +57,7 @@ def wide_rows(
 ) -> Rows:
     """Return the rows of a wide table: a time column and one column per station, or per station and pollutant."""
     known = set() if places is None or STATION not in places.frame else set(places.frame[STATION].astype(str))
+    frame, stated = take_units_row(frame)
     time = _time_column(frame, columns)
     cells = {c: station_and_variable(c, known) for c in frame.columns if c != time}
     bare = [c for c, (_, variable) in cells.items() if variable is None]
@@ -71,6 +73,7 @@ def wide_rows(
             TIME: frame[time].to_numpy(),
             PARAMETER: canonical_name(pollutant or "") if variable is None else variable,
             VALUE: values[column].to_numpy(),
+            **({UNITS: stated.get(column)} if stated else {}),
         })
         for column, (station, variable) in cells.items()
     ]  # fmt: skip
@@ -105,7 +108,7 @@ def station_and_variable(column: Any, known: Collection[str]) -> tuple[str, str 
 def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
     if columns and TIME in columns:
         return columns[TIME]
-    by_name = {str(c[0] if isinstance(c, tuple) else c).strip().lower(): c for c in frame.columns}
+    by_name = {match_key(c[0] if isinstance(c, tuple) else c): c for c in frame.columns}
     found = first_column(by_name, ROLE_NAMES[TIME])
     if found is None:
         raise SchemaError(no_column(TIME, "table", list(frame.columns)))

@@ -18,6 +18,8 @@ from ..stations import schema
 
 #: An axis with more steps than the first number, of which less than the second fraction have rows, has a stray timestamp.
 _SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
+#: An offset at the end of a time, as +01:00, +0100 or +01. A date alone ends in "-01-02", which is not an offset.
+_OFFSET = r"[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?\s?(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 
 
 def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
@@ -38,12 +40,11 @@ def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
     """
     if pd.api.types.is_numeric_dtype(timestamps):
         raise SchemaError(
-            f"time is {timestamps.dtype}, such as {timestamps.iloc[0]}, expected dates; "
-            "fix: pd.to_datetime(table['time'], format='%Y%m%d') or unit='s'"
+            f"time is {timestamps.dtype}, such as {timestamps.iloc[0]}, expected dates; fix: {_as_dates(timestamps)}"
         )
     times = _parse(timestamps)
     if times.isna().any():
-        raise SchemaError(f"{int(times.isna().sum())} rows have no time; fix: table.dropna(subset=['time'])")
+        raise SchemaError(f"{int(times.isna().sum())} rows have no time; fix: table = table.dropna(subset=['time'])")
     if times.dt.tz is not None:
         return times.dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("s")
     if (times == times.dt.normalize()).all():
@@ -62,7 +63,7 @@ def localise(times: pd.Series, tz: str) -> pd.Series:
     except (KeyError, ValueError, IndexError, TypeError, OSError, AttributeError) as error:
         if any(word in str(error).lower() for word in ("ambiguous", "nonexistent", "cannot infer")):
             raise SchemaError(
-                f"{error}: a change to or from daylight saving time makes local timestamps ambiguous; "
+                f"a change to or from daylight saving time makes some local timestamps in {tz!r} ambiguous, or skips them; "
                 "fix: tz='Etc/GMT-1' (that is UTC+1) if the network keeps standard time all year"
             ) from error
         raise SchemaError(f"unknown time zone {tz!r}; fix: an IANA name such as tz='Europe/Berlin'") from error
@@ -119,7 +120,8 @@ def label_starts(ds: xr.Dataset, timestamps: str) -> xr.Dataset:
 def _parse(timestamps: pd.Series) -> pd.Series:
     try:
         if _has_offsets(timestamps):
-            return pd.to_datetime(timestamps, utc=True)
+            # Offsets say nothing about the order of day and month.
+            return pd.to_datetime(timestamps, utc=True, dayfirst=_day_first(timestamps))
         if pd.api.types.is_datetime64_any_dtype(timestamps):
             return timestamps
         with warnings.catch_warnings():
@@ -129,10 +131,43 @@ def _parse(timestamps: pd.Series) -> pd.Series:
     except SchemaError:
         raise
     except (ValueError, TypeError, OverflowError, UserWarning) as error:
-        raise SchemaError(
-            f"time such as {str(timestamps.iloc[0])!r} cannot be parsed as dates: {str(error).splitlines()[0]}; "
-            "fix: pd.to_datetime(table['time'], format='...') before open_stations"
-        ) from error
+        raise SchemaError(_no_dates(timestamps)) from error
+
+
+def _as_dates(numbers: pd.Series) -> str:
+    """Return the call that makes dates of numbers: days as 20200131, else seconds or milliseconds since 1970."""
+    first = abs(float(numbers.iloc[0]))
+    how = "format='%Y%m%d'" if 1.8e7 < first < 2.2e7 else "unit='ms'" if first > 1e11 else "unit='s'"
+    return f"table['time'] = pd.to_datetime(table['time'], {how})"
+
+
+def _no_dates(timestamps: pd.Series) -> str:
+    """Return what is wrong with timestamps that cannot be parsed together."""
+    text = timestamps.dropna().drop_duplicates().astype(str)
+    offset = text.str.contains(_OFFSET)
+    if offset.any() and not offset.all():
+        return (
+            f"{int(offset.sum())} times have an offset from UTC and {int((~offset).sum())} have none, such as {text[offset].iloc[0]!r} and "
+            f"{text[~offset].iloc[0]!r}; fix: table['time'] = [pd.Timestamp(t).tz_localize('UTC') if pd.Timestamp(t).tz is None "
+            "else pd.Timestamp(t).tz_convert('UTC') for t in table['time']], where those without are in UTC"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        parsed = pd.to_datetime(text, errors="coerce", format="mixed", utc=True)
+    if parsed.isna().all():
+        return (
+            f"time such as {text.iloc[0]!r} is no date that xaq can parse; fix: table['time'] = pd.to_datetime(table['time'], format='%Y%m%d%H'), "
+            "with the format of these times"
+        )
+    if parsed.isna().any():
+        return (
+            f"{int(parsed.isna().sum())} times are no dates, such as {text[parsed.isna()].iloc[0]!r}; "
+            "fix: table = table[pd.to_datetime(table['time'], errors='coerce', format='mixed').notna()]"
+        )
+    return (
+        f"times are written in several ways, such as {text.iloc[0]!r} and {text.iloc[-1]!r}; "
+        "fix: table['time'] = pd.to_datetime(table['time'], format='mixed')"
+    )
 
 
 def _is_text(column: pd.Series) -> bool:
@@ -143,8 +178,12 @@ def _has_offsets(timestamps: pd.Series) -> bool:
     """Whether the timestamps are text that all carry an offset from UTC, which may differ between summer and winter."""
     if not _is_text(timestamps):
         return False
-    # A date alone ends in "-01-02", which is not an offset.
-    return bool(timestamps.dropna().astype(str).str.contains(r":\d{2}(?:\.\d+)?\s?(?:Z|[+-]\d{2}:?\d{2})$").all())
+    return bool(
+        timestamps.dropna()
+        .astype(str)
+        .str.contains(r"[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?\s?(?:Z|[+-]\d{2}(?::?\d{2})?)$")
+        .all()
+    )
 
 
 def _day_first(timestamps: pd.Series) -> bool:
@@ -160,6 +199,6 @@ def _day_first(timestamps: pd.Series) -> bool:
     if second <= 12:
         raise SchemaError(
             f"time such as {timestamps.iloc[0]!r} may be day/month or month/day, and no row shows which; "
-            "fix: pd.to_datetime(table['time'], format='%d/%m/%Y %H:%M') before open_stations"
+            "fix: table['time'] = pd.to_datetime(table['time'], format='%d/%m/%Y %H:%M')"
         )
     return False

@@ -35,6 +35,7 @@ from ..conventions import (
     cf_attrs,
     is_pollutant,
     label,
+    match_key,
 )
 from ..errors import SchemaError
 from ..interpolate.base import Observations
@@ -64,7 +65,7 @@ def find_role(ds: xr.Dataset, role: str) -> Hashable | None:
             )
         if found:
             return found[0]
-    by_name = {str(name).lower(): name for name in [*ds.variables, *ds.dims]}
+    by_name = {match_key(name): name for name in [*ds.variables, *ds.dims]}
     return next((by_name[name] for name in ROLE_NAMES[role] if name in by_name), None)
 
 

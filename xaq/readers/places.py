@@ -1,0 +1,132 @@
+"""The coordinates of stations, one place for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from ..conventions import ELEVATION, LAT, LON, STATION
+from ..errors import SchemaError, warn
+from ..stations.schema import some
+from .coordinates import as_numbers
+
+#: How far apart two values for one station may be that count as rounding: 0.001 degrees are about 100 m.
+_ROUNDING = {LON: 0.001, LAT: 0.001, ELEVATION: 10.0}
+
+
+def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -> pd.DataFrame:
+    """Return one row of coordinates per station id.
+
+    Several values for one station that differ by no more than rounding are replaced by their midpoint, with a warning.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns ``station``, ``lon``, ``lat`` and perhaps ``elevation``; any number of rows per station.
+    called : callable
+        Returns the user's name of a column.
+    subject : str
+        "station list", or any other for a table, for messages.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``lon``, ``lat`` and perhaps ``elevation`` by station id; NaN where they are missing.
+
+    Raises
+    ------
+    SchemaError
+        Text that is no coordinate, exchanged longitudes and latitudes, two places for one station.
+    """
+    wanted = [c for c in (STATION, LON, LAT, ELEVATION) if c in frame]
+    places = frame[wanted].drop_duplicates()
+    places = places[places[STATION].notna()].astype({STATION: "str"}).reset_index(drop=True)
+    for column in wanted[1:]:
+        places[column] = as_numbers(places[column], column, places[STATION], called(column), called(STATION), subject)
+    _check_not_swapped(places, called, subject)
+    by_station = places.groupby(STATION, sort=False)[wanted[1:]]
+    low, high = by_station.min(), by_station.max()
+    _check_one_place(low, high, called, subject)
+    return low.where(low == high, (low + high) / 2)
+
+
+def _check_not_swapped(places: pd.DataFrame, called: Callable[[str], str], subject: str) -> None:
+    """Raise where the columns of longitude and latitude seem exchanged."""
+    lon, lat = (places[c].abs().max() for c in (LON, LAT))
+    if lat > 90 >= lon:
+        raise SchemaError(
+            f"latitudes reach {lat:g} and longitudes only {lon:g}: they look swapped; "
+            f"fix: columns={{'lon': {called(LAT)!r}, 'lat': {called(LON)!r}}}",
+            subject=subject,
+        )
+
+
+def _check_one_place(low: pd.DataFrame, high: pd.DataFrame, called: Callable[[str], str], subject: str) -> None:
+    """Raise where stations have several places, and warn where they differ by rounding only."""
+    apart = high - low
+    for column in apart:
+        far = apart.index[apart[column] > _ROUNDING[str(column)]]
+        if len(far):
+            first = far[0]
+            frame = "places" if subject == "station list" else "table"
+            raise SchemaError(
+                f"{len(far)} station(s) have several places: {some(far)}; {called(str(column))} of {first} is "
+                f"{low[column][first]:.10g} and {high[column][first]:.10g}; "
+                f"fix: stations={frame}.drop_duplicates({called(STATION)!r}), where the first row of each is right",
+                subject=subject,
+            )
+    close = apart.index[(apart > 0).any(axis=1)]
+    if len(close):
+        warn(
+            f"{len(close)} station(s) have several places that differ by rounding, at most {apart[[LON, LAT]].max().max():.2g} degrees: "
+            f"{some(close)}; their midpoint is used"
+        )
+
+
+def placed(places: pd.DataFrame) -> pd.Index:
+    """Return the ids of the stations that have coordinates."""
+    return places.index[places[[LON, LAT]].notna().all(axis=1)]
+
+
+def check_placed(ids: pd.Index, places: pd.DataFrame, called: str) -> None:
+    """Raise where stations have no coordinates; ``called`` is the user's name of the column of stations."""
+    unplaced = ids.difference(placed(places))
+    if len(unplaced):
+        raise SchemaError(
+            f"{len(unplaced)} of {len(ids)} stations have no coordinates: {some(unplaced)} ({_why(unplaced, places)}); "
+            "fix: add them to the list, or leave them out: "
+            f"table = table[~table[{called!r}].astype(str).isin({unplaced.tolist()})]"
+        )
+
+
+def leave_out(ids: pd.Index, places: pd.DataFrame) -> pd.Index:
+    """Return the stations that have coordinates in the list, and warn about the others, which are left out."""
+    kept = ids.intersection(placed(places))
+    absent = ids.difference(kept)
+    if kept.empty:
+        raise SchemaError(
+            f"none of the {len(ids)} stations ({some(ids, 3)}) is in the station list ({some(places.index, 3)}); "
+            "fix: stations= with the same identifiers"
+        )
+    empty = absent.intersection(places.index)
+    if len(empty):
+        warn(
+            f"{len(empty)} of {len(ids)} stations have empty coordinates in the station list and are left out: {some(empty)}"
+        )
+    absent = absent.difference(empty)
+    if len(absent):
+        warn(
+            f"{len(absent)} of {len(ids)} stations are not in the station list and are left out: {some(absent)}; "
+            "fix: add them to the list"
+        )
+    return kept
+
+
+def _why(unplaced: pd.Index, places: pd.DataFrame) -> str:
+    """Return why stations have no coordinates: they are in no row, or with empty coordinates."""
+    listed = unplaced.intersection(places.index)
+    if len(listed) == len(unplaced):
+        return "they are listed, with empty coordinates"
+    also = f"; {len(listed)} of them with empty coordinates" if len(listed) else ""
+    return f"the list has {some(places.index, 3)}{also}"
