@@ -13,7 +13,7 @@ from rioxarray.exceptions import DimensionError, MissingSpatialDimensionError
 
 from ..conventions import LAT, LON, TIME
 from ..errors import SchemaError
-from ..stations import schema
+from ..stations import schema, timestamps
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def with_axes(array: xr.DataArray, axes: Axes, subject: str) -> xr.DataArray:
     for axis in ("y", "x"):
         array = _ascending(array, axis, subject)
     if axes.time is not None:
-        _check_time(array, subject)
+        return _with_time(array, axes.time, subject)
     return array
 
 
@@ -148,11 +148,21 @@ def _ascending(array: xr.DataArray, axis: str, subject: str) -> xr.DataArray:
     return array
 
 
-def _check_time(array: xr.DataArray, subject: str) -> None:
+def _with_time(array: xr.DataArray, called: Hashable, subject: str) -> xr.DataArray:
+    """Return an array with its times on whole seconds; raise where they are of another type, repeated or unsorted.
+
+    ``called`` is the user's name of the time dimension, for messages.
+    """
+    if (problem := timestamps.type_problem(array.rename({TIME: called}), called, "field")) is not None:
+        raise SchemaError(problem, subject=subject)
+    array, _ = timestamps.rounded_coordinate(array, TIME)
     times = array[TIME].values
-    if not np.issubdtype(times.dtype, np.datetime64):
-        raise SchemaError(
-            f"its times are {times.dtype}, expected datetime64 in UTC; fix: xr.decode_cf(field)", subject=subject
-        )
-    if not len(times) or (np.diff(times) <= np.timedelta64(0)).any():
-        raise SchemaError("its times are not ascending; fix: field.sortby('time')", subject=subject)
+    if not len(times):
+        raise SchemaError("it has no times; fix: a field of the period of the stations", subject=subject)
+    repeated = len(times) - len(np.unique(times))
+    unsorted = bool((np.diff(times) < np.timedelta64(0)).any())
+    if repeated or unsorted:
+        what = [f"{repeated} of its times are repeated"] * bool(repeated) + ["its times are not ascending"] * unsorted
+        fix = f".sortby({called!r})" * unsorted + f".drop_duplicates({called!r})" * bool(repeated)
+        raise SchemaError(f"{' and '.join(what)}; fix: field{fix}", subject=subject)
+    return array

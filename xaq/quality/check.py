@@ -19,6 +19,7 @@ from ..errors import SchemaError
 from ..stations import schema
 from ..stations.schema import some
 from ..stations.time_axis import TimeAxis, regularised
+from ..stations.timestamps import calendar_problem
 from ..stations.units import factor
 from . import detectors, flags, network_comparison
 from .report import Finding, Report
@@ -111,6 +112,10 @@ def _timestamp_findings(ds: xr.Dataset) -> Iterator[Finding]:
     def row(severity: str, problem: str, text: str, mask: NDArray, fix: str) -> Finding:
         return Finding(severity, problem, "", text, int(mask.sum()), mask.mean(), some(timestamps[mask], 3), fix)
 
+    if axis.of_calendar and (problem := calendar_problem(timestamps)) is not None:
+        text, _, fix = problem.partition("; fix: ")
+        yield row("error", "irregular", text, axis.off_step, fix)
+        return
     if axis.off_step.any():
         fix = "ds.aq.repair(off_step='nearest')"
         yield row("error", "off_step", f"timestamps off the step of {step}", axis.off_step, fix)

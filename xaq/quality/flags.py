@@ -46,6 +46,8 @@ def prepare(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
     if not ds.sizes[STATION]:
         problems.append("the dataset has no stations; fix: select at least one")
     if not problems:
+        ds, problems = schema.settle_times(ds)
+    if not problems:
         try:
             timesteps.steps_per_day(TimeAxis.of(ds).step)
         except SchemaError as error:
