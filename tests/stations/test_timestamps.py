@@ -82,7 +82,9 @@ def test_steps_below_a_second_are_refused_and_the_fix_works():
     ds = at(pd.date_range("2020-01-01", periods=48, freq="500ms"))
     with pytest.raises(SchemaError, match=r"steps of 0\.5 s") as caught:
         schema.conform(ds)
-    minutes = schema.conform(applied(caught.value, ds=xr.concat([ds, ds.assign_coords(time=ds.time + 60 * 10**9)], "time")))
+    minutes = schema.conform(
+        applied(caught.value, ds=xr.concat([ds, ds.assign_coords(time=ds.time + 60 * 10**9)], "time"))
+    )
     np.testing.assert_allclose(minutes.pm25[:, 0], ds.pm25.mean("time"), rtol=1e-5)
 
 
@@ -120,7 +122,6 @@ OTHER_TYPES = {
     "objects with a zone": np.array(list(HOURS.tz_localize("UTC").tz_convert("Asia/Kolkata")), dtype=object),
     "text": HOURS.strftime("%Y-%m-%d %H:%M").to_numpy(),
     "text with an offset": np.array([t.isoformat() for t in HOURS.tz_localize("UTC").tz_convert("Asia/Kolkata")]),
-    "datetime objects": np.array(HOURS.to_pydatetime(), dtype=object),
     "periods": HOURS.to_period("h"),
 }
 
@@ -128,8 +129,6 @@ OTHER_TYPES = {
 @pytest.mark.parametrize("kind", OTHER_TYPES)
 def test_other_types_of_time(kind):
     ds = at(OTHER_TYPES[kind])
-    if np.issubdtype(ds.time.values.dtype, np.datetime64):
-        pytest.skip("xarray made datetime64 of them")
     with pytest.raises(SchemaError, match="expected datetime64 in UTC") as caught:
         schema.conform(ds)
     fixed = schema.conform(applied(caught.value, ds=ds))
@@ -168,7 +167,9 @@ def test_missing_repeated_and_reversed_times():
 def means(times):
     """Return a dataset whose value is the number of its step."""
     ds = xaq.datasets.synthetic(n_stations=4, days=5).isel(time=slice(0, len(times)))
-    return ds.assign(pm25=ds.pm25.copy(data=np.tile(np.arange(len(times), dtype="f4") + 1, (4, 1)))).assign_coords(time=times)
+    return ds.assign(pm25=ds.pm25.copy(data=np.tile(np.arange(len(times), dtype="f4") + 1, (4, 1)))).assign_coords(
+        time=times
+    )
 
 
 PERIODS = {"MS": "M", "ME": "M", "BMS": "M", "BME": "M", "QS-DEC": "Q-NOV", "QS": "Q-DEC", "QE-FEB": "Q-FEB", "YS": "Y-DEC", "YE-JUN": "Y-JUN"}  # fmt: skip

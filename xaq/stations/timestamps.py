@@ -34,7 +34,11 @@ def type_problem(obj: xr.Dataset | xr.DataArray, time: Any, called: str) -> str 
     called : str
         What the fix calls the object: ``"ds"`` or ``"field"``.
     """
-    times, index = obj[time].values, obj.indexes.get(time)
+    index = obj.indexes.get(time)
+    if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
+        new = f"{called}.indexes[{time!r}].tz_convert('UTC').tz_localize(None)"
+        return f"time is in the time zone {index.tz}, expected datetime64 in UTC; fix: {called}.assign_coords({{{time!r}: {new}}})"
+    times = obj[time].values
     if np.issubdtype(times.dtype, np.datetime64):
         missing = int(np.isnat(times).sum())
         fix = f"{called}.sel({{{time!r}: {called}[{time!r}].notnull()}})"
@@ -52,9 +56,8 @@ def type_problem(obj: xr.Dataset | xr.DataArray, time: Any, called: str) -> str 
             fix = f"xr.decode_cf({called})" if called == "ds" else f"xr.decode_cf({called}.to_dataset(name='field'))"
         return f"time is {times.dtype}, expected datetime64 in UTC; fix: {fix}"
     else:
-        zone = getattr(times[0], "tzinfo", None) if times.dtype == object and len(times) else None
-        kind = str(times.dtype) if zone is None else f"in the time zone {zone}"
-        new = f"pd.to_datetime({called}[{time!r}].values, utc=True).tz_localize(None)"
+        kind = str(times.dtype)
+        new = f"pd.to_datetime({called}.indexes[{time!r}], utc=True).tz_localize(None)"
     return f"time is {kind}, expected datetime64 in UTC; fix: {called}.assign_coords({{{time!r}: {new}}})"
 
 
