@@ -252,7 +252,7 @@ def _on_station_and_time(rows: Rows, places: pd.DataFrame) -> xr.Dataset:
             f"(the list has {some(places.index, 3)}); fix: add them to the list, or leave them out: "
             f"table[~table[{rows.called(STATION)!r}].astype(str).isin({unplaced[:5].tolist()})]"
         )
-    times = regular_axis(frame[TIME])
+    times = regular_axis(frame[TIME], rows.called(TIME))
     at = (ids.get_indexer(pd.Index(frame[STATION])), times.get_indexer(pd.Index(frame[TIME])))
     units = {**rows.units}
     if rows.narrow:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ..conventions import ROLE_NAMES, STATION
@@ -17,8 +19,8 @@ from ..stations import schema
 from ..stations.schema import some
 from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
 from .assembly import with_units
+from .one_step import check_step, settle_step
 from .source import Format, Request, Source, Table
-from .times import label_starts
 
 FORMATS: dict[str, Format] = {
     f.name: f
@@ -35,6 +37,7 @@ def open_stations(
     format: str | None = None,  # noqa: A002 - the word that pandas and xarray users expect
     tz: str | None = None,
     timestamps: Literal["start", "end"] | None = None,
+    step: str | pd.Timedelta | np.timedelta64 | None = None,
     units: str | Mapping[str, str] | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     pollutant: str | None = None,
@@ -58,6 +61,11 @@ def open_stations(
         shorter than a day, unless the format defines it. Daily timestamps are not shifted.
     timestamps : {"start", "end"}, optional
         Which end of its interval each timestamp labels. By default as the format's description states; ``"start"`` for tables.
+    step : str or timedelta, optional
+        Bring all stations to this step, such as ``"1h"`` or ``"1D"``: means over each interval, weighted by the time that
+        each value stands for, missing where less than 75 % of it is observed; of wind directions, the direction of the mean
+        unit vector. Intervals begin where those of stations with this step do, else at whole steps of UTC. Stations of
+        different steps or phases are an error without it. For tables and data in memory.
     units : str or mapping, optional
         Units by variable, or one string for the only pollutant. Particles without units are assumed to be in ug m-3,
         and the repr says so; gases need units, unless the format defines them.
@@ -80,7 +88,7 @@ def open_stations(
     ------
     SchemaError
         A format that is not recognised, unreadable files, missing columns or coordinates, unknown time zone, duplicate
-        rows, irregular timestamps, units missing.
+        rows, irregular timestamps, stations of different steps, units missing.
 
     Examples
     --------
@@ -108,12 +116,13 @@ def open_stations(
         )
     if format is not None and format not in FORMATS:
         raise SchemaError(f"no format {format!r}; fix: one of {', '.join(FORMATS)}", subject="open_stations")
+    every = check_step(step)
     request = Request(stations, tz, columns, pollutant, encoding)
     given = Source.of(source)
     try:
         chosen = detect(given, request) if format is None else FORMATS[format]
         ds = chosen.read(_in_folder(given, chosen), request)
-        ds = label_starts(schema.conform(ds), timestamps or chosen.timestamps)
+        ds = settle_step(schema.conform(ds), every, timestamps or chosen.timestamps)
     except SchemaError as error:
         # The reader knows the problem; the name of the source is known here.
         raise _with_source_name(error, given, request) from error

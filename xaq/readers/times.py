@@ -9,15 +9,16 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from ..arrays import timesteps
 from ..conventions import TIME
-from ..errors import SchemaError
-from ..stations import schema
+from ..errors import SchemaError, warn
+from ..stations.timestamps import UNIT_NAMES, calendar_unit, rows_on_days, whole_seconds
 
 #: An axis with more steps than the first number, of which less than the second fraction have rows, has a stray timestamp.
 _SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
+#: An axis for stations of several steps has at most so many times the steps that have rows.
+_LONGEST = 8
 
 
 def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
@@ -45,14 +46,25 @@ def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
     if times.isna().any():
         raise SchemaError(f"{int(times.isna().sum())} rows have no time; fix: table.dropna(subset=['time'])")
     if times.dt.tz is not None:
-        return times.dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("s")
+        return _whole_seconds(times.dt.tz_convert("UTC").dt.tz_localize(None))
+    times = _whole_seconds(times)
     if (times == times.dt.normalize()).all():
-        return times.dt.as_unit("s")
+        return times
     if tz is None:
         raise SchemaError(
             "timestamps have hours but no time zone, and xaq does not guess it; fix: tz='UTC' or tz='Asia/Shanghai'"
         )
     return localise(times, tz)
+
+
+def _whole_seconds(times: pd.Series) -> pd.Series:
+    """Return naive timestamps as whole seconds; warns where some were rounded."""
+    fix = "table.groupby(['station', pd.to_datetime(table['time']).dt.floor('1min')]).mean(numeric_only=True).reset_index()"
+    rounded, note = whole_seconds(times.to_numpy(), fix)
+    if note is None:
+        return times.dt.as_unit("s")
+    warn(note)
+    return pd.Series(rounded, times.index, name=times.name)
 
 
 def localise(times: pd.Series, tz: str) -> pd.Series:
@@ -68,13 +80,17 @@ def localise(times: pd.Series, tz: str) -> pd.Series:
         raise SchemaError(f"unknown time zone {tz!r}; fix: an IANA name such as tz='Europe/Berlin'") from error
 
 
-def regular_axis(timestamps: pd.Series) -> pd.DatetimeIndex:
-    """Return the regular axis that holds every timestamp; its step is the most frequent difference of distinct timestamps.
+def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
+    """Return the regular axis that holds every timestamp.
+
+    Its step is the most frequent difference of distinct timestamps, or the longest that all differences are multiples of, where
+    that is not much shorter. ``column`` is the user's name of the column, for messages.
 
     Raises
     ------
     SchemaError
-        Fewer than two distinct timestamps, timestamps off the step, or a stray one that makes the axis nearly empty.
+        Timestamps of months, quarters or years, fewer than two distinct timestamps, timestamps off the step, or a stray one that
+        makes the axis nearly empty.
     """
     distinct = pd.DatetimeIndex(timestamps.unique()).sort_values()
     if len(distinct) < 2:
@@ -85,11 +101,21 @@ def regular_axis(timestamps: pd.Series) -> pd.DatetimeIndex:
     step = pd.Series(np.diff(distinct)).mode().iloc[0]
     step_name = timesteps.step_name(step.to_timedelta64())
     off = (distinct - distinct[0]) % step != pd.Timedelta(0)
+    if off.any() and (unit := calendar_unit(distinct.to_numpy())) is not None:
+        raise SchemaError(
+            f"time has the labels of {UNIT_NAMES[unit]}s ({distinct[0]:%Y-%m-%d}, {distinct[1]:%Y-%m-%d}, ...), which differ in length, "
+            f"expected one regular step; as daily values, each on all days of its {UNIT_NAMES[unit]}; "
+            f"fix: {rows_on_days(distinct.to_numpy(), column)}"
+        )
+    if off.any():
+        step = _common_step(distinct) or step
+        off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any():
         raise SchemaError(
             f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; "
             "fix: round or aggregate them, such as table['time'] = table['time'].dt.floor('h') followed by groupby.mean()"
         )
+    step_name = timesteps.step_name(step.to_timedelta64())
     steps = int((distinct[-1] - distinct[0]) / step) + 1
     if steps > _SPARSE_STEPS and len(distinct) < _SPARSE_FRACTION * steps:
         raise SchemaError(
@@ -100,17 +126,11 @@ def regular_axis(timestamps: pd.Series) -> pd.DatetimeIndex:
     return pd.date_range(distinct[0], distinct[-1], freq=step, unit="s")
 
 
-def label_starts(ds: xr.Dataset, timestamps: str) -> xr.Dataset:
-    """Return the dataset with each timestamp at the start of its interval.
-
-    ``timestamps`` says which end of its interval each timestamp labels: ``"start"`` or ``"end"``.
-    """
-    if timestamps == "start":
-        return ds
-    step = timesteps.regular_step(ds[TIME].values)
-    moved = ds[TIME].copy(data=ds[TIME].values - step)
-    note = f"timestamps moved from the end to the start of each interval (-{timesteps.step_name(step)})"
-    return schema.record(ds.assign_coords({TIME: moved}), "open_stations", [note])
+def _common_step(distinct: pd.DatetimeIndex) -> pd.Timedelta | None:
+    """Return the step of an axis that holds stations of several steps or phases; None where it would be nearly empty."""
+    seconds = np.gcd.reduce(np.diff(distinct).astype("timedelta64[s]").astype(np.int64))
+    step = pd.Timedelta(int(seconds), "s")
+    return step if (distinct[-1] - distinct[0]) / step < _LONGEST * len(distinct) else None
 
 
 # -- parsing -----------------------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from ..errors import SchemaError, warn
 
 _SECOND, _MINUTE, _DAY = (np.timedelta64(n, "s") for n in (1, 60, 86400))
-#: Periods of the calendar as pandas names them: their months, the fewest and the most days between two labels, and a word.
-_CALENDAR = {"M": (1, 26, 34, "month"), "Q": (3, 85, 96, "quarter"), "Y": (12, 360, 371, "year")}
+#: Periods of the calendar as pandas names them: their months, the fewest and the most days between labels.
+_CALENDAR = {"M": (1, 26, 34), "Q": (3, 85, 96), "Y": (12, 360, 371)}
+UNIT_NAMES = {"M": "month", "Q": "quarter", "Y": "year"}
 
 
 # -- types -------------------------------------------------------------------------------------------------------------
@@ -64,8 +65,10 @@ def type_problem(obj: xr.Dataset | xr.DataArray, time: Any, called: str) -> str 
 # -- whole seconds -----------------------------------------------------------------------------------------------------
 
 
-def whole_seconds(times: NDArray[np.datetime64]) -> tuple[NDArray[np.datetime64], str | None]:
-    """Return times as whole seconds, and a note of what was rounded; None where nothing was.
+def whole_seconds(
+    times: NDArray[np.datetime64], fix: str = "ds.resample(time='1min').mean(keep_attrs=True)"
+) -> tuple[NDArray[np.datetime64], str | None]:
+    """Return times as whole seconds, and a note of what was rounded; None where nothing was. ``fix`` is for the error.
 
     A time less than a second from a whole minute moves to the minute, where steps are 10 s or longer; any other to the
     nearest second.
@@ -83,10 +86,7 @@ def whole_seconds(times: NDArray[np.datetime64]) -> tuple[NDArray[np.datetime64]
     apart = np.diff(np.unique(times))
     step = np.median(apart.astype("timedelta64[ns]").astype(np.int64)) / 1e9 if len(apart) else np.inf
     if step < 0.9:
-        raise SchemaError(
-            f"time has steps of {step:.3g} s, expected at least a second; "
-            "fix: ds.resample(time='1min').mean(keep_attrs=True)"
-        )
+        raise SchemaError(f"time has steps of {step:.3g} s, expected at least a second; fix: {fix}")
     rounded = seconds + (2 * past >= _SECOND).astype(int) * _SECOND
     if step >= 10:
         minute = (rounded + _MINUTE / 2).astype("datetime64[m]").astype("datetime64[s]")
@@ -117,7 +117,7 @@ def calendar_unit(times: NDArray[np.datetime64]) -> str | None:
     if len(index) < 3:
         return None
     days = np.median(np.diff(index) / _DAY)
-    unit = next((u for u, (_, least, most, _) in _CALENDAR.items() if least <= days <= most), None)
+    unit = next((u for u, (_, least, most) in _CALENDAR.items() if least <= days <= most), None)
     if unit is None or not index.to_period("M").is_unique:
         return None
     if unit != "M" and not (_starts(index) or index.is_month_end.all()):
@@ -136,7 +136,7 @@ def calendar_problem(times: NDArray[np.datetime64]) -> str | None:
         return None
     shown = ", ".join(f"{t:%Y-%m-%d}" for t in index[:3])
     if (unit := calendar_unit(times)) is not None:
-        word = _CALENDAR[unit][3]
+        word = UNIT_NAMES[unit]
         return (
             f"time has steps of one {word} ({shown}, ...), which differ in length, expected one regular step; as daily values, "
             f"the mean of each {word} on all of its days; fix: {_on_days(index, unit)}"
