@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -27,12 +28,12 @@ def check_step(step: Any) -> np.timedelta64 | None:
     """Return the step that a caller names as seconds, or raise: it is no step that divides a day, nor whole days."""
     if step is None:
         return None
-    if isinstance(step, (str, timedelta, np.timedelta64)):
-        try:
-            # "h" and "D" have no number, as in pandas.
-            seconds = pd.Timedelta(f"1{step}" if isinstance(step, str) and step.isalpha() else step).total_seconds()
-        except (ValueError, OverflowError):
-            seconds = 0.0
+    if isinstance(step, str) and (parts := re.fullmatch(r"(\d{0,6})\s*(s|min|h|d)", step.strip(), re.IGNORECASE)):
+        step = pd.Timedelta(f"{parts[1] or 1}{'D' if parts[2] in 'dD' else parts[2].lower()}")
+    # The months and years of NumPy have no length.
+    fixed = isinstance(step, timedelta) or (isinstance(step, np.timedelta64) and np.datetime_data(step)[0] not in "YM")
+    if fixed and not pd.isna(step):
+        seconds = pd.Timedelta(step).total_seconds()
         if seconds >= 1 and (86400 % seconds == 0 or seconds % 86400 == 0):
             return np.timedelta64(int(seconds), "s")
     raise argument_error(

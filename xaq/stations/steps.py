@@ -81,15 +81,15 @@ def series_of(ds: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
 
 @dataclass(frozen=True)
 class Group:
-    """Series of one step: the step, the time of day at which it begins (zero for the whole day), and their stations."""
+    """Series of one step: the step, the first of its steps after 1970-01-01T00 UTC, and their stations."""
 
     step: np.timedelta64
     begins: np.timedelta64
     stations: tuple[str, ...]
 
     def __str__(self) -> str:
-        past = pd.Timestamp(0) + pd.Timedelta(self.begins)
-        begins = f" from {past:%H:%M}" if self.begins else ""
+        past = self.begins % timesteps.DAY
+        begins = f" from {pd.Timestamp(0) + pd.Timedelta(past):%H:%M}" if past else ""
         return f"{timesteps.step_name(self.step)}{begins} at {len(self.stations)} station(s) ({some(self.stations, 3)})"
 
 
@@ -97,7 +97,7 @@ def groups(ds: xr.Dataset, series: Iterable[Series]) -> list[Group]:
     """Return the series of a dataset by their step and phase, shortest steps first; series without a value belong to any."""
     times = ds[TIME].values.astype("datetime64[s]")
     step = timesteps.regular_step(times)
-    ids = ds[STATION].values.astype(str)
+    ids = ds[STATION].values.astype(str).tolist()
     found: dict[tuple[np.timedelta64, np.timedelta64], dict[str, None]] = {}
     for one in series:
         for i, (every, phase) in enumerate(zip(one.every, one.phase, strict=True)):
@@ -107,17 +107,7 @@ def groups(ds: xr.Dataset, series: Iterable[Series]) -> list[Group]:
     return [Group(own, begins, tuple(names)) for (own, begins), names in sorted(found.items())]
 
 
-def mixed(ds: xr.Dataset) -> list[Group]:
-    """Return the groups of a dataset whose stations have different steps or phases; empty where they have one. Computes it."""
-    found = groups(ds, [Series.of(seen, _step(ds)) for seen in series_of(ds).values()])
-    return found if len(found) > 1 else []
-
-
 def common_step(found: Iterable[Group]) -> np.timedelta64:
     """Return the shortest step that all groups can be brought to: one that divides a day, or whole days."""
     seconds = int(np.lcm.reduce([int(group.step / np.timedelta64(1, "s")) for group in found]))
     return np.timedelta64(seconds if 86400 % seconds == 0 else 86400 * -(-seconds // 86400), "s")
-
-
-def _step(ds: xr.Dataset) -> np.timedelta64:
-    return timesteps.regular_step(ds[TIME].values)
