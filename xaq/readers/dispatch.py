@@ -117,7 +117,7 @@ def open_stations(
     if format is not None and format not in FORMATS:
         raise SchemaError(f"no format {format!r}; fix: one of {', '.join(FORMATS)}", subject="open_stations")
     every = check_step(step)
-    request = Request(stations, tz, columns, pollutant, encoding)
+    request = Request(stations, tz, columns, pollutant, encoding, timestamps)
     given = Source.of(source)
     try:
         chosen = detect(given, request) if format is None else FORMATS[format]

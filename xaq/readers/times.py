@@ -42,7 +42,7 @@ def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
             f"time is {timestamps.dtype}, such as {timestamps.iloc[0]}, expected dates; "
             "fix: pd.to_datetime(table['time'], format='%Y%m%d') or unit='s'"
         )
-    times = _parse(timestamps)
+    times = parse(timestamps)
     if times.isna().any():
         raise SchemaError(f"{int(times.isna().sum())} rows have no time; fix: table.dropna(subset=['time'])")
     if times.dt.tz is not None:
@@ -136,12 +136,34 @@ def _common_step(distinct: pd.DatetimeIndex) -> pd.Timedelta | None:
 # -- parsing -----------------------------------------------------------------------------------------------------------
 
 
-def _parse(timestamps: pd.Series) -> pd.Series:
+def parse(timestamps: pd.Series) -> pd.Series:
+    """Return timestamps as dates, in UTC where they carry an offset; 24:00 is the end of its day.
+
+    Raises
+    ------
+    SchemaError
+        Text that is no date, or may be two.
+    """
     try:
-        if _has_offsets(timestamps):
-            return pd.to_datetime(timestamps, utc=True)
         if pd.api.types.is_datetime64_any_dtype(timestamps):
             return timestamps
+        late = hour_24(timestamps)
+        if late.any():
+            text = (
+                timestamps.astype(str).str.replace(r"24:00((?::00)?)", r"00:00\1", regex=True).where(late, timestamps)
+            )
+            return parse(text) + pd.to_timedelta(late.astype(int), unit="D")
+        if (
+            _is_text(timestamps)
+            and timestamps.dropna().astype(str).str.fullmatch(r"\s*\d{1,2}:\d{2}(:\d{2})?\s*").any()
+        ):
+            # pandas takes them for times of today.
+            raise SchemaError(
+                f"time such as {str(timestamps.iloc[0])!r} has no date; fix: columns={{'time': 'your column of dates'}}, "
+                "with the hours in a column 'hour'"
+            )
+        if _has_offsets(timestamps):
+            return pd.to_datetime(timestamps, utc=True)
         with warnings.catch_warnings():
             # pandas warns where it would guess the format of each element.
             warnings.simplefilter("error", UserWarning)
@@ -153,6 +175,14 @@ def _parse(timestamps: pd.Series) -> pd.Series:
             f"time such as {str(timestamps.iloc[0])!r} cannot be parsed as dates: {str(error).splitlines()[0]}; "
             "fix: pd.to_datetime(table['time'], format='...') before open_stations"
         ) from error
+
+
+def hour_24(timestamps: pd.Series) -> pd.Series:
+    """Return which timestamps are text with the time 24:00."""
+    if not _is_text(timestamps):
+        return pd.Series(False, timestamps.index)
+    found = timestamps.astype(str).str.contains(r"\d[T ]+24:00(?::00(?:\.0+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})?\s*$")
+    return found.fillna(False).astype(bool)
 
 
 def _is_text(column: pd.Series) -> bool:
