@@ -238,3 +238,36 @@ def test_noise_of_timestamps_in_a_table_is_rounded():
     with pytest.warns(XaqWarning, match="rounded"):
         ds = opened(rows("abcd", noisy, 1.0))
     np.testing.assert_array_equal(ds.time, HOURS)
+
+
+def test_monthly_values_among_daily_ones_are_refused():
+    days = pd.date_range("2024-01-01", periods=120, freq="D")
+    table = pd.concat([rows("ab", days), rows("cd", days[days.day == 1])])
+    with pytest.raises(SchemaError, match=r"2 station\(s\) have one value a month among daily ones: c, d") as caught:
+        opened(table)
+    scope = {"table": table}
+    exec(str(caught.value).partition("out: ")[2], scope)
+    assert opened(scope["table"]).station.values.tolist() == ["a", "b"]
+
+
+def test_days_of_a_zone_with_daylight_saving_time_are_opened_by_their_dates():
+    days = pd.date_range("2024-03-20", periods=20, freq="D", tz="Europe/Berlin")
+    table = rows("abcd", days, 1.0)
+    with pytest.raises(SchemaError, match="off the step of 1D") as caught:
+        opened(table)
+    exec(str(caught.value).partition("fix: ")[2], {"pd": pd, "table": table})
+    np.testing.assert_array_equal(opened(table).time, days.tz_localize(None).normalize())
+
+
+@pytest.mark.parametrize("kind", ["periods", "cftime"])
+def test_times_of_other_types_in_a_table_have_a_fix_that_works(kind):
+    times = (
+        HOURS.to_period("h")
+        if kind == "periods"
+        else xr.date_range("2024-01-05", periods=72, freq="h", calendar="noleap", use_cftime=True)
+    )
+    table = pd.concat([pd.DataFrame({"station": s, "time": times, "pm25": 1.0}) for s in "abcd"])
+    with pytest.raises(SchemaError, match="expected dates") as caught:
+        opened(table)
+    exec(str(caught.value).partition("fix: ")[2], {"pd": pd, "table": table})
+    np.testing.assert_array_equal(opened(table).time, HOURS)

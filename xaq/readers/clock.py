@@ -79,8 +79,9 @@ def _time_of_day(column: pd.Series, called: str) -> pd.Series:
     wrong = ~((hours >= 0) & (minutes < 60) & (seconds < 60) & (time <= 86400) & (time % 1 == 0))
     if wrong.any():
         raise SchemaError(
-            f"column {called!r} has {int(wrong.sum())} entries that are no hour of a day, such as {shown(column[wrong].iloc[0])}, expected "
-            f"0 to 23, 1 to 24 or HH:MM; fix: correct them, or leave these rows out: table = table[pd.to_numeric(table[{called!r}], errors='coerce').between(0, 24)]"
+            f"column {called!r} has {int(wrong.sum())} entries that are no hour of a day, such as {shown(column[wrong].iloc[0])}, "
+            "expected 0 to 23, 1 to 24 or HH:MM; fix: correct them, or leave these rows out: "
+            f"table = table[pd.to_numeric(table[{called!r}], errors='coerce').between(0, 24)]"
         )
     return pd.to_timedelta(time.astype(np.int64), unit="s")
 

@@ -18,6 +18,7 @@ from ..errors import SchemaError, warn
 from ..stations import schema
 from ..stations.schema import some
 from ..stations.steps import Group, Series, common_step, groups, series_of
+from ..stations.timestamps import UNIT_NAMES, calendar_unit
 
 _SECOND = np.timedelta64(1, "s")
 #: Variables whose values are angles.
@@ -69,6 +70,7 @@ def settle_step(ds: xr.Dataset, step: np.timedelta64 | None, timestamps: str) ->
     axis = timesteps.regular_step(ds[TIME].values)
     series = {name: Series.of(seen, axis) for name, seen in series_of(ds).items()}
     _check_regular(ds, series)
+    _check_no_calendar(ds, axis)
     found = groups(ds, series.values())
     if step is None or (len(found) == 1 and found[0].step == step == axis):
         if len(found) > 1:
@@ -107,6 +109,22 @@ def _check_regular(ds: xr.Dataset, series: dict[str, Series]) -> None:
                 "fix: round or aggregate them, such as table['time'] = pd.to_datetime(table['time']).dt.floor('h') followed by "
                 "groupby.mean()"
             )
+
+
+def _check_no_calendar(ds: xr.Dataset, axis: np.timedelta64) -> None:
+    """Raise where stations have a value a month, quarter or year among daily ones."""
+    if axis != timesteps.DAY:
+        return
+    times, ids, found = ds[TIME].values, ds[STATION].values.astype(str), dict[str, str]()
+    for seen in series_of(ds).values():
+        for i in np.flatnonzero(seen.sum(axis=1) < len(times) / 20):
+            if unit := calendar_unit(times[seen[i]]):
+                found[str(ids[i])] = UNIT_NAMES[unit]
+    if found:
+        raise SchemaError(
+            f"{len(found)} station(s) have one value a {next(iter(found.values()))} among daily ones: {some(found)}; expected daily "
+            f"values; fix: leave them out: table = table[~table['station'].astype(str).isin({list(found)})]"
+        )
 
 
 def _refuse(ds: xr.Dataset, found: list[Group]) -> None:

@@ -112,8 +112,7 @@ def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
         off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any():
         raise SchemaError(
-            f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; "
-            "fix: round or aggregate them, such as table['time'] = table['time'].dt.floor('h') followed by groupby.mean()"
+            f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; fix: {_on_step(step, column)}"
         )
     step_name = timesteps.step_name(step.to_timedelta64())
     steps = int((distinct[-1] - distinct[0]) / step) + 1
@@ -124,6 +123,16 @@ def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
         )
     timesteps.steps_per_day(step.to_timedelta64())
     return pd.date_range(distinct[0], distinct[-1], freq=step, unit="s")
+
+
+def _on_step(step: pd.Timedelta, column: str) -> str:
+    """Return the call that puts timestamps on a step; days of local time begin at two times of UTC, their dates are regular."""
+    if step >= pd.Timedelta("1D"):
+        return f"table[{column!r}] = pd.to_datetime(table[{column!r}].astype(str).str.slice(0, 10))"
+    return (
+        f"round or aggregate them, such as table[{column!r}] = pd.to_datetime(table[{column!r}]).dt.floor('h') followed by "
+        "groupby.mean()"
+    )
 
 
 def _common_step(distinct: pd.DatetimeIndex) -> pd.Timedelta | None:
@@ -147,6 +156,13 @@ def parse(timestamps: pd.Series) -> pd.Series:
     try:
         if pd.api.types.is_datetime64_any_dtype(timestamps):
             return timestamps
+        if isinstance(timestamps.dtype, pd.PeriodDtype):
+            raise SchemaError("time has periods, expected dates; fix: table['time'] = table['time'].dt.to_timestamp()")
+        if hasattr(timestamps.iloc[0], "calendar"):
+            raise SchemaError(
+                f"time has the calendar {timestamps.iloc[0].calendar!r}, expected dates; "
+                "fix: table['time'] = pd.to_datetime(table['time'].astype(str))"
+            )
         late = hour_24(timestamps)
         if late.any():
             text = (

@@ -325,7 +325,7 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
     times = ds[TIME].to_index()
     key: Any = time if isinstance(time, slice) else slice(time, time)
     if not (key.step is None or key.step == 1):
-        every = key.step if isinstance(key.step, int) else 6
+        every = int(key.step) if isinstance(key.step, (int, np.integer)) else 6
         raise SchemaError(
             f"time={time!r} has a step, and estimates are made on every step of the dataset; fix: "
             f"time=slice({key.start!r}, {key.stop!r}), and .isel(time=slice(None, None, {every})) of the result"
