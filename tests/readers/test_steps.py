@@ -71,6 +71,7 @@ MIXTURES = {
     "3 hours among hours": ([rows("abc", HOURS), rows("d", HOURS[::3])], "1h at 3 .*3h at 1", "3h"),
     "half an hour": ([rows("ab", HOURS), rows("cd", HOURS + pd.Timedelta("30min"))], "1h at 2 .*1h from 00:30 at 2", "1h"),
     "quarter of an hour": ([rows("ab", HOURS + pd.Timedelta("15min")), rows("cd", HOURS + pd.Timedelta("30min"))], "from 00:15.*from 00:30", "1h"),
+    "seven minutes": ([rows("ab", HOURS), rows("cd", HOURS + pd.Timedelta("7min"))], "1h at 2 .*from 00:07", "1h"),
     "ten minutes": ([rows("ab", HOURS), rows("cd", HOURS + pd.Timedelta("10min"))], "1h at 2 .*from 00:10", "1h"),
 }  # fmt: skip
 
@@ -78,6 +79,8 @@ MIXTURES = {
 @FORMS
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_different_steps_are_refused_and_the_step_of_the_fix_works(mixture, form):
+    if mixture == "seven minutes" and form is dataset:
+        pytest.skip("a Dataset of that axis has steps of 7 minutes, which no verb takes")
     parts, says, step = MIXTURES[mixture]
     with pytest.raises(SchemaError, match=says) as caught:
         form(*parts)
@@ -253,7 +256,7 @@ def test_monthly_values_among_daily_ones_are_refused():
 def test_days_of_a_zone_with_daylight_saving_time_are_opened_by_their_dates():
     days = pd.date_range("2024-03-20", periods=20, freq="D", tz="Europe/Berlin")
     table = rows("abcd", days, 1.0)
-    with pytest.raises(SchemaError, match="off the step of 1D") as caught:
+    with pytest.raises(SchemaError, match="off its step of 1D") as caught:
         opened(table)
     exec(str(caught.value).partition("fix: ")[2], {"pd": pd, "table": table})
     np.testing.assert_array_equal(opened(table).time, days.tz_localize(None).normalize())

@@ -19,6 +19,7 @@ from ..stations import schema
 from ..stations.schema import some
 from ..stations.steps import Group, Series, common_step, groups, series_of
 from ..stations.timestamps import UNIT_NAMES, calendar_unit
+from .times import put_on_step
 
 _SECOND = np.timedelta64(1, "s")
 #: Variables whose values are angles.
@@ -103,11 +104,10 @@ def _check_regular(ds: xr.Dataset, series: dict[str, Series]) -> None:
             at = np.flatnonzero(np.isfinite(ds[name].values[i]))
             phases, counts = np.unique(at % one.every[i], return_counts=True)
             off = at[at % one.every[i] != phases[np.argmax(counts)]]
-            step = timesteps.step_name(int(one.every[i]) * timesteps.regular_step(times))
+            step = int(one.every[i]) * timesteps.regular_step(times)
             raise SchemaError(
-                f"{len(off)} timestamps of station {ids[i]} are off its step of {step}, first: {times[off[0]]}; "
-                "fix: round or aggregate them, such as table['time'] = pd.to_datetime(table['time']).dt.floor('h') followed by "
-                "groupby.mean()"
+                f"{len(off)} timestamps of station {ids[i]} are off its step of {timesteps.step_name(step)}, first: {times[off[0]]}; "
+                f"fix: {put_on_step(pd.Timedelta(step))}"
             )
 
 

@@ -17,8 +17,9 @@ from ..stations.timestamps import UNIT_NAMES, calendar_unit, rows_on_days, whole
 
 #: An axis with more steps than the first number, of which less than the second fraction have rows, has a stray timestamp.
 _SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
-#: An axis for stations of several steps has at most so many times the steps that have rows.
-_LONGEST = 8
+#: An axis for stations of several steps has at most so many times the steps that have rows (two phases of an hour on an axis of
+#: minutes: 30), and at most so many steps in all.
+_LONGEST, _MOST_STEPS = 32, 500_000
 
 
 def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
@@ -112,7 +113,7 @@ def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
         off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any():
         raise SchemaError(
-            f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; fix: {_on_step(step, column)}"
+            f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; fix: {put_on_step(step, column)}"
         )
     step_name = timesteps.step_name(step.to_timedelta64())
     steps = int((distinct[-1] - distinct[0]) / step) + 1
@@ -125,7 +126,7 @@ def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
     return pd.date_range(distinct[0], distinct[-1], freq=step, unit="s")
 
 
-def _on_step(step: pd.Timedelta, column: str) -> str:
+def put_on_step(step: pd.Timedelta, column: str = TIME) -> str:
     """Return the call that puts timestamps on a step; days of local time begin at two times of UTC, their dates are regular."""
     if step >= pd.Timedelta("1D"):
         return f"table[{column!r}] = pd.to_datetime(table[{column!r}].astype(str).str.slice(0, 10))"
@@ -139,7 +140,7 @@ def _common_step(distinct: pd.DatetimeIndex) -> pd.Timedelta | None:
     """Return the step of an axis that holds stations of several steps or phases; None where it would be nearly empty."""
     seconds = np.gcd.reduce(np.diff(distinct).astype("timedelta64[s]").astype(np.int64))
     step = pd.Timedelta(int(seconds), "s")
-    return step if (distinct[-1] - distinct[0]) / step < _LONGEST * len(distinct) else None
+    return step if (distinct[-1] - distinct[0]) / step < min(_LONGEST * len(distinct), _MOST_STEPS) else None
 
 
 # -- parsing -----------------------------------------------------------------------------------------------------------
