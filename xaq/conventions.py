@@ -12,7 +12,7 @@ ELEVATION, HIDDEN = "elevation", "hidden"
 #: Common names of each role in the data of agencies and networks, tried after CF attributes.
 ROLE_NAMES: dict[str, tuple[str, ...]] = {
     STATION: ("station", "station_id", "stationid", "id", "site", "site_id", "site_code", "code", "sensor"),
-    TIME: ("time", "datetime", "date_time", "timestamp", "date", "when", "utc_time"),
+    TIME: ("time", "datetime", "date_time", "timestamp", "date", "when", "utc_time", "valid_time"),
     LON: ("lon", "longitude", "long", "lng"),
     LAT: ("lat", "latitude"),
     ELEVATION: ("elevation", "altitude", "altitude_m", "elev", "height_above_sea_level", "alt"),

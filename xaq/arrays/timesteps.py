@@ -55,7 +55,7 @@ def steps_per_day(step: np.timedelta64) -> int:
     if seconds % 86400 == 0:
         return 1
     raise SchemaError(
-        f"a step of {seconds} s neither divides a day nor is a whole number of days; fix: ds.resample(time='1h').mean()"
+        f"a step of {seconds} s neither divides a day nor is a whole number of days; fix: ds.resample(time='1h').mean(keep_attrs=True)"
     )
 
 

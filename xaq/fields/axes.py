@@ -15,7 +15,7 @@ from rioxarray.exceptions import DimensionError, MissingSpatialDimensionError
 from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME
 from ..errors import SchemaError
-from ..stations import schema
+from ..stations import schema, timestamps
 from .degrees import crs_of, in_degrees, is_radians
 from .regrid import regrid_advice
 
@@ -155,7 +155,7 @@ def with_axes(array: xr.DataArray, axes: Axes, subject: str) -> xr.DataArray:
     for axis, called in (("y", axes.y), ("x", axes.x)):
         array = _ascending(array, axis, (called, dims[called]), axis == "x" and counts_turns(axes.crs), subject)
     if axes.time is not None:
-        _check_time(array, subject)
+        return _with_time(array, axes.time, subject)
     return array
 
 
@@ -216,11 +216,21 @@ def _one_way(order: NDArray[np.intp]) -> bool:
     return bool((np.diff(order) == 1).all() or (np.diff(order) == -1).all())
 
 
-def _check_time(array: xr.DataArray, subject: str) -> None:
+def _with_time(array: xr.DataArray, called: Hashable, subject: str) -> xr.DataArray:
+    """Return an array with its times on whole seconds; raise where they are of another type, repeated or unsorted.
+
+    ``called`` is the user's name of the time dimension, for messages.
+    """
+    if (problem := timestamps.type_problem(array.rename({TIME: called}), called, "field")) is not None:
+        raise SchemaError(problem, subject=subject)
+    array, _ = timestamps.rounded_coordinate(array, TIME)
     times = array[TIME].values
-    if not np.issubdtype(times.dtype, np.datetime64):
-        raise SchemaError(
-            f"its times are {times.dtype}, expected datetime64 in UTC; fix: xr.decode_cf(field)", subject=subject
-        )
-    if not len(times) or (np.diff(times) <= np.timedelta64(0)).any():
-        raise SchemaError("its times are not ascending; fix: field.sortby('time')", subject=subject)
+    if not len(times):
+        raise SchemaError("it has no times; fix: a field of the period of the stations", subject=subject)
+    repeated = len(times) - len(np.unique(times))
+    unsorted = bool((np.diff(times) < np.timedelta64(0)).any())
+    if repeated or unsorted:
+        what = [f"{repeated} of its times are repeated"] * bool(repeated) + ["its times are not ascending"] * unsorted
+        fix = f".sortby({called!r})" * unsorted + f".drop_duplicates({called!r})" * bool(repeated)
+        raise SchemaError(f"{' and '.join(what)}; fix: field{fix}", subject=subject)
+    return array

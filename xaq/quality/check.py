@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from ..arrays import longitudes, sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME, canonical_name, is_concentration, is_pollutant
 from ..errors import SchemaError
-from ..stations import limits, schema
+from ..stations import limits, schema, steps
 from ..stations.schema import some
 from ..stations.time_axis import TimeAxis, regularised
+from ..stations.timestamps import calendar_problem
 from ..stations.units import factor
 from . import detectors, flags, network_comparison
 from .report import Finding, Report
@@ -89,6 +90,7 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
         reporting[name] = seen.any(axis=1)
         found += _coverage(name, seen)
         if is_pollutant(name):
+            found += _different_steps(ds, name, seen)
             found += _unit_findings(ds, name, values)
             found += _value_findings(ds, name, values)
         if canonical_name(name) in _SUN_DRIVEN:
@@ -113,6 +115,10 @@ def _timestamp_findings(ds: xr.Dataset) -> Iterator[Finding]:
     def row(severity: str, problem: str, text: str, mask: NDArray, fix: str) -> Finding:
         return Finding(severity, problem, "", text, int(mask.sum()), mask.mean(), some(timestamps[mask], 3), fix)
 
+    if axis.of_calendar and (problem := calendar_problem(timestamps)) is not None:
+        text, _, fix = problem.partition("; fix: ")
+        yield row("error", "irregular", text, axis.off_step, fix)
+        return
     if axis.off_step.any():
         fix = "ds.aq.repair(off_step='nearest')"
         yield row("error", "off_step", f"timestamps off the step of {step}", axis.off_step, fix)
@@ -194,6 +200,21 @@ def _coverage(name: str, seen: NDArray[np.bool_]) -> Iterator[Finding]:
     fraction = seen.mean(axis=1)
     text = f"observed values (data capture: median station {100 * np.median(fraction):.3g} %, lowest {100 * fraction.min():.3g} %)"
     yield Finding("note", "coverage", name, text, int(seen.sum()), float(seen.mean()), "", "")
+
+
+def _different_steps(ds: xr.Dataset, name: str, seen: NDArray[np.bool_]) -> Iterator[Finding]:
+    axis = TimeAxis.of(ds)
+    groups = steps.groups(ds, [steps.Series.of(seen, axis.step)]) if axis.regular else []
+    if len(groups) < 2:
+        return
+    fewest = min(groups, key=lambda group: len(group.stations))
+    # Of daily values, some networks report every third or sixth.
+    severity = "note" if axis.step >= timesteps.DAY else "warning"
+    text = f"stations have different steps: {'; '.join(map(str, groups))}"
+    step = timesteps.step_name(steps.common_step(groups))
+    fix = f"xaq.open_stations(ds, step={step!r}), or ds.drop_sel(station={list(fewest.stations)})"
+    n = len(fewest.stations)
+    yield Finding(severity, "steps", name, text, n, n / ds.sizes[STATION], some(fewest.stations), fix)
 
 
 def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ def prepare(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
         return ds, problems
     problems = schema.identity_problems(ds)
     if not problems:
+        ds, problems = schema.settle_times(ds)
+    if not problems:
         try:
             timesteps.steps_per_day(TimeAxis.of(ds).step)
         except SchemaError as error:

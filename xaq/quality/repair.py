@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from ..arrays import timesteps
 from ..conventions import (
     LAT,
     LON,
@@ -21,8 +22,8 @@ from ..conventions import (
     is_concentration,
     is_pollutant,
 )
-from ..errors import SchemaError
-from ..stations import limits, schema, time_axis
+from ..errors import SchemaError, warn
+from ..stations import limits, schema, time_axis, timestamps
 from ..stations.schema import some
 from ..stations.units import attrs_in_units, factor
 from . import flags
@@ -175,8 +176,17 @@ def _off_step(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
     off = time_axis.TimeAxis.of(ds).off_step
     if not off.any():
         return ds, []
-    where = some(ds[TIME].values[off].astype("datetime64[s]"), 3)
-    return time_axis.on_step(ds, how), [f"off_step: {int(off.sum())} timestamps moved to the step ({how}): {where}"]
+    times = ds[TIME].values.astype("datetime64[s]")
+    moved = time_axis.moved_to_step(ds, how) != times
+    if (left := off & ~moved).any():
+        where = some(times[left], 3)
+        warn(
+            f"off_step leaves {int(left.sum())} timestamps as they are, because their values belong to their month: {where}"
+        )
+    if not moved.any():
+        return ds, []
+    where = some(times[moved], 3)
+    return time_axis.on_step(ds, how), [f"off_step: {int(moved.sum())} timestamps moved to the step ({how}): {where}"]
 
 
 def _duplicate_times(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
@@ -191,10 +201,15 @@ def _duplicate_times(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
 
 def _irregular(ds: xr.Dataset, how: str) -> tuple[xr.Dataset, list[str]]:
     axis = time_axis.TimeAxis.of(ds)
+    if axis.of_calendar:
+        warn(f"irregular leaves the timestamps as they are: {timestamps.calendar_problem(ds[TIME].values)}")
+        return ds, []
     if axis.off_step.any() or axis.repeated.any():
+        # A timestamp may stay off steps of a day, because the nearest lies in another month.
+        off_step = "floor" if axis.step == timesteps.DAY else "nearest"
         raise SchemaError(
             "timestamps off the step or repeated cannot be put on a regular axis; "
-            "fix: ds.aq.repair(off_step='nearest', duplicate_times='merge', irregular='fill')"
+            f"fix: ds.aq.repair(off_step={off_step!r}, duplicate_times='merge', irregular='fill')"
         )
     if axis.regular:
         return ds, []
@@ -370,7 +385,10 @@ def _pollutant_series(ds: xr.Dataset) -> list[str]:
 
 
 def _check_regular(ds: xr.Dataset) -> None:
-    if not time_axis.TimeAxis.of(ds).regular:
+    axis = time_axis.TimeAxis.of(ds)
+    if axis.of_calendar and (problem := timestamps.calendar_problem(ds[TIME].values)) is not None:
+        raise SchemaError(problem)
+    if not axis.regular:
         raise SchemaError(
             "the timestamps are irregular, and values are compared with those before and after; fix: add to the same call "
             "off_step='nearest', duplicate_times='merge', irregular='fill'",

@@ -13,9 +13,10 @@ import pandas as pd
 import xarray as xr
 
 from ..conventions import ELEVATION, LAT, LON, STATION, TIME, match_key
-from ..errors import SchemaError
+from ..errors import SchemaError, warn
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names
 from .source import Format, Request, Source, gather
+from .times import hour_24
 
 _HOURLY = ("date", "clock", STATION, "sitename", "gmtoffset", PARAMETER, UNITS, VALUE, "source")
 _AQOBS = ("OZONE", "PM25", "PM10", "NO2", "CO", "SO2")
@@ -81,9 +82,17 @@ def _of_sites(frame: pd.DataFrame) -> Rows:
 
 def _timestamps(date: pd.Series, clock: pd.Series) -> pd.Series:
     text = date.astype(str).str.strip() + " " + clock.astype(str).str.strip()
+    late = hour_24(text)
+    if late.any():
+        warn(
+            f"{int(late.sum())} timestamps of 24:00 are read as 00:00 of the next day, the start of an hour; "
+            "fix: timestamps='end' if they label the end"
+        )
+    text = text.mask(late, text.str.replace(r"24:00$", "00:00", regex=True))
     long = text.str.match(r"\d\d/\d\d/\d{4} ")
     times = pd.to_datetime(text.where(long), format="%m/%d/%Y %H:%M", errors="coerce")
-    return times.fillna(pd.to_datetime(text.where(~long), format="%m/%d/%y %H:%M", errors="coerce"))
+    times = times.fillna(pd.to_datetime(text.where(~long), format="%m/%d/%y %H:%M", errors="coerce"))
+    return times + pd.to_timedelta(late.astype(int), unit="D")
 
 
 def _present(frame: pd.DataFrame) -> pd.DataFrame:

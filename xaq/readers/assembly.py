@@ -205,7 +205,7 @@ def _on_station_and_time(rows: Rows, places: pd.DataFrame) -> xr.Dataset:
     _check_no_duplicates(rows)
     ids = pd.Index(frame[STATION].unique()).sort_values()
     check_placed(ids, places, rows.called(STATION))
-    times = regular_axis(frame[TIME])
+    times = regular_axis(frame[TIME], rows.called(TIME))
     at = (ids.get_indexer(pd.Index(frame[STATION])), times.get_indexer(pd.Index(frame[TIME])))
     units = {**rows.units}
     if rows.narrow and VALUE in units and UNITS not in frame:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ..conventions import ROLE_NAMES, STATION, match_key
@@ -19,8 +21,8 @@ from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
 from .arguments import check_arguments
 from .assembly import with_units
 from .folders import listing
+from .one_step import check_step, settle_step
 from .source import Format, Request, Source, Table
-from .times import label_starts
 
 FORMATS: dict[str, Format] = {
     f.name: f
@@ -37,6 +39,7 @@ def open_stations(
     format: str | None = None,  # noqa: A002 - the word that pandas and xarray users expect
     tz: str | None = None,
     timestamps: Literal["start", "end"] | None = None,
+    step: str | pd.Timedelta | np.timedelta64 | None = None,
     units: str | Mapping[str, str] | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     pollutant: str | None = None,
@@ -60,6 +63,11 @@ def open_stations(
         shorter than a day, unless the format defines it. Daily timestamps are not shifted.
     timestamps : {"start", "end"}, optional
         Which end of its interval each timestamp labels. By default as the format's description states; ``"start"`` for tables.
+    step : str or timedelta, optional
+        Bring all stations to this step, such as ``"1h"`` or ``"1D"``: means over each interval, weighted by the time that
+        each value stands for, missing where less than 75 % of it is observed; of wind directions, the direction of the mean
+        unit vector. Intervals begin where those of stations with this step do, else at whole steps of UTC. Stations of
+        different steps or phases are an error without it. For tables and data in memory.
     units : str or mapping, optional
         Units by variable, or one string for the only pollutant. Particles without units are assumed to be in ug m-3,
         and the repr says so; gases need units, unless the format defines them.
@@ -82,7 +90,7 @@ def open_stations(
     ------
     SchemaError
         A format that is not recognised, unreadable files, missing columns or coordinates, unknown time zone, duplicate
-        rows, irregular timestamps, units missing.
+        rows, irregular timestamps, stations of different steps, units missing.
 
     Examples
     --------
@@ -108,12 +116,14 @@ def open_stations(
         stations=stations, named=format, formats=FORMATS, tz=tz, timestamps=timestamps, units=units, columns=columns,
         pollutant=pollutant, encoding=encoding,
     )  # fmt: skip
-    request = Request(stations, tz, columns, pollutant, encoding)
+    every = check_step(step)
+    request = Request(stations, tz, columns, pollutant, encoding, timestamps)
     given = Source.of(source)
     try:
         chosen = detect(given, request) if format is None else FORMATS[format]
         ds = chosen.read(_in_folder(given, chosen), request)
-        ds = with_units(label_starts(schema.conform(ds), timestamps or chosen.timestamps), units)
+        ds = settle_step(schema.conform(ds), every, timestamps or chosen.timestamps)
+        ds = with_units(ds, units)
     except SchemaError as error:
         # The reader knows the problem; the name of the source is known here.
         raise _with_source_name(error, given, request) from error

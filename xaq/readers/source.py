@@ -75,6 +75,7 @@ class Request:
     columns: Mapping[str, str | Sequence[str]] | None = None
     pollutant: str | None = None
     encoding: str | None = None
+    timestamps: str | None = None
 
     @property
     def column_names(self) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from .assembly import (
     name_columns,
     no_column,
 )
+from .clock import with_time
 from .frames import take_units_row
 from .source import Format, Request, Source, gather
 
@@ -116,7 +117,8 @@ def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
 
 
 def _read_long(source: Source, request: Request) -> xr.Dataset:
-    rows = gather([long_rows(frame, request.columns_in(frame.columns)) for frame in source.frames(request)])
+    frames = (with_time(frame, request) for frame in source.frames(request))
+    rows = gather([long_rows(frame, request.columns_in(frame.columns)) for frame in frames])
     places = request.places()
     request.check_columns(rows, places)
     return assemble(rows, places, tz=request.tz)
@@ -127,7 +129,7 @@ def _read_wide(source: Source, request: Request) -> xr.Dataset:
     rows = gather(
         [
             wide_rows(frame, request.columns_in(frame.columns), places, request.pollutant)
-            for frame in source.frames(request)
+            for frame in (with_time(frame, request) for frame in source.frames(request))
         ]
     )
     request.check_columns(rows, places)

@@ -9,17 +9,19 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from ..arrays import timesteps
 from ..conventions import TIME
-from ..errors import SchemaError
-from ..stations import schema
+from ..errors import SchemaError, warn
+from ..stations.timestamps import UNIT_NAMES, calendar_unit, rows_on_days, whole_seconds
 
 #: An axis with more steps than the first number, of which less than the second fraction have rows, has a stray timestamp.
 _SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
 #: An offset at the end of a time, as +01:00, +0100 or +01. A date alone ends in "-01-02", which is not an offset.
 _OFFSET = r"[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?\s?(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+#: An axis for stations of several steps has at most so many times the steps that have rows (two phases of an hour on an axis of
+#: minutes: 30), and at most so many steps in all.
+_LONGEST, _MOST_STEPS = 32, 500_000
 
 
 def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
@@ -42,18 +44,29 @@ def to_utc(timestamps: pd.Series, tz: str | None) -> pd.Series:
         raise SchemaError(
             f"time is {timestamps.dtype}, such as {timestamps.iloc[0]}, expected dates; fix: {_as_dates(timestamps)}"
         )
-    times = _parse(timestamps)
+    times = parse(timestamps)
     if times.isna().any():
         raise SchemaError(f"{int(times.isna().sum())} rows have no time; fix: table = table.dropna(subset=['time'])")
     if times.dt.tz is not None:
-        return times.dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("s")
+        return _whole_seconds(times.dt.tz_convert("UTC").dt.tz_localize(None))
+    times = _whole_seconds(times)
     if (times == times.dt.normalize()).all():
-        return times.dt.as_unit("s")
+        return times
     if tz is None:
         raise SchemaError(
             "timestamps have hours but no time zone, and xaq does not guess it; fix: tz='UTC' or tz='Asia/Shanghai'"
         )
     return localise(times, tz)
+
+
+def _whole_seconds(times: pd.Series) -> pd.Series:
+    """Return naive timestamps as whole seconds; warns where some were rounded."""
+    fix = "table.groupby(['station', pd.to_datetime(table['time']).dt.floor('1min')]).mean(numeric_only=True).reset_index()"
+    rounded, note = whole_seconds(times.to_numpy(), fix)
+    if note is None:
+        return times.dt.as_unit("s")
+    warn(note)
+    return pd.Series(rounded, times.index, name=times.name)
 
 
 def localise(times: pd.Series, tz: str) -> pd.Series:
@@ -69,13 +82,17 @@ def localise(times: pd.Series, tz: str) -> pd.Series:
         raise SchemaError(f"unknown time zone {tz!r}; fix: an IANA name such as tz='Europe/Berlin'") from error
 
 
-def regular_axis(timestamps: pd.Series) -> pd.DatetimeIndex:
-    """Return the regular axis that holds every timestamp; its step is the most frequent difference of distinct timestamps.
+def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
+    """Return the regular axis that holds every timestamp.
+
+    Its step is the most frequent difference of distinct timestamps, or the longest that all differences are multiples of, where
+    that is not much shorter. ``column`` is the user's name of the column, for messages.
 
     Raises
     ------
     SchemaError
-        Fewer than two distinct timestamps, timestamps off the step, or a stray one that makes the axis nearly empty.
+        Timestamps of months, quarters or years, fewer than two distinct timestamps, timestamps off the step, or a stray one that
+        makes the axis nearly empty.
     """
     distinct = pd.DatetimeIndex(timestamps.unique()).sort_values()
     if len(distinct) < 2:
@@ -86,11 +103,20 @@ def regular_axis(timestamps: pd.Series) -> pd.DatetimeIndex:
     step = pd.Series(np.diff(distinct)).mode().iloc[0]
     step_name = timesteps.step_name(step.to_timedelta64())
     off = (distinct - distinct[0]) % step != pd.Timedelta(0)
+    if off.any() and (unit := calendar_unit(distinct.to_numpy())) is not None:
+        raise SchemaError(
+            f"time has the labels of {UNIT_NAMES[unit]}s ({distinct[0]:%Y-%m-%d}, {distinct[1]:%Y-%m-%d}, ...), which differ in length, "
+            f"expected one regular step; as daily values, each on all days of its {UNIT_NAMES[unit]}; "
+            f"fix: {rows_on_days(distinct.to_numpy(), column)}"
+        )
+    if off.any():
+        step = _common_step(distinct) or step
+        off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any():
         raise SchemaError(
-            f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; "
-            "fix: round or aggregate them, such as table['time'] = table['time'].dt.floor('h') followed by groupby.mean()"
+            f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; fix: {put_on_step(step, column)}"
         )
+    step_name = timesteps.step_name(step.to_timedelta64())
     steps = int((distinct[-1] - distinct[0]) / step) + 1
     if steps > _SPARSE_STEPS and len(distinct) < _SPARSE_FRACTION * steps:
         raise SchemaError(
@@ -101,29 +127,62 @@ def regular_axis(timestamps: pd.Series) -> pd.DatetimeIndex:
     return pd.date_range(distinct[0], distinct[-1], freq=step, unit="s")
 
 
-def label_starts(ds: xr.Dataset, timestamps: str) -> xr.Dataset:
-    """Return the dataset with each timestamp at the start of its interval.
+def put_on_step(step: pd.Timedelta, column: str = TIME) -> str:
+    """Return the call that puts timestamps on a step; days of local time begin at two times of UTC, their dates are regular."""
+    if step >= pd.Timedelta("1D"):
+        return f"table[{column!r}] = pd.to_datetime(table[{column!r}].astype(str).str.slice(0, 10))"
+    return (
+        f"round or aggregate them, such as table[{column!r}] = pd.to_datetime(table[{column!r}]).dt.floor('h') followed by "
+        "groupby.mean()"
+    )
 
-    ``timestamps`` says which end of its interval each timestamp labels: ``"start"`` or ``"end"``.
-    """
-    if timestamps == "start":
-        return ds
-    step = timesteps.regular_step(ds[TIME].values)
-    moved = ds[TIME].copy(data=ds[TIME].values - step)
-    note = f"timestamps moved from the end to the start of each interval (-{timesteps.step_name(step)})"
-    return schema.record(ds.assign_coords({TIME: moved}), "open_stations", [note])
+
+def _common_step(distinct: pd.DatetimeIndex) -> pd.Timedelta | None:
+    """Return the step of an axis that holds stations of several steps or phases; None where it would be nearly empty."""
+    seconds = np.gcd.reduce(np.diff(distinct).astype("timedelta64[s]").astype(np.int64))
+    step = pd.Timedelta(int(seconds), "s")
+    return step if (distinct[-1] - distinct[0]) / step < min(_LONGEST * len(distinct), _MOST_STEPS) else None
 
 
 # -- parsing -----------------------------------------------------------------------------------------------------------
 
 
-def _parse(timestamps: pd.Series) -> pd.Series:
+def parse(timestamps: pd.Series) -> pd.Series:
+    """Return timestamps as dates, in UTC where they carry an offset; 24:00 is the end of its day.
+
+    Raises
+    ------
+    SchemaError
+        Text that is no date, or may be two.
+    """
     try:
+        if pd.api.types.is_datetime64_any_dtype(timestamps):
+            return timestamps
+        if isinstance(timestamps.dtype, pd.PeriodDtype):
+            raise SchemaError("time has periods, expected dates; fix: table['time'] = table['time'].dt.to_timestamp()")
+        if hasattr(timestamps.iloc[0], "calendar"):
+            raise SchemaError(
+                f"time has the calendar {timestamps.iloc[0].calendar!r}, expected dates; "
+                "fix: table['time'] = pd.to_datetime(table['time'].astype(str))"
+            )
+        late = hour_24(timestamps)
+        if late.any():
+            text = (
+                timestamps.astype(str).str.replace(r"24:00((?::00)?)", r"00:00\1", regex=True).where(late, timestamps)
+            )
+            return parse(text) + pd.to_timedelta(late.astype(int), unit="D")
+        if (
+            _is_text(timestamps)
+            and timestamps.dropna().astype(str).str.fullmatch(r"\s*\d{1,2}:\d{2}(:\d{2})?\s*").any()
+        ):
+            # pandas takes them for times of today.
+            raise SchemaError(
+                f"time such as {str(timestamps.iloc[0])!r} has no date; fix: columns={{'time': 'your column of dates'}}, "
+                "with the hours in a column 'hour'"
+            )
         if _has_offsets(timestamps):
             # Offsets say nothing about the order of day and month.
             return pd.to_datetime(timestamps, utc=True, dayfirst=_day_first(timestamps))
-        if pd.api.types.is_datetime64_any_dtype(timestamps):
-            return timestamps
         with warnings.catch_warnings():
             # pandas warns where it would guess the format of each element.
             warnings.simplefilter("error", UserWarning)
@@ -168,6 +227,14 @@ def _no_dates(timestamps: pd.Series) -> str:
         f"times are written in several ways, such as {text.iloc[0]!r} and {text.iloc[-1]!r}; "
         "fix: table['time'] = pd.to_datetime(table['time'], format='mixed')"
     )
+
+
+def hour_24(timestamps: pd.Series) -> pd.Series:
+    """Return which timestamps are text with the time 24:00."""
+    if not _is_text(timestamps):
+        return pd.Series(False, timestamps.index)
+    found = timestamps.astype(str).str.contains(r"\d[T ]+24:00(?::00(?:\.0+)?)?\s*(?:Z|[+-]\d{2}(?::?\d{2})?)?\s*$")
+    return found.fillna(False).astype(bool)
 
 
 def _is_text(column: pd.Series) -> bool:

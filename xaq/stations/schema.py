@@ -39,6 +39,7 @@ from ..conventions import (
 )
 from ..errors import SchemaError
 from ..interpolate.base import Observations
+from . import timestamps
 from .form import form_problems, require_dataset, series_problems
 from .hidden import settle_hidden
 from .names import name_problem
@@ -101,9 +102,10 @@ def conform(ds: xr.Dataset) -> xr.Dataset:
         problems += found
     if not problems:
         problems += _coordinate_problems(ds)
-        problems += _time_problems(ds)
+        ds, found = settle_times(ds)
+        problems += found or _time_problems(ds)
     if problems:
-        raise SchemaError(problems)
+        raise SchemaError(problems + _units_problems(ds))
     for name in ds.data_vars:
         if {STATION, TIME} == set(ds[name].dims) and ds[name].dims != (STATION, TIME):
             ds[name] = ds[name].transpose(STATION, TIME)
@@ -130,7 +132,7 @@ def require_target(ds: xr.Dataset, target: str) -> None:
         raise SchemaError(problem)
     problems = series_problems(ds, target)
     if not ds[target].attrs.get("units"):
-        problems.append(f"{target!r} has no units; fix: ds[{target!r}].attrs['units'] = '{MASS_UNITS}'")
+        problems.append(_no_units(target))
     if problems:
         raise SchemaError(problems)
 
@@ -206,13 +208,18 @@ def identity_problems(ds: xr.Dataset) -> list[str]:
             problems.append(f"{name} is {ds[name].dtype}, expected degrees as numbers; fix: {fix}")
     if TIME not in ds.coords:
         problems.append("time has no coordinate; fix: ds.assign_coords(time=pd.date_range(...))")
-    elif not np.issubdtype((times := ds[TIME].values).dtype, np.datetime64):
-        problems.append(
-            f"time is {times.dtype}, expected datetime64 in UTC; fix: xr.decode_cf(ds), or pd.to_datetime(...)"
-        )
-    elif np.isnat(times).any():
-        problems.append(f"{np.isnat(times).sum()} timestamp(s) are missing; fix: ds.sel(time=ds.time.notnull())")
+    elif (problem := timestamps.type_problem(ds, TIME, "ds")) is not None:
+        problems.append(problem)
     return problems
+
+
+def settle_times(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    """Return the dataset with times on whole seconds, and the problem that prevents it; what is rounded is recorded."""
+    try:
+        ds, note = timestamps.rounded_coordinate(ds, TIME)
+    except SchemaError as error:
+        return ds, error.problems
+    return (ds, []) if note is None else (record(ds, "time axis", [note]), [])
 
 
 def _coordinate_problems(ds: xr.Dataset) -> list[str]:
@@ -248,8 +255,19 @@ def _time_problems(ds: xr.Dataset) -> list[str]:
     try:
         timesteps.steps_per_day(timesteps.regular_step(ds[TIME].values))
     except SchemaError as error:
-        return error.problems
+        calendar = timestamps.calendar_problem(ds[TIME].values)
+        return error.problems if calendar is None else [calendar]
     return []
+
+
+def _units_problems(ds: xr.Dataset) -> list[str]:
+    """Return the missing units of the only pollutant, which any verb would refuse next."""
+    names = pollutants(ds)
+    return [_no_units(names[0])] if len(names) == 1 and not ds[names[0]].attrs.get("units") else []
+
+
+def _no_units(name: str) -> str:
+    return f"{name!r} has no units; fix: ds[{name!r}].attrs['units'] = '{MASS_UNITS}'"
 
 
 def some(items: Iterable[Any], n: int = 5) -> str:
@@ -320,6 +338,12 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
         time = slice(time[0], time[1])
     times = ds[TIME].to_index()
     key: Any = time if isinstance(time, slice) else slice(time, time)
+    if not (key.step is None or key.step == 1):
+        every = int(key.step) if isinstance(key.step, (int, np.integer)) else 6
+        raise SchemaError(
+            f"time={time!r} has a step, and estimates are made on every step of the dataset; fix: "
+            f"time=slice({key.start!r}, {key.stop!r}), and .isel(time=slice(None, None, {every})) of the result"
+        )
     try:
         picked = times[times.slice_indexer(key.start, key.stop)]
     except (ValueError, TypeError, KeyError) as error:

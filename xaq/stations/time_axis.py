@@ -44,6 +44,11 @@ class TimeAxis:
     unsorted: bool
     missing: int
 
+    @property
+    def of_calendar(self) -> bool:
+        """Whether steps are longer than a day and differ: months, quarters, years. Such timestamps cannot be moved to a step."""
+        return bool(self.step > timesteps.DAY and self.off_step.any())
+
     @classmethod
     def of(cls, ds: xr.Dataset) -> TimeAxis:
         """Return the time axis of a dataset, as its timestamps show it.
@@ -60,11 +65,8 @@ class TimeAxis:
                 f"time has {len(distinct)} distinct timestamp(s), at least 2 are needed to know the step; "
                 "fix: open a longer record"
             )
-        steps, times = np.unique(np.diff(distinct), return_counts=True)
-        step = steps[np.argmax(times)]
+        step, phase = _step_and_phase(distinct)
         residue = (timestamps - np.datetime64(0, "s")) % step
-        residues, times = np.unique(residue, return_counts=True)
-        phase = residues[np.argmax(times)]
         axis = np.unique(_rounded(timestamps, step, phase, "nearest"))
         length = int((axis[-1] - axis[0]) // step) + 1
         if length > _LONGEST * len(timestamps):
@@ -87,17 +89,48 @@ class TimeAxis:
         return not (self.off_step.any() or self.repeated.any() or self.unsorted or self.missing)
 
 
+def _step_and_phase(distinct: NDArray) -> tuple[np.timedelta64, np.timedelta64]:
+    """Return the most frequent difference of sorted timestamps, and remainder; of noisy ones, the nearest round numbers."""
+    steps, times = np.unique(np.diff(distinct), return_counts=True)
+    step, seconds = steps[np.argmax(times)], (distinct - np.datetime64(0, "s")).astype(np.int64)
+    median = float(np.median(np.diff(seconds)))
+    if 2 * times.max() <= len(distinct) - 1 and 60 <= median < 86400 * 1.05:
+        # Where no difference is that of most, timestamps are noisy: the step is the nearest that divides a day.
+        divisors = np.array([n for n in range(60, 86401) if 86400 % n == 0])
+        nearest = int(divisors[np.argmin(abs(np.log(divisors / median)))])
+        if abs(nearest / median - 1) < 0.05:
+            # Remainders are angles: their mean direction is the phase.
+            angle = np.angle(np.exp(2j * np.pi * seconds / nearest).mean())
+            phase = round(angle / (2 * np.pi) * nearest / 60) * 60 % nearest
+            return np.timedelta64(nearest, "s"), np.timedelta64(phase, "s")
+    residues, times = np.unique((distinct - np.datetime64(0, "s")) % step, return_counts=True)
+    return step, residues[np.argmax(times)]
+
+
 def _rounded(timestamps: NDArray, step: np.timedelta64, phase: np.timedelta64, how: str) -> NDArray:
     """Return timestamps moved to a step: the nearest, or the one before (``"floor"``)."""
     half = step // 2 if how == "nearest" else np.timedelta64(0, "s")
     return timestamps - (timestamps - np.datetime64(0, "s") - phase + half) % step + half
 
 
-def on_step(ds: xr.Dataset, how: str = "nearest") -> xr.Dataset:
-    """Return the dataset sorted, with timestamps that are off the step moved to it; two may then be equal."""
+def moved_to_step(ds: xr.Dataset, how: str = "nearest") -> NDArray[np.datetime64]:
+    """Return the timestamps, those off the step moved to it; none moves to another month, whose mean it would change."""
     axis = TimeAxis.of(ds)
     timestamps = ds[TIME].values.astype("datetime64[s]")
+    if axis.of_calendar:
+        return timestamps
     moved = np.where(axis.off_step, _rounded(timestamps, axis.step, axis.phase, how), timestamps)
+    if axis.step < timesteps.DAY:
+        return moved
+    # An hour is the most by which a clock's noise moves the midnight of a day.
+    far = abs(moved - timestamps) > np.timedelta64(3600, "s")
+    elsewhere = moved.astype("datetime64[M]") != timestamps.astype("datetime64[M]")
+    return np.where(far & elsewhere, timestamps, moved)
+
+
+def on_step(ds: xr.Dataset, how: str = "nearest") -> xr.Dataset:
+    """Return the dataset sorted, with timestamps that are off the step moved to it; two may then be equal."""
+    axis, moved = TimeAxis.of(ds), moved_to_step(ds, how)
     # Of two equal timestamps, the one that was on the step comes first, so that a merge prefers its values.
     order = np.lexsort((axis.off_step, moved))
     return ds.assign_coords({TIME: (TIME, moved, ds[TIME].attrs)}).isel({TIME: order})
@@ -136,8 +169,12 @@ def fill_axis(ds: xr.Dataset) -> xr.Dataset:
 
 
 def regularised(ds: xr.Dataset) -> xr.Dataset:
-    """Return the dataset on a regular axis, with timestamps rounded, merged and filled as needed. Lazy."""
+    """Return the dataset on a regular axis, with timestamps rounded, merged and filled as needed. Lazy.
+
+    Timestamps that cannot be moved to a step are sorted and merged only.
+    """
     if TimeAxis.of(ds).regular:
         return ds
     ds = on_step(ds)
-    return fill_axis(merge(ds, TIME, ds[TIME].values))
+    ds = merge(ds, TIME, ds[TIME].values)
+    return ds if TimeAxis.of(ds).off_step.any() else fill_axis(ds)

@@ -1,0 +1,185 @@
+"""Timestamps that cannot be steps as they are: of another type, off whole seconds, or in steps of the calendar.
+
+Station datasets, fields and tables share these rules, so that the same timestamps have the same fix everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from ..errors import SchemaError, warn
+
+_SECOND, _MINUTE, _DAY = (np.timedelta64(n, "s") for n in (1, 60, 86400))
+#: Periods of the calendar as pandas names them: their months, the fewest and the most days between labels.
+_CALENDAR = {"M": (1, 26, 34), "Q": (3, 85, 96), "Y": (12, 360, 371)}
+UNIT_NAMES = {"M": "month", "Q": "quarter", "Y": "year"}
+
+
+# -- types -------------------------------------------------------------------------------------------------------------
+
+
+def type_problem(obj: xr.Dataset | xr.DataArray, time: Any, called: str) -> str | None:
+    """Return what is wrong with the type of a time coordinate, and the call that changes it; None for datetime64.
+
+    Parameters
+    ----------
+    obj : xarray.Dataset or xarray.DataArray
+        Has the coordinate.
+    time : hashable
+        The name of the coordinate.
+    called : str
+        What the fix calls the object: ``"ds"`` or ``"field"``.
+    """
+    index = obj.indexes.get(time)
+    if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
+        new = f"{called}.indexes[{time!r}].tz_convert('UTC').tz_localize(None)"
+        return f"time is in the time zone {index.tz}, expected datetime64 in UTC; fix: {called}.assign_coords({{{time!r}: {new}}})"
+    times = obj[time].values
+    if np.issubdtype(times.dtype, np.datetime64):
+        missing = int(np.isnat(times).sum())
+        fix = f"{called}.sel({{{time!r}: {called}[{time!r}].notnull()}})"
+        return f"{missing} timestamp(s) are missing; fix: {fix}" if missing else None
+    if isinstance(index, xr.CFTimeIndex):
+        align = ", align_on='year'" if index.calendar == "360_day" else ""
+        fix = f"{called}.convert_calendar('standard', dim={time!r}, use_cftime=False{align})"
+        return f"time has the calendar {index.calendar!r}, expected datetime64 in UTC; fix: {fix}"
+    if isinstance(index, pd.PeriodIndex):
+        new, kind = f"{called}.indexes[{time!r}].to_timestamp()", "periods"
+    elif np.issubdtype(times.dtype, np.number):
+        attrs = "{'units': 'hours since 2020-01-01'}"
+        fix = f"xr.decode_cf({called}.assign_coords({time}=({time!r}, {called}[{time!r}].values, {attrs})))"
+        if "since" in str(obj[time].attrs.get("units", "")):
+            fix = f"xr.decode_cf({called})" if called == "ds" else f"xr.decode_cf({called}.to_dataset(name='field'))"
+        return f"time is {times.dtype}, expected datetime64 in UTC; fix: {fix}"
+    else:
+        kind = str(times.dtype)
+        new = f"pd.to_datetime({called}.indexes[{time!r}], utc=True).tz_localize(None)"
+    return f"time is {kind}, expected datetime64 in UTC; fix: {called}.assign_coords({{{time!r}: {new}}})"
+
+
+# -- whole seconds -----------------------------------------------------------------------------------------------------
+
+
+def whole_seconds(
+    times: NDArray[np.datetime64], fix: str = "ds.resample(time='1min').mean(keep_attrs=True)"
+) -> tuple[NDArray[np.datetime64], str | None]:
+    """Return times as whole seconds, and a note of what was rounded; None where nothing was. ``fix`` is for the error.
+
+    A time less than a second from a whole minute moves to the minute, where steps are 10 s or longer; any other to the
+    nearest second.
+
+    Raises
+    ------
+    SchemaError
+        Most times are less than a second apart.
+    """
+    seconds = times.astype("datetime64[s]")
+    past = times - seconds
+    off = past != np.timedelta64(0)
+    if not off.any():
+        return times, None
+    apart = np.diff(np.unique(times))
+    step = np.median(apart.astype("timedelta64[ns]").astype(np.int64)) / 1e9 if len(apart) else np.inf
+    if step < 0.9:
+        raise SchemaError(f"time has steps of {step:.3g} s, expected at least a second; fix: {fix}")
+    rounded = seconds + (2 * past >= _SECOND).astype(int) * _SECOND
+    if step >= 10:
+        minute = (rounded + _MINUTE / 2).astype("datetime64[m]").astype("datetime64[s]")
+        rounded = np.where(abs(times - minute) < _SECOND, minute, rounded)
+    moved = times != rounded
+    most = abs(times - rounded).max() / np.timedelta64(1, "ns") / 1e9
+    return rounded, f"{int(moved.sum())} timestamps off whole seconds or minutes are rounded, by up to {most:.3g} s"
+
+
+def rounded_coordinate(obj: Any, time: Any) -> tuple[Any, str | None]:
+    """Return a dataset or array with whole seconds as times, and the note; warns where something was rounded."""
+    times, note = whole_seconds(obj[time].values)
+    if note is None:
+        return obj, None
+    warn(note)
+    return obj.assign_coords({time: (time, times, obj[time].attrs)}), note
+
+
+# -- steps of the calendar ---------------------------------------------------------------------------------------------
+
+
+def calendar_unit(times: NDArray[np.datetime64]) -> str | None:
+    """Return ``"M"``, ``"Q"`` or ``"Y"`` where times label months, quarters or years, one each; else None.
+
+    Labels of quarters and years must be first or last days of months; those of months may be any.
+    """
+    index = pd.DatetimeIndex(np.unique(times))
+    if len(index) < 3:
+        return None
+    days = np.median(np.diff(index) / _DAY)
+    unit = next((u for u, (_, least, most) in _CALENDAR.items() if least <= days <= most), None)
+    if unit is None or not index.to_period("M").is_unique:
+        return None
+    if unit != "M" and not (_starts(index) or index.is_month_end.all()):
+        return None
+    return unit
+
+
+def calendar_problem(times: NDArray[np.datetime64]) -> str | None:
+    """Return what is wrong with times in steps of the calendar, or irregular and longer than a day; None for any others.
+
+    The fix puts them on days.
+    """
+    index = pd.DatetimeIndex(np.unique(times))
+    steps, counts = np.unique(np.diff(index), return_counts=True)
+    if len(index) < 3 or not (steps % (step := steps[np.argmax(counts)])).any() or step <= _DAY:
+        return None
+    shown = ", ".join(f"{t:%Y-%m-%d}" for t in index[:3])
+    if (unit := calendar_unit(times)) is not None:
+        word = UNIT_NAMES[unit]
+        return (
+            f"time has steps of one {word} ({shown}, ...), which differ in length, expected one regular step; as daily values, "
+            f"the mean of each {word} on all of its days; fix: {_on_days(index, unit)}"
+        )
+    return (
+        f"time has irregular steps longer than a day ({shown}, ...), expected one regular step; as daily values, each on "
+        "its own day, with no value on the days between; fix: ds.resample(time='1D').mean(keep_attrs=True)"
+    )
+
+
+def rows_on_days(times: NDArray[np.datetime64], column: str) -> str:
+    """Return the call that puts each row of a table, whose times are labels of the calendar, on all days of its period."""
+    index = pd.DatetimeIndex(np.unique(times))
+    unit = calendar_unit(times)
+    period = f"'{unit}'" if unit == "M" else f"'{_period(index, str(unit))}'"
+    return (
+        f"table = table.assign({column}=[pd.date_range(p.start_time, p.end_time) for p in "
+        f"pd.to_datetime(table[{column!r}]).dt.to_period({period})]).explode({column!r})"
+    )
+
+
+def _period(index: pd.DatetimeIndex, unit: str) -> str:
+    """Return the frequency of quarters or years that begin, or end, where the labels lie."""
+    last = (index[0] - pd.Timedelta("1D") if _starts(index) else index[0]).strftime("%b").upper()
+    return f"{unit}-{last}"
+
+
+def _starts(index: pd.DatetimeIndex) -> bool:
+    return bool((index.is_month_start & (index == index.normalize())).all())
+
+
+def _on_days(index: pd.DatetimeIndex, unit: str) -> str:
+    """Return the call that gives every day of a period the value of the period."""
+    months = _CALENDAR[unit][0]
+    call, every = "ds.sortby('time')", f"{months}MS"
+    first, last, method = index[0], index[-1] + pd.DateOffset(months=months) - _DAY, "ffill"
+    if unit == "M" and not _starts(index):
+        call += ".assign_coords(time=ds.sortby('time').indexes['time'].to_period('M').start_time)"
+        first, last = index[0].to_period("M").start_time, index[-1].to_period("M").end_time
+    elif not _starts(index):
+        every, method = f"{months}ME", "bfill"
+        first, last = (index[0] + _DAY - pd.DateOffset(months=months)).normalize(), index[-1]
+    numbers = index.year * 12 + index.month
+    if (np.diff(numbers) != months).any():
+        call += f".resample(time='{every}').asfreq()"
+    return f"{call}.reindex(time=pd.date_range('{first:%Y-%m-%d}', '{last:%Y-%m-%d}'), method='{method}')"
