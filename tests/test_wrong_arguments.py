@@ -4,9 +4,7 @@ What a parameter accepts of these values is written down, so that a value taken 
 """
 
 import inspect
-import os
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import cartopy.crs as ccrs
@@ -190,6 +188,7 @@ ACCEPTS = {
     ("explain", "time"): {"2020"},
     ("check", "ds"): {"no stations"},
     ("train", "time"): {"None"},
+    "step": {"None"},
     ("plot.hours", "time"): {"None"},
     ("plot.draw_basemap", "ax"): set(),
     ("plot.Explorer.save", "path"): {"text"},
@@ -203,6 +202,10 @@ ACCEPTS = {
     ("convert_units", "units"): {"{}"},
     ("sample", "name"): {"None", "text", "nul"},
     ("fields.sample.sample_points", "time"): {"None"},
+    **{(call, name): set() for call in ("estimate", "fields.sample.sample_points") for name in ("lon", "lat")},
+    ("reanalyze a store", "store"): {"None", "text", "bytes"},
+    **{(call, "store"): set() for call in ("open_cube", "cube_info")},
+    ("load_model", "path"): set(),
     ("Grid.around", "lon"): set(),
     ("Grid.around", "lat"): set(),
     ("Grid.of", "lon"): set(),
@@ -237,12 +240,6 @@ SKIPPED |= {
     (f"plot.{name}", like_map) for name in ("explore", "animation") for like_map in ("time", "vmin", "vmax", "lines")
 }
 #: What is known to be wrong still.
-GAPS = {
-    **{(call, name): "points" for call in ("estimate", "fields.sample.sample_points") for name in ("lon", "lat")},
-    ("fields.sample.sample_points", "time"): "times of points",
-    **{(call, "store"): "locations" for call in ("reanalyze a store", "open_cube", "cube_info")},
-    **{(call, "path"): "paths of models" for call in ("load_model", "Model.save")},
-}
 #: Parameters of no user: results of xaq's own.
 OWN = {"self", "name", "has_interval", "observations"}
 
@@ -253,20 +250,25 @@ def parameters():
     for call, (function, _) in CALLS.items():
         for name in inspect.signature(function).parameters:
             if (name not in OWN or (call, name) == ("sample", "name")) and (call, name) not in SKIPPED:
-                marks = pytest.mark.xfail(reason=GAPS[call, name]) if (call, name) in GAPS else ()
-                found.append(pytest.param(call, name, id=f"{call}({name})", marks=marks))
+                found.append(pytest.param(call, name, id=f"{call}({name})"))
     return found
 
 
-@pytest.fixture(scope="module", autouse=True)
-def folder(tmp_path_factory):
-    """Calls that write, write here; the stored cube and the saved model lie here."""
-    before, here = Path.cwd(), tmp_path_factory.mktemp("arguments")
-    os.chdir(here)
-    made().ds.aq.reanalyze("idw", grid=GRID, store="cube.zarr", progress=False)
-    made().model.save("model.xaq")
-    yield
-    os.chdir(before)
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A stored cube and a saved model."""
+    here = tmp_path_factory.mktemp("arguments")
+    made().ds.aq.reanalyze("idw", grid=GRID, store=here / "cube.zarr", progress=False)
+    made().model.save(here / "model.xaq")
+    return here
+
+
+@pytest.fixture(autouse=True)
+def folder(kept, tmp_path, monkeypatch):
+    """Calls that write, write into a folder of their own, in which the cube and the model lie too."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("cube.zarr", "model.xaq"):
+        (tmp_path / name).symlink_to(kept / name)
 
 
 @pytest.mark.filterwarnings("ignore")

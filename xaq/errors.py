@@ -22,7 +22,7 @@ class XaqError(Exception):
     ...     ds.aq.reanalyze("kriging", grid=-1)
     ... except xaq.errors.XaqError as error:
     ...     print(error)
-    spacing is -1.0, expected degrees above 0; fix: grid=0.1
+    grid is -1, expected a spacing in degrees above 0, a Grid or a dataset with lon and lat; fix: grid=0.1
     """
 
 

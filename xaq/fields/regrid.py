@@ -16,6 +16,8 @@ def regrid_advice(array: xr.DataArray, lon: Hashable, lat: Hashable) -> str:
     kind = "two-dimensional" if x.ndim == 2 else "the coordinates of points"
     dims = [*x.dims] if x.ndim >= y.ndim else [*y.dims]
     others = [d for d in array.dims if d not in dims]
+    if not x.size:
+        return f"{lon} and {lat} are empty, expected axes; fix: a field with at least one cell"
     if not (np.isfinite(x.values).all() and np.isfinite(y.values).all()):
         stacked = f".stack(cell={tuple(dims)}).reset_index('cell')" if len(dims) > 1 else ""
         placed = f"lambda f: np.isfinite(f[{lon!r}]) & np.isfinite(f[{lat!r}])"

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from .._arguments import check_text
+from .._arguments import check_text, shown
 from ..arrays import timesteps
 from ..conventions import LAT, LON, POINT, STATION, TIME
 from ..errors import SchemaError
@@ -70,11 +70,7 @@ def sample_points(
     coords: dict[str, Any] = {LON: (POINT, x), LAT: (POINT, y)}
     if gridded.is_static and time is None:
         return xr.DataArray(gridded.lazy(x, y), coords, (POINT,), gridded.name, _attrs(field, gridded))
-    times = (
-        gridded.times
-        if time is None
-        else pd.DatetimeIndex(np.atleast_1d(np.asarray(time))).values.astype("datetime64[s]")
-    )
+    times = gridded.times if time is None else _times(time)
     if not gridded.is_static:
         gridded.check_period(times.min(), times.max())
     values = gridded.lazy(x, y, times)
@@ -143,6 +139,19 @@ def sample(
         gridded.check_step(timesteps.regular_step(times))
         made = ds.assign({gridded.name: ((STATION, TIME), gridded.lazy(lon, lat, times), attrs)})
     return schema.record(made, "sample", [f"{gridded.name} {attrs['source']}"])
+
+
+def _times(time: ArrayLike) -> NDArray[np.datetime64]:
+    try:
+        times = pd.DatetimeIndex(np.atleast_1d(np.asarray(time))).values.astype("datetime64[s]")
+    except (ValueError, TypeError, OverflowError):
+        times = np.array(["NaT"], "datetime64[s]")
+    if not len(times) or np.isnat(times).any():
+        raise SchemaError(
+            f"time is {shown(time)}, expected times in UTC; fix: time=np.array(['2020-01-01T00'], 'datetime64[s]')",
+            subject="gridded field",
+        )
+    return times
 
 
 def _attrs(field: xr.DataArray | xr.Dataset, gridded: Gridded) -> dict[str, str]:

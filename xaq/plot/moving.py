@@ -231,7 +231,7 @@ class Explorer:
         Raises
         ------
         SchemaError
-            It is no path.
+            It is no path, or a folder.
         OSError
             The folder does not exist or cannot be written.
 
@@ -245,6 +245,8 @@ class Explorer:
         """
         check_path(path, "path", fix="path='page.html'", error=arguments.error)
         path = Path(path)
+        if path.is_dir():
+            raise arguments.error(f"{path} is a folder, expected the name of a file; fix: path='page.html'")
         path.write_text(self.page, encoding="utf-8")
         return path
 
