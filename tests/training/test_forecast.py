@@ -106,7 +106,7 @@ def test_missing_values_of_known_covariates_are_masked_and_missing_steps_are_an_
 def test_known_variables_are_checked_and_named(ds, model):
     assert (model.recipe.covariates, model.recipe.known) == ((), ("wind",))
     assert "known over the horizon: wind" in repr(model)
-    with pytest.raises(SchemaError, match=r"known='wind' is one string"):
+    with pytest.raises(SchemaError, match=r"known is 'wind', expected a list of names"):
         train(ds, known="wind")
     with pytest.raises(SchemaError, match="'rain'"):
         train(ds, known=["rain"])

@@ -58,8 +58,6 @@ def recipe_of(data: Any) -> Recipe:
     _check(data, Recipe, "")
     try:
         recipe = Recipe.from_json(data)
-    except ModelError:
-        raise
     except ValueError as error:
         # The configuration's own advice is for those who write one.
         raise HeaderError(str(error).partition("; fix: ")[0]) from error
