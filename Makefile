@@ -25,7 +25,7 @@ demo: $(STAMP)
 	$(BIN)/xaq demo --out demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .

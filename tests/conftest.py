@@ -3,6 +3,9 @@
 import os
 
 os.environ["MPLBACKEND"] = "Agg"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker has a core: threads that wait for each other actively would take it from the other workers.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from dataclasses import replace
 from pathlib import Path

@@ -74,7 +74,8 @@ def test_the_same_call_restores_every_file(finished, network, tmp_path):
     path, whole = tmp_path / "c.zarr", files(finished)
     shutil.copytree(finished, path)
     zarr_format = 3 if "zarr.json" in whole else 2
-    for name in whole:
+    # Zarr 2 has many more files of each kind.
+    for name in list(whole)[:: 1 if zarr_format == 3 else 5]:
         if "/records/" in name and not name.endswith(("zarr.json", ".zarray", ".zattrs")):
             continue
         for data in (None, whole[name][:-1] + bytes([whole[name][-1] ^ 0xFF])):
