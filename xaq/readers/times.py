@@ -19,6 +19,8 @@ from ..stations.timestamps import UNIT_NAMES, calendar_unit, rows_on_days, whole
 _SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
 #: An offset at the end of a time, as +01:00, +0100 or +01. A date alone ends in "-01-02", which is not an offset.
 _OFFSET = r"[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?\s?(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+#: The mark in a date such as 31.01.20, whose order cannot be known.
+_SHORT_YEAR = r"^\s*\d{1,2}([/.-])\d{1,2}\1\d{2}(?!\d)"
 #: An axis for stations of several steps has at most so many times the steps that have rows (two phases of an hour on an axis of
 #: minutes: 30), and at most so many steps in all.
 _LONGEST, _MOST_STEPS = 32, 500_000
@@ -194,10 +196,34 @@ def parse(timestamps: pd.Series) -> pd.Series:
 
 
 def _as_dates(numbers: pd.Series) -> str:
-    """Return the call that makes dates of numbers: days as 20200131, else seconds or milliseconds since 1970."""
-    first = abs(float(numbers.iloc[0]))
-    how = "format='%Y%m%d'" if 1.8e7 < first < 2.2e7 else "unit='ms'" if first > 1e11 else "unit='s'"
-    return f"table['time'] = pd.to_datetime(table['time'], {how})"
+    """Return the call that makes dates of numbers: dates written as numbers, days as Excel counts them, else since 1970."""
+    table, known = "table['time']", numbers.dropna()
+    first, last = (abs(float(n)) for n in (known.min(), known.max())) if len(known) else (0.0, 0.0)
+    if (how := _written(known)) is not None:
+        return f"table['time'] = pd.to_datetime({table}.astype('int64').astype(str), format={how!r})"
+    if 20_000 < first and last < 80_000:
+        return f"table['time'] = pd.to_datetime({table}, unit='D', origin='1899-12-30')"
+    unit = next(u for u, most in (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf)) if last < most)
+    return f"table['time'] = pd.to_datetime({table}, unit={unit!r})"
+
+
+def _written(numbers: pd.Series) -> str | None:
+    """Return the format of numbers such as 2020013123, which are dates of 1900 to 2100; None where they are none."""
+    if numbers.empty or (numbers % 1 != 0).any():
+        return None
+    text = numbers.astype("int64").astype(str)
+    for how, digits in (
+        ("%Y", 4),
+        ("%Y%m", 6),
+        ("%Y%m%d", 8),
+        ("%Y%m%d%H", 10),
+        ("%Y%m%d%H%M", 12),
+        ("%Y%m%d%H%M%S", 14),
+    ):
+        if (text.str.len() == digits).all():
+            dates = pd.to_datetime(text, format=how, errors="coerce")
+            return how if dates.notna().all() and dates.dt.year.between(1900, 2100).all() else None
+    return None
 
 
 def _no_dates(timestamps: pd.Series) -> str:
@@ -210,9 +236,23 @@ def _no_dates(timestamps: pd.Series) -> str:
             f"{text[~offset].iloc[0]!r}; fix: table['time'] = [pd.Timestamp(t).tz_localize('UTC') if pd.Timestamp(t).tz is None "
             "else pd.Timestamp(t).tz_convert('UTC') for t in table['time']], where those without are in UTC"
         )
+    numbers = pd.to_numeric(text, errors="coerce")
+    if numbers.notna().all():
+        fix = _as_dates(numbers).replace("table['time'].astype('int64')", "table['time']")
+        fix = fix.replace("(table['time'], unit", "(pd.to_numeric(table['time']), unit")
+        return f"time is text of numbers, such as {text.iloc[0]!r}, expected dates; fix: {fix}"
+    if (order := text.str.extract(_SHORT_YEAR).dropna()).shape[0] == len(text):
+        mark, clock = (
+            order[0].iloc[0],
+            "" if text.str.len().max() <= 8 else " %H:%M:%S" if text.str.count(":").max() == 2 else " %H:%M",
+        )
+        return (
+            f"time such as {text.iloc[0]!r} has a year of two digits, so that the order of day, month and year is not certain; "
+            f"fix: table['time'] = pd.to_datetime(table['time'], format='%d{mark}%m{mark}%y{clock}'), or in the order of these times"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        parsed = pd.to_datetime(text, errors="coerce", format="mixed", utc=True)
+        parsed = pd.to_datetime(text, errors="coerce", format="mixed", utc=True, dayfirst=_day_first(timestamps))
     if parsed.isna().all():
         return (
             f"time such as {text.iloc[0]!r} is no date that xaq can parse; fix: table['time'] = pd.to_datetime(table['time'], format='%Y%m%d%H'), "
@@ -223,9 +263,10 @@ def _no_dates(timestamps: pd.Series) -> str:
             f"{int(parsed.isna().sum())} times are no dates, such as {text[parsed.isna()].iloc[0]!r}; "
             "fix: table = table[pd.to_datetime(table['time'], errors='coerce', format='mixed').notna()]"
         )
+    order = ", dayfirst=True" if _day_first(timestamps) else ""
     return (
         f"times are written in several ways, such as {text.iloc[0]!r} and {text.iloc[-1]!r}; "
-        "fix: table['time'] = pd.to_datetime(table['time'], format='mixed')"
+        f"fix: table['time'] = pd.to_datetime(table['time'], format='mixed'{order})"
     )
 
 
