@@ -29,7 +29,7 @@ def after_advice(table):
     text = str(raised.value)
     assert text.count("fix:") == 1
     made = {"table": table.copy(), "pd": pd}
-    exec(re.split(r", (?:or|with) ", text.split("fix: ")[1])[0], made)  # noqa: S102
+    exec(re.split(r", (?:or|with) ", text.split("fix: ")[1])[0], made)
     return open_stations(made["table"], stations=PLACES, tz="UTC")
 
 
@@ -104,3 +104,38 @@ def test_steps_below_a_second_are_refused(bursts):
     )
     with pytest.raises(SchemaError, match="at least a second"):
         open_stations(table_of(times), stations=PLACES, tz="UTC")
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), most=st.sampled_from([1, 2]), freq=st.sampled_from(["h", "2min", "15min"]))
+def test_noise_of_seconds_is_refused_and_the_fix_rounds_it(seed, most, freq):
+    rng = np.random.default_rng(seed)
+    times = pd.date_range("2020-01-02", periods=200, freq=freq)
+    noisy = [times + pd.to_timedelta(rng.integers(-most, most + 1, len(times)), "s") for _ in range(2)]
+    ds = after_advice(table_of(*noisy))
+    np.testing.assert_array_equal(ds["time"].values, times.values.astype("datetime64[s]"))
+    np.testing.assert_array_equal(ds["pm25"].values.ravel(), np.arange(400))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), stations=st.sampled_from([1, 2]))
+def test_noise_of_minutes_is_refused_and_the_fix_rounds_it(seed, stations):
+    rng = np.random.default_rng(seed)
+    times = pd.date_range("2020-01-02", periods=60, freq="h")
+    noisy = [times + pd.to_timedelta(rng.integers(-2, 3, len(times)), "min") for _ in range(2)]
+    table = table_of(*noisy)
+    ds = after_advice(table if stations == 2 else table[table["station"] == "a"])
+    np.testing.assert_array_equal(ds["time"].values, times.values.astype("datetime64[s]"))
+
+
+def test_a_constant_offset_of_seconds_is_a_phase():
+    ds = open_stations(table_of(HOURS + pd.Timedelta("3s")), stations=PLACES, tz="UTC")
+    np.testing.assert_array_equal(ds["time"].values, (HOURS + pd.Timedelta("3s")).values.astype("datetime64[s]"))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_networks_with_most_values_missing_are_opened(share):
+    rng = np.random.default_rng(1)
+    table = table_of(pd.date_range("2020-01-02", periods=400, freq="h"))
+    table = table[rng.random(len(table)) < share]
+    assert open_stations(table, stations=PLACES, tz="UTC")["pm25"].notnull().sum() == len(table)

@@ -307,9 +307,11 @@ def numeric(column: pd.Series, name: str) -> NDArray | None:
 def _as_numbers(entries: pd.Series) -> str:
     """Return the options of ``pd.read_csv`` that turn these entries into numbers or missing values."""
     texts = pd.Series(entries.map(str).unique())
-    commas = texts.str.fullmatch(r"[+-]?\d+,\d+")
-    words = texts[~commas].tolist()[:5]
-    return ", ".join(["decimal=','"] * bool(commas.any()) + [f"na_values={words}"] * bool(words))
+    thousands = texts.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+    commas = texts.str.fullmatch(r"[+-]?\d+,\d+") & ~thousands
+    words = texts[~commas & ~thousands].tolist()[:5]
+    mark = ["decimal=','"] if commas.any() else ["thousands=','"] * bool(thousands.any())
+    return ", ".join(mark + [f"na_values={words}"] * bool(words))
 
 
 def _finite(column: pd.Series) -> NDArray[np.float32]:

@@ -97,14 +97,14 @@ def whole_seconds(
 
 def _typical_step(distinct: NDArray[np.datetime64]) -> float:
     """Return the median step of sorted times in seconds; times less than a second from the first of a group count as one."""
-    apart = np.diff(distinct.astype("datetime64[ns]").astype(np.int64)) / 1e9
+    seconds = (distinct - distinct[:1]) / np.timedelta64(1, "s")
+    apart = np.diff(seconds)
     if not len(apart):
         return np.inf
     group = np.concatenate([[0], np.cumsum(apart >= 0.9)])
-    begins = np.concatenate([[0.0], np.cumsum(apart)])
-    first = begins[np.unique(group, return_index=True)[1]]
-    noise = len(first) > 1 and (begins - first[group] < 1).all()
-    return float(np.median(np.diff(first) if noise else apart))
+    first = seconds[np.unique(group, return_index=True)[1]]
+    past: NDArray[np.float64] = seconds - first[group]
+    return float(np.median(np.diff(first) if len(first) > 1 and past.max() < 1 else apart))
 
 
 def rounded_coordinate(obj: Any, time: Any) -> tuple[Any, str | None]:
