@@ -139,3 +139,9 @@ def test_networks_with_most_values_missing_are_opened(share):
     table = table_of(pd.date_range("2020-01-02", periods=400, freq="h"))
     table = table[rng.random(len(table)) < share]
     assert open_stations(table, stations=PLACES, tz="UTC")["pm25"].notnull().sum() == len(table)
+
+
+def test_offsets_of_hours_only_leave_no_warning_of_pandas(recwarn):
+    ds = open_stations(table_of(HOURS.strftime("%Y-%m-%dT%H+01")), stations=PLACES)
+    assert ds["time"].values[0] == HOURS[0].to_datetime64() - np.timedelta64(1, "h")
+    assert not len(recwarn)

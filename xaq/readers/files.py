@@ -209,9 +209,9 @@ def _reading_text(path: Path, dialect: Dialect, identifiers: Collection[str]) ->
 
 
 def _as_text(header: Sequence[str], identifiers: Collection[str]) -> str:
-    """Return the option of pandas that reads columns of identifiers as text, or nothing; dtype would lose one called NA."""
+    """Return the option of pandas that reads columns of identifiers as text, or nothing."""
     columns = ", ".join(f"{name!r}: str" for name in dict.fromkeys(header) if match_key(name) in identifiers)
-    return f", converters={{{columns}}}" if columns else ""
+    return f", dtype={{{columns}}}" if columns else ""
 
 
 def _lines(text: IO[str], path: Path) -> Iterator[str]:

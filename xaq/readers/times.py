@@ -213,7 +213,9 @@ def parse(timestamps: pd.Series) -> pd.Series:
             )
         if _has_offsets(timestamps):
             # Offsets say nothing about the order of day and month.
-            return pd.to_datetime(timestamps, utc=True, dayfirst=_day_first(timestamps))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                return pd.to_datetime(timestamps, utc=True, dayfirst=_day_first(timestamps))
         with warnings.catch_warnings():
             # pandas warns where it would guess the format of each element.
             warnings.simplefilter("error", UserWarning)
