@@ -33,7 +33,7 @@ from ..conventions import (
 from ..errors import SchemaError, warn
 from ..stations import schema
 from .frames import take_units_row
-from .places import check_placed, leave_out, places_of
+from .places import as_ids, check_placed, leave_out, places_of
 from .times import regular_axis, to_utc
 
 _ROLES = (STATION, TIME, LON, LAT, ELEVATION)
@@ -184,7 +184,7 @@ def assemble(rows: Rows, places: Rows | None, *, tz: str | None, whole_network: 
             f"{int(rows.frame[STATION].isna().sum())} rows have no station; "
             f"fix: table = table.dropna(subset=[{rows.called(STATION)!r}])"
         )
-    rows = replace(rows, frame=rows.frame.assign(**{TIME: _times(rows, tz), STATION: rows.frame[STATION].astype(str)}))
+    rows = replace(rows, frame=rows.frame.assign(**{TIME: _times(rows, tz), STATION: as_ids(rows.frame[STATION])}))
     listed = places_of(where.frame, where.called, "station dataset" if places is None else subject)
     if whole_network:
         kept = leave_out(pd.Index(rows.frame[STATION].unique()), listed)
@@ -298,7 +298,9 @@ def numeric(column: pd.Series, name: str) -> NDArray | None:
         if lost.any():
             raise SchemaError(
                 f"column {name!r} has {int(lost.sum())} entries that are not numbers, such as {examples}; "
-                f"fix: table = pd.read_csv(..., {_as_numbers(column[lost])})"
+                f"fix: table = pd.read_csv(..., {(options := _as_numbers(column[lost]))})"
+                + ", or decimal=',' where commas are decimal marks"
+                * ("thousands" in options)
             )
         column = numbers
     return _finite(column)
@@ -307,9 +309,12 @@ def numeric(column: pd.Series, name: str) -> NDArray | None:
 def _as_numbers(entries: pd.Series) -> str:
     """Return the options of ``pd.read_csv`` that turn these entries into numbers or missing values."""
     texts = pd.Series(entries.map(str).unique())
-    commas = texts.str.fullmatch(r"[+-]?\d+,\d+")
-    words = texts[~commas].tolist()[:5]
-    return ", ".join(["decimal=','"] * bool(commas.any()) + [f"na_values={words}"] * bool(words))
+    thousands = texts.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+    commas = texts.str.fullmatch(r"[+-]?\d+,\d+") & ~thousands
+    words = texts[~commas & ~thousands].tolist()[:5]
+    # One comma before three digits may be a decimal mark, which only the caller knows.
+    mark = ["decimal=','"] if commas.any() else ["thousands=','"] * bool(thousands.any())
+    return ", ".join(mark + [f"na_values={words}"] * bool(words))
 
 
 def _finite(column: pd.Series) -> NDArray[np.float32]:

@@ -107,7 +107,7 @@ def _check_regular(ds: xr.Dataset, series: dict[str, Series]) -> None:
             step = int(one.every[i]) * timesteps.regular_step(times)
             raise SchemaError(
                 f"{len(off)} timestamps of station {ids[i]} are off its step of {timesteps.step_name(step)}, first: {times[off[0]]}; "
-                f"fix: {put_on_step(pd.Timedelta(step))}"
+                f"fix: {put_on_step(pd.Timedelta(step), times[at])}"
             )
 
 

@@ -41,7 +41,8 @@ def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -
     """
     wanted = [c for c in (STATION, LON, LAT, ELEVATION) if c in frame]
     places = frame[wanted].drop_duplicates()
-    places = places[places[STATION].notna()].astype({STATION: "str"}).reset_index(drop=True)
+    places = places[places[STATION].notna()].reset_index(drop=True)
+    places[STATION] = as_ids(places[STATION])
     for column in wanted[1:]:
         places[column] = as_numbers(places[column], column, places[STATION], called(column), called(STATION), subject)
     _check_not_swapped(places, called, subject)
@@ -49,6 +50,13 @@ def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -
     low, high = by_station.min(), by_station.max()
     _check_one_place(low, high, called, subject)
     return low.where(low == high, (low + high) / 2)
+
+
+def as_ids(stations: pd.Series) -> pd.Series:
+    """Return ids as text; whole numbers that pandas keeps as float, because rows are missing or joined, have no decimals."""
+    if pd.api.types.is_float_dtype(stations) and stations.notna().all() and (stations % 1 == 0).all():
+        stations = stations.astype("int64")
+    return stations.astype(str)
 
 
 def _check_not_swapped(places: pd.DataFrame, called: Callable[[str], str], subject: str) -> None:

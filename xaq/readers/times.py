@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..arrays import timesteps
 from ..conventions import TIME
@@ -19,6 +20,10 @@ from ..stations.timestamps import UNIT_NAMES, calendar_unit, rows_on_days, whole
 _SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
 #: An offset at the end of a time, as +01:00, +0100 or +01. A date alone ends in "-01-02", which is not an offset.
 _OFFSET = r"[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?\s?(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+#: Timestamps that are no further than this from whole minutes, some before and some after, are those of a noisy clock.
+_NOISE = np.timedelta64(5, "s")
+#: The mark in a date such as 31.01.20, whose order cannot be known.
+_SHORT_YEAR = r"^\s*\d{1,2}([/.-])\d{1,2}\1\d{2}(?!\d)"
 #: An axis for stations of several steps has at most so many times the steps that have rows (two phases of an hour on an axis of
 #: minutes: 30), and at most so many steps in all.
 _LONGEST, _MOST_STEPS = 32, 500_000
@@ -101,6 +106,7 @@ def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
             "fix: open all files of the record together"
         )
     step = pd.Series(np.diff(distinct)).mode().iloc[0]
+    _check_no_noise(distinct, column)
     step_name = timesteps.step_name(step.to_timedelta64())
     off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any() and (unit := calendar_unit(distinct.to_numpy())) is not None:
@@ -114,7 +120,8 @@ def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
         off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any():
         raise SchemaError(
-            f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; fix: {put_on_step(step, column)}"
+            f"{int(off.sum())} timestamps are off the step of {step_name}, first: {distinct[off][0]}; "
+            f"fix: {put_on_step(step, distinct.to_numpy(), column)}"
         )
     step_name = timesteps.step_name(step.to_timedelta64())
     steps = int((distinct[-1] - distinct[0]) / step) + 1
@@ -127,14 +134,38 @@ def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
     return pd.date_range(distinct[0], distinct[-1], freq=step, unit="s")
 
 
-def put_on_step(step: pd.Timedelta, column: str = TIME) -> str:
+def _check_no_noise(distinct: pd.DatetimeIndex, column: str) -> None:
+    """Raise where timestamps are whole minutes but for a few seconds: their own step would be that of the noise."""
+    past = (distinct - distinct.round("1min")).to_numpy()
+    off = np.flatnonzero(past != np.timedelta64(0))
+    noisy = len(np.unique(past)) > 1 and (abs(past) <= _NOISE).all()
+    if noisy and np.diff(distinct).min() < np.timedelta64(60, "s"):
+        raise SchemaError(
+            f"{len(off)} timestamps are off whole minutes by up to {abs(past).max() / np.timedelta64(1, 's'):g} s, first: "
+            f"{distinct[off[0]]}; fix: table[{column!r}] = pd.to_datetime(table[{column!r}]).dt.round('1min')"
+        )
+
+
+def put_on_step(step: pd.Timedelta, times: NDArray[np.datetime64], column: str = TIME) -> str:
     """Return the call that puts timestamps on a step; days of local time begin at two times of UTC, their dates are regular."""
     if step >= pd.Timedelta("1D"):
         return f"table[{column!r}] = pd.to_datetime(table[{column!r}].astype(str).str.slice(0, 10))"
+    if (near := _nearby_step(times)) is not None:
+        return f"table[{column!r}] = pd.to_datetime(table[{column!r}]).dt.round({near!r})"
     return (
         f"round or aggregate them, such as table[{column!r}] = pd.to_datetime(table[{column!r}]).dt.floor('h') followed by "
         "groupby.mean()"
     )
+
+
+def _nearby_step(times: NDArray[np.datetime64]) -> str | None:
+    """Return the longest step of less than a day whose multiples are all close to times, as the noise of a clock leaves them."""
+    seconds = (times.astype("datetime64[s]") - np.datetime64(0, "s")).astype(np.int64)
+    for step in (n for n in range(43200, 59, -60) if 86400 % n == 0):
+        far = np.minimum(seconds % step, -seconds % step).max()
+        if 0 < far <= step / 10:
+            return timesteps.step_name(np.timedelta64(step, "s"))
+    return None
 
 
 def _common_step(distinct: pd.DatetimeIndex) -> pd.Timedelta | None:
@@ -182,7 +213,9 @@ def parse(timestamps: pd.Series) -> pd.Series:
             )
         if _has_offsets(timestamps):
             # Offsets say nothing about the order of day and month.
-            return pd.to_datetime(timestamps, utc=True, dayfirst=_day_first(timestamps))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                return pd.to_datetime(timestamps, utc=True, dayfirst=_day_first(timestamps))
         with warnings.catch_warnings():
             # pandas warns where it would guess the format of each element.
             warnings.simplefilter("error", UserWarning)
@@ -194,10 +227,34 @@ def parse(timestamps: pd.Series) -> pd.Series:
 
 
 def _as_dates(numbers: pd.Series) -> str:
-    """Return the call that makes dates of numbers: days as 20200131, else seconds or milliseconds since 1970."""
-    first = abs(float(numbers.iloc[0]))
-    how = "format='%Y%m%d'" if 1.8e7 < first < 2.2e7 else "unit='ms'" if first > 1e11 else "unit='s'"
-    return f"table['time'] = pd.to_datetime(table['time'], {how})"
+    """Return the call that makes dates of numbers: dates written as numbers, days as Excel counts them, else since 1970."""
+    table, known = "table['time']", numbers.dropna()
+    first, last = (abs(float(n)) for n in (known.min(), known.max())) if len(known) else (0.0, 0.0)
+    if (how := _written(known)) is not None:
+        return f"table['time'] = pd.to_datetime({table}.astype('int64').astype(str), format={how!r})"
+    if first > 20_000 and last < 80_000:
+        return f"table['time'] = pd.to_datetime({table}, unit='D', origin='1899-12-30')"
+    unit = next(u for u, most in (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf)) if last < most)
+    return f"table['time'] = pd.to_datetime({table}, unit={unit!r})"
+
+
+def _written(numbers: pd.Series) -> str | None:
+    """Return the format of numbers such as 2020013123, which are dates of 1900 to 2100; None where they are none."""
+    if numbers.empty or (numbers % 1 != 0).any():
+        return None
+    text = numbers.astype("int64").astype(str)
+    for how, digits in (
+        ("%Y", 4),
+        ("%Y%m", 6),
+        ("%Y%m%d", 8),
+        ("%Y%m%d%H", 10),
+        ("%Y%m%d%H%M", 12),
+        ("%Y%m%d%H%M%S", 14),
+    ):
+        if (text.str.len() == digits).all():
+            dates = pd.to_datetime(text, format=how, errors="coerce")
+            return how if dates.notna().all() and dates.dt.year.between(1900, 2100).all() else None
+    return None
 
 
 def _no_dates(timestamps: pd.Series) -> str:
@@ -210,9 +267,22 @@ def _no_dates(timestamps: pd.Series) -> str:
             f"{text[~offset].iloc[0]!r}; fix: table['time'] = [pd.Timestamp(t).tz_localize('UTC') if pd.Timestamp(t).tz is None "
             "else pd.Timestamp(t).tz_convert('UTC') for t in table['time']], where those without are in UTC"
         )
+    numbers = pd.to_numeric(text, errors="coerce")
+    if numbers.notna().all():
+        fix = _as_dates(numbers).replace("table['time'].astype('int64')", "table['time']")
+        fix = fix.replace("(table['time'], unit", "(pd.to_numeric(table['time']), unit")
+        return f"time is text of numbers, such as {text.iloc[0]!r}, expected dates; fix: {fix}"
+    marks = text.str.extract(_SHORT_YEAR)[0].dropna()
+    if len(marks) == len(text):
+        colons = int(text.str.count(":").max())
+        how = marks.iloc[0].join(("%d", "%m", "%y")) + ("", " %H:%M", " %H:%M:%S")[min(colons, 2)]
+        return (
+            f"time such as {text.iloc[0]!r} has a year of two digits, so that the order of day, month and year is not certain; "
+            f"fix: table['time'] = pd.to_datetime(table['time'], format={how!r}), or in the order of these times"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        parsed = pd.to_datetime(text, errors="coerce", format="mixed", utc=True)
+        parsed = pd.to_datetime(text, errors="coerce", format="mixed", utc=True, dayfirst=_day_first(timestamps))
     if parsed.isna().all():
         return (
             f"time such as {text.iloc[0]!r} is no date that xaq can parse; fix: table['time'] = pd.to_datetime(table['time'], format='%Y%m%d%H'), "
@@ -223,9 +293,10 @@ def _no_dates(timestamps: pd.Series) -> str:
             f"{int(parsed.isna().sum())} times are no dates, such as {text[parsed.isna()].iloc[0]!r}; "
             "fix: table = table[pd.to_datetime(table['time'], errors='coerce', format='mixed').notna()]"
         )
+    order = ", dayfirst=True" if _day_first(timestamps) else ""
     return (
         f"times are written in several ways, such as {text.iloc[0]!r} and {text.iloc[-1]!r}; "
-        "fix: table['time'] = pd.to_datetime(table['time'], format='mixed')"
+        f"fix: table['time'] = pd.to_datetime(table['time'], format='mixed'{order})"
     )
 
 

@@ -20,6 +20,8 @@ from .schema import pollutants, some
 
 #: Equal differences between values that tell a series of a longer step from one with missing values; of days, one is enough.
 _LEAST_EQUAL = 3
+#: Values, and steps of the axis between them, from which on differences close to the most frequent one are noise, not chance.
+_LEAST_NOISY = 10
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,13 @@ class Series:
             values, counts = np.unique(np.diff(at), return_counts=True)
             most, equal = int(values[np.argmax(counts)]), int(counts.max())
             long_enough = equal >= _LEAST_EQUAL or most * step == timesteps.DAY
-            if most > 1 and 2 * equal >= len(at) - 1 and long_enough:
-                irregular[i] = (values % most).any()
+            between = bool((values % most).any())
+            regular = 2 * equal >= len(at) - 1 and long_enough
+            # Differences close to a long one are the noise of a clock; those of missing values are short, or of any length.
+            close = abs(np.median(np.diff(at)) / most - 1) < 0.2
+            noisy = between and close and most >= _LEAST_NOISY <= len(at) and step < timesteps.DAY
+            if most > 1 and (regular or noisy):
+                irregular[i] = between
                 every[i], phase[i], known[i] = most, at[0] % most, not irregular[i]
         _settle_unknown(seen, every, phase, known, base=bool(dense.any()))
         if dense.any():

@@ -71,20 +71,19 @@ def whole_seconds(
     """Return times as whole seconds, and a note of what was rounded; None where nothing was. ``fix`` is for the error.
 
     A time less than a second from a whole minute moves to the minute, where steps are 10 s or longer; any other to the
-    nearest second.
+    nearest second. Times of several stations, each with noise of its own, may be less than a second apart.
 
     Raises
     ------
     SchemaError
-        Most times are less than a second apart.
+        Most times are less than a second apart, and they go on so for a second or longer.
     """
     seconds = times.astype("datetime64[s]")
     past = times - seconds
     off = past != np.timedelta64(0)
     if not off.any():
         return times, None
-    apart = np.diff(np.unique(times))
-    step = np.median(apart.astype("timedelta64[ns]").astype(np.int64)) / 1e9 if len(apart) else np.inf
+    step = _typical_step(np.unique(times))
     if step < 0.9:
         raise SchemaError(f"time has steps of {step:.3g} s, expected at least a second; fix: {fix}")
     rounded = seconds + (2 * past >= _SECOND).astype(int) * _SECOND
@@ -94,6 +93,18 @@ def whole_seconds(
     moved = times != rounded
     most = abs(times - rounded).max() / np.timedelta64(1, "ns") / 1e9
     return rounded, f"{int(moved.sum())} timestamps off whole seconds or minutes are rounded, by up to {most:.3g} s"
+
+
+def _typical_step(distinct: NDArray[np.datetime64]) -> float:
+    """Return the median step of sorted times in seconds; times less than a second from the first of a group count as one."""
+    seconds = (distinct - distinct[:1]) / np.timedelta64(1, "s")
+    apart = np.diff(seconds)
+    if not len(apart):
+        return np.inf
+    group = np.concatenate([[0], np.cumsum(apart >= 0.9)])
+    first = seconds[np.unique(group, return_index=True)[1]]
+    past: NDArray[np.float64] = seconds - first[group]
+    return float(np.median(np.diff(first) if len(first) > 1 and past.max() < 1 else apart))
 
 
 def rounded_coordinate(obj: Any, time: Any) -> tuple[Any, str | None]:
