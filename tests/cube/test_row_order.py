@@ -220,6 +220,19 @@ def test_the_same_observations_complete_the_same_cube(network, model, method, tm
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["memory", "lazy"])
+@pytest.mark.parametrize("name", ["0000", "zz"])
+def test_the_same_copies_in_another_order_complete_the_same_cube(network, tmp_path, name, lazy):
+    """Which of the copies comes first does not matter."""
+    row = int(np.flatnonzero(~network.hidden.values)[4])
+    copied = xr.concat([network, network.isel(station=[row]).assign_coords(station=[name])], "station")
+    first = stored(copied, tmp_path / "c.zarr")
+    again = copied.isel(station=slice(None, None, -1))
+    np.testing.assert_array_equal(
+        stored(again.chunk({"time": 40}) if lazy else again, tmp_path / "c.zarr").pm25, first.pm25
+    )
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["memory", "lazy"])
 def test_other_observations_are_refused(network, tmp_path, lazy):
     """One value, one value less, two stations that exchange their values: each is another cube."""
     stored(network, tmp_path / "c.zarr", "idw")

@@ -78,7 +78,10 @@ def test_anything_else_is_refused_and_the_fix_hides_those_that_were_meant(kind, 
     np.testing.assert_array_equal(fixed(ds).aq.hidden.station, ds.station.values[MARK])
 
 
-@pytest.mark.parametrize("values", [np.where(MARK, "north", "south"), np.arange("2020-01", "2020-07", dtype="M8[M]")])
+@pytest.mark.parametrize(
+    "values",
+    [np.where(MARK, "north", "south"), np.arange("2020-01", "2020-07", dtype="M8[M]"), objects([["a"], {}] * 3)],
+)
 def test_values_that_do_not_say_which_stations_are_meant_are_hidden_anew(values):
     assert fixed(marked(values)).aq.hidden.sizes["station"] == 1
 

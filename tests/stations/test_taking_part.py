@@ -40,11 +40,11 @@ def test_those_that_report_take_part_in_the_order_of_their_ids(order, silent):
 
 @given(st.integers(0, 7), st.sampled_from(["copy", "s03b", "zz"]), st.lists(st.booleans(), min_size=48, max_size=48))
 def test_a_copy_counts_once_and_gaps_are_filled_from_it(of, name, gone):
-    """Each of the two reports part of the record; where both do, they agree, some steps at least."""
+    """Each of the two reports part of the record; where both do, they agree, ten steps at least."""
     whole = station_dataset(n=8, steps=24)
     ds = with_copy(whole, of, name, north=0.0003)
     mask = np.array(gone).reshape(2, 24)
-    mask[:, :2] = False
+    mask[:, :10] = False
     mask[1] &= ~mask[0]
     ds.pm25[[of, -1]] = ds.pm25[[of, -1]].where(~mask)
     part = part_of(ds)
@@ -56,14 +56,45 @@ def test_a_copy_counts_once_and_gaps_are_filled_from_it(of, name, gone):
 
 
 def test_copies_of_copies_that_share_no_step_count_once():
-    whole = station_dataset(n=8, steps=24)
+    whole = station_dataset(n=8, steps=60)
     ds = with_copy(with_copy(whole, 2, "b"), 2, "c")
-    steps = np.arange(24)
-    for row, kept in ((2, steps < 10), (8, (steps > 5) & (steps < 18)), (9, steps > 14)):
+    steps = np.arange(60)
+    for row, kept in ((2, steps < 24), (8, (steps > 12) & (steps < 47)), (9, steps > 35)):
         ds.pm25[row] = ds.pm25[row].where(kept)
     part = part_of(ds)
     assert names(ds, part) == whole.station.values.tolist()
     np.testing.assert_array_equal(part.take(ds.pm25.values), whole.pm25)
+
+
+@pytest.mark.parametrize("together", [[7], [0, 0, 0], [3, 5, 3, 4]], ids=["one step", "zeros", "rounded"])
+def test_two_instruments_with_hardly_any_step_in_common_are_no_copies(together):
+    """One replaced the other: the few values that both report agree because they are rounded."""
+    ds = with_copy(station_dataset(n=8, steps=48), 2, "new")
+    n = len(together)
+    ds.pm25[2] = ds.pm25[2].where(np.arange(48) < 24 + n)
+    ds.pm25[-1] = ds.pm25[-1].where(np.arange(48) >= 24)
+    ds.pm25[[2, -1], 24 : 24 + n] = together
+    assert not len(part_of(ds).copies)
+
+
+@given(st.permutations([1, 2, 3, 8, 9]))
+def test_what_is_a_copy_of_what_does_not_depend_on_the_order_of_rows(order):
+    """Two instruments that differ, and a part of the record in which both agree: it is a copy of the one that reports more."""
+    whole = station_dataset(n=8, steps=24)
+    ds = with_copy(with_copy(whole, 2, "b"), 2, "c")
+    ds.pm25[8] = ds.pm25[8].where(np.arange(24) < 12, ds.pm25[8] + 1).where(np.arange(24) < 20)
+    ds.pm25[9] = ds.pm25[9].where(np.arange(24) < 12)
+    ds = ds.isel(station=order)
+    part = part_of(ds)
+    assert len(part.copies) == 1
+    assert names(ds, part) == ["b", "s01", "s02", "s03"]
+
+
+@given(st.permutations(range(10)), st.sampled_from(["0", "copy", "s02b", "zz", "S02", "s02_copy"]))
+def test_the_order_is_that_without_copies_whatever_their_names_and_rows(order, name):
+    whole = station_dataset(n=8, steps=24)
+    ds = with_copy(with_copy(whole, 2, name), 2, "another").isel(station=order)
+    assert names(ds, part_of(ds)) == whole.station.values.tolist()
 
 
 @pytest.mark.parametrize(

@@ -79,12 +79,12 @@ def _missing(values: NDArray, missing: NDArray[np.bool_], ids: NDArray) -> str:
 
 def _converted(values: NDArray) -> str:
     """Return the call that makes truth values of texts or numbers; where they do not say which, the one that hides anew."""
-    found: list[Any] = list(dict.fromkeys(values.tolist()))
+    found: list[Any] = values.tolist()
     if all(isinstance(value, (str, bytes)) for value in found):
         words = [(v.decode(errors="replace") if isinstance(v, bytes) else v).strip().lower() for v in found]
         if set(words) <= {*_TRUE, *_FALSE}:
-            true = [value for value, word in zip(found, words, strict=True) if word in _TRUE]
-            return f"ds.assign_coords(hidden=ds.hidden.isin({true!r}))"
+            true = dict.fromkeys(value for value, word in zip(found, words, strict=True) if word in _TRUE)
+            return f"ds.assign_coords(hidden=ds.hidden.isin({[*true]!r}))"
     if values.dtype.kind in "iuf":
         # Rather one station too many hidden than one learned from that should not be.
         return "ds.assign_coords(hidden=ds.hidden.fillna(0) != 0)"

@@ -6,6 +6,7 @@ copies of a station under another id.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,9 @@ from . import schema
 
 #: Relative difference up to which two values are the same: a few roundings of float32.
 _ROUNDING = 1e-6
+#: So many different values in common are no chance. Two instruments at one place with fewer of them are copies where they
+#: report together at half the steps or more.
+_ENOUGH = 10
 
 
 class TakingPart(NamedTuple):
@@ -31,7 +35,7 @@ class TakingPart(NamedTuple):
     kept : (n,) int
         Positions of the stations that take part, in the order of their ids.
     copies : (m, 2) int
-        Position of each copy, and the place in ``kept`` of the station that stands for it: the first of the dataset.
+        Position of each copy, and the place in ``kept`` of the station that stands for it.
     """
 
     kept: NDArray[np.intp]
@@ -49,7 +53,7 @@ class TakingPart(NamedTuple):
             Of one variable or several; NaN and infinities are missing.
         """
         reports = np.any([np.isfinite(values).any(axis=1) for values in series], axis=0)
-        standing_for = _copied(lon, lat, np.flatnonzero(reports), series)
+        standing_for = _copied(np.asarray(ids), lon, lat, np.flatnonzero(reports), series)
         stations = np.setdiff1d(np.flatnonzero(reports), list(standing_for))
         kept = stations[np.argsort(np.asarray(ids)[stations].astype(str), kind="stable")]
         place = {int(station): i for i, station in enumerate(kept)}
@@ -161,23 +165,41 @@ def observed(
     return Observed(kept, observations, tuple(str(ids[copy]) for copy in part.copies[:, 0]))
 
 
-def _copied(lon: NDArray, lat: NDArray, reporting: NDArray[np.intp], series: Sequence[NDArray]) -> dict[int, int]:
+def _copied(
+    ids: NDArray, lon: NDArray, lat: NDArray, reporting: NDArray[np.intp], series: Sequence[NDArray]
+) -> dict[int, int]:
     """Return the copies among the stations that report, each with the station that stands for it."""
     group = sphere.colocated_groups(lon[reporting], lat[reporting])
     standing_for: dict[int, int] = {}
     for label in np.flatnonzero(np.bincount(group) > 1):
-        known: dict[int, list[NDArray]] = {}
-        for station in map(int, reporting[group == label]):
-            own = [_as_numbers(values[station]) for values in series]
-            original = next((other for other, found in known.items() if _agree(found, own)), None)
-            if original is None:
-                known[station] = own
+        members = [*map(int, reporting[group == label])]
+        own = {station: [_as_numbers(values[station]) for values in series] for station in members}
+        # Those that report most come first, so that what is a copy of what does not depend on the order of the rows.
+        members.sort(key=lambda station: (-sum(np.isfinite(v).sum() for v in own[station]), str(ids[station])))
+        known: list[tuple[list[int], list[NDArray]]] = []
+        for station in members:
+            same = next(((alike, found) for alike, found in known if _agree(found, own[station])), None)
+            if same is None:
+                known.append(([station], own[station]))
                 continue
-            standing_for[station] = original
-            # A copy may report where the original does not: the next one is compared with both.
-            pairs = zip(known[original], own, strict=True)
-            known[original] = [np.where(np.isfinite(found), found, other) for found, other in pairs]
+            alike, found = same
+            alike.append(station)
+            # A copy may report where the others do not: the next one is compared with all of them.
+            found[:] = [np.where(np.isfinite(a), a, b) for a, b in zip(found, own[station], strict=True)]
+        for alike, _ in known:
+            stands = _most_like_others(ids, alike) if len(alike) > 1 else alike[0]
+            standing_for |= {station: stands for station in alike if station != stands}
     return standing_for
+
+
+def _most_like_others(ids: NDArray, alike: Sequence[int]) -> int:
+    """Return which of several copies stands for them: the one whose id is written as most ids are, else the first by id.
+
+    So it does not depend on the order of rows, and ``copy`` of ``s07`` does not take its place in the order of ids.
+    """
+    letters = [re.sub(r"[^\W\d_]", lambda letter: "A" if letter[0].isupper() else "a", str(name)) for name in ids]
+    written = [re.sub(r"\d", "9", name) for name in letters]
+    return min(alike, key=lambda station: (-written.count(written[station]), str(ids[station])))
 
 
 def _as_numbers(values: Any) -> NDArray[np.float64]:
@@ -185,7 +207,10 @@ def _as_numbers(values: Any) -> NDArray[np.float64]:
 
 
 def _agree(one: Sequence[NDArray], other: Sequence[NDArray]) -> bool:
-    """Return whether two stations report together at some step, and the same wherever they do."""
-    both = [np.isfinite(a) & np.isfinite(b) for a, b in zip(one, other, strict=True)]
-    same = (np.abs(a - b) <= _ROUNDING * np.abs(a) for a, b in zip(one, other, strict=True))
-    return any(seen.any() for seen in both) and all(bool(s[seen].all()) for s, seen in zip(same, both, strict=True))
+    """Return whether two stations report the same wherever both report, and together often enough to be copies."""
+    seen = [np.isfinite(a) & np.isfinite(b) for a, b in zip(one, other, strict=True)]
+    pairs = [(a[both], b[both]) for a, b, both in zip(one, other, seen, strict=True)]
+    if not all((np.abs(a - b) <= _ROUNDING * np.abs(a)).all() for a, b in pairs):
+        return False
+    fewer = min(sum(np.isfinite(a).sum() for a in values) for values in (one, other))
+    return sum(len(a) for a, _ in pairs) * 2 >= fewer or sum(len(np.unique(a)) for a, _ in pairs) >= _ENOUGH
