@@ -359,8 +359,7 @@ class _Writer:
             return
         if whole is None:
             # Without the copy, the small variables are written anew, from the cube.
-            set_status(target, UNFINISHED)
-            self._write_small(target, UNFINISHED, mode="r+")
+            self._write_small(target, COMPLETE, mode="r+")
         missing = [] if whole is None else manifest.restore(target, whole)
         # Where something is damaged, more may be: every block is read.
         broken = damaged_blocks(target, self.layout)
