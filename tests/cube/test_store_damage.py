@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from zarr.storage import LocalStore
 
 import xaq
 from xaq.errors import StoreError
@@ -145,3 +146,82 @@ def test_a_whole_cube_in_memory_is_checked_too(network):
         xaq.open_cube(memory)
     cube = write(network, memory)
     xr.testing.assert_identical(cube.load(), xaq.open_cube(memory).load())
+
+
+@pytest.mark.parametrize("left", [0, 7], ids=["empty", "cut off"])
+def test_records_that_a_loss_of_power_cut_off_are_found_and_written_again(finished, network, tmp_path, left):
+    path, whole = tmp_path / "c.zarr", files(finished)
+    shutil.copytree(finished, path)
+    zarr_format = 3 if "zarr.json" in whole else 2
+    record = {3: "_xaq/records/c/1/0/0/0", 2: "_xaq/records/1.0.0.0"}[zarr_format]
+    (path / record).write_bytes(whole[record][:left])
+    assert xaq.cube_info(path).written == 2
+    assert xaq.cube_info(path, verify=True).damaged == [(1, 0, 0)]
+    write(network, path, zarr_format=zarr_format)
+    assert files(path) == whole
+
+
+def test_information_names_every_damaged_file(finished, tmp_path):
+    path, whole, intact = tmp_path / "c.zarr", files(finished), xaq.cube_info(finished)
+    # Every third: they are many, and each is read in full.
+    for name in list(whole)[::3]:
+        if "/manifest/" in name or "/records/c" in name or "/records/0" in name:
+            continue
+        for data in (None, b"\xff" + whole[name][1:]):
+            shutil.rmtree(path, ignore_errors=True)
+            shutil.copytree(finished, path)
+            (path / name).unlink()
+            if data is not None:
+                (path / name).write_bytes(data)
+            info = xaq.cube_info(path, verify=True)
+            assert info.damaged or info.damaged_files == [name]
+            assert (info.sizes, info.period, info.title) == (intact.sizes, intact.period, intact.title)
+
+
+def test_what_is_damaged_beside_a_block_is_brought_back_when_the_block_is_forgotten(finished, network, tmp_path):
+    path, whole = tmp_path / "c.zarr", files(finished)
+    shutil.copytree(finished, path)
+    zarr_format = 3 if "zarr.json" in whole else 2
+    block, document, latitudes = {
+        3: ("pm25/c/1/0/0", "pm25/zarr.json", "lat/c/0"),
+        2: ("pm25/1.0.0", "pm25/.zarray", "lat/0"),
+    }[zarr_format]
+    (path / block).write_bytes(b"")
+    (path / document).unlink()
+    (path / latitudes).write_bytes(b"\xff" * 9)
+    info = xaq.cube_info(path, verify=True, forget=True)
+    assert info.damaged == [(1, 0, 0)]
+    assert info.damaged_files == sorted([document, latitudes])
+    write(network, path, zarr_format=zarr_format)
+    assert files(path) == whole
+
+
+def test_a_restoration_that_is_interrupted_loses_no_block(finished, network, tmp_path, monkeypatch):
+    start, path, whole = tmp_path / "start", tmp_path / "c.zarr", files(finished)
+    shutil.copytree(finished, start)
+    zarr_format = 3 if "zarr.json" in whole else 2
+    lost = {3: ["pm25/c/1/0/0", "pm25/c/2/0/0", "lat/c/0"], 2: ["pm25/1.0.0", "pm25/2.0.0", "lat/0"]}[zarr_format]
+    for name in lost:
+        (start / name).unlink()
+    left = [0]
+
+    def full(function):
+        async def change(*args):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
+            return await function(*args)
+
+        return change
+
+    monkeypatch.setattr(LocalStore, "set", full(LocalStore.set))
+    monkeypatch.setattr(LocalStore, "delete", full(LocalStore.delete))
+    for changes in range(0, 9):
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(start, path)
+        left[0] = changes
+        with pytest.raises(StoreError, match=r"No space left.*fix: call again"):
+            write(network, path, zarr_format=zarr_format)
+        left[0] = 10**6
+        write(network, path, zarr_format=zarr_format)
+        assert files(path) == whole

@@ -20,6 +20,7 @@ from .._display import progress_bar
 from ..errors import StoreError
 from .layout import BLOCK_DIMS, STATE, Layout, StoreOptions, block_names, block_variables
 from .location import BLOCKS_PER_COMMIT, Target, active_client, is_repository, plain, raw_store, read_bytes, transaction
+from .records import read_records
 
 
 def fill_blocks(
@@ -31,7 +32,7 @@ def fill_blocks(
     progress: bool,
 ) -> None:
     """Compute, check, write and record each block whose record does not have the fingerprint of its inputs."""
-    records = zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False)["records"][..., 0]
+    records = read_records(target)[0][..., 0]
     pending = np.argwhere(records != np.asarray(inputs, np.uint64)[:, None, None])
     if not len(pending):
         return
@@ -140,13 +141,17 @@ def _checksum(fingerprint: int, written: Mapping[str, int]) -> int:
     return google_crc32c.value(f"{fingerprint}\n{text}".encode())
 
 
-def damaged_blocks(target: Target, layout: Layout) -> list[tuple[int, ...]]:
-    """Return the blocks whose bytes are not those of their records. Reads every block that has a record."""
+def damaged_blocks(target: Target, layout: Layout, metadata: Any = None) -> list[tuple[int, ...]]:
+    """Return the blocks whose bytes are not those of their records. Reads every block that has a record.
+
+    ``metadata`` is a store with a copy of the cube's metadata, where its own may be damaged.
+    """
     store = raw_store(target, read_only=True)
-    root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
-    records, names = root[STATE]["records"][:], block_names(root)
+    root = zarr.open_group(plain(target) if metadata is None else metadata, mode="r", use_consolidated=False)
+    records, broken = read_records(target, metadata)
+    names = block_names(root)
     shape, zarr_format = root[names[0]].shape, root.metadata.zarr_format
-    damaged = []
+    damaged = list(broken)
     for row in np.argwhere(records[..., 0]):
         index = tuple(map(int, row))
         keys = [key for name in names for key in layout.block_keys(name, index, shape, zarr_format)]
@@ -154,7 +159,7 @@ def damaged_blocks(target: Target, layout: Layout) -> list[tuple[int, ...]]:
         fingerprint, checksum = map(int, records[index])
         if len(written) < len(keys) or _checksum(fingerprint, written) != checksum:
             damaged.append(index)
-    return damaged
+    return sorted(damaged)
 
 
 def _check_labels(cube: xr.Dataset, target: Target) -> None:

@@ -167,8 +167,9 @@ def set_status(target: Target, status: str) -> None:
 
 def forget_blocks(target: Target, indices: Iterable[tuple[int, ...]]) -> None:
     """Delete the records of blocks, so that the call that wrote the cube writes them again."""
-    set_status(target, UNFINISHED)
-    manifest.remove(target)
     records = zarr.open_group(plain(target), mode="r+", path=STATE, use_consolidated=False)["records"]
     for index in indices:
         records[index] = 0
+    # Last: a cube that still counts as complete is checked again if this is interrupted.
+    set_status(target, UNFINISHED)
+    manifest.remove(target)

@@ -15,8 +15,9 @@ from ..errors import StoreError
 from . import manifest
 from .blocks import damaged_blocks
 from .contents import COMPLETE, expect, forget_blocks
-from .layout import BLOCK_DIMS, STATE, Layout
+from .layout import BLOCK_DIMS, Layout
 from .location import StoreLike, only_writer, plain, raw_store, resolve
+from .records import read_records
 from .store import store_errors
 
 
@@ -135,20 +136,25 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     target = resolve(store)
     with store_errors(target):
         found = expect(target)
+        whole = manifest.read(raw_store(target, read_only=True)) if found.status == COMPLETE else None
+        # A copy that is intact is read in place of what may be damaged.
+        metadata = plain(target) if whole is None else whole.store()
         files, damaged = None, None
         if verify:
-            whole = manifest.read(raw_store(target, read_only=True)) if found.status == COMPLETE else None
             if whole is not None:
                 files = manifest.differing(target, whole)
             else:
                 files = ["_xaq/manifest"] if found.status == COMPLETE else []
-            damaged = damaged_blocks(target, Layout.from_json(found.identity))
+            damaged = damaged_blocks(target, Layout.from_json(found.identity), metadata)
             if forget and damaged:
                 with only_writer(target):
+                    if whole is not None:
+                        # Its copy is about to be deleted.
+                        manifest.restore(target, whole)
                     forget_blocks(target, damaged)
-        root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
-        attrs, records = dict(root.attrs), root[STATE]["records"][..., 0]
-        opened = xr.open_zarr(plain(target), consolidated=False)
+        attrs = dict(zarr.open_group(metadata, mode="r", use_consolidated=False).attrs)
+        records = read_records(target, metadata)[0][..., 0]
+        opened = xr.open_zarr(metadata, consolidated=False)
         times = opened["time"].values.astype("datetime64[s]")
         return CubeInfo(
             name=str(target),

@@ -114,8 +114,12 @@ class Layout:
         """Return every key of every block of some variables, and those of the blocks' records."""
         indices = list(itertools.product(*map(range, self.counts(shape))))
         blocks = {k for index in indices for name in names for k in self.block_keys(name, index, shape, zarr_format)}
-        join = "c/{}/{}/{}/0" if zarr_format == 3 else "{}.{}.{}.0"
-        return blocks | {f"{RECORDS}/{join.format(*index)}" for index in indices}
+        return blocks | {f"{RECORDS}/{record_key(index, zarr_format)}" for index in indices}
+
+
+def record_key(index: Sequence[int], zarr_format: int) -> str:
+    """Return the key of a block's record among the records."""
+    return ("c/{}/{}/{}/0" if zarr_format == 3 else "{}.{}.{}.0").format(*index)
 
 
 def _edges(block: int, whole: int | None, limit: int) -> tuple[int, int]:

@@ -16,9 +16,10 @@ import google_crc32c
 import numpy as np
 import zarr
 from zarr.abc.store import Store
+from zarr.storage import MemoryStore
 
 from .layout import STATE
-from .location import Target, list_keys, plain, raw_store, read_bytes
+from .location import Target, list_keys, plain, raw_store, read_bytes, write_bytes
 
 _FOLDER = f"{STATE}/manifest"
 #: Its chunk in Zarr 3 and in Zarr 2.
@@ -43,6 +44,13 @@ class Manifest:
 
     documents: dict[str, bytes]
     block_keys: set[str]
+
+    def store(self) -> Store:
+        """Return a store in memory with the metadata, coordinates and small variables."""
+        store = MemoryStore()
+        for key, value in self.documents.items():
+            write_bytes(store, key, value)
+        return store
 
 
 def read(store: Store) -> Manifest | None:
@@ -90,6 +98,15 @@ def differing(target: Target, manifest: Manifest) -> list[str]:
     found = read_bytes(raw_store(target, read_only=True), manifest.documents)
     small = [key for key, value in manifest.documents.items() if found[key] != value]
     return sorted([*small, *(manifest.block_keys - list_keys(target))])
+
+
+def restore(target: Target, manifest: Manifest) -> list[str]:
+    """Write again what differs from the copy; return what is missing that it has no copy of, the blocks."""
+    store, damaged = raw_store(target), differing(target, manifest)
+    for key in damaged:
+        if key in manifest.documents:
+            write_bytes(store, key, manifest.documents[key])
+    return [key for key in damaged if key not in manifest.documents]
 
 
 def _is_document(key: str) -> bool:

@@ -44,12 +44,17 @@ def history_slice(record: NDArray[np.datetime64], days: int, init: np.datetime64
 
 def days_as_time(n: int, record: NDArray[np.datetime64]) -> np.timedelta64:
     """Return n days, or n steps where a step is a day or longer."""
-    step = timesteps.regular_step(record)
+    step = _step(record)
     return n * (step if timesteps.steps_per_day(step) == 1 else timesteps.DAY.astype("timedelta64[s]"))
 
 
 def floor_day(time: np.datetime64, record: NDArray[np.datetime64]) -> np.datetime64:
     """Return the start of the UTC day of a time, or the time itself where a step is a day or longer."""
-    if timesteps.steps_per_day(timesteps.regular_step(record)) == 1:
+    if timesteps.steps_per_day(_step(record)) == 1:
         return time
     return time.astype("datetime64[D]").astype("datetime64[s]")
+
+
+def _step(record: NDArray[np.datetime64]) -> np.timedelta64:
+    """Return the step of a record, whose steps were found equal before: the whole of it is not read for every block."""
+    return timesteps.regular_step(record[:2])

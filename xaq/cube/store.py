@@ -50,9 +50,9 @@ from .location import (
     raw_store,
     resolve,
     transaction,
-    write_bytes,
 )
-from .replace import delete_folder, recover, replace
+from .records import delete_broken, read_records
+from .replace import check_name, delete_folder, new_name, recover, replace
 
 
 def write_cube(
@@ -108,6 +108,8 @@ def write_cube(
         done = not overwrite and writer.is_done(target)
         if not done:
             check_writable(store, target)
+            if isinstance(target, Path):
+                check_name(target)
             if is_repository(target) and active_client() is not None:
                 raise StoreError(
                     "a distributed client is active, and only the threads of one process can write to an Icechunk "
@@ -200,18 +202,19 @@ def store_errors(target: Target, *, computing: bool = False) -> Iterator[None]:
             f"{target}: cannot be written or read ({type(error).__name__}: {error}); finished blocks are kept; fix: call "
             "again to resume"
         ) from error
-    except (BaseZarrError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, ImportError) as error:
+    except (BaseZarrError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ImportError) as error:
         if computing:
             raise
         text = " ".join(str(error).split())[:200]
         raise StoreError(
-            f"{target}: cannot be opened as a store ({type(error).__name__}: {text}); fix: another path"
+            f"{target}: cannot be opened as a store ({type(error).__name__}: {text}); fix: another path, "
+            "or overwrite=True where this is a damaged cube of yours"
         ) from error
 
 
 def _progress_of(target: Target) -> tuple[int, int]:
-    records = zarr.open_group(plain(target), mode="r", path=STATE, use_consolidated=False)["records"][..., 0]
-    return int((records != 0).sum()), records.size
+    written = read_records(target)[0][..., 0]
+    return int((written != 0).sum()), written.size
 
 
 class _Writer:
@@ -248,7 +251,7 @@ class _Writer:
         root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
         if root[self.blocks[0]].shape != self.shape:
             return False
-        return bool((root[STATE]["records"][..., 0] == np.asarray(self.inputs, np.uint64)[:, None, None]).all())
+        return bool((read_records(target)[0][..., 0] == np.asarray(self.inputs, np.uint64)[:, None, None]).all())
 
     def _check_identity(self, target: Target, found: Found) -> None:
         there, here = found.identity, self.identity
@@ -278,12 +281,11 @@ class _Writer:
 
     def _overwrite(self, target: Path) -> None:
         """Write the cube beside the one that it replaces; what an interrupted call has written of it is completed."""
-        beside = target.with_name(f".{target.name}.xaq-new")
+        beside = new_name(target)
         with store_errors(target):
             before = find(beside)
             if before is not None and before.identity != self.identity:
-                own_keys(beside, before)
-                delete_folder(beside)
+                delete_folder(beside, before)
         self._complete(beside, update=True)
         with store_errors(target):
             replace(target, beside)
@@ -301,6 +303,7 @@ class _Writer:
                 self._check_identity(place, expect(place))
                 if found.status == COMPLETE:
                     self._restore(place)
+                delete_broken(place)
                 self._extend(place, update)
         with store_errors(target, computing=True):
             fill_blocks(self.cube, target, self.layout, self.inputs, self.options, self.progress)
@@ -351,22 +354,16 @@ class _Writer:
 
     def _restore(self, target: Target) -> None:
         """Bring back what is missing or damaged of a finished cube; blocks that are damaged are to be written again."""
-        store = raw_store(target)
-        whole = manifest.read(store)
-        damaged = [] if whole is None else manifest.differing(target, whole)
-        if whole is not None and not damaged:
+        whole = manifest.read(raw_store(target))
+        if whole is not None and not manifest.differing(target, whole):
             return
         if whole is None:
             # Without the copy, the small variables are written anew, from the cube.
-            set_status(target, UNFINISHED)
-            self._write_small(target, UNFINISHED, mode="r+")
-        else:
-            for key in damaged:
-                if key in whole.documents:
-                    write_bytes(store, key, whole.documents[key])
+            self._write_small(target, COMPLETE, mode="r+")
+        missing = [] if whole is None else manifest.restore(target, whole)
         # Where something is damaged, more may be: every block is read.
         broken = damaged_blocks(target, self.layout)
-        if broken or any(whole is None or key not in whole.documents for key in damaged):
+        if whole is None or missing or broken:
             forget_blocks(target, broken)
 
     def _extend(self, target: Target, update: bool) -> None:
