@@ -299,6 +299,12 @@ def test_an_interrupted_overwrite_by_another_cube_is_begun_again(network, tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["c.zarr"]
 
 
+def test_a_tilde_is_the_home_folder(network, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(network, "~/c.zarr")
+    assert xaq.open_cube(tmp_path / "c.zarr").attrs["xaq_status"] == "complete"
+
+
 @pytest.mark.parametrize("where", [".", "..", "inside"])
 def test_the_working_folder_is_never_a_store(network, tmp_path, monkeypatch, where):
     (tmp_path / "inside").mkdir()

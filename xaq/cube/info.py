@@ -112,7 +112,7 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     verify : bool
         Read every written block, the metadata and the small variables, and compare their checksums.
     forget : bool
-        Delete the records of damaged blocks, so that the call that wrote the cube writes them again.
+        Delete the records of damaged blocks, so that the call that wrote the cube writes them again; verifies too.
 
     Returns
     -------
@@ -133,6 +133,7 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     []
     """
     verify, forget = (check_flag(verify, "verify", error=StoreError), check_flag(forget, "forget", error=StoreError))
+    verify = verify or forget
     target = resolve(store)
     with store_errors(target):
         found = expect(target)

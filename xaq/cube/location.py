@@ -53,7 +53,7 @@ def resolve(store: StoreLike) -> Target:
     if not text.strip():
         raise StoreError(f"store is {text!r}, expected a path; {_FIX}")
     try:
-        path = Path(text).resolve()
+        path = Path(text).expanduser().resolve()
         is_file = path.exists() and not path.is_dir()
     except (OSError, ValueError, RuntimeError) as error:
         raise StoreError(f"store is no path ({error}); {_FIX}") from error
