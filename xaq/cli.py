@@ -1,7 +1,8 @@
 """The command line: the verbs of ``ds.aq`` from a shell. Tables go to stdout, progress and messages to stderr.
 
 Exit codes: 0 success, 1 an error in data, model or store (the message says what is wrong and how to fix it), 2 wrong
-usage, 130 interrupted, 143 terminated. Each verb has a function that declares its arguments, and one that runs it.
+usage, 130 interrupted, 141 nobody reads its output, 143 terminated. Each verb has a function that declares its arguments,
+and one that runs it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import xarray as xr
 
-from . import _cli_text, datasets
+from . import _cli_output, _cli_text, datasets
 from ._signals import EXIT_CODE, Terminated, sigterm_raises
 from ._version import __version__
 from .cube.grid import Grid
-from .errors import SchemaError, StoreError, XaqError, XaqWarning
+from .errors import ModelError, SchemaError, StoreError, XaqError, XaqWarning
 from .interpolate.classical import CLASSICAL
 from .quality.check import check
 from .readers.dispatch import FORMATS, open_stations
@@ -47,18 +48,24 @@ _EXAMPLES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = _parser().parse_args(argv)
+    code = 0
     try:
         with warnings.catch_warnings(), sigterm_raises():
             warnings.showwarning = _show_warning
             arguments.run(arguments)
+            sys.stdout.flush()
     except XaqError as error:
         print(f"xaq: {error}", file=sys.stderr)
-        return 1
+        code = 1
     except (KeyboardInterrupt, Terminated) as stop:
         word, code = ("terminated", EXIT_CODE) if isinstance(stop, Terminated) else ("interrupted", 130)
         print(f"xaq: {word}; finished blocks and checkpoints are kept, the same command resumes", file=sys.stderr)
-        return code
-    return 0
+    except BrokenPipeError:
+        code = _cli_output.PIPE_CLOSED
+    except OSError as error:
+        print(f"xaq: the output cannot be written ({error}); fix: write it where there is room", file=sys.stderr)
+        code = 1
+    return _cli_output.ended(code)
 
 
 def _show_warning(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -100,12 +107,13 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(a: argparse.Namespace) -> None:
-    if a.csv:
-        _require_folder(a.csv)
+    if a.csv is not None:
+        _cli_output.require_file(a.csv, "--csv", "report.csv")
     report = check(_open(a))
     print(report)
     if a.csv:
-        report.to_csv(a.csv, index=False)
+        with _cli_output.written(a.csv, "--csv"):
+            report.to_csv(a.csv, index=False)
 
 
 # -- train ---------------------------------------------------------------------------------------------------------
@@ -134,13 +142,17 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(a: argparse.Namespace) -> None:
+    from .aqnet.file import require_place
     from .training.train import train
 
+    _cli_output.require_file(a.output, "-o", "model.xaq")
+    require_place(a.output)
+    hidden = _cli_text.hidden(a.hide)
     ds = _open(a)
-    _require_folder(a.output)
-    if a.hide:
-        fraction = _cli_text.fraction(a.hide)
-        ds = hide(ds, a.hide.split(",")) if fraction is None else hide(ds, fraction=fraction, seed=a.seed)
+    if isinstance(hidden, float):
+        ds = hide(ds, fraction=hidden, seed=a.seed)
+    elif hidden is not None:
+        ds = hide(ds, hidden)
     model = train(
         ds, a.target, task=a.task, time=a.time, covariates=_cli_text.names(a.covariates), known=_cli_text.names(a.known),
         geography=not a.no_geography, seed=a.seed, max_epochs=a.max_epochs, device=a.device, checkpoint=a.checkpoint,
@@ -163,13 +175,14 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 def _verify(a: argparse.Namespace) -> None:
     from .evaluate.verify import verify
 
+    if a.csv is not None:
+        _cli_output.require_file(a.csv, "--csv", "scores.csv")
     model = _load(a.model)
-    if a.csv:
-        _require_folder(a.csv)
     table = verify(_open(a, model), model, time=a.time, by="station" if a.by_station else None)
     _print_table(table)
     if a.csv:
-        table.to_csv(a.csv)
+        with _cli_output.written(a.csv, "--csv"):
+            table.to_csv(a.csv)
 
 
 def _print_table(table: pd.DataFrame) -> None:
@@ -203,7 +216,7 @@ def _add_reanalyze(parser: argparse.ArgumentParser) -> None:
 def _reanalyze(a: argparse.Namespace) -> None:
     from .cube.reanalyze import reanalyze
 
-    model = a.model if a.model in CLASSICAL else _load(a.model)
+    model = a.model if a.model in CLASSICAL else _load(a.model, classical=True)
     ds = _open(a, None if a.model in CLASSICAL else model)
     cube = reanalyze(
         ds, model, target=a.target, grid=_grid(a.grid, a.bounds), time=a.time, init=a.init, store=a.store,
@@ -268,11 +281,11 @@ def _plot(a: argparse.Namespace) -> None:
     from matplotlib.figure import Figure
 
     _draw_without_display()
-    _require_folder(a.output)
-    _require_figure_format(a.output)
+    _cli_output.require_figure(a.output)
     figure = {"map": _plot_map, "errors": _plot_errors, "series": _plot_series}[a.kind](a).figure
     assert isinstance(figure, Figure)
-    figure.savefig(a.output, dpi=150, bbox_inches="tight")
+    with _cli_output.written(a.output, "-o"):
+        figure.savefig(a.output, dpi=150, bbox_inches="tight")
     print(a.output)
 
 
@@ -321,16 +334,6 @@ def _draw_without_display() -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-
-
-def _require_figure_format(path: str) -> None:
-    from matplotlib.figure import Figure
-
-    if Path(path).suffix.lstrip(".") not in Figure().canvas.get_supported_filetypes():
-        raise SchemaError(
-            f"{path} has no known figure format, expected .png, .pdf or .svg; fix: -o {Path(path).stem}.png",
-            subject="usage",
-        )
 
 
 # -- demo ----------------------------------------------------------------------------------------------------------
@@ -410,14 +413,13 @@ def _open(arguments: argparse.Namespace, model: Model | None = None) -> xr.Datas
     return hide(ds, hidden) if hidden else ds
 
 
-def _require_folder(path: str) -> None:
-    """Raise for an output whose folder does not exist, before any work is done."""
-    folder = Path(path).absolute().parent
-    if not folder.is_dir():
-        raise SchemaError(f"no folder {folder} for {Path(path).name}; fix: mkdir -p {folder}", subject="usage")
-
-
-def _load(path: str) -> Model:
+def _load(path: str, *, classical: bool = False) -> Model:
+    """Load a model; ``classical`` where the name of a classical method could stand for it."""
     from .aqnet.model import load_model
 
+    if classical and not Path(path).exists():
+        raise ModelError(
+            f"{path!r} is no model file, and none of the methods {', '.join(CLASSICAL)}; "
+            f"fix: {_cli_text.nearest(path, CLASSICAL)}, or a model file"
+        )
     return load_model(path)

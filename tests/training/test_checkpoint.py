@@ -4,10 +4,15 @@ import json
 from collections import OrderedDict, namedtuple
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import xaq
+from xaq.errors import ModelError
+from xaq.nn.config import AQNetConfig
 from xaq.training.checkpoint import SafetensorsCheckpoint, _from_tree, _to_tree
 
 
@@ -86,3 +91,47 @@ def test_saved_tensors_are_copies():
     tree = _to_tree([weight], tensors)
     weight += 1
     assert torch.equal(_from_tree(tree, tensors)[0], torch.zeros(3))
+
+
+# -- damage --------------------------------------------------------------------------------------------------------
+
+
+def train(folder, **options):
+    ds = xaq.datasets.synthetic(n_stations=10, days=4, seed=2)
+    config = AQNetConfig(hidden=4, heads=2, k=4)
+    given = {"max_epochs": 1, "geography": False, "progress": False, **options}
+    return ds.aq.train("pm25", config=config, checkpoint=folder, **given)
+
+
+def test_any_damage_of_a_checkpoint_is_found(tmp_path):
+    path, rng = tmp_path / "last.ckpt", np.random.default_rng(0)
+    SafetensorsCheckpoint().save_checkpoint({"epoch": 3, "state": {"weight": torch.arange(40.0)}}, path)
+    whole = path.read_bytes()
+    for trial in range(200):
+        damaged = bytearray(whole)
+        damaged[int(rng.integers(len(whole)))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged if trial % 4 else damaged[: int(rng.integers(len(whole)))])
+        with pytest.raises((ValueError, OSError)):
+            SafetensorsCheckpoint().load_checkpoint(path)
+
+
+def test_a_damaged_run_is_refused_and_its_fix_begins_it_anew(tmp_path):
+    expected = train(tmp_path / "run").hash
+    last = tmp_path / "run" / "last.ckpt"
+    damaged = bytearray(last.read_bytes())
+    damaged[-100] ^= 1
+    last.write_bytes(damaged)
+    with pytest.raises(ModelError, match="is damaged") as error:
+        train(tmp_path / "run")
+    fix = str(error.value).partition("fix: ")[2].partition(" to begin")[0]
+    assert fix == f"os.remove({str(last)!r})"
+    last.unlink()
+    assert train(tmp_path / "run").hash == expected
+
+
+@pytest.mark.parametrize("inside", ["", "run"])
+def test_a_checkpoint_that_is_no_folder_is_refused(tmp_path, inside):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ModelError, match="expected a folder; fix: checkpoint='run'"):
+        train(tmp_path / "file" / inside if inside else tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"

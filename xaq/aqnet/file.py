@@ -84,12 +84,11 @@ def write(path: str | os.PathLike, data: bytes) -> Path:
     ModelError
         There is no such folder, it cannot be written to, or what is at the path is no file.
     """
-    path = _as_path(path, "model.save('pm25.xaq')")
     from_bytes(data)
-    target = Path(os.path.realpath(path))
+    target = require_place(path)
+    path = Path(path)
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        _require_place(target)
         try:
             # Mode 0o666 less the umask, as for any other new file.
             with part.open("xb") as stream:
@@ -98,18 +97,27 @@ def write(path: str | os.PathLike, data: bytes) -> Path:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        fix = "model.save('<a path in a folder that can be written to>')"
-        raise ModelError(f"{path} cannot be written ({error.strerror}); fix: {fix}") from error
+        raise _no_place(path, error) from error
     return path
 
 
-def _require_place(target: Path) -> None:
-    """Refuse a path at which no file can be made."""
-    if not target.parent.is_dir():
-        raise ModelError(f"no such folder: {target.parent}; fix: os.makedirs({str(target.parent)!r})")
-    if target.exists() and not target.is_file():
-        what, name = ("a folder", target / "model.xaq") if target.is_dir() else ("a device or a pipe", "model.xaq")
-        raise ModelError(f"{target} is {what}, expected the name of a file; fix: model.save({str(name)!r})")
+def require_place(path: str | os.PathLike) -> Path:
+    """Return where a path leads, or raise: no file can be made there, for whatever reason can be known before."""
+    target = Path(os.path.realpath(_as_path(path, "model.save('pm25.xaq')")))
+    try:
+        if not target.parent.is_dir():
+            raise ModelError(f"no such folder: {target.parent}; fix: os.makedirs({str(target.parent)!r})")
+        if target.exists() and not target.is_file():
+            what, name = ("a folder", target / "model.xaq") if target.is_dir() else ("a device or a pipe", "model.xaq")
+            raise ModelError(f"{target} is {what}, expected the name of a file; fix: model.save({str(name)!r})")
+    except OSError as error:
+        raise _no_place(path, error) from error
+    return target
+
+
+def _no_place(path: str | os.PathLike, error: OSError) -> ModelError:
+    fix = "model.save('<a path in a folder that can be written to>')"
+    return ModelError(f"{path} cannot be written ({error.strerror}); fix: {fix}")
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -200,6 +208,8 @@ def _check_tensors(tensors: dict[str, Tensor], network: Network) -> None:
 
 
 def _as_path(path: str | os.PathLike, fix: str) -> Path:
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str) or "\0" in os.fspath(path):
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    # An empty text would be the working folder.
+    if not isinstance(text, str) or not text or "\0" in text:
         raise ModelError(f"path is {path!r}, expected the name of a file; fix: {fix}")
     return Path(path)

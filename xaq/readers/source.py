@@ -142,6 +142,11 @@ class Format:
 
 def _existing(path: str | os.PathLike) -> Path:
     """Return the path of a file or folder that exists."""
+    if not os.fspath(path):
+        # Path("") is the working folder.
+        raise SchemaError(
+            "an empty text is no path; fix: xaq.open_stations('observations.csv', ...)", subject="open_stations"
+        )
     try:
         check_regular(Path(path))
     except SchemaError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import CheckpointIO
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -33,18 +34,40 @@ class SafetensorsCheckpoint(CheckpointIO):
         part = Path(path).with_suffix(".part")
         part.parent.mkdir(parents=True, exist_ok=True)
         # A file of safetensors needs a tensor.
-        save_file(tensors or {"0": torch.zeros(1)}, part, metadata={"tree": tree})
+        tensors = tensors or {"0": torch.zeros(1)}
+        save_file(tensors, part, metadata={"tree": tree, "sha256": _digest(tree, tensors)})
         part.replace(path)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the checkpoint, with its tensors on the CPU."""
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            return _from_tree(json.loads(file.metadata()["tree"]), tensors)
+        """Return the checkpoint, with its tensors on the CPU.
+
+        Raises
+        ------
+        ValueError
+            The file is not as it was written.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+                metadata = file.metadata()
+            if _digest(metadata["tree"], tensors) != metadata["sha256"]:
+                raise ValueError("its SHA-256 differs")
+            return _from_tree(json.loads(metadata["tree"]), tensors)
+        except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(str(error)) from error
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete a checkpoint, if there is one."""
         Path(path).unlink(missing_ok=True)
+
+
+def _digest(tree: str, tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of a checkpoint's contents."""
+    digest = hashlib.sha256(tree.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _to_tree(value: Any, tensors: dict[str, Tensor]) -> Any:

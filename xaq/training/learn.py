@@ -120,8 +120,13 @@ def _run_folder(checkpoint: str | Path | None, recipe: Recipe, precision: str) -
             yield Path(scratch)
         return
     folder = Path(checkpoint)
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, recipe, precision)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _claim(folder, recipe, precision)
+    except OSError as error:
+        raise ModelError(
+            f"checkpoint={str(checkpoint)!r} cannot be written ({error.strerror}), expected a folder; fix: checkpoint='run'"
+        ) from error
     yield folder
 
 

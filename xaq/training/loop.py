@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .._display import progress_bar
 from ..aqnet.recipe import Recipe
+from ..errors import ModelError
 from ..nn.aqnet import ForecastNetwork, Network
 from .checkpoint import SafetensorsCheckpoint
 from .data import TrainingData
@@ -143,10 +144,21 @@ def _make_trainer(
     )
 
 
+def _require_readable(last: Path) -> None:
+    """Raise where a checkpoint is damaged, as by a full disk."""
+    try:
+        SafetensorsCheckpoint().load_checkpoint(last)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{last} is damaged ({error}), expected the checkpoint of a run; fix: os.remove({str(last)!r}) to begin anew"
+        ) from error
+
+
 def _train_or_resume(trainer: lightning.Trainer, module: AQNetTraining, last: Path) -> None:
     """Train from the checkpoint if there is one; else score the first guess, which is the reference, and train."""
     try:
         if last.exists():
+            _require_readable(last)
             trainer.fit(module, ckpt_path=str(last))
             return
         trainer.validate(module, verbose=False)

@@ -1,0 +1,67 @@
+"""What the command line writes: files whose place is settled before any work, and standard output, which may be gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import SchemaError, XaqError
+
+#: What a shell reports of a command whose output nobody reads any more, as in ``xaq check ... | head``.
+PIPE_CLOSED = 128 + signal.SIGPIPE
+
+
+def usage(text: str) -> SchemaError:
+    """Return the error of an argument of the command line."""
+    return SchemaError(text, subject="usage")
+
+
+def require_file(path: str, option: str, default: str) -> None:
+    """Raise where no file can be written at a path; ``default`` is a name for it."""
+    if not path:
+        raise usage(f"{option} is empty, expected the name of a file; fix: {option} {default}")
+    target = Path(path).absolute()
+    if target.is_dir():
+        raise usage(f"{path} is a folder, expected the name of a file; fix: {option} {Path(path) / default}")
+    if not target.parent.is_dir():
+        raise usage(f"no folder {target.parent} for {target.name}; fix: mkdir -p {target.parent}")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise usage(f"{path} cannot be written; fix: {option} <a path in a folder that you may write to>")
+
+
+def require_figure(path: str) -> None:
+    """Raise where no figure can be written at a path, or its format is unknown."""
+    from matplotlib.figure import Figure
+
+    require_file(path, "-o", "figure.png")
+    # The suffix in any case, as matplotlib takes it.
+    if Path(path).suffix.lstrip(".").lower() not in Figure().canvas.get_supported_filetypes():
+        other = Path(path).with_name((Path(path).stem.strip(".") or "figure") + ".png")
+        raise usage(f"{path} has no known figure format, expected .png, .pdf or .svg; fix: -o {other}")
+
+
+@contextmanager
+def written(path: str, option: str) -> Iterator[None]:
+    """Turn an error of the file system while a file is written into a message that says which file."""
+    try:
+        yield
+    except XaqError:
+        raise
+    except OSError as error:
+        raise usage(
+            f"{path} cannot be written ({error.strerror}); fix: {option} <a path where there is room>"
+        ) from error
+
+
+def ended(code: int) -> int:
+    """Return an exit code that stays the process's own where standard output can no longer be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # At exit, Python would try once more, and end with a code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
