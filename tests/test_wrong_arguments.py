@@ -188,7 +188,7 @@ ACCEPTS = {
     ("explain", "time"): {"2020"},
     ("check", "ds"): {"no stations"},
     ("train", "time"): {"None"},
-    "step": {"None"},
+    ("open_stations", "step"): {"None"},
     ("plot.hours", "time"): {"None"},
     ("plot.draw_basemap", "ax"): set(),
     ("plot.Explorer.save", "path"): {"text"},

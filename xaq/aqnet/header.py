@@ -57,10 +57,16 @@ def recipe_of(data: Any) -> Recipe:
         raise ModelError(f"the model file has format {found}, this xaq reads {FORMAT}; fix: {fix}")
     _check(data, Recipe, "")
     try:
-        recipe = Recipe.from_json(data)
+        AQNetConfig(**data["config"])
     except ValueError as error:
-        # The configuration's own advice is for those who write one.
+        # Its advice is for those who write a configuration.
         raise HeaderError(str(error).partition("; fix: ")[0]) from error
+    try:
+        recipe = Recipe.from_json(data)
+    except ModelError:
+        raise
+    except ValueError as error:
+        raise HeaderError(str(error)) from error
     for problem in _problems(recipe):
         raise HeaderError(problem)
     return recipe

@@ -16,7 +16,7 @@ import xarray as xr
 from dask.base import tokenize
 from numpy.typing import NDArray
 
-from .._arguments import check_number
+from .._arguments import check_number, shown
 from .._version import __version__
 from ..arrays import longitudes, sphere, timesteps
 from ..conventions import LAT, LON, STATION, TIME
@@ -25,7 +25,7 @@ from ..fields.background import describe_background
 from ..interpolate.base import Field, Hashed, Mapper
 from ..interpolate.trained import TrainedMapper
 from ..interpolate.trend import OverTrend
-from ..stations import schema, taking_part
+from ..stations import schema, taking_part, timestamps
 from .grid import Grid
 from .mapper import check_model, fields_of, settle_mapper
 from .periods import history_slice, record_slice
@@ -315,12 +315,12 @@ def _settle_times(
 def _init_time(record: NDArray[np.datetime64], init: Any) -> np.datetime64:
     """Return the last time whose observations a forecast reads; the last of the record by default."""
     try:
-        last = record[-1] if init is None else np.datetime64(pd.Timestamp(init), "s")
+        last = record[-1] if init is None else np.datetime64(pd.Timestamp(timestamps.plain_time(init)), "s")
     except (ValueError, TypeError) as error:
-        raise SchemaError(f"init={init!r} is no time ({error}); fix: init='2017-01-01T00'") from error
+        raise SchemaError(f"init={shown(init)} is no time; fix: init='{record[-1]}'") from error
     if last not in record:
         raise SchemaError(
-            f"init={init!r} is no step of the dataset, which covers {record[0]} to {record[-1]}; fix: init='{record[-1]}'"
+            f"init={shown(init)} is no step of the dataset, which covers {record[0]} to {record[-1]}; fix: init='{record[-1]}'"
         )
     return last
 

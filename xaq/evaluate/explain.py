@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from .._arguments import check_number
+from .._arguments import check_number, shown
 from ..conventions import LAT, LON, ROLE_CF, STATION, TIME, cf_attrs, label
 from ..cube.graph import prepare
 from ..cube.request import Request, RequestOptions, check_points, make_request
@@ -19,7 +19,7 @@ from ..cube.tasks import estimate_points
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.base import Explainer, Explanation
 from ..interpolate.trained import TrainedMapper
-from ..stations import limits, schema
+from ..stations import limits, schema, timestamps
 
 #: The place that is explained; ``lon`` and ``lat`` are the neighbours'.
 PLACE_LON, PLACE_LAT = "place_lon", "place_lat"
@@ -138,14 +138,11 @@ def _step(ds: xr.Dataset, time: Any) -> np.datetime64:
     record = ds[TIME].values.astype("datetime64[s]")
     first = str(record[0])
     try:
-        given: Any = time.values[()] if isinstance(time, xr.DataArray) else time
-        timestamp = pd.Timestamp(given)
+        timestamp = pd.Timestamp(timestamps.plain_time(time))
     except (ValueError, TypeError) as error:
-        raise SchemaError(f"time={time!r} is not one time ({error}); fix: one step, such as {first!r}") from error
+        raise SchemaError(f"time={shown(time)} is not one time; fix: time={first!r}") from error
     if pd.isna(timestamp):
-        raise SchemaError(f"time={time!r} is not one time; fix: one step, such as {first!r}")
-    if timestamp.tzinfo is not None:
-        timestamp = timestamp.tz_convert("UTC").tz_localize(None)
+        raise SchemaError(f"time={shown(time)} is not one time; fix: time={first!r}")
     after = int(np.searchsorted(record.astype("datetime64[ns]"), timestamp.to_datetime64()))
     if after < len(record) and record[after] == timestamp.to_datetime64():
         return record[after]

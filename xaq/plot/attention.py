@@ -13,13 +13,13 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from .._arguments import check_number
+from .._arguments import check_number, shown
 from ..arrays import timesteps
 from ..conventions import STATION, label
 from ..cube.mapper import check_model
 from ..errors import ModelError, SchemaError
 from ..interpolate.trained import AttendingMapper
-from ..stations import schema, taking_part
+from ..stations import schema, taking_part, timestamps
 from . import arguments
 from .arguments import check_axes, check_colours
 from .style import ERROR_COLOURS, LABEL, SMALL, colour_bar, title
@@ -136,14 +136,14 @@ def _first_target(record: np.ndarray, model: AttendingMapper, time: Any) -> np.d
         after = config.target_steps if model.task == "forecast" else (1 + config.days_after) * config.steps_per_day
         return timesteps.day_starts(record[-after], record[-after], step)[0]
     try:
-        timestamp = np.datetime64(pd.Timestamp(time), "s")
+        timestamp = np.datetime64(pd.Timestamp(timestamps.plain_time(time)), "s")
     except (ValueError, TypeError) as error:
         raise SchemaError(
-            f"time={time!r} is not one time ({error}); fix: time={str(record[-1])!r}", subject="attention"
+            f"time={shown(time)} is not one time; fix: time={str(record[-1])!r}", subject="attention"
         ) from error
     if not record[0] <= timestamp <= record[-1]:
         raise SchemaError(
-            f"time={time!r} is outside the record, {record[0]} .. {record[-1]}; fix: a time within it",
+            f"time={shown(time)} is outside the record, {record[0]} .. {record[-1]}; fix: time={str(record[-1])!r}",
             subject="attention",
         )
     return timestamp if model.task == "forecast" else timesteps.day_starts(timestamp, timestamp, step)[0]

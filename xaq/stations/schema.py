@@ -338,22 +338,23 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
         time = slice(time[0], time[1])
     times = ds[TIME].to_index()
     key: Any = time if isinstance(time, slice) else slice(time, time)
+    key = slice(timestamps.plain_time(key.start), timestamps.plain_time(key.stop), key.step)
     if not (key.step is None or key.step == 1):
         every = int(key.step) if isinstance(key.step, (int, np.integer)) else 6
         raise SchemaError(
-            f"time={time!r} has a step, and estimates are made on every step of the dataset; fix: "
+            f"time={shown(time)} has a step, and estimates are made on every step of the dataset; fix: "
             f"time=slice({key.start!r}, {key.stop!r}), and .isel(time=slice(None, None, {every})) of the result"
         )
     try:
         picked = times[times.slice_indexer(key.start, key.stop)]
     except (ValueError, TypeError, KeyError) as error:
         raise SchemaError(
-            f"time={time!r} is not a period; fix: time={str(times[0])[:10]!r}, or "
+            f"time={shown(time)} is not a period; fix: time={str(times[0])[:10]!r}, or "
             f"time=slice({str(times[0])[:10]!r}, {str(times[-1])[:10]!r})"
         ) from error
     if not len(picked):
         raise SchemaError(
-            f"time={time!r} holds no step of the dataset, which covers {times[0]} to {times[-1]}; "
+            f"time={shown(time)} holds no step of the dataset, which covers {times[0]} to {times[-1]}; "
             f"fix: time=slice({str(times[0])!r}, {str(times[-1])!r})"
         )
     return ds.sel({TIME: slice(picked[0], picked[-1])})

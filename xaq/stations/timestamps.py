@@ -5,6 +5,7 @@ Station datasets, fields and tables share these rules, so that the same timestam
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -194,3 +195,19 @@ def _on_days(index: pd.DatetimeIndex, unit: str) -> str:
     if (np.diff(numbers) != months).any():
         call += f".resample(time='{every}').asfreq()"
     return f"{call}.reindex(time=pd.date_range('{first:%Y-%m-%d}', '{last:%Y-%m-%d}'), method='{method}')"
+
+
+def plain_time(time: Any) -> Any:
+    """Return a time as the axis of a dataset has it: of an array without dimensions its entry; in UTC, without a zone.
+
+    What is no such time is returned as it is: text such as "2020-01" names a period, and whoever selects judges it.
+    """
+    if isinstance(time, (xr.DataArray, np.ndarray)) and time.ndim == 0:
+        time = np.asarray(time)[()]
+    try:
+        zoned = pd.Timestamp(time) if isinstance(time, (str, datetime)) else None
+    except (ValueError, OverflowError):
+        return time
+    if zoned is None or zoned is pd.NaT or zoned.tzinfo is None:
+        return time
+    return zoned.tz_convert("UTC").tz_localize(None)
