@@ -285,3 +285,30 @@ def test_axes_by_cf_attributes_or_beside_other_dimensions():
     lon = ("i", [9.0, 10.0, 11.0], {"standard_name": "longitude"})
     lat = ("j", [49.0, 50.0], {"standard_name": "latitude"})
     assert Grid.like(xr.Dataset(coords={"gx": lon, "gy": lat})).shape == (2, 3)
+
+
+def test_the_grid_around_a_network_on_all_longitudes_covers_them_at_any_spacing():
+    lon = np.arange(0.0, 360, 10)
+    for spacing in (1.0, 7.0, 11.3):
+        grid = Grid.around(lon, np.zeros(36), spacing)
+        edges = grid.bounds()["lon_bnds"].values
+        assert 360.0 <= edges[-1, 1] - edges[0, 0] < 360.0 + spacing
+
+
+def test_bounds_beyond_a_pole_are_refused_and_end_there():
+    with pytest.raises(GridError, match="from 47 to 95 N") as error:
+        Grid.regular(1.0, bounds=(5, 47, 16, 95))
+    assert Grid.regular(1.0, bounds=applied(error)).lat[-1] == 89.5
+
+
+def test_kilometres_beside_a_crs_in_metres_are_converted_and_reprojected():
+    axes = {"y": np.arange(5400.0, 5600, 10), "x": np.arange(500.0, 700, 10)}
+    grid = xr.DataArray(np.ones((20, 20)), axes, ("y", "x"), "q").rio.write_crs("EPSG:32632")
+    for axis in axes:
+        grid[axis].attrs["units"] = "km"
+    with pytest.raises(GridError, match="in kilometres") as error:
+        Grid.like(grid)
+    metres = applied(error, grid=grid)
+    with pytest.raises(GridError, match="UTM zone 32N") as error:
+        Grid.like(metres)
+    assert Grid.like(applied(error, grid=metres)).lon.min() == pytest.approx(9.0, abs=0.2)

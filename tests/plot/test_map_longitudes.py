@@ -1,5 +1,7 @@
 """Maps of networks in any convention of longitude show the same place."""
 
+import cartopy.crs as ccrs
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -43,3 +45,27 @@ def test_the_coastline_is_there_at_any_number_of_turns(turns):
     here, there = (basemap.clip(lines, (9.0 + by, 53.0, 12.0 + by, 55.0)) for by in (0.0, turns))
     assert len(here) == len(there) > 0
     np.testing.assert_allclose([p.bounds[0] for p in there], [p.bounds[0] + turns for p in here])
+
+
+@pytest.mark.parametrize("turns", [-720.0, 360.0, 720.0])
+def test_stations_and_cube_are_drawn_at_any_number_of_turns(turns):
+    ds = network([9.0, 10.0, 11.0]).assign_coords(lat=("station", [50.0, 50.5, 51.0]))
+    moved = ds.assign_coords(lon=ds.lon + turns)
+    grid = xaq.Grid.regular(0.5, bounds=(8 + turns, 49, 12 + turns, 52))
+    drawn = []
+    for stations, cube in ((ds, grid), (moved, grid), (moved, 0.5)):
+        ax = stations.aq.plot.map(stations.aq.reanalyze("idw", grid=cube).load())
+        (visible,) = [c for c in ax.collections if c.get_label() == "_visible"]
+        where = positions(ax, visible)
+        places = ccrs.PlateCarree().transform_points(ax.projection, *where.T)
+        inside = ax.get_window_extent().contains
+        assert all(inside(x, y) for x, y in ax.transData.transform(where))
+        drawn.append(places[:, 0])
+        plt.close(ax.figure)
+    np.testing.assert_allclose(drawn, [[9.0, 10.0, 11.0]] * 3, atol=1e-6)
+
+
+def positions(ax, collection):
+    """Return the positions of markers in the projection of a map."""
+    pixels = collection.get_offset_transform().transform(collection.get_offsets())
+    return ax.transData.inverted().transform(pixels)

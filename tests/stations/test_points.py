@@ -194,3 +194,11 @@ def test_points_along_a_name_of_the_result_are_refused_and_renamed(ds, dim, labe
 def test_points_along_a_longitude(ds):
     made = ds.aq.estimate("idw", lon=along([10.0, 10.4], "lon", [10.0, 10.4]), lat=50.0)
     np.testing.assert_array_equal(made.sel(lon=10.4).pm25, ds.aq.estimate("idw", lon=10.4, lat=50.0).pm25[:, 0])
+
+
+def test_labels_of_a_series_take_the_dimension_of_the_other_argument(ds):
+    lon, lat = series([10.0, 10.4], ["x", "y"]), along([50.4, 50.0], labels=["y", "x"])
+    for one, other in ((lon, lat), (lon, along([50.0, 50.4]))):
+        made = ds.aq.estimate("idw", lon=one, lat=other)
+        assert set(made.sizes) == {"time", "home", "bnds"}
+        assert made.lat.sel(home=["x", "y"]).values.tolist() == [50.0, 50.4]

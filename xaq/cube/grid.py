@@ -62,7 +62,8 @@ class Grid:
             object.__setattr__(self, name, settle_axis(axis, name))
         object.__setattr__(self, "spacing", _check_spacing(self.spacing))
         if np.abs(self.lat).max() > 90:
-            swapped = np.abs(self.lat).max() <= 360 and np.abs(self.lon).max() <= 90
+            one_sided = self.lat.min() >= -90 or self.lat.max() <= 90
+            swapped = one_sided and np.abs(self.lat).max() <= 360 and np.abs(self.lon).max() <= 90
             fix = "xaq.Grid(lat, lon), they look swapped" if swapped else "lat=lat[np.abs(lat) <= 90]"
             raise GridError(f"grid lat reaches {self.lat[np.argmax(np.abs(self.lat))]:g}, expected -90..90; fix: {fix}")
         if len(self.lon) * len(self.lat) > _MAX_CELLS:
@@ -102,11 +103,21 @@ class Grid:
         west, south, east, north = check_bounds(bounds)
         spacing = _check_spacing(spacing)
         west, east = settle_edges(west, east, south, north)
+        if max(-south, north) > 90.0:
+            inside = f"bounds=({west:g}, {max(south, -90.0):g}, {east:g}, {min(north, 90.0):g})"
+            if min(south, north) > 90.0 or max(south, north) < -90.0:
+                inside = f"bounds=({south:g}, {west:g}, {north:g}, {east:g}), they look swapped"
+            raise GridError(f"bounds reach from {south:g} to {north:g} N, expected -90..90; fix: {inside}")
         if not (west < east and south < north):
             raise GridError(
                 f"bounds are {shown(bounds)}, expected (west, south, east, north) with west < east and south < north; "
                 "fix: bounds=(5, 47, 16, 55)"
             )
+        return cls._inside(west, south, east, north, spacing)
+
+    @classmethod
+    def _inside(cls, west: float, south: float, east: float, north: float, spacing: float) -> Grid:
+        """Return the grid of a spacing inside bounds whose order is right."""
         n_lon, n_lat = (max(1, round((b - a) / spacing)) for a, b in ((west, east), (south, north)))
         if n_lon * n_lat > _MAX_CELLS:
             least = 1.1 * spacing * (n_lon * n_lat / _MAX_CELLS) ** 0.5
@@ -160,7 +171,7 @@ class Grid:
         if east - west > 360.0:
             west, turns = np.floor(-180.0 / spacing) * spacing, 0.0
             east = west + np.ceil(360.0 / spacing - 1e-9) * spacing
-        return cls.regular(spacing, bounds=(west + turns, max(south, -90.0), east + turns, min(north, 90.0)))
+        return cls._inside(west + turns, max(south, -90.0), east + turns, min(north, 90.0), spacing)
 
     @classmethod
     def like(cls, ds: xr.Dataset | xr.DataArray) -> Grid:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..arrays import longitudes
 from ..conventions import LAT, LON
 from ..errors import GridError
-from ..fields.degrees import crs_of, in_degrees, is_radians
+from ..fields.degrees import crs_of, in_degrees, is_radians, metres_of
 from ..stations import schema
 
 
@@ -154,6 +154,9 @@ def _no_degrees(ds: xr.Dataset | xr.DataArray, x: xr.DataArray, y: xr.DataArray)
     if crs is None:
         text = f"the grid is not in degrees ({where}) and has no CRS"
         return GridError(f"{text}; fix: {raster}.rio.write_crs(its_crs).rio.reproject('EPSG:4326')")
+    if (metres := metres_of(ds, x.name, y.name)) is not None:
+        text = f"the grid is in kilometres ({where}), its CRS {crs.name} in metres"
+        return GridError(f"{text}; fix: grid=grid.assign_coords({metres.format('grid')})")
     if isinstance(ds, xr.Dataset) and not any({*x.dims, *y.dims} <= set(v.dims) for v in ds.data_vars.values()):
         raster = f"({raster}.y * {raster}.x).rio.write_crs({raster}.rio.crs)"
     text = f"the grid is in {crs.name} ({where}), expected longitude and latitude in degrees"

@@ -16,7 +16,7 @@ from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME
 from ..errors import SchemaError
 from ..stations import schema, timestamps
-from .degrees import crs_of, in_degrees, is_radians
+from .degrees import crs_of, in_degrees, is_geographic, is_radians, metres_of
 from .regrid import regrid_advice
 
 
@@ -51,7 +51,8 @@ def pick_variable(field: xr.DataArray | xr.Dataset, name: str | None, subject: s
     if isinstance(field, xr.DataArray):
         array = field
     elif isinstance(field, xr.Dataset):
-        candidates = [str(n) for n, v in field.data_vars.items() if v.ndim >= 2]
+        bounds = {v.attrs.get("bounds", v.encoding.get("bounds")) for v in field.variables.values()}
+        candidates = [str(n) for n, v in field.data_vars.items() if v.ndim >= 2 and n not in bounds]
         if name in candidates:
             array = field[name]
         elif len(candidates) == 1:
@@ -66,7 +67,7 @@ def pick_variable(field: xr.DataArray | xr.Dataset, name: str | None, subject: s
             f"got {type(field).__name__}, expected an xarray DataArray or Dataset; fix: xr.open_dataset(...), or "
             "rioxarray.open_rasterio(...)", subject=subject,
         )  # fmt: skip
-    if not np.issubdtype(array.dtype, np.number):
+    if array.dtype.kind not in "iuf":
         raise SchemaError(
             f"{array.name!r} is {array.dtype}, expected numbers; fix: field.astype(float)", subject=subject
         )
@@ -108,6 +109,9 @@ def find_axes(array: xr.DataArray, subject: str) -> Axes:
             subject=subject,
         )
     crs = CRS.from_user_input(array.rio.crs)
+    if (metres := metres_of(array, x, y)) is not None:
+        text = f"{x} and {y} are in kilometres, its CRS {crs.name} is in metres"
+        raise SchemaError(f"{text}; fix: field.assign_coords({metres.format('field')})", subject=subject)
     return Axes(x, y, time, "" if crs.equals(CRS("EPSG:4326"), ignore_axis_order=True) else crs.to_wkt())
 
 
@@ -154,9 +158,28 @@ def with_axes(array: xr.DataArray, axes: Axes, subject: str) -> xr.DataArray:
     array = array.rename({old: new for old, new in names.items() if old != new})
     for axis, called in (("y", axes.y), ("x", axes.x)):
         array = _ascending(array, axis, (called, dims[called]), axis == "x" and counts_turns(axes.crs), subject)
+    if counts_turns(axes.crs) and (not axes.crs or is_geographic(CRS(axes.crs))):
+        _check_latitudes(array, axes, dims[axes.y], subject)
     if axes.time is not None:
         return _with_time(array, axes.time, subject)
     return array
+
+
+def _check_latitudes(array: xr.DataArray, axes: Axes, dim: Hashable, subject: str) -> None:
+    """Raise where an axis of latitude reaches beyond a pole; rounding of the pole itself does not count."""
+    x, y = array["x"].values.astype(float), array["y"].values.astype(float)
+    if np.abs(y).max() <= 90.0 + 1e-3:
+        return
+    if np.abs(x).max() <= 90.0 and np.abs(y).max() <= 360.0:
+        fix = f"field.rename({{{axes.x!r}: {axes.y!r}, {axes.y!r}: {axes.x!r}}}), if they are swapped"
+    elif y[0] >= 0.0 and y[-1] <= 180.0 + 1e-3:
+        fix = f"field.assign_coords({{{axes.y!r}: 90 - field[{axes.y!r}]}}), if it counts from the north pole"
+    else:
+        fix = f"field.isel({dim}=np.flatnonzero(np.abs(field[{axes.y!r}]) <= 90))"
+    raise SchemaError(
+        f"its {axes.y} axis reaches from {y[0]:g} to {y[-1]:g}, latitude lies within -90 .. 90; fix: {fix}",
+        subject=subject,
+    )
 
 
 def counts_turns(crs: str) -> bool:
@@ -175,9 +198,20 @@ def _ascending(
     ``names`` are those of the coordinate and its dimension in the user's array.
     """
     centres, (called, dim) = array[axis].values, names
-    if not np.issubdtype(centres.dtype, np.number) or not np.isfinite(centres.astype(float)).all() or not len(centres):
+    if not len(centres):
+        raise SchemaError(f"its {called} axis is empty; fix: a field with at least one cell", subject=subject)
+    if centres.dtype.kind not in "iuf":
+        numbers = f"({dim!r}, np.asarray(field[{called!r}], float))"
         raise SchemaError(
-            f"its {called} axis does not consist of finite numbers; fix: field.assign_coords(...)", subject=subject
+            f"its {called} axis is {centres.dtype}, expected numbers; fix: field.assign_coords({{{called!r}: {numbers}}})",
+            subject=subject,
+        )
+    finite = np.isfinite(centres)
+    if not finite.all():
+        raise SchemaError(
+            f"its {called} axis has {np.sum(~finite)} of {len(finite)} values that are not finite; "
+            f"fix: field.isel({dim}=np.flatnonzero(np.isfinite(field[{called!r}])))",
+            subject=subject,
         )
     order = np.argsort(centres, kind="stable")
     ascending = centres[order]

@@ -8,9 +8,8 @@ import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 from pyproj import CRS
 
-_LENGTHS = {
-    "m", "metre", "meter", "metres", "meters", "km", "kilometre", "kilometer", "kilometres", "kilometers", "1000 m",
-}  # fmt: skip
+_KILOMETRES = {"km", "kilometre", "kilometer", "kilometres", "kilometers", "1000 m"}
+_LENGTHS = {"m", "metre", "meter", "metres", "meters"} | _KILOMETRES
 
 
 def crs_of(array: xr.DataArray | xr.Dataset) -> CRS | None:
@@ -28,6 +27,15 @@ def is_length(coordinate: xr.DataArray) -> bool:
     """Whether a coordinate is in metres or kilometres, by its units or its CF name."""
     units, name = (str(coordinate.attrs.get(key, "")).strip().lower() for key in ("units", "standard_name"))
     return units in _LENGTHS or name.startswith("projection_")
+
+
+def metres_of(array: xr.DataArray | xr.Dataset, x: Hashable, y: Hashable) -> str | None:
+    """Return the arguments, as code with ``{}`` for the array, that convert axes in kilometres where the CRS is in metres."""
+    crs = crs_of(array)
+    said = [str(array[name].attrs.get("units", "")).strip().lower() for name in (x, y)]
+    if crs is None or not crs.is_projected or crs.axis_info[0].unit_name != "metre" or not set(said) <= _KILOMETRES:
+        return None
+    return ", ".join(f"{name}=({array[name].dims[0]!r}, 1000 * {{0}}[{name!r}].values)" for name in (x, y))
 
 
 def is_radians(coordinate: xr.DataArray) -> bool:

@@ -186,9 +186,10 @@ class Gridded:
             return
         begin, end = self.times[0], self.times[-1]
         if first < begin or last > end:
+            shared = f"a shorter record: ds.sel(time=slice('{max(begin, first)}', '{min(end, last)}'))"
+            fix = f"a longer field, or {shared}" if first <= end and last >= begin else "a field of that period"
             raise SchemaError(
-                f"{self.name!r} covers {begin} to {end}, needed is {first} to {last}, and it is never extrapolated; "
-                f"fix: a longer field, or a shorter record: ds.sel(time=slice('{max(begin, first)}', '{min(end, last)}'))",
+                f"{self.name!r} covers {begin} to {end}, needed is {first} to {last}, and it is never extrapolated; fix: {fix}",
                 subject=subject,
             )
 

@@ -82,8 +82,11 @@ def corner_matrix(
 
 
 def masked(values: NDArray, nodata: float) -> NDArray[np.float32]:
-    """Return values as float32 with NaN in place of ``nodata``."""
-    return np.where(values == nodata, np.nan, values).astype(np.float32)
+    """Return values as float32 with NaN in place of ``nodata`` and of what is not finite."""
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite
+        numbers = np.where(values == nodata, np.nan, values).astype(np.float32)
+    numbers[np.isinf(numbers)] = np.nan
+    return numbers
 
 
 def interpolate(values: NDArray, nodata: float, space: csr_array, time: csr_array | None) -> NDArray[np.float32]:

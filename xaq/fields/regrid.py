@@ -18,6 +18,12 @@ def regrid_advice(array: xr.DataArray, lon: Hashable, lat: Hashable) -> str:
     others = [d for d in array.dims if d not in dims]
     if not x.size:
         return f"{lon} and {lat} are empty, expected axes; fix: a field with at least one cell"
+    if x.ndim == 3 and x.dims == y.dims:  # as WRF writes its grid, once per time
+        time = dims[0]
+        if all(np.array_equal(v.values, np.broadcast_to(v.values[:1], v.shape), equal_nan=True) for v in (x, y)):
+            once = ", ".join(f"{n}=field[{n!r}].isel({time}=0, drop=True)" for n in (lon, lat))
+            return f"{lon} and {lat} are there once per {time}, expected axes; fix: field.assign_coords({once})"
+        return f"{lon} and {lat} change along {time}, expected axes; fix: field.isel({time}=0), and each of the others by itself"
     if not (np.isfinite(x.values).all() and np.isfinite(y.values).all()):
         stacked = f".stack(cell={tuple(dims)}).reset_index('cell')" if len(dims) > 1 else ""
         placed = f"lambda f: np.isfinite(f[{lon!r}]) & np.isfinite(f[{lat!r}])"

@@ -97,7 +97,7 @@ def explanation(
     near = np.isin(ds[STATION].values, explained[STATION].values)
     others = ds.isel({STATION: np.flatnonzero(~near & ~schema.hidden_mask(ds))})
     ax.scatter(
-        others[LON].values, others[LAT].values, s=_OTHER, color="0.55", linewidths=0, transform=ccrs.PlateCarree(),
+        longitudes.canonical(others[LON].values), others[LAT].values, s=_OTHER, color="0.55", linewidths=0, transform=ccrs.PlateCarree(),
         zorder=3, label="_other",
     )  # fmt: skip
     cross = _draw_estimate(ax, explained, located, norm, cmap)
@@ -122,7 +122,7 @@ class _Located(NamedTuple):
     @classmethod
     def of(cls, explained: xr.Dataset) -> _Located:
         """Locate an explanation; longitudes are those nearest to the estimate's, also across the date line."""
-        place = float(explained[PLACE_LON])
+        place = float(longitudes.canonical(explained[PLACE_LON].values))
         lon = longitudes.nearest_image(explained[LON].values, place)
         return cls(np.append(lon, place), np.append(explained[LAT].values, float(explained[PLACE_LAT])))
 

@@ -15,6 +15,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME
 from . import basemap
 from .subject import cell_edges
@@ -25,7 +26,7 @@ Unsupported = Literal["hatched", "blank"]
 
 def cube_bounds(cube: xr.Dataset) -> basemap.Bounds:
     """Return the outer edges of a cube's cells."""
-    x, y = cell_edges(cube, LON), cell_edges(cube, LAT)
+    x, y = _edges(cube)
     return float(x[0]), float(y[0]), float(x[-1]), float(y[-1])
 
 
@@ -33,7 +34,7 @@ def draw_field(
     ax: GeoAxes, cube: xr.Dataset, field: NDArray, norm: Normalize, cmap: str | Colormap, unsupported: Unsupported
 ) -> tuple[QuadMesh] | tuple[QuadMesh, FeatureArtist]:
     """Draw a field ``(lat, lon)`` in a cube's cells, and hatch what is not supported; return what was drawn."""
-    lon, lat = cell_edges(cube, LON), cell_edges(cube, LAT)
+    lon, lat = _edges(cube)
     mesh = ax.pcolormesh(
         lon, lat, np.ma.masked_invalid(field), norm=norm, cmap=cmap, transform=ccrs.PlateCarree(), rasterized=True,
         zorder=1,
@@ -60,6 +61,14 @@ def no_value_text(target: str, when: str) -> str:
     return f"{target!r} has no value in the cube or at the stations, {when}; fix: another time=..."
 
 
+def _edges(cube: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the edges of a cube's cells, longitudes within what PROJ projects: no more than ten radians."""
+    lon = cell_edges(cube, LON)
+    if np.abs(lon).max() > 540.0:
+        lon = lon + (longitudes.canonical(lon[0]) - lon[0])
+    return lon, cell_edges(cube, LAT)
+
+
 def _supported(cube: xr.Dataset) -> NDArray[np.bool_] | None:
     if "supported" not in cube:
         return None
@@ -73,7 +82,7 @@ def _unsupported_area(cube: xr.Dataset) -> shapely.Geometry | None:
     supported = _supported(cube)
     if supported is None or supported.all():
         return None
-    lon, lat = cell_edges(cube, LON), cell_edges(cube, LAT)
+    lon, lat = _edges(cube)
     # One box per run of cells in a row: thousands of boxes fewer to unite than one per cell.
     padded = np.pad(~supported, ((0, 0), (1, 1)))
     edges = np.diff(padded.astype(np.int8), axis=1)

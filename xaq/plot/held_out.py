@@ -12,6 +12,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
+from ..arrays import longitudes
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_at
@@ -173,7 +174,7 @@ def _draw_bubbles(ax: GeoAxes, ds: xr.Dataset, rmse: NDArray) -> PathCollection:
     """Draw visible stations as dots, and hidden ones as bubbles with areas proportional to their RMSE."""
     visible, hidden = kinds(schema.hidden_mask(ds))
     plate = ccrs.PlateCarree()
-    lon, lat = ds[LON].values, ds[LAT].values
+    lon, lat = longitudes.canonical(ds[LON].values), ds[LAT].values
     ax.scatter(
         lon[visible.mask], lat[visible.mask], s=_DOT, color="0.55", linewidths=0, transform=plate, zorder=3,
         label="_visible",

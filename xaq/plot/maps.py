@@ -9,6 +9,7 @@ from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.colors import Colormap
 from matplotlib.lines import Line2D
 
+from ..arrays import longitudes
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..errors import SchemaError
 from ..stations import schema
@@ -192,7 +193,7 @@ def width(
     mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
     visible = ~schema.hidden_mask(ds)
     ax.scatter(
-        ds[LON].values[visible], ds[LAT].values[visible], s=9.0, color="white", edgecolors="black", linewidths=0.5,
+        longitudes.canonical(ds[LON].values[visible]), ds[LAT].values[visible], s=9.0, color="white", edgecolors="black", linewidths=0.5,
         transform=ccrs.PlateCarree(), zorder=3, label="_visible",
     )  # fmt: skip
     dot = handle("o", 9.0, "visible station", markerfacecolor="white", markeredgecolor="black", markeredgewidth=0.5)

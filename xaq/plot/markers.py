@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
+from ..arrays import longitudes
 from ..conventions import LAT, LON
 from ..stations import schema
 from .style import CASING, handle, round_values
@@ -42,7 +43,7 @@ def draw_stations(ax: GeoAxes, ds: xr.Dataset, observed: NDArray, mesh: ScalarMa
     for kind in kinds(schema.hidden_mask(ds)):
         kept = kind.mask & ~silent
         drawn.append(ax.scatter(
-            ds[LON].values[kept], ds[LAT].values[kept], s=kind.area, c=observed[kept], marker=kind.marker,
+            longitudes.canonical(ds[LON].values[kept]), ds[LAT].values[kept], s=kind.area, c=observed[kept], marker=kind.marker,
             norm=mesh.norm, cmap=mesh.cmap, edgecolors="black", linewidths=0.8, transform=ccrs.PlateCarree(), zorder=4,
             label=f"_{kind.name}", path_effects=CASING,
         ))  # fmt: skip
@@ -55,7 +56,7 @@ def draw_silent(ax: GeoAxes, ds: xr.Dataset, silent: NDArray[np.bool_], kind: Ki
     if not silent.any():
         return []
     return [ax.scatter(
-        ds[LON].values[silent], ds[LAT].values[silent], s=12.0, marker=kind.marker, facecolors="none",
+        longitudes.canonical(ds[LON].values[silent]), ds[LAT].values[silent], s=12.0, marker=kind.marker, facecolors="none",
         edgecolors="0.45", linewidths=0.8, transform=ccrs.PlateCarree(), zorder=3,
         label=f"_{kind.name} without observation",
         path_effects=[Stroke(linewidth=2.0, foreground="white", alpha=0.8), Normal()],

@@ -13,6 +13,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME, label
 from ..cube.request import settle_target
 from ..stations import schema
@@ -123,7 +124,7 @@ def _draw_concentrations(
         kept = kept[np.argsort(-mean[kept])]  # small ones on top
         if len(kept):
             drawn = ax.scatter(
-                ds[LON].values[kept], ds[LAT].values[kept], s=_LARGEST * np.maximum(mean[kept], 0.0) / largest,
+                longitudes.canonical(ds[LON].values[kept]), ds[LAT].values[kept], s=_LARGEST * np.maximum(mean[kept], 0.0) / largest,
                 c=mean[kept], marker=kind.marker, norm=norm, cmap=cmap, edgecolors="black", linewidths=0.4, alpha=0.9,
                 transform=ccrs.PlateCarree(), zorder=4, label=f"_{kind.name}",
             )  # fmt: skip

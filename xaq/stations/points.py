@@ -79,6 +79,8 @@ def pair_points(lon: Any, lat: Any) -> Points:
     dim = first.dim or second.dim or POINT
     # The coordinate of a dimension called lon or lat is that of the points.
     label = None if dim in (LON, LAT) else first.label if first.label is not None else second.label
+    # The index of a Series without a name takes the dimension of the other argument.
+    label = None if label is None else xr.Variable((dim,), label.to_index(), label.attrs)
     return Points(dim, first.values, second.values, label)
 
 
