@@ -157,7 +157,7 @@ def test_a_forecast_covers_the_steps_after_its_init_time_and_a_period_of_them():
     ("time", "init", "says"),
     [
         (None, "2020-01-01T13", "init='2020-01-01T13' is no step of the dataset, which covers 2020-01-01T00:00:00 to"),
-        (None, "soon", r"init='soon' is no time \("),
+        (None, "soon", r"init='soon' is no time; fix: init='"),
         (
             "2020-01-01",
             "2020-01-01T18",

@@ -221,7 +221,6 @@ def test_select_period(stations, time, n):
         slice("2020-01-02", "2020-01-01"),
         3.5,
         ("2020-01-01",),
-        pd.Timestamp("2020-01-01", tz="UTC"),
     ],
 )
 def test_select_period_refuses(stations, time):
