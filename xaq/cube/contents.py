@@ -112,7 +112,11 @@ def _not_ours(target: Target, root: dict[str, Any] | None, state: dict[str, Any]
 
 def expect(target: Target) -> Found:
     """Return the cube at a place; refuse a place without one, and one whose creation was interrupted."""
-    found = find(target)
+    return settled(target, find(target))
+
+
+def settled(target: Target, found: Found | None) -> Found:
+    """Return what was found at a place; refuse nothing, an interrupted creation, and damaged metadata without a copy."""
     if found is None:
         raise StoreError(f"no store at {target}; fix: ds.aq.reanalyze(..., store=...) makes one")
     if found.status == CREATING:

@@ -30,11 +30,8 @@ def read_records(target: Target, metadata: Any = None) -> tuple[NDArray[np.uint6
         index: f"{RECORDS}/{record_key(index, zarr_format)}"
         for index in itertools.product(*map(range, array.shape[:-1]))
     }
-    found, records, broken = (
-        read_bytes(raw_store(target, read_only=True), keys.values()),
-        np.zeros(array.shape, _TYPE),
-        {},
-    )
+    found = read_bytes(raw_store(target, read_only=True), keys.values())
+    records, broken = np.zeros(array.shape, _TYPE), {}
     for index, key in keys.items():
         raw = found[key]
         if raw is not None and len(raw) == 2 * _TYPE.itemsize:

@@ -36,6 +36,7 @@ from .contents import (
     forget_blocks,
     own_keys,
     set_status,
+    settled,
     sweep,
 )
 from .layout import BLOCK_DIMS, STATE, Layout, StoreOptions, block_variables, encoding_of
@@ -163,12 +164,12 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     with store_errors(target):
         found = expect(target)
         raw = raw_store(target, read_only=True)
-        if found.status != COMPLETE or not manifest.exists(raw):
+        whole = manifest.read(raw)
+        if found.status != COMPLETE or (whole is None and not manifest.exists(raw)):
             written, total = _progress_of(target)
             raise StoreError(
                 f"{target} is unfinished: {written} of {total} blocks; fix: call reanalyze(..., store=...) again to resume"
             )
-        whole = manifest.read(raw)
         damaged = ["the manifest"] if whole is None else manifest.differing(target, whole)
         if damaged:
             shown = ", ".join(damaged[:3]) + (", ..." if len(damaged) > 3 else "")
@@ -300,7 +301,7 @@ class _Writer:
             if found is None:
                 self._create(place)
             else:
-                self._check_identity(place, expect(place))
+                self._check_identity(place, settled(place, found))
                 if found.status == COMPLETE:
                     self._restore(place)
                 delete_broken(place)
