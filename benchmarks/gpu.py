@@ -3,7 +3,7 @@
 ``python -m benchmarks.gpu [--device cuda] [--small]``
 
 Prints the versions and the card; the outcome of the tests marked ``cuda``; the time of training; the time of a cube in memory
-and to a store; the largest relative difference between the two devices for one model. The network is synthetic
+and to a store, and of monthly means from members; the largest relative difference between the two devices for one model. The network is synthetic
 (:mod:`benchmarks.made`). ``--device cpu --small`` runs all of it in about a minute on a machine without a GPU.
 """
 
@@ -88,6 +88,28 @@ def compare_cubes(model: xaq.Model, stations: int, days: int, spacing: float, de
             say(f"largest relative difference of {device} from {devices[0]}: {difference:.1e}")
 
 
+def compare_members(
+    model: xaq.Model, stations: int, days: int, spacing: float, devices: list[str], members: int
+) -> None:
+    """Make monthly means with intervals from members on each device, and print seconds and the largest difference."""
+    ds, grid = made.network(stations, 24 * days), xaq.Grid.regular(spacing, bounds=made.BOUNDS)
+    first = None
+    for device in devices:
+        placed = model.to(device)
+        lazy = ds.aq.reanalyze(placed, grid=grid, freq="MS", members=members)[["pm25", "pm25_member"]]
+        means, seconds = timed(lazy.compute, device)
+        values = members * ds.sizes["time"] * grid.lon.size * grid.lat.size / 1e9
+        say(
+            f"monthly means from {members} members, {stations} stations, {days} days at {spacing} degrees ({values:.1f} billion "
+            f"values), {device}: {seconds:.1f} s ({values / seconds:.2f} billion per second)"
+        )
+        if first is None:
+            first = means
+        else:
+            difference = float((np.abs(means.pm25_member - first.pm25_member) / first.pm25_member.clip(1)).max())
+            say(f"largest relative difference of a member's mean, {device} from {devices[0]}: {difference:.1e}")
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,6 +130,9 @@ def main() -> None:
         models = compare_training(stations, days, devices)
     for stations, days, spacing in cubes:
         compare_cubes(models["cpu"], stations, days, spacing, devices)
+    compare_members(
+        models["cpu"], *((12, 62, 1.0) if options.small else (584, 365, 0.1)), devices, 2 if options.small else 10
+    )
     if options.device == "cuda":
         say(f"peak GPU memory: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
 

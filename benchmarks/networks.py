@@ -52,6 +52,11 @@ def load(name: str, *, covariates: bool = False) -> tuple[xr.Dataset, str]:
     return join_renumbered(ds, target), target
 
 
+def zone(name: str) -> str | None:
+    """Return the time zone of a network's days; None of daily data."""
+    return _LOCAL[name][1] if name in _LOCAL else None
+
+
 def _load_ozone() -> xr.Dataset:
     folder = data_folder() / _OZONE
     return xaq.open_stations(

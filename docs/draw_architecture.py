@@ -24,19 +24,20 @@ BLOCK = re.compile(r"(?<=<!-- imports -->\n```text\n).*?(?=```\n<!-- /imports --
 VERBS = "verbs"
 #: For each box its left and right column, and what lives there.
 BOXES = {
-    VERBS: (0, 4, "accessor (ds.aq), cli, datasets: the verbs that users call"),
+    VERBS: (0, 5, "accessor (ds.aq), cli, datasets: the verbs that users call"),
     "readers": (0, 1, "files to\nstation datasets"),
     "quality": (1, 2, "check, repair"),
     "plot": (2, 3, "figures"),
     "evaluate": (2, 3, "verify, explain"),
-    "cube": (2, 3, "request, graph, labels,\nZarr store"),
+    "cube": (2, 3, "request, graph,\nlabels, Zarr store"),
     "fields": (2, 3, "grids and rasters\nat points"),
-    "training": (3, 4, "folds, learning,\ncalibration"),
-    "aqnet": (3, 4, "model file and mapper"),
-    "nn": (3, 4, "networks of tensors"),
+    "simulation": (3, 4, "members with\ncorrelated errors"),
+    "training": (4, 5, "folds, learning,\ncalibration"),
+    "aqnet": (4, 5, "model file and mapper"),
+    "nn": (4, 5, "networks of tensors"),
     "stations": (0, 3, "station dataset: schema, hidden stations, time axis, units"),
-    "interpolate": (0, 3, "contract of a mapper, classical mappers, what AQ-Net starts from"),
-    "arrays": (0, 3, "sphere, time steps, transforms"),
+    "interpolate": (0, 4, "contract of a mapper, classical mappers, held-out errors, what AQ-Net starts from"),
+    "arrays": (0, 4, "sphere, time steps, transforms"),
 }
 #: The heaviest package that a folder imports gives its colour.
 KINDS = (
@@ -98,7 +99,7 @@ def draw(imports: dict[str, set[str]], outside: dict[str, set[str]]) -> None:
         raise SystemExit(f"no box for {', '.join(sorted(unplaced))}; fix: add a line to BOXES")
     mpl.use("Agg")
     level = layers(imports)
-    figure, ax = plt.subplots(figsize=(8.6, 8.2), dpi=110)
+    figure, ax = plt.subplots(figsize=(10.6, 8.2), dpi=110)
     for folder, (left, right, text) in BOXES.items():
         colour = next(colour for _, packages, colour in KINDS if outside[folder] & packages or not packages)
         if folder == VERBS:
@@ -112,7 +113,7 @@ def draw(imports: dict[str, set[str]], outside: dict[str, set[str]]) -> None:
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(KINDS), frameon=False,
         title="built on", title_fontsize=9, fontsize=9,
     )  # fmt: skip
-    ax.set(xlim=(-0.02, 4.02), ylim=(-0.1, max(level.values()) + 0.75))
+    ax.set(xlim=(-0.02, 5.02), ylim=(-0.1, max(level.values()) + 0.75))
     ax.set_axis_off()
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, bbox_inches="tight", metadata={"Software": None, "Description": as_text(imports)})
@@ -144,7 +145,7 @@ def _arrow(ax: Axes, upper: str, lower: str, level: dict[str, int]) -> None:
         start, end = x, x
     else:
         # Side by side: from the near side of the one to the near side of the other.
-        start, end = (a + 0.25, d - 0.25) if c < a else (b - 0.25, c + 0.25)
+        start, end = (a + 0.1, d - 0.25) if c < a else (b - 0.1, c + 0.25)
     ax.annotate(
         "", (end, level[lower] + _HEIGHT), (start, level[upper]),
         arrowprops={"arrowstyle": "-|>", "color": "0.3", "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0},

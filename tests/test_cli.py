@@ -52,6 +52,25 @@ def test_the_whole_workflow_gives_the_values_of_python(files, tmp_path, capsys):
         assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_means_of_local_days_and_members_are_those_of_python(files, tmp_path, capsys):
+    store, grid = tmp_path / "c.zarr", ["--grid", "0.5", "--time", "2020-01-02/2020-01-03"]
+    asked = ["--freq", "D", "--period-tz", "Europe/Berlin", "--statistic", "max", "--capture", "0.5", "--members", "3"]
+    asked += ["--members-seed", "7", "--support", "cell"]
+    assert main(["reanalyze", "kriging", *data(files), *grid, *asked, "--store", str(store)]) == 0
+    assert "time 3, lat" in capsys.readouterr().out.replace("member 3, ", "")
+    ds = xaq.open_stations(files / "obs.csv", stations=files / "stations.csv", tz="UTC")
+    cube = ds.aq.reanalyze(
+        "kriging", grid=0.5, time=("2020-01-02", "2020-01-03"), freq="D", tz="Europe/Berlin", statistic="max",
+        capture=0.5, members=3, seed=7, support="cell",
+    ).compute()  # fmt: skip
+    for name in ("pm25", "pm25_lower", "pm25_upper", "pm25_member"):
+        np.testing.assert_array_equal(xaq.open_cube(store)[name], cube[name])
+    store = ["--store", str(tmp_path / "other.zarr")]
+    for wrong in (["--period-tz", "Berlin", "--freq", "D"], ["--members", "0"], ["--capture", "2", "--freq", "D"]):
+        assert main(["reanalyze", "kriging", *data(files), *grid, *wrong, *store]) == 1
+        assert capsys.readouterr().err.count("fix:") == 1
+
+
 def test_check_prints_the_report_and_writes_it(files, tmp_path, capsys):
     assert main(["check", *data(files), "--csv", str(tmp_path / "report.csv")]) == 0
     ds = xaq.open_stations(files / "obs.csv", stations=files / "stations.csv", tz="UTC")

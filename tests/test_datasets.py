@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,9 @@ from xaq.stations.schema import conform
     [("germany", 69, 365, "2005-01-01", True), ("germany-1998-2009", 70, 4383, "1998-01-01", False)],
 )
 def test_bundled_networks(name, n_stations, n_days, first, elevation):
-    ds = datasets.load(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ds = datasets.load(name)
     assert ds.pm10.shape == (n_stations, n_days)
     assert ds.pm10.attrs["units"] == "ug m-3"
     assert "units_note" not in ds.pm10.attrs

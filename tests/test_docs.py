@@ -147,7 +147,7 @@ def test_modules_and_names_of_the_code_that_a_page_mentions_exist(page):
 
 #: What TeX writes with letters that are no symbols of the method.
 NO_SYMBOLS = re.compile(
-    r"\\(?:log|exp|tanh|max|sum|sqrt|t?frac|big|Big|qquad|dots|cdot|top|mp|le|ge|propto|hat|bar|tilde|overline|textstyle)(?![a-z])"
+    r"\\(?:log|exp|cos|sin|tanh|max|sum|sqrt|t?frac|big|Big|q?quad|dots|cdot|top|mp|le|ge|propto|hat|bar|tilde|overline|textstyle)(?![a-z])"
     r"|\\math(?:bf 1|bb I|rm\{CRPS\})|\\text\{(?!bg)[^}]*\}|\\[,;!]"
 )
 

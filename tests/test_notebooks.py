@@ -32,8 +32,8 @@ def outputs_of(notebook):
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
 
-def test_there_are_five_and_each_is_listed():
-    assert len(NOTEBOOKS) == 5
+def test_there_are_six_and_each_is_listed():
+    assert len(NOTEBOOKS) == 6
     index, readme = ((ROOT / p).read_text(encoding="utf-8") for p in ("docs/index.md", "notebooks/README.md"))
     assert all(f"tutorials/{path.stem}" in index and path.name in readme for path in NOTEBOOKS)
 

@@ -125,3 +125,9 @@ def test_classes_and_bodies_of_functions_are_small(path):
 )
 def test_the_list_would_find_them(text, found):
     assert any(re.search(pattern, text, re.IGNORECASE) for pattern in WORDS) == found
+
+
+def test_test_files_have_names_of_their_own():
+    """Pytest imports test files by their names alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)

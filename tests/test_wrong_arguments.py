@@ -44,6 +44,7 @@ def made() -> SimpleNamespace:
         axes=plt.figure().add_subplot(projection=ccrs.PlateCarree()),
         page=xaq.plot.Explorer("title", ("one",), (b"",)),
         ds=ds,
+        weeks=weeks,
         times=ds.time.values,
         hidden=str(ds.aq.hidden.station.values[0]),
         model=model,
@@ -68,13 +69,16 @@ CALLS = {
         xaq.reanalyze,
         lambda m: {"ds": m.ds, "mapper": "idw", "grid": GRID, "store": "made.zarr", "overwrite": True, "progress": False},
     ),
+    "reanalyze days": (xaq.reanalyze, lambda m: {"ds": m.ds, "mapper": "idw", "grid": GRID, "freq": "D"}),
     "reanalyze with a model": (xaq.reanalyze, lambda m: {"ds": m.ds, "mapper": m.model, "grid": GRID}),
     "estimate": (xaq.estimate, lambda m: {"ds": m.ds, "mapper": "idw", "lon": [10.0], "lat": [50.0]}),
+    "estimate days": (xaq.estimate, lambda m: {"ds": m.ds, "mapper": "idw", "lon": [10.0], "lat": [50.0], "freq": "D"}),
     "explain": (
         xaq.explain,
         lambda m: {"ds": m.ds, "model": m.model, "lon": 10.0, "lat": 50.0, "time": m.times[5]},
     ),
     "verify": (xaq.verify, lambda m: {"ds": m.ds, "model": "idw", "baselines": []}),
+    "verify days": (xaq.verify, lambda m: {"ds": m.ds, "model": "idw", "baselines": [], "of": "D"}),
     "train": (
         xaq.train,
         lambda m: {"ds": m.ds, "target": "pm25", "max_epochs": 0, "config": CONFIG, "progress": False, "geography": False},
@@ -123,6 +127,11 @@ CALLS = {
         xaq.plot.reliability,
         lambda m: {"ds": m.ds, "mapper": "kriging", "baselines": [], "levels": [0.5]},
     ),
+    "plot.reliability_of_means": (
+        xaq.plot.reliability_of_means,
+        lambda m: {"ds": m.weeks, "mapper": "kriging", "of": ["D"], "levels": [0.5]},
+    ),
+    "plot.error_covariance": (xaq.plot.error_covariance, lambda m: {"ds": m.weeks, "mapper": "kriging"}),
     "plot.draw_basemap": (xaq.plot.draw_basemap, lambda m: {"ax": m.axes, "bounds": (9, 49, 11, 51)}),
     "plot.Explorer.save": (xaq.plot.Explorer.save, lambda m: {"self": m.page, "path": "page.html"}),
     "plot.table": (xaq.plot.table, lambda m: {"scores": m.scores}),
@@ -161,6 +170,8 @@ ACCEPTS = {
     "lines": {"None", *EMPTY},
     "baselines": {"None", *EMPTY},
     "level": {"0.5"},
+    **{key: {"None"} for key in ("freq", "members")},
+    "capture": {"0.5", "0-d"},
     "max_distance": {"None", *NUMBERS},
     "precision": {"None", *NUMBERS},
     "store": {"None", "text"},
@@ -181,13 +192,21 @@ ACCEPTS = {
     "interval": {"0-d"},
     "station": {"None"},
     "zoom": {"None"},
-    ("estimate", "max_distance"): {"None", "2**70"},
+    **{
+        (call, "tz"): {"None"}
+        for call in ("reanalyze", "reanalyze a store", "reanalyze with a model", "reanalyze days")
+    },
+    **{(call, "tz"): {"None"} for call in ("estimate", "estimate days", "verify", "verify days")},
+    **{(call, "of"): {"None"} for call in ("verify", "verify days")},
+    **{(call, "max_distance"): {"None", "2**70"} for call in ("estimate", "estimate days")},
     ("explain", "max_distance"): {"None", "2**70"},
     ("explain", "lon"): set(),
     ("explain", "lat"): set(),
     ("explain", "time"): {"2020"},
     ("check", "ds"): {"no stations"},
     ("train", "time"): {"None"},
+    ("verify days", "time"): {"None"},
+    ("verify days", "baselines"): EMPTY,  # the others need more errors than this network has
     ("open_stations", "step"): {"None"},
     ("plot.hours", "time"): {"None"},
     ("plot.draw_basemap", "ax"): set(),
@@ -202,7 +221,11 @@ ACCEPTS = {
     ("convert_units", "units"): {"{}"},
     ("sample", "name"): {"None", "text", "nul"},
     ("fields.sample.sample_points", "time"): {"None"},
-    **{(call, name): set() for call in ("estimate", "fields.sample.sample_points") for name in ("lon", "lat")},
+    **{
+        (call, name): set()
+        for call in ("estimate", "estimate days", "fields.sample.sample_points")
+        for name in ("lon", "lat")
+    },
     ("reanalyze a store", "store"): {"None", "text", "bytes"},
     **{(call, "store"): set() for call in ("open_cube", "cube_info")},
     ("load_model", "path"): set(),
@@ -216,6 +239,7 @@ ACCEPTS = {
     ("plot.series", "station"): set(),
     ("plot.hours", "station"): set(),
     ("plot.reliability", "baselines"): EMPTY,
+    ("plot.reliability_of_means", "time"): {"None"},  # one step has no mean of a day
     ("plot.table", "stations"): set(),
     ("plot.skill", "stations"): set(),
     ("datasets.synthetic_truth", "grid"): set(),
@@ -235,7 +259,7 @@ for word in (
 for word in ("spikes", "identical", "colocated", "silent"):
     ACCEPTS[word] = {"None"}
 #: Without a store, what is said of one is checked and not used; a call of many seconds is not made for each value.
-SKIPPED = {("reanalyze", "store"), ("reanalyze with a model", "store")}
+SKIPPED = {(call, "store") for call in ("reanalyze", "reanalyze days", "reanalyze with a model")}
 SKIPPED |= {
     (f"plot.{name}", like_map) for name in ("explore", "animation") for like_map in ("time", "vmin", "vmax", "lines")
 }

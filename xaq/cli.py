@@ -205,12 +205,32 @@ def _add_reanalyze(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-distance", type=float, help="distance to the nearest station in km above which cells are unsupported"
     )
+    _add_means(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing cube")
     parser.add_argument(
         "--update", action="store_true", help="append new steps, and rewrite blocks whose observations have changed"
     )
     parser.add_argument("--precision", type=float, help="round stored values to this step, in the target's units")
     parser.add_argument("--store", required=True, help="Zarr store to write")
+
+
+def _add_means(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("means and members")
+    group.add_argument(
+        "--freq", choices=("D", "MS", "QS", "YS"), help="estimate days, months, quarters or years (default: each step)"
+    )
+    group.add_argument("--period-tz", help="time zone of these periods, such as Europe/Berlin (default UTC)")
+    group.add_argument(
+        "--statistic", choices=("mean", "max"), default="mean", help="of the steps of a period (default mean)"
+    )
+    group.add_argument(
+        "--capture", type=float, default=0.75, help="fraction of a period's steps that must be estimated (default 0.75)"
+    )
+    group.add_argument("--members", type=int, help="also write so many members: equally likely truths")
+    group.add_argument("--members-seed", type=int, default=0, help="random seed of the members (default 0)")
+    group.add_argument(
+        "--support", choices=("point", "cell"), default="point", help="what intervals are of (default point)"
+    )
 
 
 def _reanalyze(a: argparse.Namespace) -> None:
@@ -221,6 +241,8 @@ def _reanalyze(a: argparse.Namespace) -> None:
     cube = reanalyze(
         ds, model, target=a.target, grid=_grid(a.grid, a.bounds), time=a.time, init=a.init, store=a.store,
         level=a.level, max_distance=a.max_distance, overwrite=a.overwrite, update=a.update, precision=a.precision,
+        freq=a.freq, tz=a.period_tz, statistic=a.statistic, capture=a.capture, members=a.members, seed=a.members_seed,
+        support=a.support,
     )  # fmt: skip
     sizes = ", ".join(f"{k} {v}" for k, v in cube.sizes.items() if k != "bnds")
     print(f"{a.store}: {cube.attrs['title']} ({sizes})")

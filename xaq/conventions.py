@@ -6,7 +6,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-STATION, TIME, LAT, LON, POINT, QUANTILE = "station", "time", "lat", "lon", "point", "quantile"
+STATION, TIME, LAT, LON, POINT = "station", "time", "lat", "lon", "point"
+QUANTILE, MEMBER = "quantile", "member"
 ELEVATION, HIDDEN = "elevation", "hidden"
 
 #: Common names of each role in the data of agencies and networks, tried after CF attributes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -14,7 +15,7 @@ from ._arguments import check_choice, check_count, check_number, check_seed, che
 from .arrays import timesteps
 from .conventions import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
 from .cube.grid import Grid
-from .errors import GridError, SchemaError
+from .errors import GridError, SchemaError, XaqWarning
 from .readers.dispatch import open_stations
 from .stations import schema
 
@@ -34,9 +35,8 @@ def load(name: str = "germany") -> xr.Dataset:
     Parameters
     ----------
     name : {"germany", "germany-1998-2009"}
-        ``"germany"``: 69 rural background stations, daily PM10 of 2005, with elevation. ``"germany-1998-2009"``: 70
-        stations, twelve years, without elevation. The two differ at DEUB004: do not merge
-        them.
+        ``"germany"``: 69 rural background stations, two of which report every third day, daily PM10 of 2005, with elevation.
+        ``"germany-1998-2009"``: 70 stations, twelve years, without elevation. The two differ at DEUB004: do not merge them.
 
     Returns
     -------
@@ -58,7 +58,10 @@ def load(name: str = "germany") -> xr.Dataset:
     with as_file(files("xaq") / "data" / _BUNDLED[name]) as folder:
         table = pd.read_csv(folder / "observations.csv.gz", parse_dates=["time"])
         places = pd.read_csv(folder / "stations.csv.gz")
-    ds = open_stations(table, stations=places, units={"pm10": MASS_UNITS})
+    with warnings.catch_warnings():
+        # That two stations report every third day is known, and in the docstring.
+        warnings.simplefilter("ignore", XaqWarning)
+        ds = open_stations(table, stations=places, units={"pm10": MASS_UNITS})
     return ds.assign_attrs(title=f"Daily PM10 at rural background stations, Germany ({name})", source=_ACKNOWLEDGEMENT)
 
 

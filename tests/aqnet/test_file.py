@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 
 import xaq
 from xaq.aqnet import file
+from xaq.aqnet.recipe import FORMAT
 from xaq.errors import ModelError
 from xaq.nn.config import AQNetConfig
 
@@ -113,13 +114,25 @@ def test_any_damage_is_refused(data, tmp_path):
 
 
 #: Values of other types, not finite, negative and huge; and the fields that may have such a value all the same.
-FREE_TEXT = {"target", "units", "xaq_version", "stations_hash", "visible", "hidden", "method", "stations", "precision"}
+FREE_TEXT = {
+    "target",
+    "units",
+    "xaq_version",
+    "stations_hash",
+    "visible",
+    "hidden",
+    "method",
+    "stations",
+    "precision",
+    "of",
+}
 WRONG = {
     "text": ("xxx", FREE_TEXT),
     "true": (True, {"advection", "cyclic"}),
     "null": (
         None,
-        {"background", "interval", "site_effect", "mae", "rmse", "bias", "r2", "crps", "coverage", "width", "n"},
+        {"background", "interval", "site_effect", "error_covariance", "mae", "rmse", "bias", "r2", "crps", "coverage"}
+        | {"width", "n"},
     ),
     "list": ([[[]]], set()),
     "object": ({"a": 1}, {"training"}),
@@ -135,7 +148,7 @@ WRONG = {
 #: Fields whose value is any number.
 NUMBERS = {"mean", "std", "offset", "range_km", "nugget", "sill", "log_weight", "climatology", "centre"}
 NUMBERS |= {"residual_variance", "coefficients", "probabilities", "quantiles", "training", "held_out_scores"}
-NUMBERS |= {"site_effect"}
+NUMBERS |= {"site_effect", "pairs", "mean_scores"}
 
 
 @pytest.mark.parametrize("kind", ["model", "forecast"])
@@ -180,16 +193,48 @@ def test_a_configuration_that_does_not_fit_is_refused_before_anything_is_allocat
     refused(packed(data, edited(recipe, ("config", field), value)), tmp_path, "damaged or was changed")
 
 
-@pytest.mark.parametrize("field", ["scaler", "interval", "seed", "format"])
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("times_hours",), []),
+        (("times_hours", 0), 1.0),
+        (("times_hours", 1), 0.0),
+        (("ranges_km", 0), 1.0),
+        (("ranges_km", 1), -2.5),
+        (("weights",), [[1.0]]),
+        (("weights",), []),
+        (("weights", -1), []),
+        (("weights", -1, -1), 0.5),
+        (("weights", 0, 0), -0.1),
+        (("pairs", -1, 0), -1.0),
+        (("pairs", -1, 1), -1.0),
+        (("pairs", -1, 2), float("nan")),
+        (("pairs", -1, 4), 0),
+        (("pairs", -1, 4), 2.5),
+        (("pairs", -1), [0.0, 0.0, 1.0, 1.0]),
+        (("stations", "range_km"), 0.0),
+        (("stations", "nugget"), -0.1),
+        (("stations", "sill"), -1.0),
+    ],
+)
+def test_a_covariance_of_errors_that_no_fit_gives_is_refused(data, tmp_path, path, value):
+    recipe = recipe_in(data)
+    message = refused(
+        packed(data, edited(recipe, ("error_covariance", *path), value)), tmp_path, "damaged or was changed"
+    )
+    assert f"error_covariance.{path[0]}" in message
+
+
+@pytest.mark.parametrize("field", ["scaler", "interval", "error_covariance", "seed", "format"])
 def test_a_missing_and_an_unknown_field_are_named(data, tmp_path, field):
     recipe = recipe_in(data)
     assert field in refused(packed(data, {k: v for k, v in recipe.items() if k != field}), tmp_path)
     assert "surplus" in refused(packed(data, {**recipe, "surplus": 1}), tmp_path)
 
 
-@pytest.mark.parametrize("number", [7, 9])
+@pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
 def test_another_format_is_named_with_what_to_do(data, tmp_path, number):
-    expected = "train it again" if number == 7 else "upgrade xaq"
+    expected = "train it again" if number < FORMAT else "upgrade xaq"
     refused(packed(data, {**recipe_in(data), "format": number}), tmp_path, f"format {number}.*fix: {expected}")
 
 

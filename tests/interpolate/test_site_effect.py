@@ -237,7 +237,7 @@ def test_hidden_stations_teach_nothing(ds, model):
 
 def test_an_older_file_is_refused_with_what_to_do(model):
     with pytest.raises(ModelError, match=r"format 7.*train it again"):
-        recipe_of(json.loads(model.recipe.to_json().replace('"format": 8', '"format": 7')))
+        recipe_of(json.loads(model.recipe.to_json()) | {"format": 7})
 
 
 def test_a_model_of_other_data_on_places_is_refused(model):

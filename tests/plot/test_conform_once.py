@@ -32,6 +32,7 @@ FIGURES = {
     "series of a mapper at a visible station": lambda ds, cube: plot.series(ds, "kriging", visible_station(ds)),
     "hours of a mapper": lambda ds, cube: plot.hours(ds, "kriging", visible_station(ds)),
     "reliability": lambda ds, cube: plot.reliability(ds, "kriging", baselines=["kriging-log"]),
+    "reliability of means": lambda ds, cube: plot.reliability_of_means(ds, "kriging", of=["D"]),
     "explanation": lambda ds, cube: plot.explanation(ds, figures.explained_by_hand(ds), lines=[]),
     "animation": lambda ds, cube: plot.animation(ds, cube, time=HOURS, lines=[]),
     "explore": lambda ds, cube: plot.explore(ds, cube, time=HOURS, dpi=40, lines=[]),

@@ -1,5 +1,6 @@
 """The calibration of intervals: coverage, spread, quantiles by lead day, and which member estimates which fold."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,17 +8,28 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
+import xaq
+from xaq.interpolate.error_covariance import fit_error_covariance
+from xaq.interpolate.held_out import FOLDS, deal_stations, normal_scores
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 from xaq.training import calibrate as module
-from xaq.training.calibrate import calibrate
+from xaq.training import windows
+from xaq.training.calibrate import calibrate, fit_errors, hidden_scores
 from xaq.training.data import TrainingData, prepare_data, validation_folds
-from xaq.training.folds import FOLDS, MEMBERS
-from xaq.training.hidden import HiddenEstimates, hidden_estimates
+from xaq.training.folds import MEMBERS
+from xaq.training.hidden import HiddenEstimates, Samples, hidden_estimates
 
 SMALL = AQNetConfig(hidden=8, heads=2, days_before=1, days_after=1, k=6)
 FORECAST = AQNetConfig(task="forecast", days_before=3, days_after=0, target_days=2, hidden=8, heads=2, k=6)
+
+
+def samples(day):
+    """Return samples of one window and target on these lead days ``(sample,)``."""
+    zero = torch.zeros_like(day)
+    return Samples(window=zero, day=day, target=zero, kept=zero[:, None])
 
 
 def calibrated(monkeypatch, residual, parts, day=None, config=SMALL, estimate=1e6):
@@ -25,7 +37,7 @@ def calibrated(monkeypatch, residual, parts, day=None, config=SMALL, estimate=1e
     residual, parts = (torch.as_tensor(np.asarray(v, float)) for v in (residual, parts))
     day = torch.zeros(len(residual), dtype=torch.int64) if day is None else torch.as_tensor(day)
     guess = torch.full_like(residual, estimate)
-    batch = HiddenEstimates(guess, guess.clamp(min=0.0) + residual, tuple(parts), day)
+    batch = HiddenEstimates(guess, guess.clamp(min=0.0) + residual, tuple(parts), samples(day))
     monkeypatch.setattr(module, "hidden_estimates", lambda *args: batch)
     data = SimpleNamespace(folds=[None], validation=((0,),), validation_batches=lambda: [None])
     return calibrate([SimpleNamespace(eval=lambda: None)], data, SimpleNamespace(config=config))
@@ -107,7 +119,7 @@ def test_missing_observations_do_not_count_and_negative_estimates_count_as_zero(
 def test_a_fold_is_estimated_only_by_the_member_that_never_learned_from_it(monkeypatch, n_folds):
     members = [SimpleNamespace(eval=lambda: None, number=m) for m in range(min(MEMBERS, n_folds))]
     data = TrainingData(
-        record=SimpleNamespace(config=SMALL), truth=torch.ones(8, 1), unit=torch.zeros(8, 3),
+        record=SimpleNamespace(config=SMALL), truth=torch.ones(8, 1), steps=torch.arange(1), unit=torch.zeros(8, 3),
         folds=tuple(range(n_folds)), validation=validation_folds(n_folds, SMALL),
         train_starts=torch.arange(40), validation_starts=torch.arange(40),
     )  # fmt: skip
@@ -116,7 +128,7 @@ def test_a_fold_is_estimated_only_by_the_member_that_never_learned_from_it(monke
     def estimates(network, data, fold, starts, recipe):
         asked.extend((network.number, fold, int(s)) for s in starts)
         return HiddenEstimates(
-            torch.ones(9, 6), torch.zeros(9, 6), (torch.ones(9, 6),) * 3, torch.zeros(9, dtype=torch.int64)
+            torch.ones(9, 6), torch.zeros(9, 6), (torch.ones(9, 6),) * 3, samples(torch.zeros(9, dtype=torch.int64))
         )
 
     monkeypatch.setattr(module, "hidden_estimates", estimates)
@@ -131,7 +143,7 @@ def test_a_forecast_is_calibrated_at_every_fold_in_the_validation_windows(monkey
     def estimates(network, data, fold, starts, recipe):
         asked.append(fold)
         return HiddenEstimates(
-            torch.ones(9, 6), torch.zeros(9, 6), (torch.ones(9, 6),) * 3, torch.zeros(9, dtype=torch.int64)
+            torch.ones(9, 6), torch.zeros(9, 6), (torch.ones(9, 6),) * 3, samples(torch.zeros(9, dtype=torch.int64))
         )
 
     monkeypatch.setattr(module, "hidden_estimates", estimates)
@@ -156,3 +168,73 @@ def test_intervals_of_a_model_cover_hidden_stations_at_their_nominal_coverage(sm
             count += int(torch.isfinite(residual).sum())
     assert count > 2000
     np.testing.assert_allclose(below / count, [0.05, 0.5, 0.95], atol=2e-3)
+
+
+# -- normal scores of hidden stations ------------------------------------------------------------------------------
+
+
+def scored(ds, model):
+    """Return the scores of an untrained model, its observations and its training data."""
+    seen = schema.observations(schema.conform(ds), "pm25")
+    data = prepare_data(seen, model.recipe)
+    networks, recipe = [model.network] * len(data.validation), model.recipe
+    return hidden_scores(networks, data, recipe, recipe.interval, seen.lon, seen.lat), seen, data
+
+
+def test_scores_are_those_of_the_errors_at_stations_hidden_in_turn(small_ds, small_model):
+    made, seen, data = scored(small_ds, small_model)
+    recipe = small_model.recipe
+    np.testing.assert_array_equal(made.fold, deal_stations(seen.lon, seen.lat, recipe.seed))
+    # The record begins a day before the first window.
+    assert made.step_hours == 1.0
+    assert made.scores.shape == made.scale.shape == (1, 14, 9 * 24)
+    np.testing.assert_array_equal(np.isfinite(made.scores[0, :, 24:]), np.isfinite(seen.values))
+    # Calibrated on the same errors: standard normal, but for the ends of the distribution.
+    assert np.nanmean(made.scores) == pytest.approx(0, abs=0.02)
+    assert np.nanstd(made.scores) == pytest.approx(1, abs=0.02)
+    fold = data.folds[1]
+    with torch.no_grad():
+        batch = hidden_estimates(small_model.network, data, fold, data.train_starts[2:3], recipe)
+    spread = sum(c * part for c, part in zip(recipe.interval.coefficients, batch.parts, strict=True))
+    error = (batch.truth - batch.estimate.clamp(min=0)) / spread
+    expected = normal_scores(error.numpy(), np.array(recipe.interval.quantiles[0]))
+    at = fold.targets[batch.samples.target].numpy()
+    np.testing.assert_allclose(made.scores[0, at, 72:96], expected, atol=1e-4)
+    np.testing.assert_allclose(made.scale[0, at, 72:96], spread, rtol=1e-4)
+
+
+def test_the_covariance_of_errors_is_fitted_to_these_scores(small_ds, small_model):
+    made, seen, data = scored(small_ds, small_model)
+    networks, recipe = [small_model.network] * len(data.validation), small_model.recipe
+    assert fit_errors(networks, data, recipe, recipe.interval, seen.lon, seen.lat) == recipe.error_covariance
+    assert fit_error_covariance(made, recipe.covariance) == recipe.error_covariance
+
+
+def test_scores_keep_their_steps_where_the_record_is_thinned(small_ds, small_model, monkeypatch):
+    """Lags are those between times, not between entries of a record that leaves days out."""
+    whole, seen, _ = scored(small_ds, small_model)
+    monkeypatch.setattr(windows, "_MAX_VALUES", 1)
+    monkeypatch.setattr(windows, "_LEAST_WINDOWS", 2)
+    made, _, data = scored(small_ds, small_model)
+    assert data.truth.shape[1] < len(seen.times), "no case: all days are in the record"
+    for day in range(8):
+        steps = slice(24 * (day + 1), 24 * (day + 2))
+        if day in (0, 7):
+            np.testing.assert_array_equal(np.isfinite(made.scores[..., steps]), np.isfinite(whole.scores[..., steps]))
+        else:
+            assert np.isnan(made.scores[..., steps]).all()
+
+
+def test_scores_of_a_forecast_have_a_window_for_each_init_time_and_the_quantiles_of_its_lead_day():
+    ds = xaq.datasets.synthetic(n_stations=14, days=20, seed=3)
+    model = ds.aq.train("pm25", task="forecast", config=FORECAST, max_epochs=0, progress=False)
+    # Wide on the first lead day, narrow on the second.
+    probabilities = model.recipe.interval.probabilities
+    rows = tuple(tuple(s * x for x in norm.ppf(probabilities)) for s in (9.0, 0.5))
+    model = xaq.Model(model.network, replace(model.recipe, interval=replace(model.recipe.interval, quantiles=rows)))
+    made, _, data = scored(ds, model)
+    truth = data.at_targets(data.truth, data.validation_starts).numpy()
+    np.testing.assert_array_equal(np.isfinite(made.scores), np.isfinite(truth))
+    first, second = (np.nanstd(made.scores[..., steps]) for steps in (slice(24), slice(24, 48)))
+    assert second > 3 * first
+    assert model.error_covariance.stations is None

@@ -5,10 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xaq.interpolate.held_out import FOLDS
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 from xaq.training.data import prepare_data, validation_folds
-from xaq.training.folds import FOLDS, MEMBERS
+from xaq.training.folds import MEMBERS
 
 SMALL = AQNetConfig(hidden=8, heads=2, days_before=1, days_after=1, k=6)
 FORECAST = AQNetConfig(task="forecast", days_before=3, days_after=0, target_days=2, hidden=8, heads=2, k=6)

@@ -10,7 +10,7 @@ from xaq.errors import ModelError, SchemaError
 from xaq.interpolate.trend import Trend
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
-from xaq.training.calibrate import calibrate
+from xaq.training.calibrate import calibrate, fit_errors
 from xaq.training.fit_classical import choose_first_guess, fit_classical, settle_config
 from xaq.training.learn import learn
 from xaq.training.select import remove_trend, select_observations
@@ -29,9 +29,11 @@ def test_the_steps_called_one_by_one_are_training(network):
     selection, trend = remove_trend(select_observations(network, "pm25"), seed=2)
     recipe = fit_classical(selection, trend, config=SMALL, seed=2)
     learned = learn(selection.observations, recipe, trend, max_epochs=1, progress=False)
-    interval = calibrate(learned.members, learned.data, recipe)
+    interval, seen = calibrate(learned.members, learned.data, recipe), selection.observations
+    errors = fit_errors(learned.members, learned.data, recipe, interval, seen.lon, seen.lat)
+    fitted = replace(recipe, interval=interval, error_covariance=errors, training=learned.summary)
     model = network.aq.train("pm25", config=SMALL, max_epochs=1, seed=2, progress=False)
-    assert replace(recipe, interval=interval, training=learned.summary) == replace(model.recipe, held_out_scores=[])
+    assert fitted == replace(model.recipe, held_out_scores=[], mean_scores=[])
     ours, theirs = learned.network.state_dict(), model.network.state_dict()
     assert all((ours[name] == theirs[name]).all() for name in theirs)
 

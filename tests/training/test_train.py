@@ -170,6 +170,17 @@ def test_fewer_stations_than_k_works_and_says_so(network):
     assert model.recipe.config.k == 19
 
 
+def test_a_record_too_short_for_a_covariance_of_errors_trains_and_members_say_so(tmp_path):
+    days = xaq.datasets.synthetic(n_stations=8, days=20).isel(time=slice(None, None, 24))
+    trained = days.aq.train("pm25", max_epochs=0, progress=False)
+    assert trained.error_covariance is None
+    loaded = xaq.load_model(trained.save(tmp_path / "m.xaq"), device="cpu")
+    assert np.isfinite(days.aq.reanalyze(loaded, grid=1.0).pm25).all()
+    for options in ({"members": 2}, {"freq": "MS"}, {"support": "cell"}):
+        with pytest.raises(ModelError, match=r"too few errors .*fix: "):
+            days.aq.reanalyze(loaded, grid=1.0, **options)
+
+
 def test_a_silent_station_is_left_out_and_named(network):
     silent = network.copy(deep=True)
     first = int(np.flatnonzero(~schema.hidden_mask(network))[0])

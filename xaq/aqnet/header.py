@@ -14,6 +14,7 @@ from .._arguments import shown
 from ..arrays import timesteps
 from ..arrays.transforms import climatology_design
 from ..errors import ModelError
+from ..interpolate.error_covariance import ErrorCovariance
 from ..interpolate.site_predictors import SITE_PREDICTORS
 from ..nn.config import AQNetConfig
 from .recipe import FORMAT, Interval, Recipe
@@ -23,6 +24,8 @@ _LARGEST = 1_000_000
 _GREATEST_FLOAT = float(np.finfo(np.float32).max)
 #: Greatest bound of the raster correction: a factor of exp(10).
 _GREATEST_CORRECTION = 10.0
+#: What sums of weights may differ by from 1: rounding.
+_ROUNDING = 1e-6
 #: What a model keeps of a field, and of a background and a raster beside it.
 _FIELD = {"name": str, "units": str, "hash": str}
 _BACKGROUND = {**_FIELD, "mean": float, "slope": float}
@@ -137,7 +140,11 @@ def _expect(true: bool, value: Any, name: str, expected: str) -> None:
 
 def _problems(recipe: Recipe) -> Iterator[str]:
     """Yield what a recipe of the right types says that no training run would."""
-    for holds, text in (*_of_data(recipe), *_of_first_guess(recipe), *_of_interval(recipe.interval, recipe.config)):
+    groups = (
+        _of_data(recipe), _of_first_guess(recipe), _of_interval(recipe.interval, recipe.config),
+        _of_errors(recipe.error_covariance),
+    )  # fmt: skip
+    for holds, text in (check for group in groups for check in group):
         if not holds:
             yield text
     yield from _of_provenance(recipe)
@@ -207,6 +214,38 @@ def _of_interval(interval: Interval | None, config: AQNetConfig) -> Iterator[tup
     )
 
 
+def _of_errors(errors: ErrorCovariance | None) -> Iterator[tuple[bool, str]]:
+    if errors is None:
+        return
+    for name in ("times_hours", "ranges_km"):
+        values = getattr(errors, name)
+        yield (
+            _rises(values, strictly=True) and values[0] == 0,
+            f"error_covariance.{name} is {shown(values)}, expected ascending values from 0",
+        )
+    rows = errors.weights
+    shape = (len(errors.times_hours) + 1, len(errors.ranges_km))
+    # Of the wrong shape, rows have no sum.
+    yield (
+        len(rows) == shape[0] and {len(row) for row in rows} == {shape[1]},
+        f"error_covariance.weights has other rows or columns than expected, {shape[0]} rows of {shape[1]}",
+    )
+    total = sum(map(sum, rows))
+    yield (
+        min(map(min, rows)) >= 0 and abs(total - 1) <= _ROUNDING,
+        f"error_covariance.weights sum to {total:g}, expected weights of 0 or more that sum to 1",
+    )
+    if (stations := errors.stations) is not None:
+        yield (
+            stations.range_km > 0 and min(stations.nugget, stations.sill) >= 0,
+            f"error_covariance.stations is {stations}, expected a range above 0, nugget and sill of 0 or more",
+        )
+    yield (
+        all(lag >= 0 and distance >= 0 and n > 0 for lag, distance, _, _, n in errors.pairs),
+        "error_covariance.pairs has negative lags or distances, or classes without products",
+    )
+
+
 def _of_provenance(r: Recipe) -> Iterator[str]:
     try:
         if r.trend.background is not None:
@@ -220,6 +259,10 @@ def _of_provenance(r: Recipe) -> Iterator[str]:
             kinds: dict[str, Any] = {"method": str, "stations": str}
             kinds |= {score: float | None for score in _SCORES if isinstance(row, dict) and score in row}
             _check_fields(row, kinds, "held_out_scores")
+        for row in r.mean_scores:
+            kinds = {"of": str, "method": str, "stations": str}
+            kinds |= {score: float | None for score in _SCORES if isinstance(row, dict) and score in row}
+            _check_fields(row, kinds, "mean_scores")
     except HeaderError as error:
         yield str(error)
 

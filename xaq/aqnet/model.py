@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .._display import html_table
 from ..errors import ModelError
 from ..interpolate.base import Estimate, Explanation, Field, Observations
+from ..interpolate.error_covariance import ErrorCovariance
 from ..interpolate.trend import OverTrend, PreparedRatios, Trend
 from ..nn.aqnet import Network
 from . import file
@@ -48,10 +49,10 @@ class Model:
     >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
     >>> model.name, model.task, model.target, model.step
     ('AQ-Net', 'analysis', 'pm25', np.timedelta64(3600,'s'))
-    >>> model.has_interval, model.margin_days, model.fields, str(model.device)
-    (True, (3, 3), (), 'cpu')
-    >>> len(model.hash)
-    64
+    >>> model.has_interval, model.margin_days, model.fields, str(model.device), len(model.hash)
+    (True, (3, 3), (), 'cpu', 64)
+    >>> model.error_covariance.times_hours
+    (0.0, 3.0, 12.0, 48.0)
     """
 
     name = NetworkMapper.name
@@ -85,6 +86,11 @@ class Model:
         return self._ratios.has_interval
 
     @property
+    def error_covariance(self) -> ErrorCovariance | None:
+        """How errors hang together in space and time, for members; ``ds.aq.plot.error_covariance(model)`` draws it."""
+        return self.recipe.error_covariance
+
+    @property
     def margin_days(self) -> tuple[int, int]:
         """Days of record read before and after the days estimated."""
         return self._ratios.margin_days
@@ -111,8 +117,6 @@ class Model:
     def _repr_html_(self) -> str:
         head, lines = describe(self.network, self.recipe, self.device)
         return html_table(f"model {self.hash[:12]}: {head}", lines)
-
-    # -- the same model, elsewhere -------------------------------------------------------------------------------
 
     def with_trend(self, trend: Trend) -> Model:
         """Return the model with the fields that it was trained on; verbs do so with ``background=`` and ``rasters=``.
@@ -246,8 +250,6 @@ class Model:
     def explain(self, prepared: PreparedRatios, lon: float, lat: float) -> Explanation:
         """Say what the estimate of an analysis at a place was made of, at the one prepared time."""
         return self._mapper.explain(prepared, lon, lat)
-
-    # -- at the stations -----------------------------------------------------------------------------------------
 
     def station_series(self, prepared: PreparedRatios) -> NDArray[np.float32]:
         """Return the stations' own series at the prepared times; of a forecast, the forecast at stations.

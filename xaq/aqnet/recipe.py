@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays.transforms import Scaler
+from ..interpolate.error_covariance import ErrorCovariance
 from ..interpolate.kriging import Covariance
 from ..interpolate.trend import TrendRecord
 from ..nn.aqnet import Network, build_network
 from ..nn.config import AQNetConfig
 
 #: Version of the model's file; a file of another version is refused.
-FORMAT = 8
+FORMAT = 9
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,14 @@ class Recipe:
         Climatological residual variance of each station.
     interval : Interval, optional
         None before calibration.
+    error_covariance : ErrorCovariance, optional
+        How errors hang together in space and time; None before calibration, or where too few are known.
     covariates, known : tuple of str
         Other variables that the network reads; ``known`` ones over a forecast's horizon too.
     trend : TrendRecord
         Background, site effect and rasters.
-    seed, period, visible, hidden, stations_hash, training, held_out_scores, xaq_version
-        Where the model comes from.
+    seed, period, visible, hidden, stations_hash, training, held_out_scores, mean_scores, xaq_version
+        Where the model comes from; ``mean_scores`` are those of means of days, months and years.
     format : int
         Version of the file.
     """
@@ -85,6 +88,7 @@ class Recipe:
     centre: tuple[float, float]
     residual_variance: tuple[tuple[float, float, float], ...] = ()
     interval: Interval | None = None
+    error_covariance: ErrorCovariance | None = None
     covariates: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     trend: TrendRecord = field(default_factory=TrendRecord)
@@ -95,6 +99,7 @@ class Recipe:
     stations_hash: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     held_out_scores: list[dict[str, Any]] = field(default_factory=list)
+    mean_scores: list[dict[str, Any]] = field(default_factory=list)
     xaq_version: str = ""
     format: int = FORMAT
 
@@ -114,6 +119,8 @@ class Recipe:
             interval = data["interval"]
             rows = tuple(tuple(row) for row in interval["quantiles"])
             data["interval"] = Interval(tuple(interval["coefficients"]), tuple(interval["probabilities"]), rows)
+        if data["error_covariance"] is not None:
+            data["error_covariance"] = ErrorCovariance.from_json(data["error_covariance"])
         data["residual_variance"] = tuple(tuple(row) for row in data["residual_variance"])
         for name in ("climatology", "centre", "covariates", "known", "period", "visible", "hidden"):
             data[name] = tuple(data[name])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dask
+import dask.array as da
 import google_crc32c
 import numpy as np
 import xarray as xr
@@ -41,7 +42,7 @@ def fill_blocks(
     _check_labels(cube, target)
     shape = tuple(cube.sizes[d] for d in BLOCK_DIMS)
     # Not optimised: one by one, blocks would no longer share the station side that they are made from.
-    blocks = {name: cube[name].transpose(*BLOCK_DIMS).data.to_delayed(optimize_graph=False) for name in names}
+    blocks = {name: _delayed(cube[name].transpose(*layout.dims(name)).data) for name in names}
     write = dask.delayed(_write_block, pure=False)
 
     def task(place: Target, index: NDArray) -> Any:
@@ -56,6 +57,13 @@ def fill_blocks(
             group = pending[i : i + per_commit]
             with transaction(target, f"blocks {group[0].tolist()} .. {group[-1].tolist()}") as place:
                 _compute([task(place, index) for index in group], shown.update)
+
+
+def _delayed(array: da.Array) -> NDArray:
+    """Return the blocks of an array as nodes, ``(time, lat, lon)``: members together."""
+    if array.ndim == len(BLOCK_DIMS):
+        return array.to_delayed(optimize_graph=False)
+    return array.rechunk({0: -1}).to_delayed(optimize_graph=False)[0]
 
 
 def _compute(tasks: list[Any], done: Callable[[], Any]) -> None:
@@ -102,7 +110,7 @@ def _write_block(
     root = zarr.open_group(store, mode="r+", use_consolidated=False)
     records = root[STATE]["records"]
     expected = tuple(s.stop - s.start for s in region)
-    wrong = [f"{n} is {a.shape}" for n, a in zip(names, arrays, strict=True) if a.shape != expected]
+    wrong = [f"{n} is {a.shape}" for n, a in zip(names, arrays, strict=True) if a.shape[-len(expected) :] != expected]
     if wrong:
         raise StoreError(f"block {index}: {', '.join(wrong)}, expected {expected}")
     if records[index][0]:
@@ -110,7 +118,8 @@ def _write_block(
     store.of.clear()
     for name, values in zip(names, arrays, strict=True):
         # Empty chunks are written too: a check would read every value twice, and hardly any chunk is empty.
-        root[name].with_config({"write_empty_chunks": True})[region] = _round(values, precision)
+        where = region if values.ndim == len(region) else (slice(None), *region)
+        root[name].with_config({"write_empty_chunks": True})[where] = _round(values, precision)
     records[index] = np.array([fingerprint, _checksum(fingerprint, store.of)], np.uint64)
 
 
@@ -150,7 +159,7 @@ def damaged_blocks(target: Target, layout: Layout, metadata: Any = None) -> list
     root = zarr.open_group(plain(target) if metadata is None else metadata, mode="r", use_consolidated=False)
     records, broken = read_records(target, metadata)
     names = block_names(root)
-    shape, zarr_format = root[names[0]].shape, root.metadata.zarr_format
+    shape, zarr_format = root[names[0]].shape[-len(BLOCK_DIMS) :], root.metadata.zarr_format
     damaged = list(broken)
     for row in np.argwhere(records[..., 0]):
         index = tuple(map(int, row))

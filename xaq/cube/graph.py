@@ -1,16 +1,9 @@
-"""The Dask graph of a request: one node per period for the station side, one per block for the cell side.
-
-Tiles of one period that are computed together share its station side.
-"""
+"""The Dask graph of a request: one node per period for the station side, one per block for the cell side."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
-import dask
 import dask.array as da
 import numpy as np
 import rioxarray  # noqa: F401 - registers the .rio accessor
@@ -19,13 +12,15 @@ from numpy.typing import NDArray
 
 from .._arguments import argument_error, check_integer, check_mapping
 from ..arrays import timesteps
-from ..conventions import LAT, LON, STATION, TIME
+from ..conventions import LAT, LON, TIME
 from ..stations import schema
+from .ensemble import Ensemble, Joint
+from .ensemble_graph import PERIODS_PER_BLOCK, cell_layers, distributions, member_layer, period_layers
 from .grid import Grid
-from .labels import labelled, time_variable
+from .labels import Layers, labelled, steps_axis
 from .nodes import stations_node, task, whole
-from .periods import record_slice
 from .request import Request
+from .station_side import station_nodes
 from .tasks import (
     estimate_points,
     estimate_tile,
@@ -33,14 +28,16 @@ from .tasks import (
     missing_in_tile,
     nearest_at_points,
     nearest_in_tile,
-    prepare_stations,
 )
+from .tiles import PointTargets, Targets, Tiles, split
 
 #: Values of one variable in one block: 10 million float32 are 40 MB. At most 32 days, so that one map is quick to get.
 BLOCK_VALUES, _BLOCK_DAYS = 10_000_000, 32
 #: Cells beyond which a map is cut into tiles, and the edge of a tile. Its hourly blocks still are 16 days long, so that
 #: the margins around them, which the station side reads too, cost little.
 _TILED_CELLS, _TILE = 40_000, 160
+#: The edge of a tile where members are kept, whose blocks hold this many times more values.
+_MEMBER_TILE, _MEMBER_BLOCKS = 64, 4
 #: Larger blocks than this along one dimension are no part of any grid or record.
 _LARGEST = 1_000_000
 _FIX = "chunks={'time': 240, 'lat': 200, 'lon': 200}"
@@ -49,16 +46,22 @@ _FIX = "chunks={'time': 240, 'lat': 200, 'lon': 200}"
 # -- cubes ---------------------------------------------------------------------------------------------------------
 
 
-def block_sizes(request: Request, grid: Grid, chunks: Mapping[str, int]) -> tuple[int, int, int]:
-    """Return steps, rows and columns of a block: whole maps where they fit, whole days where they do not."""
-    n_lat, n_lon = grid.shape
-    tiled = n_lat * n_lon > _TILED_CELLS
-    size = {LAT: min(n_lat, _TILE) if tiled else n_lat, LON: min(n_lon, _TILE) if tiled else n_lon}
+def block_sizes(joint: Joint, grid: Grid, chunks: Mapping[str, int]) -> tuple[int, int, int]:
+    """Return steps or periods, rows and columns of a block: whole maps where they fit, whole days where they do not."""
+    (n_lat, n_lon), request, ensemble = grid.shape, joint.request, joint.ensemble
+    kept = ensemble.members or 1
+    edge = _TILE if kept == 1 else _MEMBER_TILE
+    tiled = n_lat * n_lon > (_TILED_CELLS if kept == 1 else edge**2)
+    size = {LAT: min(n_lat, edge) if tiled else n_lat, LON: min(n_lon, edge) if tiled else n_lon}
     size.update({k: v for k, v in chunks.items() if k != TIME})
-    per_day = timesteps.steps_per_day(request.step)
-    days = min(_BLOCK_DAYS, max(1, BLOCK_VALUES // (abs(size[LAT] * size[LON]) * per_day)))
-    n_time = chunks.get(TIME, days * per_day)
-    wholes = (len(request.times), n_lat, n_lon)
+    fit = BLOCK_VALUES * (1 if kept == 1 else _MEMBER_BLOCKS) // (abs(size[LAT] * size[LON]) * kept)
+    if ensemble.freq is None:
+        per_day, n_step = timesteps.steps_per_day(request.step), len(request.times)
+        n_time = chunks.get(TIME, min(_BLOCK_DAYS, max(1, fit // per_day)) * per_day)
+    else:
+        n_step = len(joint.calendar.start)
+        n_time = chunks.get(TIME, max(1, min(PERIODS_PER_BLOCK[ensemble.freq], fit)))
+    wholes = (n_step, n_lat, n_lon)
     sizes = [whole if n == -1 else n for n, whole in zip((n_time, size[LAT], size[LON]), wholes, strict=True)]
     return sizes[0], sizes[1], sizes[2]
 
@@ -78,14 +81,18 @@ def check_chunks(chunks: Mapping[str, int] | None) -> dict[str, int]:
     }
 
 
-def lazy_cube(request: Request, grid: Grid, sizes: tuple[int, int, int]) -> xr.Dataset:
-    """Return the labelled cube of a request on a grid, in blocks of ``sizes`` steps, rows and columns. Lazy."""
-    tiles = _Tiles.of(grid, sizes[1:])
+def lazy_cube(joint: Joint, grid: Grid, sizes: tuple[int, int, int]) -> xr.Dataset:
+    """Return the labelled cube of a request on a grid, in blocks of ``sizes`` steps or periods, rows and columns. Lazy."""
+    request, ensemble = joint.request, joint.ensemble
+    tiles = Tiles.of(grid, sizes[1:])
     near = tiles.map(nearest_in_tile, stations_node(request), request.lon, request.lat, dtype=np.float32)
     missing = tiles.map(missing_in_tile, whole(request.fields), request.times, dtype=bool) if request.fields else None
-    coords = {TIME: time_variable(request), **grid.coords()}
-    layers = _cube_layers(request, tiles, sizes[0])
-    cube = labelled(request, layers, (TIME, LAT, LON), coords, near, missing)
+    if ensemble.freq is not None:
+        layers, axis = period_layers(joint, tiles, sizes[0])
+    else:
+        layers = _step_layers(joint, tiles, sizes[0])
+        axis = steps_axis(request, layers.values[0].chunks[0])
+    cube = labelled(request, layers, axis, (LAT, LON), grid.coords(), near, missing, ensemble)
     cube = cube.assign_coords(grid.bounds()).rio.write_crs("EPSG:4326")
     for name in cube.data_vars:
         if {LAT, LON} <= set(cube[name].dims):
@@ -95,66 +102,52 @@ def lazy_cube(request: Request, grid: Grid, sizes: tuple[int, int, int]) -> xr.D
     return cube
 
 
-@dataclass(frozen=True)
-class _Tiles:
-    """A grid cut into rectangles: the same rows and columns for all that a cube holds."""
-
-    grid: Grid
-    rows: list[slice]
-    columns: list[slice]
-
-    @classmethod
-    def of(cls, grid: Grid, sizes: tuple[int, int]) -> _Tiles:
-        (n_lat, n_lon), (rows, columns) = grid.shape, sizes
-        return cls(grid, _split(n_lat, rows), _split(n_lon, columns))
-
-    def map(self, function: Callable, *arguments: Any, dtype: type) -> da.Array:
-        """Return ``(lat, lon)`` from what a function of arguments and a tile's axes returns for each tile."""
-        return da.block([
-            [
-                da.from_delayed(
-                    task(function)(*arguments, self.grid.lon[c], self.grid.lat[r]), (_length(r), _length(c)), dtype
-                )
-                for c in self.columns
-            ]
-            for r in self.rows
-        ])  # fmt: skip
+def _step_layers(joint: Joint, targets: Targets, n_time: int) -> Layers:
+    """Return the layers of steps, and their members where they are asked for, in blocks of ``n_time`` steps and one tile."""
+    request, ensemble = joint.request, joint.ensemble
+    blocks = distributions(joint, targets, n_time) if ensemble.is_asked and joint.covariance is not None else []
+    values = cell_layers(joint, targets, blocks) if ensemble.support == "cell" else estimates(request, targets, n_time)
+    return Layers(values, member_layer(ensemble.members, targets, blocks) if ensemble.members else None)
 
 
-def _split(n: int, size: int) -> list[slice]:
-    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
-
-
-def _length(part: slice) -> int:
-    return int(part.stop - part.start)
-
-
-def _cube_layers(request: Request, tiles: _Tiles, n_time: int) -> list[da.Array]:
-    """Return the layers of a cube, each ``(time, lat, lon)``, in blocks of ``n_time`` steps and one tile."""
-    blocks: list[list[list[list[da.Array]]]] = [[] for _ in range(request.n_layers)]
+def estimates(request: Request, targets: Targets, n_time: int) -> list[da.Array]:
+    """Return the value and the bounds of its interval, each ``(time, *shape)``, in blocks of ``n_time`` steps and one tile."""
+    blocks: list[list[da.Array]] = [[] for _ in range(request.n_layers)]
     mapper = whole(request.mapper)
-    for times, prepared in _station_nodes(request, mapper, n_time):
-        for period in blocks:
-            period.append([[] for _ in tiles.rows])
-        for i, row in enumerate(tiles.rows):
-            for column in tiles.columns:
-                x, y = tiles.grid.lon[column], tiles.grid.lat[row]
-                node = task(estimate_tile)(mapper, prepared, len(times), x, y, request.probabilities)
-                shape = (len(times), _length(row), _length(column))
-                for layer, period in enumerate(blocks):
-                    period[-1][i].append(da.from_delayed(node[layer], shape, np.float32))
-    # da.block nests the last dimensions innermost; time, lat, lon are axes -3, -2, -1.
-    return [da.block(layer) for layer in blocks]
+    for times, prepared in station_nodes(request, mapper, split(len(request.times), n_time)):
+        nodes = [
+            (task(estimate_tile)(mapper, prepared, len(times), *tile, request.probabilities), tile.shape)
+            for tile in targets.tiles
+        ]
+        for layer, block in enumerate(blocks):
+            block.append(
+                targets.join([da.from_delayed(node[layer], (len(times), *shape), np.float32) for node, shape in nodes])
+            )
+    return [da.concatenate(block) for block in blocks]
 
 
 # -- points --------------------------------------------------------------------------------------------------------
+
+
+def lazy_points(
+    request: Request, lon: NDArray, lat: NDArray, dim: str, coords: dict[str, xr.Variable], ensemble: Ensemble
+) -> xr.Dataset:
+    """Return the labelled estimates of a request at points. Lazy."""
+    n_time, points, joint = max(1, BLOCK_VALUES // len(lon)), PointTargets(lon, lat), Joint(request, ensemble)
+    if ensemble.freq is not None:
+        layers, axis = period_layers(joint, points, PERIODS_PER_BLOCK[ensemble.freq])
+    else:
+        layers = _step_layers(joint, points, n_time)
+        axis = steps_axis(request, layers.values[0].chunks[0])
+    near, missing = point_distance(request, lon, lat), point_missing(request, lon, lat)
+    return labelled(request, layers, axis, (dim,), coords, near, missing, ensemble)
 
 
 def point_layers(request: Request, lon: NDArray, lat: NDArray, n_time: int) -> da.Array:
     """Return the layers at points, ``(layer, time, point)``, in blocks of ``n_time`` steps."""
     rows: list[da.Array] = []
     mapper = whole(request.mapper)
-    for times, prepared in _station_nodes(request, mapper, max(1, n_time)):
+    for times, prepared in station_nodes(request, mapper, split(len(request.times), max(1, n_time))):
         node = task(estimate_points)(mapper, prepared, len(times), lon, lat, request.probabilities)
         rows.append(da.from_delayed(node, (request.n_layers, len(times), len(lon)), np.float32))
     return da.concatenate(rows, axis=1)
@@ -172,66 +165,3 @@ def point_missing(request: Request, lon: NDArray, lat: NDArray) -> da.Array | No
         return None
     node = task(missing_at_points)(whole(request.fields), request.times, lon, lat)
     return da.from_delayed(node, (len(lon),), bool)
-
-
-# -- the station side ----------------------------------------------------------------------------------------------
-
-
-def prepare(request: Request) -> tuple[Any, xr.Dataset]:
-    """Return the station side of all times of a request, and the stations that take part in it, in its order. Computes."""
-    ((_, node),) = _station_nodes(request, whole(request.mapper), len(request.times))
-    prepared, part = dask.compute(node, stations_node(request))
-    return prepared, part.of_dataset(request.source, [request.target])
-
-
-def fingerprints(request: Request, n_time: int, grid: Grid) -> list[int]:
-    """Return for each period a hash of all that its estimates read, never 0. Computes it, one period at a time."""
-    (part,) = dask.compute(stations_node(request))
-    lon, lat = request.lon[part.kept], request.lat[part.kept]
-    x, y = (axis.ravel() for axis in np.meshgrid(grid.lon, grid.lat))
-    found = []
-    for period in _periods(request, n_time):
-        digest = hashlib.blake2b(digest_size=8)
-        for array in (lon, lat, period.times, period.record):
-            digest.update(array.tobytes())
-        for array in period.arrays:
-            digest.update(part.take(schema.canonical(array)).tobytes())
-        for field in request.fields:
-            digest.update(field.digest(lon, lat, period.record))
-            digest.update(field.digest(x, y, period.times))
-        found.append(int.from_bytes(digest.digest(), "big") or 1)
-    return found
-
-
-def _station_nodes(request: Request, mapper: Any, n_time: int) -> list[tuple[NDArray[np.datetime64], Any]]:
-    """Return (times, station side) for each period of the request."""
-    lon, lat, part, n_known = request.lon, request.lat, stations_node(request), len(request.known)
-    return [
-        (p.times, task(prepare_stations)(mapper, lon, lat, p.record, p.times, part, n_known, *p.arrays))
-        for p in _periods(request, n_time)
-    ]
-
-
-@dataclass(frozen=True)
-class _Period:
-    """A part of the times, and the part of the record that its estimates read: arrays ``(station, step)``, maybe lazy."""
-
-    times: NDArray[np.datetime64]
-    record: NDArray[np.datetime64]
-    arrays: list[Any]
-
-
-def _periods(request: Request, n_time: int) -> Iterator[_Period]:
-    """Yield the request in parts of ``n_time`` steps; each reads its own part of the record only."""
-
-    def arrays(names: tuple[str, ...], steps: slice) -> list[Any]:
-        part = request.source.isel({TIME: steps})
-        return [part[name].transpose(STATION, TIME).data for name in names]
-
-    for i in range(0, len(request.times), n_time):
-        times = request.times[i : i + n_time]
-        read = record_slice(request.record, request.mapper.margin_days, times, request.init)
-        # All of the horizon, whatever part of it is asked for: a forecast does not depend on that.
-        ahead = slice(read.start, read.stop + request.horizon_steps)
-        parts = arrays((request.target, *request.covariates), read) + arrays(request.known, ahead)
-        yield _Period(times, request.record[read], parts)

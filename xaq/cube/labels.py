@@ -4,27 +4,103 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
-from ..conventions import LAT, LON, QUANTILE, TIME, cf_attrs, label
+from ..conventions import LAT, LON, MEMBER, QUANTILE, TIME, cf_attrs, label
 from ..errors import GridError
 from ..stations.points import pair_points
-from .nodes import distance_node, reporting_count
+from .calendar import FREQUENCIES
+from .ensemble import Ensemble, Joint
+from .nodes import distance_node, period_reporting, reporting_count
 from .request import Request
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What is estimated: the value and the bounds of its interval, each ``(time, ...)``, and members ``(member, time, ...)``."""
+
+    values: Sequence[da.Array]
+    members: da.Array | None = None
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """The times of estimates.
+
+    Attributes
+    ----------
+    start, end : (time,) datetime64, UTC
+    long_name : str
+        Of the coordinate.
+    cell_methods : str
+        Of the target, over time.
+    what : str
+        What an estimate is, before the name of the target: empty, or ``"monthly mean of "``.
+    reporting : array of (time,)
+        Visible stations that report; their mean over the steps of a period.
+    """
+
+    start: NDArray[np.datetime64]
+    end: NDArray[np.datetime64]
+    long_name: str
+    cell_methods: str
+    what: str
+    reporting: Any
+
+    @property
+    def variable(self) -> xr.Variable:
+        """The coordinate, with its CF attributes."""
+        attrs = {"standard_name": "time", "axis": "T", "long_name": self.long_name, "bounds": "time_bnds"}
+        return xr.Variable((TIME,), self.start, attrs)
+
+
+def steps_axis(request: Request, chunks: tuple[int, ...] | None = None) -> TimeAxis:
+    """Return the times of a request, each the start of a step; ``chunks`` of the estimates in time."""
+    reporting = None if request.init is not None else reporting_count(request, chunks or (len(request.times),))
+    return TimeAxis(
+        request.times, request.times + request.step, "start of the interval (UTC)", "time: mean", "", reporting
+    )
+
+
+#: What a mean or a maximum of each frequency is called.
+_OF_PERIOD = {"D": "daily", "MS": "monthly", "QS": "quarterly", "YS": "annual"}
+
+
+def periods_axis(joint: Joint, n_period: int) -> TimeAxis:
+    """Return the periods of a request, in blocks of ``n_period``."""
+    request, ensemble, calendar = joint.request, joint.ensemble, joint.calendar
+    assert ensemble.freq is not None
+    statistic = {"mean": "mean", "max": "maximum"}[ensemble.statistic]
+    hours = request.step / np.timedelta64(1, "h")
+    step = f"interval: {hours:g} hour{'s' if hours != 1 else ''}"
+    reporting = None
+    if request.init is None:
+        edges = [*range(0, len(calendar.start), n_period), len(calendar.start)]
+        steps = np.searchsorted(calendar.index, edges)
+        count = reporting_count(request, tuple(np.diff(steps).tolist()))
+        reporting = period_reporting(count, calendar.index, edges)
+    return TimeAxis(
+        calendar.start, calendar.end, f"start of the {FREQUENCIES[ensemble.freq]} ({ensemble.tz or 'UTC'})",
+        f"time: {statistic} ({step})", f"{_OF_PERIOD[ensemble.freq]} {statistic} of ", reporting,
+    )  # fmt: skip
 
 
 def labelled(
     request: Request,
-    layers: da.Array | Sequence[da.Array],
-    dims: tuple[str, ...],
+    layers: Layers,
+    axis: TimeAxis,
+    space: tuple[str, ...],
     coords: dict[str, xr.Variable],
     near: da.Array,
     missing: da.Array | None,
+    ensemble: Ensemble,
 ) -> xr.Dataset:
     """Return layers of estimates as a dataset with CF names, units, bounds and provenance.
 
@@ -32,35 +108,35 @@ def labelled(
     ----------
     request : Request
         What was asked for.
-    layers : (layer, time, ...)
-        The value, and the bounds of the interval where the request has probabilities.
-    dims : (time, ...)
-        Of a layer.
+    layers : Layers
+    axis : TimeAxis
+    space : tuple of str
+        Dimensions behind the time.
     coords : dict of str to xarray.Variable
-        Of the dimensions.
-    near : dask array, dims without time, km
+        Of these.
+    near : dask array, (*space), km
         Distance to the nearest station that reports.
-    missing : dask array of bool, dims without time, optional
+    missing : dask array of bool, (*space), optional
         Where a field that the mapper reads has no value; None where it reads none.
+    ensemble : Ensemble
     """
-    data = _estimates(request, layers, dims) | _support(request, dims[1:], near, missing)
-    if request.init is None:
-        data["stations_reporting"] = _reporting(request, layers[0].chunks[0])
+    data = _estimates(request, layers, axis, (TIME, *space), ensemble) | _support(request, space, near, missing)
+    if axis.reporting is not None:
+        text = (
+            "visible stations that report at the step"
+            if not axis.what
+            else "mean number of visible stations that report"
+        )
+        data["stations_reporting"] = ((TIME,), axis.reporting, {"units": "1", "long_name": text})
+    coords = {**coords, TIME: axis.variable}
+    if layers.members is not None:
+        attrs = {"standard_name": "realization", "units": "1", "long_name": "member"}
+        coords[MEMBER] = xr.Variable((MEMBER,), np.arange(layers.members.shape[0]), attrs)
     ds = xr.Dataset(data, coords=coords)
-    edges = np.stack([request.times, request.times + request.step], axis=1)
-    ds = ds.assign_coords(time_bnds=((TIME, "bnds"), edges))
+    ds = ds.assign_coords(time_bnds=((TIME, "bnds"), np.stack([axis.start, axis.end], axis=1)))
     for name in (TIME, "time_bnds"):
         ds[name].encoding.update(units="seconds since 1970-01-01", dtype="int64", calendar="proleptic_gregorian")
-    return ds.assign_attrs(_global_attrs(request))
-
-
-def time_variable(request: Request) -> xr.Variable:
-    """Return the times of a request with their CF attributes."""
-    return xr.Variable(
-        (TIME,),
-        request.times,
-        {"standard_name": "time", "axis": "T", "long_name": "start of the interval (UTC)", "bounds": "time_bnds"},
-    )
+    return ds.assign_attrs(_global_attrs(request, axis, ensemble))
 
 
 def point_coords(request: Request, lon: Any, lat: Any) -> tuple[str, dict[str, xr.Variable]]:
@@ -74,8 +150,8 @@ def point_coords(request: Request, lon: Any, lat: Any) -> tuple[str, dict[str, x
     points = pair_points(lon, lat)
     dim, target = points.dim, request.target
     taken = {
-        TIME, "time_bnds", "bnds", QUANTILE, "supported", "nearest_station", "stations_reporting",
-        target, f"{target}_lower", f"{target}_upper", f"{target}_quantile",
+        TIME, "time_bnds", "bnds", QUANTILE, MEMBER, "supported", "nearest_station", "stations_reporting",
+        target, f"{target}_lower", f"{target}_upper", f"{target}_quantile", f"{target}_member",
     }  # fmt: skip
     if dim in taken:
         renamed = {"lon": lon, "lat": lat}
@@ -92,18 +168,28 @@ def point_coords(request: Request, lon: Any, lat: Any) -> tuple[str, dict[str, x
 
 
 def _estimates(
-    request: Request, layers: da.Array | Sequence[da.Array], dims: tuple[str, ...]
+    request: Request, layers: Layers, axis: TimeAxis, dims: tuple[str, ...], ensemble: Ensemble
 ) -> dict[str, tuple[tuple[str, ...], da.Array, dict[str, Any]]]:
-    """Return the target and the bounds of its interval as variables."""
+    """Return the target, the bounds of its interval and its members as variables."""
     target, units = request.target, request.units
-    attrs = {**cf_attrs(target, units), "cell_methods": "time: mean", "ancillary_variables": "supported"}
-    attrs.setdefault("long_name", label(target))
-    data = {target: (dims, layers[0], attrs)}
+    methods = axis.cell_methods + (" area: mean" if ensemble.support == "cell" else "")
+    attrs = {**cf_attrs(target, units), "cell_methods": methods, "ancillary_variables": "supported"}
+    name = axis.what + attrs.setdefault("long_name", label(target))
+    attrs["long_name"] = name
+    data = {target: (dims, layers.values[0], attrs)}
     if request.probabilities:
         for i, side in enumerate(("lower", "upper"), 1):
-            text = f"{side} bound of the {100 * request.level:g} % interval of {attrs['long_name']}"
-            data[f"{target}_{side}"] = (dims, layers[i], {"units": units, "long_name": text})
+            text = f"{side} bound of the {100 * request.level:g} % interval of {name}"
+            data[f"{target}_{side}"] = (
+                dims,
+                layers.values[i],
+                {"units": units, "long_name": text, "cell_methods": methods},
+            )
         attrs["ancillary_variables"] += f" {target}_lower {target}_upper"
+    if layers.members is not None:
+        text = f"members of {name}: equally likely truths"
+        of_member = {**cf_attrs(target, units), "cell_methods": methods, "long_name": text}
+        data[f"{target}_member"] = ((MEMBER, *dims), layers.members, of_member)
     return data
 
 
@@ -126,14 +212,15 @@ def _support(
     }
 
 
-def _reporting(request: Request, chunks: tuple[int, ...]) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
-    """Return the number of stations that report at each step as a variable."""
-    attrs = {"units": "1", "long_name": "visible stations that report at the step"}
-    return (TIME,), reporting_count(request, chunks), attrs
-
-
-def _global_attrs(request: Request) -> dict[str, str]:
-    provenance = request.provenance
+def _global_attrs(request: Request, axis: TimeAxis, ensemble: Ensemble) -> dict[str, str]:
+    provenance = {**request.provenance, **ensemble.provenance(request)}
+    if ensemble.freq is not None:
+        # Those of a model are of means of UTC periods at points, with default settings.
+        scored = request.level == 0.9 and ensemble == Ensemble(
+            freq=ensemble.freq, members=ensemble.members, seed=ensemble.seed
+        )
+        rows = [] if request.trained is None or not scored else request.trained.recipe.mean_scores
+        provenance["held_out_scores"] = [row for row in rows if row["of"] == ensemble.freq]
     method, identifier = provenance["method"], provenance["model_hash"][:12]
     kind = "analysis" if request.init is None else f"forecast from {request.init}"
     return {

@@ -17,6 +17,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from .._arguments import check_choice, check_flag, check_number
+from ..conventions import MEMBER
 from ..errors import StoreError
 
 BLOCK_DIMS = ("time", "lat", "lon")
@@ -66,12 +67,16 @@ class StoreOptions:
 
 @dataclass(frozen=True)
 class Layout:
-    """Blocks of equal size, counted from the first step, row and column; ``chunk`` divides ``block``."""
+    """Blocks of equal size, counted from the first step, row and column; ``chunk`` divides ``block``.
+
+    ``members`` is the name of the variable with members and their number, all of them in each block; None without one.
+    """
 
     block: tuple[int, int, int]
     chunk: tuple[int, int, int]
     start: str
     step_seconds: int
+    members: tuple[str, int] | None = None
 
     @classmethod
     def of(cls, cube: xr.Dataset, sizes: tuple[int, int, int]) -> Layout:
@@ -81,16 +86,32 @@ class Layout:
         block, chunk = zip(steps, *cells, strict=True)
         bounds = cube["time_bnds"].values[0].astype("datetime64[s]")
         step = int((bounds[1] - bounds[0]) / np.timedelta64(1, "s"))
-        return cls(block, chunk, str(bounds[0]), step)
+        members = next(((str(n), cube.sizes[MEMBER]) for n in cube.data_vars if MEMBER in cube[n].dims), None)
+        return cls(block, chunk, str(bounds[0]), step, members)
 
     @classmethod
     def from_json(cls, identity: dict[str, Any]) -> Layout:
         """Return the layout that a store was written with."""
-        return cls(tuple(identity["block"]), tuple(identity["chunk"]), identity["start"], identity["step_seconds"])
+        name, n = identity.get("member_variable", (None, 0))
+        sizes = tuple(identity["block"]), tuple(identity["chunk"])
+        return cls(*sizes, identity["start"], identity["step_seconds"], (name, n) if name else None)
 
     def identity(self) -> dict[str, Any]:
         """Return what a store records of the layout, to be compared with that of a later call."""
-        return {"block": self.block, "chunk": self.chunk, "start": self.start, "step_seconds": self.step_seconds}
+        members = {"member_variable": self.members} if self.members else {}
+        return {
+            "block": self.block, "chunk": self.chunk, "start": self.start, "step_seconds": self.step_seconds, **members
+        }  # fmt: skip
+
+    @property
+    def chunks(self) -> dict[str, int]:
+        """Sizes of the blocks by dimension."""
+        members = {MEMBER: self.members[1]} if self.members else {}
+        return {**dict(zip(BLOCK_DIMS, self.block, strict=True)), **members}
+
+    def dims(self, name: str) -> tuple[str, ...]:
+        """Return the dimensions of a variable that is written block by block."""
+        return (MEMBER, *BLOCK_DIMS) if self.members and name == self.members[0] else BLOCK_DIMS
 
     def counts(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the number of blocks along each dimension of a cube."""
@@ -104,10 +125,13 @@ class Layout:
 
     def block_keys(self, name: str, index: Sequence[int], shape: Sequence[int], zarr_format: int) -> list[str]:
         """Return the keys under which a variable of a block is stored: one shard, or the chunks of Zarr 2."""
+        many = len(self.dims(name)) > len(BLOCK_DIMS)
         if zarr_format == 3:
-            return [f"{name}/c/{'/'.join(map(str, index))}"]
+            return [f"{name}/c/{'/'.join(map(str, (0, *index) if many else index))}"]
         region = self.region(index, shape)
         chunks = [range(s.start // n, -(-s.stop // n)) for s, n in zip(region, self.chunk, strict=True)]
+        if many and self.members:
+            chunks.insert(0, range(self.members[1]))
         return [f"{name}/{'.'.join(map(str, chunk))}" for chunk in itertools.product(*chunks)]
 
     def keys(self, names: Sequence[str], shape: Sequence[int], zarr_format: int) -> set[str]:
@@ -140,7 +164,9 @@ def encoding_of(dims: Sequence[Hashable], layout: Layout, options: StoreOptions)
     """Return chunks, shards and compression of a variable. All variables agree, so that ``ds.chunks`` does."""
     chunk = dict(zip(BLOCK_DIMS, layout.chunk, strict=True))
     shard = dict(zip(BLOCK_DIMS, layout.block, strict=True))
-    if set(dims) != set(BLOCK_DIMS):
+    if MEMBER in dims and layout.members:
+        chunk[MEMBER], shard[MEMBER] = 1, layout.members[1]
+    if not set(BLOCK_DIMS) <= set(dims):
         # A variable without blocks: few files, cut alike however long the cube becomes.
         shard["time"] = chunk["time"] * math.ceil(_SMALL_STEPS / chunk["time"])
     chunks, shards = (tuple(edges.get(str(d), 2) for d in dims) for edges in (chunk, shard))
@@ -155,10 +181,10 @@ def encoding_of(dims: Sequence[Hashable], layout: Layout, options: StoreOptions)
 
 
 def block_variables(cube: xr.Dataset) -> list[Hashable]:
-    """Return the variables of a cube that are written block by block."""
-    return [name for name in cube.data_vars if set(BLOCK_DIMS) == set(cube[name].dims)]
+    """Return the variables of a cube that are written block by block: those on all its dimensions, members whole in each."""
+    return [name for name in cube.data_vars if set(BLOCK_DIMS) <= set(cube[name].dims)]
 
 
 def block_names(root: zarr.Group) -> list[str]:
     """Return the arrays of a store that are written block by block."""
-    return sorted(name for name, array in root.arrays() if array.ndim == len(BLOCK_DIMS))
+    return sorted(name for name, array in root.arrays() if array.ndim >= len(BLOCK_DIMS))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
+from numpy.typing import NDArray
 
 from ..conventions import STATION, TIME
 from ..stations.taking_part import TakingPart, taking_part
@@ -52,3 +53,16 @@ def reporting_count(request: Request, chunks: tuple[int, ...]) -> Any:
     return da.concatenate([
         da.from_delayed(task(count_reporting)(node, part), (n,), np.int32) for n, part in zip(chunks, parts, strict=True)
     ])  # fmt: skip
+
+
+def period_reporting(count: Any, index: NDArray[np.int64], edges: Sequence[int]) -> Any:
+    """Return the mean over each period of the stations that report at its steps, ``(period,)``; lazy where ``count`` is."""
+    n_period = edges[-1]
+    if not isinstance(count, da.Array):
+        return _mean_by_period(count, index, n_period)
+    mean = task(_mean_by_period)(count, index, n_period)
+    return da.from_delayed(mean, (n_period,), np.float32).rechunk((tuple(np.diff(edges).tolist()),))
+
+
+def _mean_by_period(count: NDArray, index: NDArray[np.int64], n_period: int) -> NDArray[np.float32]:
+    return (np.bincount(index, count, n_period) / np.bincount(index, minlength=n_period)).astype(np.float32)

@@ -18,21 +18,15 @@ from ..errors import StoreError
 from ..interpolate.base import Mapper
 from ..stations import limits, schema
 from . import store as cube_store
-from .graph import (
-    BLOCK_VALUES,
-    block_sizes,
-    check_chunks,
-    fingerprints,
-    lazy_cube,
-    point_distance,
-    point_layers,
-    point_missing,
-)
+from .ensemble import Ensemble, Joint
+from .graph import BLOCK_VALUES, block_sizes, check_chunks, lazy_cube, lazy_points, point_layers
 from .grid import Grid
-from .labels import labelled, point_coords, time_variable
+from .labels import point_coords, steps_axis
 from .layout import StoreOptions
 from .location import StoreLike
 from .request import Request, RequestOptions, check_grid, check_points, make_request, warn_if_silent
+from .station_side import fingerprints
+from .tiles import split
 
 #: What of the provenance must agree between a stored cube and a call that completes or extends it.
 _IDENTITY = (
@@ -54,6 +48,13 @@ def reanalyze(
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    members: int | None = None,
+    freq: Literal["D", "MS", "QS", "YS"] | None = None,
+    tz: str | None = None,
+    statistic: Literal["mean", "max"] = "mean",
+    capture: float = 0.75,
+    support: Literal["point", "cell"] = "point",
+    seed: int = 0,
     chunks: Mapping[str, int] | None = None,
     overwrite: bool = False,
     update: bool = False,
@@ -95,9 +96,29 @@ def reanalyze(
     rasters : mapping of str to xarray.DataArray, optional
         The rasters that the model was trained on. In cells without data the estimate omits their term, and is marked
         unsupported.
+    members : int, optional
+        Make so many members: equally likely truths, whose errors hang together in space and time as errors at held-out
+        stations do. Whatever is computed of each member - a mean over a district, days above a limit - has their spread as
+        its uncertainty. A mapper without a distribution of errors has none.
+    freq : {"D", "MS", "QS", "YS"}, optional
+        Estimate days, months, quarters or years in place of steps; the interval is that of their mean, made from 50 members,
+        or more where ``members`` or ``level`` needs more. Members are returned only where ``members`` is given. The
+        value is the mean of the estimates; of a maximum, and where estimates are medians, it is that of the members.
+    tz : str, optional
+        Time zone of the periods, such as ``"Europe/Berlin"``; UTC by default. Of daily values, the days that the network
+        reports.
+    statistic : {"mean", "max"}
+        Of the steps of a period.
+    capture : float
+        Data capture: a period of which a smaller fraction of the steps is estimated is NaN.
+    support : {"point", "cell"}
+        What the interval is of: an instrument somewhere in the cell, at its centre, or the mean of the cell, in which what
+        only a site has averages out. The estimate of a step is the same.
+    seed : int
+        Of the members. Each is the same whatever their number, block sizes and workers.
     chunks : dict, optional
-        Block size by dimension, such as ``{"time": 240, "lat": 200, "lon": 200}``; -1 for all. Does not change values
-        beyond the rounding of float32.
+        Block size by dimension, ``time`` in steps or in periods, such as ``{"time": 240, "lat": 200, "lon": 200}``; -1 for
+        all. Does not change values beyond the rounding of float32.
     overwrite : bool
         Replace the cube at ``store``. In a folder the new cube is written beside it, gets its name when it is complete,
         and only then is the old one deleted; a store that cannot rename loses the old cube first. A place that holds
@@ -119,7 +140,8 @@ def reanalyze(
     -------
     xarray.Dataset
         ``<target>(time, lat, lon)`` float32 in the dataset's units, never negative; ``<target>_lower``, ``_upper``
-        where the mapper has an interval; ``nearest_station(lat, lon)`` in km; ``supported(lat, lon)``;
+        where the mapper has an interval; ``<target>_member(member, time, lat, lon)`` where ``members`` is given;
+        ``nearest_station(lat, lon)`` in km; ``supported(lat, lon)``;
         ``stations_reporting(time)``. Lazy without ``store``: nothing is computed, except that a method given by name
         is fitted.
 
@@ -150,6 +172,9 @@ def reanalyze(
     options = RequestOptions(
         target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
     )  # fmt: skip
+    ensemble = Ensemble(
+        members=members, freq=freq, tz=tz, statistic=statistic, capture=capture, support=support, seed=seed
+    )  # fmt: skip
     storing = StoreOptions(precision, zarr_format, consolidated)
     flags = {"overwrite": overwrite, "update": update, "progress": progress}
     flags = {name: check_flag(flag, name, error=StoreError) for name, flag in flags.items()}
@@ -162,23 +187,34 @@ def reanalyze(
     check_grid(request, settled)
     warn_if_silent(request)
     limits.warn_if_impossible(ds, request.variables)
-    sizes = block_sizes(request, settled, chunks)
-    cube = lazy_cube(request, settled, sizes)
+    joint = Joint(request, ensemble)
+    sizes = block_sizes(joint, settled, chunks)
+    cube = lazy_cube(joint, settled, sizes)
     if store is None:
         return cube
+    lon, lat = (axis.ravel() for axis in np.meshgrid(settled.lon, settled.lat))
     return cube_store.write_cube(
-        cube, store, identity=_identity(request, settled), block=sizes, inputs=fingerprints(request, sizes[0], settled),
+        cube, store, identity=_identity(request, settled, ensemble), block=sizes,
+        inputs=fingerprints(request, _cuts(joint, sizes[0]), lon, lat, joint.fitted),
         options=storing, **flags,
     )  # fmt: skip
 
 
-def _identity(request: Request, grid: Grid) -> dict[str, Any]:
+def _cuts(joint: Joint, n_time: int) -> list[slice]:
+    """Return the steps of each block of so many steps or periods."""
+    if joint.ensemble.freq is None:
+        return split(len(joint.request.times), n_time)
+    calendar = joint.calendar
+    return [calendar.block(part.start, part.stop)[0] for part in split(len(calendar.start), n_time)]
+
+
+def _identity(request: Request, grid: Grid, ensemble: Ensemble) -> dict[str, Any]:
     """Return what makes a cube this cube, however long it is."""
     provenance = {name: request.provenance[name] for name in _IDENTITY if name in request.provenance}
     # The default distance is that of all visible stations here, as the list of stations is: a silent one may report later.
     given = request.given_distance
     provenance["max_distance_km"] = round(request.network_distance if given is None else given, 3)
-    return {**provenance, "grid": tokenize(grid.lon, grid.lat, grid.spacing)}
+    return {**provenance, **ensemble.provenance(request), "grid": tokenize(grid.lon, grid.lat, grid.spacing)}
 
 
 def estimate(
@@ -194,6 +230,12 @@ def estimate(
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    members: int | None = None,
+    freq: Literal["D", "MS", "QS", "YS"] | None = None,
+    tz: str | None = None,
+    statistic: Literal["mean", "max"] = "mean",
+    capture: float = 0.75,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Estimate the target at points: addresses, cohorts, another instrument.
 
@@ -208,11 +250,13 @@ def estimate(
         are kept. Otherwise they pair by position, and the dimension is ``point``. One number goes with all of the other's.
     target, time, init, level, max_distance, background, rasters : optional
         As for :func:`reanalyze`.
+    members, freq, tz, statistic, capture, seed : optional
+        As for :func:`reanalyze`.
 
     Returns
     -------
     xarray.Dataset
-        ``<target>(time, point)`` and its bounds, equal to those of :func:`reanalyze` in a cell centred there. Lazy.
+        ``<target>(time, point)``, its bounds and members, equal to those of :func:`reanalyze` in a cell centred there. Lazy.
 
     Raises
     ------
@@ -232,20 +276,19 @@ def estimate(
     options = RequestOptions(
         target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
     )  # fmt: skip
+    ensemble = Ensemble(members=members, freq=freq, tz=tz, statistic=statistic, capture=capture, seed=seed)
     ds = schema.conform(ds)
     request = make_request(ds, mapper, options)
     limits.warn_if_impossible(ds, request.variables)
-    return estimate_at(request, lon=lon, lat=lat)
+    return estimate_at(request, lon=lon, lat=lat, ensemble=ensemble)
 
 
-def estimate_at(request: Request, *, lon: ArrayLike, lat: ArrayLike) -> xr.Dataset:
+def estimate_at(request: Request, *, lon: ArrayLike, lat: ArrayLike, ensemble: Ensemble | None = None) -> xr.Dataset:
     """Estimate the target of a request at points, as :func:`xaq.estimate` returns it. Lazy."""
     dim, coords = point_coords(request, lon, lat)
     x, y = coords[LON].values, coords[LAT].values
     check_points(request, x, y)
-    layers = point_layers(request, x, y, BLOCK_VALUES // len(x))
-    near, missing = point_distance(request, x, y), point_missing(request, x, y)
-    return labelled(request, layers, (TIME, dim), {**coords, TIME: time_variable(request)}, near, missing)
+    return lazy_points(request, x, y, dim, coords, ensemble or Ensemble())
 
 
 def estimate_quantiles(
@@ -279,4 +322,4 @@ def estimate_quantiles(
     if request.probabilities:
         data[f"{request.target}_quantile"] = ((QUANTILE, TIME, dim), layers[1:])
         coords[QUANTILE] = xr.Variable((QUANTILE,), np.array(request.probabilities))
-    return xr.Dataset(data, {**coords, TIME: time_variable(request)})
+    return xr.Dataset(data, {**coords, TIME: steps_axis(request).variable})

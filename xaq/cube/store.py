@@ -182,7 +182,7 @@ def open_cube(store: StoreLike) -> xr.Dataset:
 
 def _open(target: Target, layout: Layout) -> xr.Dataset:
     # By whole shards: one file is one task.
-    cube = xr.open_zarr(plain(target), decode_coords="all", chunks=dict(zip(BLOCK_DIMS, layout.block, strict=True)))
+    cube = xr.open_zarr(plain(target), decode_coords="all", chunks=layout.chunks)
     lead = [name for name in cube.data_vars if set(BLOCK_DIMS) <= set(cube[name].dims)]
     order = [*sorted(lead, key=str), *(name for name in cube.data_vars if name not in lead)]
     return xr.Dataset({name: cube[name].variable for name in order}, cube.coords, cube.attrs)
@@ -323,7 +323,8 @@ class _Writer:
         state = root.create_group(STATE, attributes={"identity": self.identity})
         names, options = self.blocks, self.options
         encoding = {
-            name: {"_FillValue": np.float32(np.nan), **encoding_of(BLOCK_DIMS, self.layout, options)} for name in names
+            name: {"_FillValue": np.float32(np.nan), **encoding_of(self.layout.dims(name), self.layout, options)}
+            for name in names
         }
         template = xr.Dataset({name: self.cube[name].variable for name in names})
         template = template.drop_encoding().assign_attrs({STATUS: CREATING})
@@ -393,8 +394,9 @@ class _Writer:
         set_status(target, UNFINISHED)
         manifest.remove(target)
         for name, variable in self.cube.variables.items():
-            if variable.dims[:1] == ("time",):
-                root[str(name)].resize((here, *root[str(name)].shape[1:]))
+            if "time" in variable.dims:
+                array = root[str(name)]
+                array.resize(tuple(here if d == "time" else n for d, n in zip(variable.dims, array.shape, strict=True)))
         records.resize((len(self.inputs), *records.shape[1:]))
         self._write_small(target, UNFINISHED, mode="r+")
 

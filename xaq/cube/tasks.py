@@ -62,13 +62,18 @@ def estimate_points(
 
 
 def estimate_tile(
-    mapper: Mapper, prepared: Any, n_time: int, lon: NDArray, lat: NDArray, probabilities: Sequence[float]
+    mapper: Mapper,
+    prepared: Any,
+    n_time: int,
+    lon: NDArray,
+    lat: NDArray,
+    shape: tuple[int, ...],
+    probabilities: Sequence[float],
 ) -> list[NDArray[np.float32]]:
-    """Return the layers ``(time, lat, lon)`` of a tile: arrays of their own, which a graph passes on without a copy."""
-    x, y = _cells(lon, lat)
-    layers = [np.empty((n_time, x.size), np.float32) for _ in range(1 + len(probabilities))]
-    _fill(layers, mapper, prepared, x, y, probabilities)
-    return [layer.reshape(n_time, len(lat), len(lon)) for layer in layers]
+    """Return the layers ``(time, *shape)`` of a tile's cells: arrays of their own, which a graph passes on without a copy."""
+    layers = [np.empty((n_time, lon.size), np.float32) for _ in range(1 + len(probabilities))]
+    _fill(layers, mapper, prepared, lon, lat, probabilities)
+    return [layer.reshape(n_time, *shape) for layer in layers]
 
 
 def _fill(
@@ -93,7 +98,7 @@ def nearest_at_points(part: TakingPart, lon: NDArray, lat: NDArray, x: NDArray, 
 
 def nearest_in_tile(part: TakingPart, lon: NDArray, lat: NDArray, x: NDArray, y: NDArray) -> NDArray[np.float32]:
     """Return the distance from the cells of a tile to the nearest station that reports, ``(lat, lon)`` km."""
-    return nearest_at_points(part, lon, lat, *_cells(x, y)).reshape(len(y), len(x))
+    return nearest_at_points(part, lon, lat, *cells_of(x, y)).reshape(len(y), len(x))
 
 
 def missing_at_points(
@@ -107,10 +112,10 @@ def missing_in_tile(
     fields: Sequence[Field], times: NDArray[np.datetime64], x: NDArray, y: NDArray
 ) -> NDArray[np.bool_]:
     """Return in which cells of a tile a field or a raster has no value at one of the times, ``(lat, lon)``."""
-    return missing_at_points(fields, times, *_cells(x, y)).reshape(len(y), len(x))
+    return missing_at_points(fields, times, *cells_of(x, y)).reshape(len(y), len(x))
 
 
-def _cells(lon: NDArray, lat: NDArray) -> tuple[NDArray, NDArray]:
+def cells_of(lon: NDArray, lat: NDArray) -> tuple[NDArray, NDArray]:
     """Return longitude and latitude of each cell of a tile, row by row."""
     x, y = np.meshgrid(lon, lat)
     return x.ravel(), y.ravel()

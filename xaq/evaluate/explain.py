@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from .._arguments import check_number, shown
 from ..conventions import LAT, LON, ROLE_CF, STATION, TIME, cf_attrs, label
-from ..cube.graph import prepare
 from ..cube.request import Request, RequestOptions, check_points, make_request
+from ..cube.station_side import prepare
 from ..cube.tasks import estimate_points
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.base import Explainer, Explanation

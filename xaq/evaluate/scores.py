@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 import xskillscore as xs
+from numpy.typing import NDArray
 
 from ..conventions import QUANTILE
 from ..cube.request import interval_probabilities
@@ -70,6 +71,17 @@ def with_crps(fields: xr.Dataset, truth: xr.DataArray) -> xr.Dataset:
     quantiles = fields[f"{target}_quantile"]
     bounds = {f"{target}_{side}": quantiles.isel({QUANTILE: i}, drop=True) for i, side in enumerate(("lower", "upper"))}
     return made.assign({**bounds, f"{target}_crps": _crps(quantiles.isel({QUANTILE: slice(2, None)}), truth)})
+
+
+def ensemble_crps(members: NDArray, truth: NDArray) -> NDArray[np.float64]:
+    """Return the CRPS of members ``(member, ...)`` for each observation ``(...)``; NaN where any is NaN.
+
+    Hersbach (2000), Weather and Forecasting 15: the CRPS of the members' empirical distribution.
+    """
+    ordered = np.sort(members, axis=0)
+    probability = ((np.arange(len(ordered)) + 0.5) / len(ordered)).reshape(-1, *[1] * truth.ndim)
+    error = truth - ordered
+    return 2 * (error * (probability - (error < 0))).mean(axis=0)
 
 
 def _crps(ensemble: xr.DataArray, truth: xr.DataArray) -> xr.DataArray:

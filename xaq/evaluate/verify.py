@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from math import ceil
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from .._arguments import check_choice, check_sequence, shown
+from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME
+from ..cube.ensemble import Ensemble
 from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_quantiles
 from ..cube.request import RequestOptions, check_level, make_request, settle_target
@@ -23,8 +26,11 @@ from ..interpolate.trained import TrainedForecaster, TrainedMapper
 from ..stations import holdout, limits, schema, taking_part
 from .scores import score_probabilities, scores, with_crps
 from .verify_forecast import verify_forecast
+from .verify_means import MEMBERS, period_means, score_means, verify_means
 
 _BASELINES = ("kriging", "idw", "nearest")
+#: Members that the scores of means in a model are made from.
+_MEMBERS_TRAINED = 50
 
 
 def verify(
@@ -36,6 +42,8 @@ def verify(
     baselines: Sequence[str | Forecaster] | None = None,
     level: float = 0.9,
     by: str | None = None,
+    of: Literal["D", "MS", "QS", "YS"] | None = None,
+    tz: str | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
 ) -> pd.DataFrame:
@@ -61,6 +69,11 @@ def verify(
         Nominal coverage of the interval whose coverage and width are reported.
     by : {"station"}, optional
         One row per method and station instead of pooled rows (analysis only).
+    of : {"D", "MS", "QS", "YS"}, optional
+        Score means of days, months, quarters or years in place of steps (analysis only): means over the observed steps,
+        where at least three quarters are observed. The interval is that of the mean, made from 100 members.
+    tz : str, optional
+        Time zone of these periods; UTC by default.
     background : xarray.DataArray or Dataset, optional
         As for :func:`reanalyze`, for the model and for every baseline (analysis only); ``"background"``, the field as it
         is, is then a baseline too.
@@ -92,6 +105,11 @@ def verify(
     """
     level = check_level(level)
     by = None if by is None else check_choice(by, "by", ("station",))
+    if of is None and tz is not None:
+        raise SchemaError(f"tz={shown(tz)} is said of periods, and there are none; fix: of='D'", subject="argument")
+    means = None if of is None else Ensemble(members=max(MEMBERS, ceil(2 / (1 - level)) - 1), freq=of, tz=tz)
+    if means is not None and by is not None:
+        raise SchemaError("of= pools periods over stations, by= does not; fix: by=None", subject="argument")
     if baselines is not None:
         baselines = check_sequence(baselines, "baselines", "a list of methods", fix=f"baselines={list(_BASELINES)}")
     ds = schema.conform(ds)
@@ -105,9 +123,11 @@ def verify(
     if isinstance(model, TrainedForecaster) and model.task == "forecast":
         if background is not None or rasters is not None:
             raise ModelError("a forecast reads no background and no rasters; fix: background=None, rasters=None")
+        if means is not None:
+            raise ModelError("of= scores means of an analysis, not of a forecast; fix: of=None")
         return verify_forecast(ds, model, target=target, time=time, level=level, baselines=baselines)
     options = RequestOptions(target=target, time=time, background=background, rasters=rasters)
-    return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by)
+    return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by, means=means)
 
 
 def _variables(ds: xr.Dataset, model: Mapper | str, target: str | None) -> list[str]:
@@ -151,6 +171,39 @@ def score_held_out(
     return [{**{str(k): _json_ready(v) for k, v in row.items()}, "stations": f"{n} hidden"} for row in rows]
 
 
+def score_held_out_means(
+    ds: xr.Dataset,
+    model: TrainedMapper,
+    *,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the scores of an analysis model's daily, monthly and annual means at the hidden stations, as rows ready for JSON.
+
+    Parameters and data as for :func:`score_held_out`; a row has ``of``, the frequency, and there is none of a frequency of
+    which no hidden station observes a period, nor of a model without a covariance of errors.
+    """
+    if not schema.hidden_mask(ds).any() or model.recipe.error_covariance is None:
+        return []
+    options, rows = RequestOptions(background=background, rasters=rasters), []
+    try:
+        truth = held_out_truth(ds, settle_target(ds, model, None), None)
+    except SchemaError:
+        return []
+    daily = timesteps.steps_per_day(timesteps.regular_step(truth[TIME].values)) == 1
+    for freq in ("MS", "YS") if daily else ("D", "MS", "YS"):
+        try:
+            made = period_means(ds, model, truth, options, Ensemble(members=_MEMBERS_TRAINED, freq=freq)).compute()
+        except SchemaError:
+            # A field does not cover the hidden stations, as the scores of steps have warned.
+            return []
+        table = score_means(made, str(truth.name), 0.9)
+        if table["n"]:
+            found = {name: _json_ready(value) for name, value in table.items()}
+            rows.append({"of": freq, "method": model.name, **found, "stations": f"{len(truth)} hidden"})
+    return rows
+
+
 def _json_ready(value: Any) -> Any:
     """Return a number to four significant digits, None for NaN, anything else as it is."""
     if not isinstance(value, float):
@@ -179,23 +232,31 @@ def _verify_analysis(
     baselines: Sequence[str | Forecaster] | None = None,
     level: float = 0.9,
     by: str | None = None,
+    means: Ensemble | None = None,
 ) -> pd.DataFrame:
-    """Score an analysis and its baselines at the hidden stations of a conformed dataset."""
+    """Score an analysis and its baselines at the hidden stations of a conformed dataset; ``means`` of periods, or steps."""
     names = _baseline_names(baselines, options)
-    truth = _truth(ds, settle_target(ds, model, options.target), options.time)
+    truth = held_out_truth(ds, settle_target(ds, model, options.target), options.time)
     shared = replace(options, target=str(truth.name))
     frames: dict[str, Any] = {}
-    for method in [model, *(name for name in names if name != method_name(model))]:
-        request = make_request(ds, method, shared if method is model else replace(shared, rasters=None))
+    methods = [model, *(name for name in names if name != method_name(model))]
+    each = [shared if method is model else replace(shared, rasters=None) for method in methods]
+    if means is not None:
+        table = verify_means(ds, methods, truth, each, means, level)
+        return _finished(table, truth, level)
+    for method, option in zip(methods, each, strict=True):
+        request = make_request(ds, method, option)
         quantiles = estimate_quantiles(request, score_probabilities(level), lon=truth[LON], lat=truth[LAT])
         # Block by block, so that of the quantiles only the scores are kept.
         made = with_crps(quantiles, truth).compute()
         frames[method_name(method)] = _station_table(made, truth) if by == "station" else scores(made, truth)
-    table: pd.DataFrame
     if by == "station":
-        table = pd.concat(frames, names=["method"])
-    else:
-        table = pd.DataFrame(frames).T.rename_axis("method")
+        return _finished(pd.concat(frames, names=["method"]), truth, level)
+    return _finished(pd.DataFrame(frames).T.rename_axis("method"), truth, level)
+
+
+def _finished(table: pd.DataFrame, truth: xr.DataArray, level: float) -> pd.DataFrame:
+    """Return a table of scores with what it was made from in its ``attrs``."""
     table["n"] = table["n"].astype(int)
     table.attrs = {
         "target": str(truth.name),
@@ -220,7 +281,7 @@ def _baseline_names(baselines: Sequence[str | Forecaster] | None, options: Reque
     return names
 
 
-def _truth(ds: xr.Dataset, target: str, time: schema.Period) -> xr.DataArray:
+def held_out_truth(ds: xr.Dataset, target: str, time: schema.Period) -> xr.DataArray:
     """Return the observations of the hidden stations that report, with coordinates along ``station``. Computes."""
     chosen = schema.select_period(ds, time).isel({STATION: np.flatnonzero(schema.hidden_mask(ds))})
     values = chosen[target].transpose(STATION, TIME).compute()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Hashed, Mapper, Observations, ReadsFields
+from .error_covariance import ErrorCovariance
 from .kriging import Covariance
 from .trend import Trend, TrendRecord
 
@@ -67,6 +68,10 @@ class TrainingRecipe(Protocol):
         """The fitted spatial covariance of the target."""
 
     @property
+    def error_covariance(self) -> ErrorCovariance | None:
+        """How errors hang together in space and time; None where it is not known."""
+
+    @property
     def covariates(self) -> tuple[str, ...]:
         """Other station variables that it reads, up to the init time of a forecast."""
 
@@ -93,6 +98,10 @@ class TrainingRecipe(Protocol):
     @property
     def held_out_scores(self) -> list[dict[str, Any]]:
         """Scores at the hidden stations, one row for each method."""
+
+    @property
+    def mean_scores(self) -> list[dict[str, Any]]:
+        """Scores of means of periods there, one row for each frequency."""
 
 
 @runtime_checkable
@@ -133,3 +142,12 @@ class AttendingMapper(TrainedMapper, Protocol):
 
     def attention(self, observations: Observations, start: np.datetime64) -> NDArray[np.float32]:
         """Return the attention that target days from ``start`` on pay, ``(station, target day, history day)``."""
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A mapper whose numbers live on a device, a CPU or a GPU: members are made there too."""
+
+    @property
+    def device(self) -> Any:
+        """Where its weights live; its ``str`` names it."""

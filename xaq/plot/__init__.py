@@ -5,9 +5,11 @@ In: a station dataset, and a cube, a mapper or a table of scores. Out: the Matpl
 
 from .attention import attention
 from .basemap import draw as draw_basemap
+from .error_covariance import error_covariance
 from .explanation import explanation
 from .held_out import errors
 from .maps import map, width  # noqa: A004 - users write xaq.plot.map
+from .means import reliability_of_means
 from .moving import Explorer, animation, explore
 from .network import stations
 from .panels import compare, panels
@@ -20,6 +22,7 @@ __all__ = [
     "attention",
     "compare",
     "draw_basemap",
+    "error_covariance",
     "errors",
     "explanation",
     "explore",
@@ -27,6 +30,7 @@ __all__ = [
     "map",
     "panels",
     "reliability",
+    "reliability_of_means",
     "series",
     "skill",
     "stations",

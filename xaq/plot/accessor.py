@@ -40,6 +40,8 @@ class PlotAccessor:
     hours = method(plot.hours)
     attention = method(plot.attention)
     reliability = method(plot.reliability)
+    reliability_of_means = method(plot.reliability_of_means)
+    error_covariance = method(plot.error_covariance)
     explanation = method(plot.explanation)
     animation = method(plot.animation)
     explore = method(plot.explore)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
+from numpy.typing import NDArray
 
-from .._arguments import check_choice, check_flag, check_number, shown
+from .._arguments import check_array, check_choice, check_flag, check_number, shown
 from ..errors import SchemaError
+
+#: Nominal coverages of the intervals whose reliability is drawn.
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 def error(text: str) -> SchemaError:
@@ -28,6 +33,15 @@ def check_limit(value: Any, name: str) -> float | None:
     return (
         None if value is None else check_number(value, name, "a finite number or None", fix=f"{name}=None", error=error)
     )
+
+
+def check_levels(levels: Any) -> NDArray[np.float64]:
+    """Return nominal coverages, ``(level,)``, or raise."""
+    expected, fix = "fractions above 0 and below 1", "levels=(0.5, 0.9)"
+    nominal = check_array(levels, "levels", expected, fix=fix, error=error)
+    if nominal.ndim != 1 or not len(nominal) or not ((nominal > 0) & (nominal < 1)).all():
+        raise error(f"levels are {shown(levels)}, expected {expected}; fix: {fix}")
+    return nominal
 
 
 def check_colours(cmap: Any, default: str) -> str | Colormap:

@@ -23,7 +23,8 @@ from . import basemap
 from .arguments import check_colours
 from .basemap import Lines
 from .style import CASING, FIELD_COLOURS, SMALL, colour_bar, handle, legend_below, limits, title
-from .subject import axis_label, provenance, shared_units, time_text
+from .subject import axis_label, shared_units
+from .times import provenance, time_text
 
 #: Line widths of the largest and of the smallest weight, points.
 _WIDEST, _THINNEST = 6.0, 0.5

@@ -24,19 +24,18 @@ from ..stations import schema
 from . import basemap
 from .basemap import Lines
 from .markers import bubble_handles, draw_silent, kinds, silent_handles
+from .observed import check_comparable, observed_over
 from .style import ERROR_COLOURS, colour_bar, handle, legend_below, title
 from .subject import (
-    axis_label,
     cells_at,
+    cube_label,
     cube_target,
-    period_text,
-    provenance,
     refuse_forecast,
-    select_times,
     shared_units,
     station_bounds,
     units_text,
 )
+from .times import period_text, provenance, select_times
 
 #: Area of the largest bubble, and of the dot of a visible station, square points.
 _BUBBLE, _DOT = 450.0, 7.0
@@ -97,7 +96,7 @@ def errors(
     """
     ds = schema.conform(ds)
     made = _estimates(ds, mapper_or_cube, target, time)
-    observed = made.stations[made.target].reindex({TIME: made.fields[TIME].values}).transpose(STATION, TIME).values
+    observed = observed_over(made.stations, made.fields, made.target).transpose(STATION, TIME).values
     error = np.asarray(made.fields[made.target].transpose(STATION, TIME).values, float) - observed
     if not np.isfinite(error).any():
         raise SchemaError(
@@ -107,7 +106,7 @@ def errors(
     units = units_text(str(ds[made.target].attrs["units"]))
     ax = basemap.frame(ax, station_bounds(ds), lines)
     bubbles = _draw_bubbles(ax, ds, rmse)
-    colour_bar(ax, bubbles, f"RMSE of {axis_label(made.target, units)}", "neither")
+    colour_bar(ax, bubbles, f"RMSE of {cube_label(made.fields, made.target, units, several=True)}", "neither")
     handles = [handle("o", _DOT, "visible station", markerfacecolor="0.55", markeredgecolor="none")]
     handles += silent_handles(np.isnan(rmse)) + bubble_handles(bubbles, float(np.nanmax(rmse)) or 1.0, _BUBBLE, units)
     legend_below(ax, handles)
@@ -164,6 +163,7 @@ def _from_cube(ds: xr.Dataset, cube: xr.Dataset, target: str | None, time: schem
             f"the cube was made from {len(used)} of the stations that are hidden now, {schema.some(used)}: its errors "
             "there would look too small; fix: hide before training and reanalyzing"
         )
+    check_comparable(stations, cube)
     picked, _ = select_times(cube, time)
     cells = cells_at(picked, stations[LON].values, stations[LAT].values, STATION)
     fields = cells[[n for n in (target, "time_bnds") if n in cells]].compute()

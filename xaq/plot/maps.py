@@ -18,6 +18,7 @@ from .arguments import check_colours, check_map
 from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
 from .markers import draw_stations, station_handles
+from .observed import check_comparable, mean_observed
 from .style import (
     ERROR_COLOURS,
     FIELD_COLOURS,
@@ -29,14 +30,13 @@ from .style import (
 )
 from .subject import (
     axis_label,
+    cube_label,
     cube_target,
     mean_field,
-    mean_observed,
     method_text,
-    provenance,
-    select_times,
     shared_units,
 )
+from .times import interval_text, provenance, select_times
 
 
 def map(  # noqa: A001 - read as xaq.plot.map
@@ -60,11 +60,12 @@ def map(  # noqa: A001 - read as xaq.plot.map
     ds : xarray.Dataset, dims (station, time)
         The station dataset, in the cube's units.
     cube : xarray.Dataset, dims (time, lat, lon)
-        As :func:`xaq.reanalyze` returns it.
+        As :func:`xaq.reanalyze` returns it. With one of ``freq=``, observations are averaged over the same periods, by its
+        time zone and data capture. One that was averaged by hand has no like at the stations, and is drawn without them.
     time : str, time, slice or (start, end), optional
         A time of the cube, or a period whose mean is drawn: for hourly data ``"2017-01-01"`` is the mean of that day,
         ``"2017-01-01T08"`` one hour. Default: the mean over the whole cube. A time that is not in the cube is an error;
-        the nearest one is never taken.
+        the nearest one is never taken. Times are in UTC; dates of periods are those of the cube's ``tz=``.
     target : str, optional
         Variable; the cube's by default.
     ax : cartopy.mpl.geoaxes.GeoAxes, optional
@@ -85,13 +86,14 @@ def map(  # noqa: A001 - read as xaq.plot.map
     Returns
     -------
     cartopy.mpl.geoaxes.GeoAxes
-        With one colour bar in the target's units; the title names the time, the method and the number of stations.
+        With one colour bar in the target's units; the title says what is drawn, such as an annual mean, and names the time,
+        the method and the number of stations.
 
     Raises
     ------
     SchemaError
         The time is not in the cube; ``ds`` and ``cube`` differ in units; there is nothing to draw; ``ax`` is not a
-        map.
+        map; the cube was averaged by hand and ``stations`` are to be drawn.
 
     Notes
     -----
@@ -113,7 +115,8 @@ def map(  # noqa: A001 - read as xaq.plot.map
     field = mean_field(picked, target)
     observed = np.full(ds.sizes[STATION], np.nan)
     if stations:
-        observed = mean_observed(ds, target, picked[TIME].values)
+        check_comparable(ds, cube)
+        observed = mean_observed(ds, picked, target)
     norm, extend = limits(field, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
     mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
@@ -122,7 +125,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
         draw_stations(ax, ds, observed, mesh)
         handles += station_handles(ds, observed)
     legend_below(ax, [*handles, *field_handles(picked, unsupported)])
-    colour_bar(ax, mesh, axis_label(target, units), extend)
+    colour_bar(ax, mesh, cube_label(cube, target, units), extend)
     title(ax, f"{label(target)}, {when}", method_text(cube))
     return ax
 
@@ -146,7 +149,8 @@ def width(
     ds, cube : xarray.Dataset
         As for :func:`map`.
     time, target, ax : optional
-        As for :func:`map`; for a period the mean width over its steps is drawn.
+        As for :func:`map`; for several steps the mean width of their intervals is drawn, which is not the width of the
+        interval of their mean: that is drawn of a cube with ``freq=``.
     vmax : float, optional
         Upper colour limit, in the target's units; the lower one is 0. Default: the 98th percentile.
     cmap : str or Colormap, optional
@@ -174,7 +178,7 @@ def width(
     >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
     >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
     >>> ds.aq.plot.width(cube, time="2020-01-01").get_title("left").splitlines()
-    ['PM2.5, 90 % interval, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
+    ['PM2.5, 90 % intervals of single hours, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
     cmap, unsupported = check_colours(cmap, ERROR_COLOURS), check_map(unsupported=unsupported)
     ds, target = schema.conform(ds), cube_target(cube, target)
@@ -200,6 +204,8 @@ def width(
     legend_below(ax, [dot, *field_handles(picked, unsupported)])
     coverage = provenance(cube).get("interval_level")
     percent = "" if coverage is None else f"{100 * coverage:g} % "
-    colour_bar(ax, mesh, f"width of the {percent}interval of {axis_label(target, units)}", extend)
-    title(ax, f"{label(target)}, {percent}interval, {when}", method_text(cube))
+    several = picked.sizes[TIME] > 1
+    width_of = f"{'mean ' * several}width of the {percent}interval{'s' * several} of {axis_label(target, units)}"
+    colour_bar(ax, mesh, width_of, extend)
+    title(ax, f"{label(target)}, {percent}{interval_text(cube, when, picked.sizes[TIME])}", method_text(cube))
     return ax

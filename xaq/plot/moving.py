@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .._arguments import check_number, check_path
-from ..conventions import LAT, LON, STATION, TIME, label
+from ..conventions import LAT, LON, TIME, label
 from ..errors import SchemaError
 from ..stations import schema
 from . import arguments, basemap
@@ -32,8 +32,10 @@ from .arguments import check_colours, check_map
 from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
 from .markers import draw_stations, station_handles
+from .observed import check_comparable, observed_over
 from .style import FIELD_COLOURS, colour_bar, legend_below, limits, title
-from .subject import axis_label, cube_target, method_text, period_text, select_times, shared_units, supported_cells
+from .subject import cube_label, cube_target, method_text, shared_units, supported_cells
+from .times import period_text, select_times
 
 #: Most steps of an animation or a page: more would take minutes to draw, and megabytes in a browser.
 _MOST_STEPS = 400
@@ -347,18 +349,18 @@ def _film(
     if n > _MOST_STEPS:
         raise SchemaError(
             f"{n} steps are too many to draw, expected at most {_MOST_STEPS}; fix: a shorter time=..., or daily means, "
-            "cube.resample(time='1D').mean()",
+            "ds.aq.reanalyze(..., freq='D')",
             subject="cube",
         )
     units = shared_units(ds, cube, target)
     fields = supported_cells(picked, picked[target]).transpose(TIME, LAT, LON).values.astype(float)
     observed = np.empty((0, 0))
     if stations:
-        at = ds[target].transpose(TIME, STATION).reindex({TIME: picked[TIME].values})
-        observed = at.where(np.isfinite(at)).values.astype(float)
+        check_comparable(ds, cube)
+        observed = observed_over(ds, picked, target).values
     norm, extend = limits(fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
     captions = [period_text(picked.isel({TIME: [i]}), of=picked) for i in range(n)]
     return _Film(
-        ds, picked, label(target), method_text(cube), captions, fields, observed, norm, extend, axis_label(target, units), cmap,
+        ds, picked, label(target), method_text(cube), captions, fields, observed, norm, extend, cube_label(picked, target, units), cmap,
         unsupported,
     )  # fmt: skip

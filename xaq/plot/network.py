@@ -14,15 +14,17 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ..arrays import longitudes
-from ..conventions import LAT, LON, TIME, label
+from ..conventions import LAT, LON, label
 from ..cube.request import settle_target
 from ..stations import schema
 from . import basemap
 from .arguments import check_colours
 from .basemap import Lines
 from .markers import bubble_handles, draw_silent, kinds, silent_handles
+from .observed import mean_observed
 from .style import FIELD_COLOURS, colour_bar, handle, legend_below, limits, title
-from .subject import axis_label, mean_observed, period_text, station_bounds, units_text
+from .subject import axis_label, station_bounds, units_text
+from .times import period_text
 from .zoom import add_inset, choose_corner, zoom_box
 
 #: Area of the marker of the highest concentration, square points.
@@ -91,7 +93,7 @@ def stations(
     target = settle_target(ds, None, target)
     picked = schema.select_period(ds, time)
     units = units_text(str(ds[target].attrs["units"]))
-    mean = mean_observed(picked, target, picked[TIME].values)
+    mean = mean_observed(ds, picked, target)
     when = period_text(picked, of=ds)
     no_value = f"no station has an observation of {target!r}, {when}; fix: another time=..."
     norm, extend = limits(mean, vmin=vmin, vmax=vmax, no_value=no_value)

@@ -21,6 +21,7 @@ from .arguments import check_colours, check_map
 from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
 from .markers import draw_stations, station_handles
+from .observed import check_comparable, mean_observed
 from .style import (
     DIFFERENCE_COLOURS,
     FIELD_COLOURS,
@@ -31,15 +32,13 @@ from .style import (
     title,
 )
 from .subject import (
-    axis_label,
+    cube_label,
     cube_target,
     mean_field,
-    mean_observed,
     method_text,
-    provenance,
-    select_times,
     shared_units,
 )
+from .times import Periods, provenance, select_times
 
 #: Most meridians and parallels on each of several maps, which are small.
 _PANEL_MARKS = 5
@@ -109,7 +108,9 @@ def panels(
     units = shared_units(ds, cube, target)
     chosen = [select_times(cube, time) for time in times]
     fields = [mean_field(picked, target) for picked, _ in chosen]
-    observed = [mean_observed(ds, target, picked[TIME].values) for picked, _ in chosen] if stations else []
+    if stations:
+        check_comparable(ds, cube)
+    observed = [mean_observed(ds, picked, target) for picked, _ in chosen] if stations else []
     no_value = no_value_text(target, f"at any of {len(times)} times")
     norm, extend = limits(np.stack(fields), np.array(observed), vmin=vmin, vmax=vmax, no_value=no_value)
     axes = _grid_of_maps(cube_bounds(cube), len(chosen), columns, lines)
@@ -120,7 +121,7 @@ def panels(
         title(ax, when)
     handles = station_handles(ds, np.mean(observed, axis=0)) if stations else []
     bar = axes[0].figure.colorbar(mesh, ax=list(axes), extend=extend, fraction=0.04, pad=0.02, aspect=30)
-    label_bar(bar, axis_label(target, units))
+    label_bar(bar, cube_label(cube, target, units))
     head = ", ".join(filter(None, [label(target), method_text(cube)]))
     _add_title_and_legend(axes, head, [*handles, *field_handles(cube, unsupported)])
     return axes
@@ -182,7 +183,10 @@ def compare(
     shared_units(ds, other, target)
     picked, when = _same_steps(cube, other, time)
     fields = [mean_field(steps, target) for steps in picked]
-    observed = mean_observed(ds, target, picked[0][TIME].values) if stations else np.array([])
+    if stations:
+        for compared in (cube, other):
+            check_comparable(ds, compared)
+    observed = mean_observed(ds, picked[0], target) if stations else np.array([])
     norm, extend = limits(*fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
     difference = fields[0] - fields[1]
     no_value = f"{target!r} has no cell where both cubes have a value, {when}; fix: another time=..."
@@ -198,7 +202,7 @@ def compare(
     title(axes[2], f"{names[0]} \N{MINUS SIGN} {names[1]}")
     figure = axes[0].figure
     bar = figure.colorbar(mesh, ax=list(axes[:2]), extend=extend, fraction=0.04, pad=0.02)
-    label_bar(bar, axis_label(target, units))
+    label_bar(bar, cube_label(cube, target, units))
     label_bar(figure.colorbar(apart, ax=axes[2], extend=beyond, fraction=0.08, pad=0.04), f"difference [{units}]")
     handles = station_handles(ds, observed) if stations else []
     _add_title_and_legend(axes, f"{label(target)}, {when}", [*handles, *field_handles(cube, unsupported)])
@@ -215,6 +219,12 @@ def _same_steps(cube: xr.Dataset, other: xr.Dataset, time: schema.Period) -> tup
     if not np.array_equal(first[TIME].values, second[TIME].values):
         raise SchemaError(
             f"the cubes have different times, {when} and {other_when}; fix: time=... that both have", subject="map"
+        )
+    ours, theirs = Periods.of(cube), Periods.of(other)
+    if ours is not None and theirs is not None and ours.one != theirs.one:
+        raise SchemaError(
+            f"one cube has {ours.many}, the other {theirs.many}; fix: the same freq= and statistic= for both",
+            subject="map",
         )
     return [first, second], when
 

@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from .._arguments import check_array, check_choice, check_names, check_sequence, check_text, shown
+from .._arguments import check_choice, check_names, check_sequence, check_text
 from ..conventions import LAT, LON, QUANTILE, STATION, TIME, label
 from ..cube.mapper import check_mapper, method_name
 from ..cube.reanalyze import estimate_quantiles
@@ -21,10 +21,11 @@ from ..errors import SchemaError
 from ..interpolate.base import Mapper
 from ..stations import schema
 from . import arguments
-from .arguments import check_axes
+from .arguments import LEVELS, check_axes, check_levels
 from .held_out import hidden_stations
 from .style import LABEL, METHOD_COLOURS, METHOD_MARKERS, SMALL, plain, title
-from .subject import period_text, refuse_forecast, units_text
+from .subject import refuse_forecast, units_text
+from .times import period_text
 
 #: Scores of which higher is better. The best bias is nearest to 0, the best coverage nearest to the nominal one; of the
 #: others lower is better.
@@ -32,8 +33,6 @@ _HIGHER_IS_BETTER = frozenset({"r2"})
 #: Scores in the target's units.
 _WITH_UNITS = frozenset({"mae", "rmse", "bias", "crps", "width"})
 _NAMES = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "crps": "CRPS"}
-#: Nominal coverages of the intervals whose reliability is drawn.
-_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 #: Inches: the height of a table's row, and the widths of a column of numbers and of the column of methods.
 _ROW, _NUMBER, _METHOD = 0.28, 0.75, 1.5
 
@@ -199,7 +198,7 @@ def reliability(
     mapper: Mapper | str,
     *,
     baselines: Sequence[str] = ("kriging",),
-    levels: Sequence[float] = _LEVELS,
+    levels: Sequence[float] = LEVELS,
     target: str | None = None,
     time: schema.Period = None,
     ax: Axes | None = None,
@@ -255,10 +254,7 @@ def reliability(
     )
     for method in (mapper, *baselines):
         check_mapper(method)
-    expected, fix = "fractions above 0 and below 1", "levels=(0.5, 0.9)"
-    nominal = check_array(levels, "levels", expected, fix=fix, error=arguments.error)
-    if nominal.ndim != 1 or not len(nominal) or not ((nominal > 0) & (nominal < 1)).all():
-        raise arguments.error(f"levels are {shown(levels)}, expected {expected}; fix: {fix}")
+    nominal = check_levels(levels)
     ds = schema.conform(ds)
     refuse_forecast(mapper, "reliability", "fix: ds.aq.verify(model, level=...)")
     target = settle_target(ds, mapper, target)

@@ -24,18 +24,18 @@ from ..interpolate.base import Mapper
 from ..stations import holdout, schema
 from . import arguments
 from .arguments import check_axes
+from .observed import check_comparable, observed_over
 from .style import BLUE, LABEL, as_array, legend_below, plain, title
 from .subject import (
     axis_label,
     cells_at,
     cube_target,
-    provenance,
     refuse_forecast,
-    select_times,
     shared_units,
     trained_on,
     units_text,
 )
+from .times import Periods, provenance, select_times, zone_text
 
 #: Number of points above which observations are drawn as a line instead of dots.
 _CROWDED = 400
@@ -58,7 +58,8 @@ def series(
         A station dataset.
     mapper_or_cube : Model, {"kriging", "idw", "nearest"}, or xarray.Dataset with dims (time, lat, lon)
         A mapper estimates at the station's coordinates without the station itself: a visible one is hidden first. From a
-        cube the cell that contains the station is drawn; the title says whether the cube was made from the station.
+        cube the cell that contains the station is drawn; the title says whether the cube was made from the station. With a
+        cube of means of periods (``freq=``) observations are averaged alike, and each mean is drawn over all of its period.
     station : str
         Its identifier.
     target : str, optional
@@ -76,7 +77,7 @@ def series(
     Raises
     ------
     SchemaError
-        Unknown station, variable or period; ``ds`` and the cube differ in units.
+        Unknown station, variable or period; ``ds`` and the cube differ in units; the cube was averaged by hand.
     ModelError
         The model is a forecast model; pass its cube instead.
     GridError
@@ -101,7 +102,10 @@ def series(
         ax = plt.figure(figsize=(8.0, 3.4), layout="constrained").add_subplot()
     _draw(ax, subject.observed, subject.estimated, subject.target)
     ax.set_ylabel(axis_label(subject.target, subject.units), fontsize=LABEL)
-    zone = "times in UTC" if timesteps.steps_per_day(timesteps.regular_step(ds[TIME].values)) > 1 else None
+    zone = zone_text(subject.estimated)
+    if Periods.of(subject.estimated) is None:
+        zone = "UTC" if timesteps.steps_per_day(timesteps.regular_step(ds[TIME].values)) > 1 else ""
+    zone = f"times in {zone}" if zone else ""
     title(ax, ", ".join(filter(None, [subject.head, zone])), subject.note)
     return ax
 
@@ -146,7 +150,7 @@ def hours(
     Raises
     ------
     SchemaError, ModelError, GridError
-        As for :func:`series`; or a slot contains no step of the data.
+        As for :func:`series`; or a slot contains no step of the data, or the cube holds means of days or longer.
 
     Notes
     -----
@@ -170,6 +174,11 @@ def hours(
     tz = _zone(tz)
     ds = schema.conform(ds)
     subject = _at_station(ds, mapper_or_cube, station, target, time)
+    if (periods := Periods.of(subject.estimated)) is not None:
+        raise SchemaError(
+            f"the cube has {periods.many}, which have no hours of the day; fix: ds.aq.plot.series(cube, {str(station)!r})",
+            subject="hours",
+        )
     local = pd.DatetimeIndex(subject.estimated[TIME].values).tz_localize("UTC").tz_convert(tz)
     chosen = [_in_slot(local, *slot) for slot in slots]
     if axes is None:
@@ -247,8 +256,11 @@ def _at_station(ds: xr.Dataset, mapper_or_cube: Any, station: str, target: str |
         target = settle_target(ds, mapper_or_cube, target)
         units = units_text(str(ds[target].attrs["units"]))
         estimated, note = _left_out(ds, mapper_or_cube, position, target, time)
-    observed = ds[target].isel({STATION: position}).reindex({TIME: estimated[TIME].values}).compute()
-    head = [f"{label(target)} at station {ds[STATION].values[position]}", provenance(estimated).get("method")]
+    observed = observed_over(ds.isel({STATION: [position]}), estimated, target).isel({STATION: 0})
+    periods = Periods.of(estimated)
+    what = label(target) if periods is None else f"{periods.one} of {label(target)}"
+    what = what[0].upper() + what[1:]
+    head = [f"{what} at station {ds[STATION].values[position]}", provenance(estimated).get("method")]
     return _Subject(observed, estimated, target, units, ", ".join(filter(None, head)), note)
 
 
@@ -264,10 +276,11 @@ def _from_cube(
     ds: xr.Dataset, cube: xr.Dataset, position: int, target: str, time: schema.Period
 ) -> tuple[xr.Dataset, str]:
     """Return the cell that contains the station, computed, and a note on whether the cube was made from the station."""
+    check_comparable(ds, cube)
     picked, _ = select_times(cube, time)
     place = ds.isel({STATION: [position]})
     cell = cells_at(picked, place[LON].values, place[LAT].values, STATION).isel({STATION: 0})
-    names = [n for n in (target, f"{target}_lower", f"{target}_upper") if n in cell]
+    names = [n for n in (target, f"{target}_lower", f"{target}_upper", "time_bnds") if n in cell]
     ids = [str(s) for s in ds[STATION].values]
     if not schema.hidden_mask(ds)[position]:
         note = "visible station, used for the cube"
@@ -296,11 +309,17 @@ def _left_out(ds: xr.Dataset, mapper: Any, position: int, target: str, time: sch
 
 def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) -> None:
     """Draw the series over time, the interval as a band."""
-    times = estimated[TIME].values
+    times = over = estimated[TIME].values
+    periods, twice = Periods.of(estimated), 1
+    if periods is not None:
+        # An estimate holds for all of its period; the observation is drawn in its middle.
+        starts, ends = (edge.values for edge in periods.edges(times))
+        times, over, twice = starts + (ends - starts) / 2, np.stack([starts, ends], axis=1).ravel(), 2
+    drawn = {name: np.repeat(estimated[name].values, twice) for name in estimated.data_vars}
     lower, upper = f"{target}_lower", f"{target}_upper"
-    if lower in estimated and upper in estimated:
-        _draw_interval(ax, times, estimated[lower].values, estimated[upper].values, estimated)
-    ax.plot(times, estimated[target].values, color=BLUE, linewidth=1.2, label=_estimate_text(estimated))
+    if lower in drawn and upper in drawn:
+        _draw_interval(ax, over, drawn[lower], drawn[upper], estimated)
+    ax.plot(over, drawn[target], color=BLUE, linewidth=1.2, label=_estimate_text(estimated))
     crowded = len(times) > _CROWDED
     ax.plot(
         times, observed.values, color="black", linewidth=0.6 if crowded else 0.0, marker="." if crowded else "o",
@@ -318,6 +337,8 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
 def _draw_interval(ax: Axes, x: NDArray, lower: NDArray, upper: NDArray, estimated: xr.Dataset) -> None:
     coverage = provenance(estimated).get("interval_level")
     text = "interval" if coverage is None else f"{100 * coverage:g} % interval"
+    if (periods := Periods.of(estimated)) is not None:
+        text += f" of the {periods.one}"
     ax.fill_between(x, lower, upper, color=BLUE, alpha=0.2, linewidth=0, label=text)
 
 

@@ -1,13 +1,11 @@
-"""The subject of a figure: its target, steps and units, the phrases for them, and the values of a cube."""
+"""The subject of a figure: its target and units, the phrases for them, and the values of a cube."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -17,6 +15,7 @@ from ..conventions import LAT, LON, TIME, canonical_units, label
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
 from ..stations import schema
+from .times import Periods, provenance
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -33,14 +32,14 @@ def trained_on(mapper: Any) -> set[str]:
 
 
 def cube_target(cube: xr.Dataset, target: str | None) -> str:
-    """Return the variable of a cube: the one asked for, or its only estimate, which bounds are not."""
+    """Return the variable of a cube: the one asked for, or its only estimate, which bounds and members are not."""
     if not isinstance(cube, xr.Dataset) or not {LAT, LON} <= set(cube.dims) or TIME not in cube.coords:
         raise SchemaError("expected a Dataset with time, lat and lon; fix: cube = ds.aq.reanalyze(...)", subject="cube")
     fields = [
         str(n) for n in cube.data_vars if {LAT, LON} <= set(cube[n].dims) and n not in ("supported", "nearest_station")
     ]
-    # A bound is that of another variable: a target may be called "heat_upper".
-    known = [n for n in fields if re.sub("_(lower|upper)$", "", n) not in {*fields} - {n}]
+    # A bound, or members, are of another variable: a target may be called "heat_upper".
+    known = [n for n in fields if re.sub("_(lower|upper|member)$", "", n) not in {*fields} - {n}]
     if target is None and len(known) == 1:
         return known[0]
     if not isinstance(target, str) or target not in fields:
@@ -51,58 +50,6 @@ def cube_target(cube: xr.Dataset, target: str | None) -> str:
     return target
 
 
-def select_times(cube: xr.Dataset, time: schema.Period) -> tuple[xr.Dataset, str]:
-    """Return the chosen steps of a cube, and a phrase for them; raise for a time that it does not have."""
-    if TIME not in cube.dims:
-        cube = cube.expand_dims(TIME)
-    try:
-        picked = schema.select_period(cube, time)
-    except SchemaError as error:
-        first, last = cube[TIME].values[[0, -1]].astype("datetime64[s]")
-        raise SchemaError(
-            f"time={time!r} holds no step of the cube, which covers {first} to {last}; fix: time={str(first)!r}",
-            subject="cube",
-        ) from error
-    return picked, period_text(picked)
-
-
-def period_text(ds: xr.Dataset, *, mean: bool = True, of: xr.Dataset | None = None) -> str:
-    """Return a phrase for the times of a dataset: one step, a daily mean, or (the mean of) a period ``of`` a record."""
-    times = ds[TIME].to_index()
-    step = _step(ds if of is None else of)
-    if len(times) == 1:
-        return time_text(times[0], step)
-    style, zone = _time_style(step)
-    if (
-        mean
-        and step is not None
-        and len(times) * step == pd.Timedelta("1D")
-        and times[0].normalize() == times[-1].normalize()
-    ):
-        return f"daily mean {times[0]:%Y-%m-%d} (UTC)"
-    unit = "days" if step == pd.Timedelta("1D") else "hours" if step == pd.Timedelta("1h") else "steps"
-    return f"{'mean of ' * mean}{len(times)} {unit}, {times[0]:{style}} to {times[-1]:{style}}{zone}"
-
-
-def time_text(time: pd.Timestamp, step: pd.Timedelta | None) -> str:
-    """Return a phrase for one step: its date where a step is a day or longer, else date and time."""
-    style, zone = _time_style(step)
-    return f"{time:{style}}{zone}"
-
-
-def _time_style(step: pd.Timedelta | None) -> tuple[str, str]:
-    daily = step is not None and step >= pd.Timedelta("1D")
-    return ("%Y-%m-%d", "") if daily else ("%Y-%m-%d %H:%M", " UTC")
-
-
-def _step(ds: xr.Dataset) -> pd.Timedelta | None:
-    if "time_bnds" in ds.variables and ds["time_bnds"].ndim == 2:
-        edges = ds["time_bnds"].values[0]
-        return pd.Timedelta(edges[1] - edges[0])
-    times = ds[TIME].to_index()
-    return pd.Timedelta(times[1] - times[0]) if len(times) > 1 else None
-
-
 def method_text(cube: xr.Dataset) -> str:
     """Return the method and the number of stations from a cube's provenance; empty where it has none."""
     known = provenance(cube)
@@ -111,15 +58,6 @@ def method_text(cube: xr.Dataset) -> str:
         if {"method", "visible_stations"} <= set(known)
         else ""
     )
-
-
-def provenance(cube: xr.Dataset) -> dict[str, Any]:
-    """Return the provenance that xaq wrote into a cube; empty for any other cube."""
-    try:
-        known = json.loads(cube.attrs.get("xaq_provenance", "{}"))
-    except (TypeError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
 
 
 def units_text(units: str) -> str:
@@ -134,6 +72,14 @@ def units_text(units: str) -> str:
 def axis_label(target: str, units: str) -> str:
     """Return a label with units, ``"PM10 [µg m⁻³]"``, from ``units`` as :func:`units_text` gives them."""
     return f"{label(target)} [{units}]"
+
+
+def cube_label(cube: xr.Dataset, target: str, units: str, *, several: bool = False) -> str:
+    """Return a label with units and what the estimates of a cube are: ``"monthly mean of PM10 [µg m⁻³]"``."""
+    periods = Periods.of(cube)
+    if periods is None:
+        return axis_label(target, units)
+    return f"{periods.many if several else periods.one} of {axis_label(target, units)}"
 
 
 def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
@@ -183,13 +129,6 @@ def mean_field(picked: xr.Dataset, target: str) -> NDArray[np.float64]:
     """Return the mean over the chosen steps, ``(lat, lon)``, NaN where unsupported. Computes."""
     mean = supported_cells(picked, picked[target].mean(TIME))
     return np.asarray(mean.transpose(LAT, LON).values, float)
-
-
-def mean_observed(ds: xr.Dataset, target: str, times: NDArray) -> NDArray[np.float64]:
-    """Return each station's mean over the given times, ``(station,)``, NaN where it has no observation. Computes."""
-    steps = np.flatnonzero(np.isin(ds[TIME].values.astype("datetime64[s]"), times.astype("datetime64[s]")))
-    values = ds[target].isel({TIME: steps}).astype(float)
-    return np.asarray(values.where(np.isfinite(values)).mean(TIME).values, float)
 
 
 def cell_edges(cube: xr.Dataset, name: str) -> NDArray[np.float64]:

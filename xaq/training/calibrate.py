@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
+from torch import Tensor
 
 from ..aqnet.recipe import Interval, Recipe
+from ..errors import ModelError
+from ..interpolate.error_covariance import ErrorCovariance, fit_error_covariance
+from ..interpolate.held_out import MOST_SCORES, PROBABILITIES, RUN_DAYS, HeldOutScores, normal_scores, runs_of_steps
 from ..nn.aqnet import Network
 from .data import TrainingData
-from .hidden import hidden_estimates
+from .hidden import HiddenEstimates, hidden_estimates
 
-_PROBABILITIES = tuple(np.round(np.concatenate([[0.005], np.linspace(0.01, 0.99, 99), [0.995]]), 4).tolist())
 #: Residuals used at most; least squares and quantiles need no more.
 _MOST_RESIDUALS = 400_000
 #: A lead day with no more residuals than this takes the quantiles of all lead days.
@@ -67,25 +70,105 @@ def calibrate(members: Sequence[Network], data: TrainingData, recipe: Recipe) ->
     coefficients = fit_spread(residuals)
     ratio = residuals.residual / np.maximum(residuals.parts @ coefficients, 1e-12)
     quantiles = quantiles_by_day(ratio, residuals.day, recipe.config.target_days)
-    return Interval(tuple(coefficients.tolist()), _PROBABILITIES, quantiles)
+    return Interval(tuple(coefficients.tolist()), tuple(PROBABILITIES.tolist()), quantiles)
 
 
 @torch.no_grad()
 def hidden_residuals(members: Sequence[Network], data: TrainingData, recipe: Recipe) -> Residuals:
     """Return the residuals of the validation windows at stations hidden in turn; see :func:`calibrate`."""
     residuals, parts, days = [], [], []
-    for member, network in enumerate(members):
-        network.eval()
-        for fold in data.validation[member] if recipe.config.task == "analysis" else range(len(data.folds)):
-            for starts in data.validation_batches():
-                batch = hidden_estimates(network, data, data.folds[fold], starts, recipe)
-                seen = torch.isfinite(batch.truth)
-                residuals.append((batch.truth - batch.estimate.clamp(min=0.0))[seen])
-                parts.append(torch.stack([part[seen] for part in batch.parts], dim=1))
-                days.append(batch.day[:, None].expand_as(batch.truth)[seen])
+    for _, _, batch in _hidden_batches(members, data, recipe, data.validation_batches()):
+        seen = torch.isfinite(batch.truth)
+        residuals.append((batch.truth - batch.estimate.clamp(min=0.0))[seen])
+        parts.append(torch.stack([part[seen] for part in batch.parts], dim=1))
+        days.append(batch.samples.day[:, None].expand_as(batch.truth)[seen])
     residual, part, day = (torch.cat(x).cpu().numpy() for x in (residuals, parts, days))
     thin = slice(None, None, max(1, len(residual) // _MOST_RESIDUALS))
     return Residuals(residual[thin].astype(float), part[thin].astype(float), day[thin])
+
+
+def _hidden_batches(
+    members: Sequence[Network], data: TrainingData, recipe: Recipe, batches: Sequence[Tensor]
+) -> Iterator[tuple[int, Tensor, HiddenEstimates]]:
+    """Yield fold, window starts and estimates of each fold by the member that never learned from it, some windows at a time."""
+    for member, network in enumerate(members):
+        network.eval()
+        for fold in data.validation[member] if recipe.config.task == "analysis" else range(len(data.folds)):
+            for starts in batches:
+                yield fold, starts, hidden_estimates(network, data, data.folds[fold], starts, recipe)
+
+
+@torch.no_grad()
+def hidden_scores(
+    members: Sequence[Network], data: TrainingData, recipe: Recipe, interval: Interval, lon: NDArray, lat: NDArray
+) -> HeldOutScores:
+    """Return the normal scores of errors at stations hidden in turn, to which the covariance of errors is fitted.
+
+    Of an analysis, over the whole record, or runs of days spread over it where that is long; of a forecast, in the
+    validation windows.
+
+    Parameters
+    ----------
+    members : sequence of Network
+        One for each entry of ``data.validation``.
+    data : TrainingData
+    recipe : Recipe
+    interval : Interval
+        As :func:`calibrate` returned it.
+    lon, lat : (station,) degrees
+        Of the stations.
+
+    Returns
+    -------
+    HeldOutScores
+    """
+    config, n_station = recipe.config, len(lon)
+    analysis, per_day = config.task == "analysis", config.steps_per_day
+    starts = data.train_starts if analysis else data.validation_starts
+    if analysis:
+        runs = runs_of_steps(len(starts), RUN_DAYS, MOST_SCORES // (n_station * per_day))
+        starts = torch.cat([starts[run] for run in runs])
+    first = data.steps[starts].cpu().numpy()
+    shape = (1, n_station, int(first.max()) + per_day) if analysis else (len(starts), n_station, config.target_steps)
+    scores, scale = (np.full(shape, np.nan, np.float32) for _ in range(2))
+    fold_of, quantiles = np.full(n_station, -1), np.array(interval.quantiles)
+    for fold, some, batch in _hidden_batches(members, data, recipe, data.batches(starts)):
+        parts = [c * part for c, part in zip(interval.coefficients, batch.parts, strict=True)]
+        spread = (parts[0] + parts[1] + parts[2]).clamp(min=1e-12)
+        error = ((batch.truth - batch.estimate.clamp(min=0.0)) / spread).cpu().numpy()
+        window = torch.searchsorted(starts, some)[batch.samples.window].cpu().numpy()
+        station = data.folds[fold].targets[batch.samples.target].cpu().numpy()
+        day = batch.samples.day.cpu().numpy()
+        step = day[:, None] * per_day + np.arange(per_day) + (first[window, None] if analysis else 0)
+        fold_of[station] = fold
+        for d in np.unique(day):
+            own = day == d
+            row = np.zeros_like(window) if analysis else window
+            at = row[own, None], station[own, None], step[own]
+            scores[at], scale[at] = normal_scores(error[own], quantiles[d]), spread.cpu().numpy()[own]
+    return HeldOutScores(scores, scale, fold_of, lon, lat, 24 / per_day)
+
+
+def fit_errors(
+    members: Sequence[Network], data: TrainingData, recipe: Recipe, interval: Interval, lon: NDArray, lat: NDArray
+) -> ErrorCovariance | None:
+    """Fit the covariance of errors at stations hidden in turn; None where there are too few of them.
+
+    Parameters
+    ----------
+    members, data, recipe, interval, lon, lat
+        As :func:`hidden_scores` takes them.
+
+    Returns
+    -------
+    ErrorCovariance or None
+    """
+    held_out = hidden_scores(members, data, recipe, interval, lon, lat)
+    try:
+        # The errors of a forecast are those of the forecast at the stations too: it is conditioned on none.
+        return fit_error_covariance(held_out, recipe.covariance if recipe.config.task == "analysis" else None)
+    except ModelError:
+        return None
 
 
 def fit_spread(residuals: Residuals) -> NDArray[np.float64]:
@@ -132,5 +215,5 @@ def quantiles_by_day(ratio: NDArray[np.float64], day: NDArray[np.intp], n_days: 
     for d in range(n_days):
         own = ratio[day == d]
         chosen = own if len(own) > _LEAST_RESIDUALS else ratio
-        rows.append(tuple(np.quantile(chosen, _PROBABILITIES).tolist()))
+        rows.append(tuple(np.quantile(chosen, PROBABILITIES).tolist()))
     return tuple(rows)

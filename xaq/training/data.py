@@ -34,6 +34,8 @@ class TrainingData:
         Of the visible stations.
     truth : (station, step)
         Observations on the record's steps, in the target's units; NaN where missing.
+    steps : (step,) int
+        The record's steps, counted from its first: some may be missing between windows.
     unit : (station, 3)
         Unit vectors of the stations.
     folds : tuple of Fold
@@ -49,6 +51,7 @@ class TrainingData:
 
     record: Record
     truth: Tensor
+    steps: Tensor
     unit: Tensor
     folds: tuple[Fold, ...]
     validation: tuple[tuple[int, ...], ...]
@@ -67,6 +70,7 @@ class TrainingData:
             self,
             record=self.record.to(device),
             truth=self.truth.to(device),
+            steps=self.steps.to(device),
             unit=self.unit.to(device),
             folds=tuple(fold.to(device) for fold in self.folds),
             train_starts=self.train_starts.to(device),
@@ -90,8 +94,12 @@ class TrainingData:
 
     def validation_batches(self) -> tuple[Tensor, ...]:
         """Return the validation windows, as many at a time as make good use of a call."""
+        return self.batches(self.validation_starts)
+
+    def batches(self, starts: Tensor) -> tuple[Tensor, ...]:
+        """Return windows, as many at a time as make good use of a call."""
         steps = self.record.config.steps_per_day
-        return self.validation_starts.split(max(16, min(_BATCH_STEPS // steps, _STATION_WINDOWS // len(self.truth))))
+        return starts.split(max(16, min(_BATCH_STEPS // steps, _STATION_WINDOWS // len(self.truth))))
 
     def learned_folds(self, member: int) -> list[int]:
         """Return the folds that a member learns from."""
@@ -128,6 +136,7 @@ def prepare_data(
     return TrainingData(
         record=record,
         truth=torch.as_tensor(observations.at(times)),
+        steps=torch.as_tensor(((times - times[0]) / np.timedelta64(recipe.step_seconds, "s")).astype(np.int64)),
         unit=torch.as_tensor(sphere.unit_vectors(observations.lon, observations.lat).astype(np.float32)),
         folds=folds,
         validation=validation_folds(len(folds), recipe.config),

@@ -23,11 +23,12 @@ from ..aqnet.station_side import (
 from ..arrays import sphere
 from ..interpolate import advection
 from ..interpolate.base import Observations
+from ..interpolate.held_out import deal_stations
 from ..nn.advection import advect
 from ..nn.window import Record, Window
 
-#: Folds that the visible stations are dealt into, and members that are trained side by side; each fold validates one member.
-FOLDS, MEMBERS = 10, 5
+#: Members that are trained side by side; each fold validates one member.
+MEMBERS = 5
 #: Station-days whose advected values are made at once: some 50 MB.
 _ADVECTED_DAYS = 8_000
 
@@ -126,26 +127,6 @@ def make_folds(
     return tuple(
         _make_fold(observations, recipe, seen, starts, hidden=fold_of == fold) for fold in range(fold_of.max() + 1)
     )
-
-
-def deal_stations(lon: NDArray, lat: NDArray, seed: int) -> NDArray[np.intp]:
-    """Deal stations into at most :data:`FOLDS` folds of nearly equal size; co-located stations share one.
-
-    Parameters
-    ----------
-    lon, lat : (station,) degrees
-    seed : int
-
-    Returns
-    -------
-    (station,) int
-        The fold of each.
-    """
-    group = sphere.colocated_groups(lon, lat)
-    places = np.random.default_rng([seed, 3]).permutation(np.unique(group))
-    fold_of_place = np.empty(group.max() + 1, int)
-    fold_of_place[places] = np.arange(len(places)) % min(FOLDS, len(places))
-    return fold_of_place[group]
 
 
 class _Hiding(NamedTuple):

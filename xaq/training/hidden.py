@@ -31,8 +31,8 @@ class HiddenEstimates:
         A day of each sample, in the target's units; ``truth`` is NaN where there is nothing to compare.
     parts : tuple of (sample, step)
         What the spread of an estimate is made of, from :func:`xaq.nn.estimate.apply_weights`.
-    day : (sample,) int
-        Lead day, from 0.
+    samples : Samples
+        Which days of which targets these are.
     z_hat : (window, station, step), optional
         The forecast at the stations, in z; None in an analysis.
     """
@@ -40,7 +40,7 @@ class HiddenEstimates:
     estimate: Tensor
     truth: Tensor
     parts: tuple[Tensor, Tensor, Tensor]
-    day: Tensor
+    samples: Samples
     z_hat: Tensor | None = None
 
 
@@ -116,7 +116,7 @@ def hidden_estimates(
     advected = None if fold.series is None else _advected_samples(fold.series, data, starts, samples)
     applied = apply_weights(weights, rows, table, recipe.scaler.offset, advected)
     truth = _truth(data, fold, starts, samples)
-    return HiddenEstimates(applied.estimate, truth, applied.spread_terms, samples.day, side.z_hat)
+    return HiddenEstimates(applied.estimate, truth, applied.spread_terms, samples, side.z_hat)
 
 
 def draw_samples(

@@ -15,7 +15,7 @@ import xarray as xr
 
 from .._arguments import check_choice, check_count, check_flag, check_path, check_seed, shown
 from ..errors import ModelError
-from ..evaluate.verify import score_held_out
+from ..evaluate.verify import score_held_out, score_held_out_means
 from ..nn.config import AQNetConfig, Task
 from ..stations import limits, schema
 
@@ -137,7 +137,7 @@ def train(
         checkpoint = Path(check_path(checkpoint, "checkpoint", fix="checkpoint='run'", error=ModelError))
     from ..aqnet.device import pick_device
     from ..aqnet.model import Model
-    from .calibrate import calibrate
+    from .calibrate import calibrate, fit_errors
     from .fit_classical import fit_classical
     from .learn import learn
     from .select import remove_trend, select_observations
@@ -157,9 +157,13 @@ def train(
         precision=precision, checkpoint=checkpoint, progress=progress,
     )  # fmt: skip
     interval = calibrate(learned.members, learned.data, recipe)
+    observations = selection.observations
+    errors = fit_errors(learned.members, learned.data, recipe, interval, observations.lon, observations.lat)
     learned.use_whole_period()
-    model = Model(learned.network, replace(recipe, interval=interval, training=learned.summary))
+    recipe = replace(recipe, interval=interval, error_covariance=errors, training=learned.summary)
+    model = Model(learned.network, recipe)
     if task != "analysis":
         return model
     scores = score_held_out(selection.ds, model, background=background, rasters=rasters)
-    return Model(learned.network, replace(model.recipe, held_out_scores=scores))
+    means = score_held_out_means(selection.ds, model, background=background, rasters=rasters)
+    return Model(learned.network, replace(model.recipe, held_out_scores=scores, mean_scores=means))
