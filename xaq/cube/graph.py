@@ -46,10 +46,15 @@ _FIX = "chunks={'time': 240, 'lat': 200, 'lon': 200}"
 # -- cubes ---------------------------------------------------------------------------------------------------------
 
 
-def block_sizes(joint: Joint, grid: Grid, chunks: Mapping[str, int]) -> tuple[int, int, int]:
-    """Return steps or periods, rows and columns of a block: whole maps where they fit, whole days where they do not."""
+def block_sizes(joint: Joint, grid: Grid, chunks: Mapping[str, int], *, stored: bool) -> tuple[int, int, int]:
+    """Return steps or periods, rows and columns of a block: whole maps where they fit, whole days where they do not.
+
+    All members of a place and time are in one block of a store, and those of a period are made together; members of steps
+    that are not ``stored`` are made one by one, in blocks as large as the estimates'.
+    """
     (n_lat, n_lon), request, ensemble = grid.shape, joint.request, joint.ensemble
-    kept = ensemble.members or 1
+    together = stored or ensemble.freq is not None
+    kept = (ensemble.members or 1) if together else 1
     edge = _TILE if kept == 1 else _MEMBER_TILE
     tiled = n_lat * n_lon > (_TILED_CELLS if kept == 1 else edge**2)
     size = {LAT: min(n_lat, edge) if tiled else n_lat, LON: min(n_lon, edge) if tiled else n_lon}

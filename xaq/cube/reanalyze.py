@@ -188,7 +188,7 @@ def reanalyze(
     warn_if_silent(request)
     limits.warn_if_impossible(ds, request.variables)
     joint = Joint(request, ensemble)
-    sizes = block_sizes(joint, settled, chunks)
+    sizes = block_sizes(joint, settled, chunks, stored=store is not None)
     cube = lazy_cube(joint, settled, sizes)
     if store is None:
         return cube
