@@ -43,8 +43,6 @@ FREQUENCIES = {"day": "D", "month": "MS", "year": "YS"}
 _PROBABILITIES = tuple(((np.arange(20) + 0.5) / 20).tolist())
 #: Days above the quantile of the network's observations, in years of which so many days are observed.
 _LIMIT, _LEAST_DAYS = 0.8, 65
-#: Periods of a kind that are scored in a network at most, evenly spread.
-_MOST_PERIODS = 60
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,6 @@ def cases(ds: xr.Dataset, mapper: Mapper | str, target: str, seed: int, tz: str 
             ensemble = Ensemble(members=MEMBERS, freq=freq, tz=tz, capture=CAPTURE, seed=seed)
             made = period_means(ds, mapper, truth, options, ensemble).compute()
             wrong = _wrong(ds, mapper, truth, options, made.time.values) if freq == "YS" else {}
-        made = made.isel(time=_evenly(made.sizes["time"]))
         members, observed = made[f"{target}_member"].values, made[f"{target}_observed"].values
         yield _case(name, members, observed, **wrong)
         if n >= 3:
@@ -101,10 +98,6 @@ def _case(kind: str, members: NDArray, observed: NDArray, **wrong: NDArray) -> C
     """Return the cases ``(time, station)`` that are observed and estimated."""
     seen = np.isfinite(observed) & np.isfinite(members).all(axis=0)
     return Case(kind, members[:, seen], observed[seen], **{name: ensemble[:, seen] for name, ensemble in wrong.items()})
-
-
-def _evenly(n: int) -> NDArray[np.intp]:
-    return np.unique(np.linspace(0, n - 1, min(n, _MOST_PERIODS * 12)).astype(int))
 
 
 def _days_above(made: xr.Dataset, target: str, limit: float) -> Iterator[Case]:
