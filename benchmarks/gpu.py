@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
 import xaq
 
@@ -66,6 +67,13 @@ def compare_training(stations: int, days: int, devices: list[str]) -> dict[str, 
     return models
 
 
+def compared(values: xr.DataArray, first: xr.DataArray, device: str, first_device: str) -> xr.DataArray:
+    """Print how far the values of a device are from those of the first one, which are returned."""
+    difference = float((np.abs(values - first) / first.clip(1)).max())
+    say(f"largest relative difference of {device} from {first_device}: {difference:.1e}")
+    return first
+
+
 def compare_cubes(model: xaq.Model, stations: int, days: int, spacing: float, devices: list[str]) -> None:
     """Make the same cube on each device, in memory and to a store, and print seconds and the largest difference."""
     ds, grid = made.network(stations, 24 * days), xaq.Grid.regular(spacing, bounds=made.BOUNDS)
@@ -81,11 +89,7 @@ def compare_cubes(model: xaq.Model, stations: int, days: int, spacing: float, de
             f"cube, {stations} stations, {days} days at {spacing} degrees ({size:.0f} million values with bounds), {device}: "
             f"in memory {seconds:.1f} s ({size / seconds:.1f} million per second), to a store {stored:.1f} s"
         )
-        if first is None:
-            first = cube
-        else:
-            difference = float((np.abs(cube.pm25 - first.pm25) / first.pm25.clip(1)).max())
-            say(f"largest relative difference of {device} from {devices[0]}: {difference:.1e}")
+        first = cube.pm25 if first is None else compared(cube.pm25, first, device, devices[0])
 
 
 def compare_members(
@@ -103,11 +107,7 @@ def compare_members(
             f"monthly means from {members} members, {stations} stations, {days} days at {spacing} degrees ({values:.1f} billion "
             f"values), {device}: {seconds:.1f} s ({values / seconds:.2f} billion per second)"
         )
-        if first is None:
-            first = means
-        else:
-            difference = float((np.abs(means.pm25_member - first.pm25_member) / first.pm25_member.clip(1)).max())
-            say(f"largest relative difference of a member's mean, {device} from {devices[0]}: {difference:.1e}")
+        first = means.pm25_member if first is None else compared(means.pm25_member, first, device, devices[0])
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import operator
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,6 +182,17 @@ def check_array(
             raise TypeError(value)
         return array.astype(float)
     except (TypeError, ValueError, OverflowError):
+        raise _wrong(value, name, expected, fix, error) from None
+
+
+def check_zone(
+    value: Any, name: str, expected: str, *, fix: str, error: Callable[[str], XaqError] = argument_error
+) -> str:
+    """Return the name of a time zone, or raise: there is none of that name."""
+    zone = check_text(value, name, expected, fix=fix, error=error)
+    try:
+        return ZoneInfo(zone).key
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         raise _wrong(value, name, expected, fix, error) from None
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .._arguments import check_choice, check_text, shown
+from .._arguments import check_choice, check_zone
 from ..arrays import timesteps
 from ..errors import SchemaError
 
@@ -25,19 +24,12 @@ def check_freq(freq: Any) -> str | None:
     return None if freq is None else check_choice(freq, "freq", FREQUENCIES)
 
 
-def check_zone(tz: Any) -> str | None:
+def settle_zone(tz: Any) -> str | None:
     """Return the name of a time zone, None for UTC, or raise."""
     if tz is None:
         return None
-    expected = "the name of a time zone, or None for UTC"
-    name = check_text(tz, "tz", expected, fix="tz='Europe/Berlin'")
-    try:
-        key = ZoneInfo(name).key
-    except Exception as error:  # a name may be that of a folder, too long, or hold what no file name can
-        raise SchemaError(
-            f"tz is {shown(tz)}, expected {expected}; fix: tz='Europe/Berlin'", subject="argument"
-        ) from error
-    return None if key == "UTC" else key
+    zone = check_zone(tz, "tz", "the name of a time zone, or None for UTC", fix="tz='Europe/Berlin'")
+    return None if zone == "UTC" else zone
 
 
 @dataclass(frozen=True)
@@ -109,17 +101,35 @@ class Calendar:
         -------
         (period, place)
         """
-        shape = len(self.start), values.shape[1]
-        seen = np.isfinite(values)
-        count, made = np.zeros(shape), np.zeros(shape)
-        np.add.at(count, self.index, seen)
-        if statistic == "mean":
-            np.add.at(made, self.index, np.where(seen, values, 0.0))
-            made /= np.maximum(count, 1)
-        else:
-            made[:] = -np.inf
-            np.maximum.at(made, self.index, np.where(seen, values, -np.inf))
+        made, count = of_periods(values, self.index, len(self.start), statistic)
         return np.where((count > 0) & (count >= capture * self.expected[:, None]), made, np.nan)
+
+
+def of_periods(
+    values: NDArray, index: NDArray[np.int64], n: int, statistic: str
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the mean or the maximum of the values of n periods, and how many these are, each ``(period, place)``.
+
+    Parameters
+    ----------
+    values : (step, place)
+        NaN where there is none.
+    index : (step,) int
+        Period of each step, ascending.
+    n : int
+    statistic : {"mean", "max"}
+    """
+    seen = np.isfinite(values)
+    made = np.full((n, values.shape[1]), 0.0 if statistic == "mean" else -np.inf)
+    count = np.zeros(made.shape, np.int64)
+    # The steps of a period follow each other.
+    periods, first = np.unique(index, return_index=True)
+    count[periods] = np.add.reduceat(seen, first, dtype=np.int64)
+    if statistic == "mean":
+        made[periods] = np.add.reduceat(np.where(seen, values, 0.0), first, dtype=float) / np.maximum(count[periods], 1)
+    else:
+        made[periods] = np.maximum.reduceat(np.where(seen, values, -np.inf), first)
+    return made, count
 
 
 def _as_utc(local: pd.DatetimeIndex, zone: str) -> NDArray[np.datetime64]:

@@ -18,7 +18,7 @@ from ..interpolate.held_out import held_out_scores
 from ..interpolate.trained import OnDevice
 from ..interpolate.trend import OverTrend
 from ..stations import taking_part
-from .calendar import Calendar, check_freq, check_zone
+from .calendar import Calendar, check_freq, settle_zone
 from .request import Request
 
 STATISTICS, SUPPORTS = ("mean", "max"), ("point", "cell")
@@ -42,7 +42,7 @@ class Ensemble:
         settled: dict[str, Any] = {
             "members": None if self.members is None else check_count(self.members, "members", DEFAULT_MEMBERS),
             "freq": check_freq(self.freq),
-            "tz": check_zone(self.tz),
+            "tz": settle_zone(self.tz),
             "statistic": check_choice(self.statistic, "statistic", STATISTICS),
             "capture": check_number(
                 self.capture,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..interpolate.base import Mapper
 from ..interpolate.error_covariance import ErrorCovariance
 from ..stations.taking_part import TakingPart
+from .calendar import of_periods
 
 if TYPE_CHECKING:
     from ..simulation.field import ErrorField, Places
@@ -127,17 +128,17 @@ def summarise(
         The station side of each part of the times.
     """
     made = [mapper.estimate(side, lon, lat) for side in prepared]
-    parts = [np.maximum(estimate.value.T, 0) for estimate in made]
-    seen = np.isfinite(np.concatenate(parts))
+    values = np.concatenate([np.maximum(estimate.value.T, 0) for estimate in made])
+    if observed is not None:
+        values[~np.isfinite(observed)] = np.nan
+    seen, n = np.isfinite(values), len(block.expected)
+    mean, count = of_periods(values, block.index, n, block.statistic)
+    kept = count >= np.maximum(block.capture * block.expected[:, None], 1)
+    value = np.where(kept, mean, np.nan).astype(np.float32)
     truth: list[NDArray[np.float32]] = []
     if observed is not None:
-        seen &= np.isfinite(observed)
-        truth = [_statistic([observed], seen, block)]
-    kept = _counts(seen, block) >= np.maximum(block.capture * block.expected[:, None], 1)
-    value = _statistic(parts, seen, block)
-    value[~kept] = np.nan
-    for layer in truth:
-        layer[~kept] = np.nan
+        also, _ = of_periods(np.where(seen, observed, np.nan), block.index, n, block.statistic)
+        truth = [np.where(kept, also, np.nan).astype(np.float32)]
     if field is None or places is None:
         return [value, *truth]
     from ..simulation.members import Distribution, Periods, period_members
@@ -147,8 +148,8 @@ def summarise(
         for estimate, times in zip(made, block.times, strict=True)
     ]
     medians = made[0].offset is not None
-    del made, parts
-    periods = Periods(block.index, len(block.expected), block.statistic)
+    del made, values
+    periods = Periods(block.index, n, block.statistic)
     members = period_members(field, places, distributions, periods, block.members, seen)
     members[:, ~kept] = np.nan
     if block.statistic == "max" or medians:
@@ -156,34 +157,6 @@ def summarise(
         value = members.mean(axis=0)
     layers = [value, *quantiles(members, block.probabilities), *truth]
     return [*layers, members[: block.keep]] if block.keep else layers
-
-
-def _counts(seen: NDArray[np.bool_], block: PeriodBlock) -> NDArray[np.float64]:
-    """Return how many steps of ``seen (time, place)`` each period has, ``(period, place)``."""
-    count = np.zeros((len(block.expected), seen.shape[1]))
-    # The steps of a period follow each other.
-    periods, starts = np.unique(block.index, return_index=True)
-    count[periods] = np.add.reduceat(seen, starts, dtype=float)
-    return count
-
-
-def _statistic(parts: Sequence[NDArray], seen: NDArray[np.bool_], block: PeriodBlock) -> NDArray[np.float32]:
-    """Return the statistic of each period over the steps that count, ``(period, place)``, of parts ``(time, place)``."""
-    mean = block.statistic == "mean"
-    made = np.full((len(block.expected), seen.shape[1]), 0.0 if mean else -np.inf)
-    begin = 0
-    for part in parts:
-        rows = slice(begin, begin + len(part))
-        periods, starts = np.unique(block.index[rows], return_index=True)
-        if mean:
-            made[periods] += np.add.reduceat(np.where(seen[rows], part, 0), starts, dtype=float)
-        else:
-            highest = np.maximum.reduceat(np.where(seen[rows], part, -np.inf), starts)
-            made[periods] = np.maximum(made[periods], highest)
-        begin = rows.stop
-    if mean:
-        made /= np.maximum(_counts(seen, block), 1)
-    return made.astype(np.float32)
 
 
 def quantiles(members: NDArray[np.float32], probabilities: Sequence[float]) -> list[NDArray[np.float32]]:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from numpy.typing import NDArray
 
-from .._arguments import check_integer, check_sequence, check_text, shown
+from .._arguments import check_integer, check_sequence, check_zone, shown
 from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..cube.reanalyze import estimate_at
@@ -171,7 +171,7 @@ def hours(
         axes = _sequence(axes, "axes", "axes of matplotlib", "axes=None")
         for ax in axes:
             check_axes(ax)
-    tz = _zone(tz)
+    tz = check_zone(tz, "tz", "the name of a time zone", fix="tz='Asia/Shanghai'", error=arguments.error)
     ds = schema.conform(ds)
     subject = _at_station(ds, mapper_or_cube, station, target, time)
     if (periods := Periods.of(subject.estimated)) is not None:
@@ -220,17 +220,6 @@ def _hours_of(slot: Any) -> tuple[int, int]:
         for hour in hours
     )
     return first, last
-
-
-def _zone(tz: Any) -> str:
-    """Return the name of a time zone, or raise."""
-    fix = "tz='Asia/Shanghai'"
-    name = check_text(tz, "tz", "the name of a time zone", fix=fix, error=arguments.error)
-    try:
-        pd.Timestamp(0, tz="UTC").tz_convert(name)
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        raise arguments.error(f"tz is {shown(tz)}, expected the name of a time zone; fix: {fix}") from None
-    return name
 
 
 @dataclass(frozen=True)
