@@ -3,8 +3,9 @@
 ``python -m benchmarks.means [--networks germany,beijing12] [--draws 0,1,2] [--methods aqnet,kriging] [--epochs 20]``
 
 Each draw hides stations, fits to the others, and scores the 90 % interval of means at the hidden ones, made from members, beside
-two wrong ones: the mean of the bounds of single steps, and steps taken as independent. A mean counts with at least three
-quarters of its steps observed; the first and the last period of a record count where so much of them is.
+two wrong ones: the mean of the bounds of single steps, and steps taken as independent; of days above a limit, the same error
+every day, and days taken as independent. A mean counts with at least three quarters of its steps observed; the first and the
+last period of a record count where so much of them is.
 """
 
 from __future__ import annotations
@@ -63,10 +64,7 @@ def cases(ds: xr.Dataset, mapper: Mapper | str, target: str, seed: int, tz: str 
     step = timesteps.regular_step(truth.time.values)
     daily = timesteps.steps_per_day(step) == 1
     n = truth.sizes["station"]
-    groups = {
-        3: [rng.choice(n, 3, replace=False) for _ in range(n)],
-        2: [rng.choice(n, 2, replace=False) for _ in range(n)],
-    }
+    groups = {size: [rng.choice(n, size, replace=False) for _ in range(n)] for size in (3, 2) if n >= size}
     steps = None if not daily else _steps(ds, mapper, truth, seed)
     for name, freq in FREQUENCIES.items():
         if daily and freq == "D":
@@ -77,10 +75,10 @@ def cases(ds: xr.Dataset, mapper: Mapper | str, target: str, seed: int, tz: str 
             wrong = _wrong(ds, mapper, truth, options, made.time.values) if freq == "YS" else {}
         members, observed = made[f"{target}_member"].values, made[f"{target}_observed"].values
         yield _case(name, members, observed, **wrong)
-        if n >= 3:
+        if 3 in groups:
             some = np.stack(groups[3])
             yield _case(f"{name}, three stations", members[:, :, some].mean(-1), observed[:, some].mean(-1))
-        if freq == "YS" and n >= 2:
+        if freq == "YS" and 2 in groups:
             i, j = np.stack(groups[2]).T
             yield _case("difference of years", members[..., i] - members[..., j], observed[:, i] - observed[:, j])
         if freq == "D":
@@ -101,15 +99,25 @@ def _case(kind: str, members: NDArray, observed: NDArray, **wrong: NDArray) -> C
 
 
 def _days_above(made: xr.Dataset, target: str, limit: float) -> Iterator[Case]:
-    """Yield the number of days above a limit, by calendar year, over the days that are observed."""
+    """Yield the number of days above a limit, by calendar year, over the days that are observed.
+
+    The wrong ones keep the distribution of each day: the same error every day (each day's members in ascending order), and
+    independent days.
+    """
     members, observed = made[f"{target}_member"].values, made[f"{target}_observed"].values
     seen = np.isfinite(observed) & np.isfinite(members).all(axis=0)
     above, truly = (members > limit) & seen, (observed > limit) & seen
+    alike = np.sort(above, axis=0)
     year = pd.DatetimeIndex(made.time.values).year
     parts = [year == y for y in np.unique(year)]
     n = np.stack([seen[p].sum(axis=0) for p in parts])
     counted = np.where(n >= _LEAST_DAYS, np.stack([truly[p].sum(axis=0) for p in parts]), np.nan)
-    yield _case("days above a limit", np.stack([above[:, p].sum(axis=1) for p in parts], axis=1).astype(float), counted)
+    counts, averaged = (np.stack([a[:, p].sum(axis=1) for p in parts], axis=1).astype(float) for a in (above, alike))
+    chance = above.mean(axis=0)
+    mean, variance = (np.stack([a[p].sum(axis=0) for p in parts]) for a in (chance, chance * (1 - chance)))
+    z = norm.ppf(_PROBABILITIES)[:, None, None]
+    independent = np.clip(mean + z * np.sqrt(variance), 0.0, n)
+    yield _case("days above a limit", counts, counted, averaged=averaged, independent=independent)
 
 
 def _wrong(
@@ -144,7 +152,8 @@ def score(parts: Sequence[Case]) -> dict[str, float]:
     for name in ("averaged", "independent"):
         wrong = [(getattr(part, name), part.observed) for part in parts]
         if all(ensemble is not None for ensemble, _ in wrong):
-            inside, width, _, crps = (np.concatenate(a) for a in zip(*(_outcomes(e, o) for e, o in wrong), strict=True))
+            made = (_outcomes(e, o, whole=parts[0].kind.startswith("days")) for e, o in wrong)
+            inside, width, _, crps = (np.concatenate(a) for a in zip(*made, strict=True))
             row |= {f"{name}_coverage": inside.mean(), f"{name}_width": width.mean(), f"{name}_crps": crps.mean()}
     return {k: float(v) for k, v in row.items()}
 

@@ -5,8 +5,8 @@
 Every row runs in a process of its own, so that its peak memory is its own. The practical limit is inverse distance as a
 sparse product with a plain ``to_zarr`` of as many bytes. Slow peers grid a few hours, and their time is extrapolated; the
 table says from how many hours. ``member`` is one member of the cube with its estimates, ``annual`` annual means from 50
-members, ``gstools`` one conditional simulation for each hour. The network is synthetic: places of the Chinese national network where its list is at hand, a
-smooth field, 13 % missing. Timings on shared machines vary: compare ratios within a run.
+members, ``gstools`` one conditional simulation for each hour. The network is synthetic: places of the Chinese national network
+where its list is at hand, a smooth field, 13 % missing. Timings on shared machines vary: compare ratios within a run.
 """
 
 from __future__ import annotations
