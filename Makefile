@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 BENCH_STAMP := $(VENV)/.installed-bench
+CLIENTS_STAMP := $(VENV)/.installed-clients
 
-.PHONY: demo test check docs notebooks bench bench-accuracy bench-forecast bench-speed clean
+.PHONY: demo test clients check docs notebooks bench bench-accuracy bench-forecast bench-speed clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +27,16 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
+# Clients from PyPI and npm are installed, those of the system are not: gdal-bin, netcdf-bin, cdo, nco, r-cran-stars, r-cran-terra.
+$(CLIENTS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[clients]"
+	if command -v npm > /dev/null; then npm install --silent --no-save --prefix $(VENV)/node zarrita@0.7; fi
+	touch $@
+
+# Programs that are installed here read cubes; tests of the others are skipped with a reason.
+clients: $(CLIENTS_STAMP)
+	$(BIN)/python -m pytest -m clients -rs tests/clients
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -24,13 +24,15 @@ BLOCK = re.compile(r"(?<=<!-- imports -->\n```text\n).*?(?=```\n<!-- /imports --
 VERBS = "verbs"
 #: For each box its left and right column, and what lives there.
 BOXES = {
-    VERBS: (0, 5, "accessor (ds.aq), cli, datasets: the verbs that users call"),
+    VERBS: (0, 5, "accessor (ds.aq), datasets: the verbs that users call"),
+    "cli": (0, 5, "the verbs as commands"),
     "readers": (0, 1, "files to\nstation datasets"),
     "quality": (1, 2, "check, repair"),
     "plot": (2, 3, "figures"),
     "evaluate": (2, 3, "verify, explain"),
     "cube": (2, 3, "request, graph,\nlabels, Zarr store"),
     "fields": (2, 3, "grids and rasters\nat points"),
+    "export": (3, 4, "netCDF, pyramids,\nSTAC"),
     "simulation": (3, 4, "members with\ncorrelated errors"),
     "training": (4, 5, "folds, learning,\ncalibration"),
     "aqnet": (4, 5, "model file and mapper"),

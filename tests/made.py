@@ -198,10 +198,75 @@ def openair(folder: Path) -> Made:
     return Made(folder / "aurn.csv", {"format": "openair"}, ("MY1", "NOTT"))
 
 
+def aqs_hourly(folder: Path) -> Made:
+    rows = narrow(STARTS)
+    local = rows.time - pd.Timedelta("6h")
+    table = pd.DataFrame({
+        "State Code": 1, "County Code": 33, "Site Num": np.take([int(s) for s in IDS], rows.i), "Parameter Code": 88101, "POC": 3,
+        "Latitude": np.take(LAT, rows.i), "Longitude": np.take(LON, rows.i), "Datum": "NAD83", "Parameter Name": "PM2.5 - Local Conditions",
+        "Date Local": local.dt.strftime("%Y-%m-%d"), "Time Local": local.dt.strftime("%H:%M"),
+        "Date GMT": rows.time.dt.strftime("%Y-%m-%d"), "Time GMT": rows.time.dt.strftime("%H:%M"), "Sample Measurement": rows.value,
+        "Units of Measure": "Micrograms/cubic meter (LC)", "MDL": 5, "Method Name": "Met One BAM-1020",
+    })  # fmt: skip
+    table.to_csv(folder / "hourly_88101_2020.csv", index=False)
+    return Made(folder / "hourly_88101_2020.csv", {}, tuple(f"01-033-{s}" for s in IDS))
+
+
+def purpleair(folder: Path) -> Made:
+    rows = narrow(STARTS).sample(frac=1, random_state=0)
+    table = pd.DataFrame({
+        "id": np.take(IDS, rows.i), "time_stamp": rows.time.astype("datetime64[s]").astype("int64"), "pm2.5_atm_a": 1.0,
+        "pm2.5_cf_1_a": rows.value - 0.5, "pm2.5_cf_1_b": rows.value + 0.5, "temperature": 70.0, "humidity": 40.0,
+    })  # fmt: skip
+    table.to_csv(folder / "sensors.csv", index=False)
+    return Made(folder / "sensors.csv", {"stations": PLACES.rename(columns={"station": "id"})})
+
+
+def sensor_community(folder: Path) -> Made:
+    rows = narrow(STARTS + pd.Timedelta("1h"))
+    table = pd.DataFrame({
+        "sensor_id": np.take(IDS, rows.i), "sensor_type": "SDS011", "location": 7, "lat": np.take(LAT, rows.i),
+        "lon": np.take(LON, rows.i), "timestamp": rows.time.map(lambda t: t.isoformat()), "P1": rows.value + 3, "durP1": None,
+        "ratioP1": None, "P2": rows.value, "durP2": None, "ratioP2": None,
+    })  # fmt: skip
+    for day, part in table.groupby(rows.time.dt.strftime("%Y-%m-%d")):
+        part.to_csv(folder / f"{day}_sds011_sensor_1.csv", sep=";", index=False)
+    return Made(folder)
+
+
+def ebas(folder: Path) -> Made:
+    for i, station in enumerate(IDS):
+        days = (STARTS - pd.Timestamp("2019-01-01")) / pd.Timedelta("1D")
+        lines = [
+            f"{a:.6f} {a + 1 / 24:.6f} {value:.3f} 0.000000000"
+            for a, value in zip(days, VALUES[i].tolist(), strict=True)
+        ]
+        (folder / f"{station}.nas").write_text(ebas_header(station, LON[i], LAT[i]) + "\n".join(lines) + "\n")
+    return Made(folder)
+
+
+def ebas_header(
+    station: str, lon: float, lat: float, resolution: str = "1h", variables: tuple[str, ...] = ("pm25_mass, ug/m3",)
+) -> str:
+    """Return the header of a file of EBAS with one flag column; the data follow."""
+    names = ["end_time of measurement, days from the file reference point", *variables, "numflag, no unit"]
+    about = [
+        "Timezone: UTC", f"Resolution code: {resolution}", f"Station code: {station}", f"Station name: Town of {station}", f"Station latitude: {lat}",
+        f"Station longitude: {lon}", "Station altitude: 489.0 m", "Station setting: Rural", "Unit: ug/m3", "Matrix: pm25",
+        "Instrument type: beta_attenuation", f"Instrument name: bam_{station}", "starttime endtime " + "v " * len(variables) + "flag",
+    ]  # fmt: skip
+    lines = [
+        "Doe, Jane", "XX01L, Institute", "Doe, Jane", "EMEP", "1 1", "2019 01 01 2021 01 01", "0.041667",
+        "days from file reference point", str(len(names)), " ".join(["1"] * len(names)),
+        " ".join(["9999.999999", *["9999.999"] * len(variables), "9.999999999"]), *names, "0", str(len(about)), *about,
+    ]  # fmt: skip
+    return "\n".join([f"{len(lines) + 1} 1001", *lines]) + "\n"
+
+
 MAKERS: dict[str, Callable[[Path], Made]] = {
     m.__name__: m
     for m in (
         long, long_narrow, wide, wide_pairs, prsa, china_sites, airnow_monitors, airnow_sites, eea_parquet, eea_csv, openaq_archive,
-        openaq_download, openair,
+        openaq_download, openair, aqs_hourly, purpleair, sensor_community, ebas,
     )
 }  # fmt: skip

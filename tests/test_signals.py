@@ -137,7 +137,7 @@ def test_a_run_that_was_stopped_resumes_to_the_same_model(network, monkeypatch, 
 
 
 VERBS = {
-    "check": (cli, "check", []),
+    "check": (cli.check, "check", []),
     "train": (xaq.training.train, "train", ["-o", "m.xaq"]),
     "reanalyze": (xaq.cube.reanalyze, "reanalyze", ["--store", "c.zarr"]),
     "verify": (xaq.evaluate.verify, "verify", []),
@@ -152,8 +152,9 @@ def test_every_command_has_the_exit_code_of_its_signal(
     monkeypatch.chdir(tmp_path)
     module, function, options = VERBS[verb]
     method = [] if verb in ("check", "train") else ["idw"]
-    monkeypatch.setattr(cli, "_load", lambda path: path)
-    monkeypatch.setattr(cli, "_open", lambda arguments, model=None: None)
+    monkeypatch.setattr(cli.stations, "load_or_name", lambda what: what)
+    for opens in ("open_data", "open_unchecked"):
+        monkeypatch.setattr(cli.stations, opens, lambda arguments, model=None: None)
     monkeypatch.setattr(module, function, lambda *a, **k: signal.raise_signal(number))
     assert cli.main([verb, *method, *data, *options]) == code
     assert "the same command resumes" in capsys.readouterr().err

@@ -88,10 +88,14 @@ CALLS = {
     "repair": (xaq.repair, lambda m: {"ds": m.ds}),
     "convert_units": (xaq.convert_units, lambda m: {"ds": m.ds, "units": "mg m-3"}),
     "sample": (xaq.sample, lambda m: {"ds": m.ds, "field": m.field}),
+    "open_field": (xaq.open_field, lambda m: {"path": m.field}),
     "fields.sample.sample_points": (sample_points, lambda m: {"field": m.raster, "lon": [10.0], "lat": [50.0]}),
     "open_stations": (xaq.open_stations, lambda m: {"source": m.table, "stations": m.places, "tz": "UTC"}),
     "open_cube": (xaq.open_cube, lambda m: {"store": "cube.zarr"}),
     "cube_info": (xaq.cube_info, lambda m: {"store": "cube.zarr"}),
+    "to_netcdf": (xaq.to_netcdf, lambda m: {"cube": m.cube, "path": "made.nc"}),
+    "to_pyramid": (xaq.to_pyramid, lambda m: {"cube": m.cube, "path": "map.zarr"}),
+    "stac": (xaq.stac, lambda m: {"store": "cube.zarr"}),
     "load_model": (xaq.load_model, lambda m: {"path": "model.xaq"}),
     "Grid": (xaq.Grid, lambda m: {"lon": [1.0, 2.0], "lat": [3.0, 4.0]}),
     "Grid.regular": (xaq.Grid.regular, lambda m: {"spacing": 0.5, "bounds": (5, 47, 7, 48)}),
@@ -151,9 +155,9 @@ FLAGS, EMPTY, NUMBERS = {"None", "True"} - {"None"}, {"[]", "()"}, {"0.5", "2**7
 #: Of these values, those that a parameter accepts, by its name, and where a function differs by both names.
 ACCEPTS = {
     **dict.fromkeys(("progress", "overwrite", "update", "consolidated", "geography", "advection", "cyclic"), FLAGS),
-    **dict.fromkeys(("verify", "forget"), FLAGS),
+    **dict.fromkeys(("verify", "forget", "unlimited"), FLAGS),
     **{key: {"None"} for key in ("init", "target", "background", "by", "config", "ax", "axes", "cmap", "other")},
-    **{key: {"None", "{}"} for key in ("rasters", "chunks", "units", "unplaced", "far", "sea")},
+    **{key: {"None", "{}"} for key in ("attrs", "rasters", "chunks", "units", "unplaced", "far", "sea")},
     **dict.fromkeys(("covariates", "known"), EMPTY),
     **{key: {"0"} for key in ("seed", "patience", "max_epochs", "days_before", "days_after")},
     **{key: {"0"} for key in ("n_covariates", "n_known", "n_rasters")},
@@ -171,6 +175,7 @@ ACCEPTS = {
     "baselines": {"None", *EMPTY},
     "level": {"0.5"},
     **{key: {"None"} for key in ("freq", "members")},
+    **{key: {"None", "text", "nul"} for key in ("id", "href", "license")},
     "capture": {"0.5", "0-d"},
     "max_distance": {"None", *NUMBERS},
     "precision": {"None", *NUMBERS},
@@ -208,6 +213,9 @@ ACCEPTS = {
     ("verify days", "time"): {"None"},
     ("verify days", "baselines"): EMPTY,  # the others need more errors than this network has
     ("open_stations", "step"): {"None"},
+    **{("open_stations", name): {"None"} for name in ("skiprows", "censored", "valid", "ambiguous")},
+    # Any number and any text may stand for a missing value.
+    ("open_stations", "na_values"): {"None", "-1", "0", "0.5", "2**70", "text", "nul", "set"},
     ("plot.hours", "time"): {"None"},
     ("plot.draw_basemap", "ax"): set(),
     ("plot.Explorer.save", "path"): {"text"},
@@ -219,6 +227,8 @@ ACCEPTS = {
     ("train", "precision"): set(),
     ("hide", "stations"): {"None"},
     ("convert_units", "units"): {"{}"},
+    **{("open_field", name): {"None"} for name in ("variable", "lead")},
+    ("open_field", "path"): set(),
     ("sample", "name"): {"None", "text", "nul"},
     ("fields.sample.sample_points", "time"): {"None"},
     **{
@@ -227,7 +237,7 @@ ACCEPTS = {
         for name in ("lon", "lat")
     },
     ("reanalyze a store", "store"): {"None", "text", "bytes"},
-    **{(call, "store"): set() for call in ("open_cube", "cube_info")},
+    **{(call, "store"): set() for call in ("open_cube", "cube_info", "stac")},
     ("load_model", "path"): set(),
     ("Grid.around", "lon"): set(),
     ("Grid.around", "lat"): set(),

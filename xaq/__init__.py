@@ -18,6 +18,10 @@ from .cube.reanalyze import estimate, reanalyze
 from .cube.store import open_cube
 from .evaluate.explain import explain
 from .evaluate.verify import verify
+from .export.netcdf import to_netcdf
+from .export.pyramid import to_pyramid
+from .export.stac import stac
+from .fields.open import open_field
 from .fields.sample import sample
 from .interpolate.classical import InverseDistance, Nearest, OrdinaryKriging
 from .interpolate.spacetime import SpaceTimeKriging
@@ -53,11 +57,15 @@ __all__ = [
     "hide",
     "load_model",
     "open_cube",
+    "open_field",
     "open_stations",
     "plot",
     "reanalyze",
     "repair",
     "sample",
+    "stac",
+    "to_netcdf",
+    "to_pyramid",
     "train",
     "verify",
 ]

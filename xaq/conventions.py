@@ -8,16 +8,21 @@ from dataclasses import dataclass
 
 STATION, TIME, LAT, LON, POINT = "station", "time", "lat", "lon", "point"
 QUANTILE, MEMBER = "quantile", "member"
+REFERENCE_TIME, LEAD = "forecast_reference_time", "forecast_period"
 ELEVATION, HIDDEN = "elevation", "hidden"
+KIND, AREA, INSTRUMENT, NAME = "kind", "area", "instrument", "station_name"
 
 #: Common names of each role in the data of agencies and networks, tried after CF attributes.
 ROLE_NAMES: dict[str, tuple[str, ...]] = {
-    STATION: ("station", "station_id", "stationid", "id", "site", "site_id", "site_code", "code", "sensor"),
+    STATION: (
+        "station", "station_id", "stationid", "id", "site", "site_id", "site_code", "code", "sensor", "airqualitystationeoicode",
+        "air.quality.station.eoi.code",
+    ),
     TIME: ("time", "datetime", "date_time", "timestamp", "date", "when", "utc_time", "valid_time"),
     LON: ("lon", "longitude", "long", "lng"),
     LAT: ("lat", "latitude"),
     ELEVATION: ("elevation", "altitude", "altitude_m", "elev", "height_above_sea_level", "alt"),
-}
+}  # fmt: skip
 
 #: CF attributes that give a variable its role, tried before any name.
 ROLE_ATTRS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -40,7 +45,22 @@ ROLE_CF: dict[str, dict[str, str]] = {
     LAT: {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude"},
     ELEVATION: {"standard_name": "surface_altitude", "units": "m", "long_name": "elevation above sea level"},
     HIDDEN: {"long_name": "hidden station: never trained on, never a neighbour, used for verification only"},
+    KIND: {"long_name": "type of station by its main source: traffic, industrial or background"},
+    AREA: {"long_name": "type of area: urban, suburban, rural"},
+    INSTRUMENT: {"long_name": "instrument or method of measurement"},
+    NAME: {"long_name": "name of the station"},
 }
+
+
+#: Text coordinates of stations, with the names of their columns in plain lower case, spaces and full stops as underscores.
+STATION_TEXT: dict[str, tuple[str, ...]] = {
+    KIND: ("kind", "station_type", "airqualitystationtype", "air_quality_station_type", "typ_stacji"),
+    AREA: ("area", "station_area", "airqualitystationarea", "air_quality_station_area", "location_setting", "typ_obszaru"),
+    INSTRUMENT: ("instrument", "measurementequipment", "measurement_equipment"),
+    NAME: (
+        "station_name", "stationname", "site_name", "sitename", "name", "nazwa_stacji", "airqualitystationname", "air_quality_station_name",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +110,7 @@ MASS_UNITS = "ug m-3"
 _UNIT_SPELLINGS: dict[str, str] = {
     "ug m-3": "ug m-3", "ug/m3": "ug m-3", "ug/m^3": "ug m-3", "ug m**-3": "ug m-3", "ug.m-3": "ug m-3", "ugm-3": "ug m-3",
     "ug m^-3": "ug m-3", "microgram m-3": "ug m-3", "micrograms/m3": "ug m-3",
-    "mg m-3": "mg m-3", "mg.m-3": "mg m-3", "mg/m3": "mg m-3", "mg/m^3": "mg m-3", "ng m-3": "ng m-3", "ng/m3": "ng m-3",
+    "mg m-3": "mg m-3", "mg.m-3": "mg m-3", "mgm-3": "mg m-3", "mg/m3": "mg m-3", "mg/m^3": "mg m-3", "ng m-3": "ng m-3", "ng/m3": "ng m-3",
     "kg m-3": "kg m-3", "kg/m3": "kg m-3",
     "ppb": "1e-9", "ppbv": "1e-9", "nmol mol-1": "1e-9", "nmol/mol": "1e-9", "1e-9": "1e-9", "1e-09": "1e-9",
     "ppm": "1e-6", "ppmv": "1e-6", "umol mol-1": "1e-6", "umol/mol": "1e-6", "1e-6": "1e-6", "1e-06": "1e-6",

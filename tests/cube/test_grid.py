@@ -139,3 +139,8 @@ def test_coords_are_cf():
     assert coords["lon"].attrs["units"] == "degrees_east"
     assert coords["lat"].attrs["axis"] == "Y"
     assert coords["lat"].attrs["bounds"] == "lat_bnds"
+
+
+def test_the_fix_of_bounds_upside_down_has_the_same_numbers():
+    with pytest.raises(GridError, match=r"fix: bounds=\(14, 49, 24, 55\)$"):
+        Grid.regular(0.1, bounds=(14, 55, 24, 49))

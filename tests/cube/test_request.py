@@ -270,6 +270,7 @@ def test_provenance_is_strict_json(stations):
     assert said["estimated_period"] == ["2020-01-01T06:00:00", "2020-01-01T08:00:00"]
     assert said["observation_period"] == ["2020-01-01T00:00:00", "2020-01-02T23:00:00"]
     assert (said["target"], said["units"], said["method"]) == ("pm25", "ug m-3", "kriging")
+    assert said["step_seconds"] == 3600
     assert (said["interval_level"], said["max_distance_km"], said["init_time"]) == (0.8, 7.0, None)
 
 

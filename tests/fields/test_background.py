@@ -1,5 +1,6 @@
 """A background of the target: laws, what it gains, what is refused, and that nothing of it leaks or is filled."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -52,6 +53,30 @@ POINTS = {"lon": [9.5, 10.0, 10.6], "lat": [49.5, 50.0, 50.4]}
 
 
 # -- laws ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_background_is_needed_only_when_stations_report(network, cams):
+    day, first = cams.sel(time="2020-01-01"), network.time.dt.floor("D") == np.datetime64("2020-01-01")
+    day = day.isel(time=[0, -1]).assign_coords(time=network.time.values[[0, 23]])
+    options = {"target": "pm25", "time": "2020-01-01", "background": day, **POINTS}
+    with pytest.raises(
+        SchemaError, match=r"covers 2020-01-01T00:00:00 to 2020-01-01T23:00:00, needed is .* to 2020-01-03T23"
+    ):
+        network.aq.estimate("kriging", **options)
+    alone = network.assign(pm25=network.pm25.where(first))
+    made = alone.aq.estimate("kriging", **options)
+    shorter = network.sel(time="2020-01-01").aq.estimate("kriging", **options)
+    np.testing.assert_allclose(made.pm25, shorter.pm25, rtol=1e-5)
+
+
+def test_a_shorter_background_is_refused_with_the_times_that_it_covers(network, cams):
+    field = cams.sel(time="2020-01-01").isel(time=[0, -1]).assign_coords(time=network.time.values[[0, 23]])
+    some = network.assign(pm25=network.pm25.where(network.time <= field.time.values[-1]))
+    call = {"grid": 0.5, "background": field}
+    with pytest.raises(SchemaError, match=r"never extrapolated; fix: .*time=slice") as caught:
+        some.aq.reanalyze("kriging", **call)
+    start, end = re.findall(r"time=slice\('([^']*)', '([^']*)'\)", str(caught.value))[-1]
+    assert some.aq.reanalyze("kriging", **call, time=slice(start, end)).time[-1] == field.time[-1]
 
 
 @pytest.mark.parametrize("method", ["kriging", "kriging-log", "idw"])

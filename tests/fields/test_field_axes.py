@@ -183,44 +183,39 @@ def test_an_axis_that_is_not_sorted_is_sorted_by_the_advice():
 # -- no axes ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("first", [4.0, -6.0])
-@pytest.mark.parametrize("timed", [False, True])
-@pytest.mark.parametrize("kind", ["curvilinear", "points"])
-def test_fields_without_axes_are_refused_and_regridded(kind, timed, first):
+def points_of(first, *, timed):
+    """Return 1,600 values at points, without axes."""
     x, y = np.meshgrid(np.linspace(first, first + 12, 40), np.linspace(45, 55, 40))
     x = x + 0.05 * (y - 50)
-    field = xr.DataArray(
-        smooth(x, y), {"lon": (("j", "i"), x % 360), "lat": (("j", "i"), y)}, ("j", "i"), "q", {"units": "1"}
-    )
+    places = {"lon": (("j", "i"), x % 360), "lat": (("j", "i"), y)}
+    field = xr.DataArray(smooth(x, y), places, ("j", "i"), "q", {"units": "1"})
     if timed:
         field = field.expand_dims(time=pd.date_range("2020-01-01", periods=3, freq="h"))
-    if kind == "points":
-        field = field.stack(cell=("j", "i")).reset_index("cell").drop_vars(["j", "i"])
-    says = {"curvilinear": "two-dimensional", "points": "coordinates of points"}[kind]
-    with pytest.raises(SchemaError, match=says) as error:
+    return field.stack(cell=("j", "i")).reset_index("cell").drop_vars(["j", "i"])
+
+
+@pytest.mark.parametrize("first", [4.0, -6.0])
+@pytest.mark.parametrize("timed", [False, True])
+def test_points_are_refused_and_regridded(timed, first):
+    field = points_of(first, timed=timed)
+    with pytest.raises(SchemaError, match="coordinates of points") as error:
         sample_points(field, [first + 6], [50.0])
     made = sample_points(applied(error, field=field), [first + 6.0, first + 3.3], [50.0, 47.0])
     expected = smooth(np.array([first + 6.0, first + 3.3]), np.array([50.0, 47.0]))
     np.testing.assert_allclose(made, np.repeat(expected[:, None], 3, axis=1) if timed else expected, atol=0.02)
 
 
-@pytest.mark.parametrize("kind", ["curvilinear", "points"])
-def test_places_without_coordinates_are_left_out_first(kind):
-    x, y = np.meshgrid(np.linspace(4, 16, 40), np.linspace(45, 55, 40))
-    values = smooth(x, y)
-    x[3, 5] = np.nan
-    field = xr.DataArray(values, {"lon": (("j", "i"), x), "lat": (("j", "i"), y)}, ("j", "i"), "q")
-    field = field.expand_dims(time=pd.date_range("2020-01-01", periods=2, freq="h"))
-    if kind == "points":
-        field = field.stack(cell=("j", "i")).reset_index("cell").drop_vars(["j", "i"])
+def test_points_without_coordinates_are_left_out_first():
+    field = points_of(4.0, timed=True)
+    field["lon"][125] = np.nan
     with pytest.raises(SchemaError, match="some without a number") as error:
         sample_points(field, [10.0], [50.0])
     placed = applied(error, field=field)
-    assert placed.sizes == {"time": 2, "cell": 1599}
+    assert placed.sizes == {"time": 3, "cell": 1599}
     with pytest.raises(SchemaError, match="coordinates of points") as error:
         sample_points(placed, [10.0], [50.0])
     made = sample_points(applied(error, field=placed), [10.0], [50.0])
-    np.testing.assert_allclose(made, [[smooth(10.0, 50.0)] * 2], atol=0.02)
+    np.testing.assert_allclose(made, [[smooth(10.0, 50.0)] * 3], atol=0.02)
 
 
 def test_projected_axes_that_are_called_lon_and_lat_are_read_by_their_crs():

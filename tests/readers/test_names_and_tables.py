@@ -284,3 +284,25 @@ def test_offsets_do_not_settle_the_order_of_day_and_month():
     )
     with pytest.raises(SchemaError, match="day/month or month/day"):
         read(table, tz=None)
+
+
+ONE_PLACE = pd.DataFrame({"station": ["a"], "lon": [10.0], "lat": [50.0]})
+STATIONS_UNKNOWN = pd.DataFrame({"time": pd.date_range("2020-01-01", periods=4, freq="h"), "X1": 1.0, "X2": 2.0})
+
+
+@pytest.mark.parametrize("options", [{}, {"pollutant": "pm25"}])
+def test_a_wide_table_of_other_stations_is_not_taken_for_variables_of_the_only_one(options):
+    with pytest.raises(
+        SchemaError, match=r"the table has no column for station .* it has time, X1, X2; fix: .*format='wide'"
+    ):
+        open_stations(STATIONS_UNKNOWN, stations=ONE_PLACE, tz="UTC", **options)
+
+
+def test_variables_of_the_only_station():
+    options = {"stations": ONE_PLACE, "tz": "UTC"}
+    table = STATIONS_UNKNOWN.rename(columns={"X1": "PM2.5 (ug/m3)"})
+    assert open_stations(table, **options)["pm25"].values.tolist() == [[1.0] * 4]
+    with pytest.raises(SchemaError, match="no column for station"):
+        open_stations(table, pollutant="pm25", **options)
+    ds = open_stations(STATIONS_UNKNOWN, columns={"soot": "X1"}, **options)
+    assert ds["soot"].values.tolist() == [[1.0] * 4]

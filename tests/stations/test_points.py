@@ -200,5 +200,56 @@ def test_labels_of_a_series_take_the_dimension_of_the_other_argument(ds):
     lon, lat = series([10.0, 10.4], ["x", "y"]), along([50.4, 50.0], labels=["y", "x"])
     for one, other in ((lon, lat), (lon, along([50.0, 50.4]))):
         made = ds.aq.estimate("idw", lon=one, lat=other)
-        assert set(made.sizes) == {"time", "home", "bnds"}
+        assert set(made.sizes) == {"time", "home"}
         assert made.lat.sel(home=["x", "y"]).values.tolist() == [50.0, 50.4]
+
+
+# -- tables ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("how", "end"), [({}, None), ({"freq": "D"}, "period_end")])
+def test_a_table_has_one_row_for_each_time_and_point(ds, how, end):
+    made = ds.aq.estimate("idw", lon=along([10.0, 10.4]), lat=along([50.0, 50.4]), **how)
+    table = made.to_dataframe()
+    assert len(table) == made.sizes["time"] * 2
+    assert not table.index.duplicated().any()
+    assert "bnds" not in made.dims
+    assert ("period_end" in table) == (end is not None)
+    if end:
+        assert (made.period_end - made.time == np.timedelta64(1, "D")).all()
+
+
+def test_levels_of_an_index_and_other_coordinates_are_kept_in_the_table(ds):
+    index = pd.MultiIndex.from_tuples([("A", 1), ("A", 2)], names=["household", "person"])
+    lon, lat = pd.Series([10.0, 10.4], index), pd.Series([50.4, 50.0], index[::-1])
+    made = ds.aq.estimate("idw", lon=lon, lat=lat)
+    assert made.household.values.tolist() == ["A", "A"]
+    assert made.person.values.tolist() == [1, 2]
+    assert made.lat.values.tolist() == [50.0, 50.4]
+    assert {"household", "person"} <= set(made.to_dataframe().columns)
+    places = xr.Dataset(
+        coords={"longitude": ("i", [10.0, 10.4]), "latitude": ("i", [50.0, 50.4]), "id": ("i", ["x", "y"])}
+    )
+    made = ds.aq.estimate("idw", lon=places.longitude, lat=places.latitude)
+    assert made.id.values.tolist() == ["x", "y"]
+    assert not {"longitude", "latitude"} & set(made.coords)
+
+
+def test_other_coordinates_go_along_with_the_labels(ds):
+    """The latitudes come in another order, and the names with them."""
+    lon = along([10.0, 10.4], labels=["x", "y"])
+    lat = along([50.4, 50.0], labels=["y", "x"]).assign_coords(name=("home", ["Y", "X"]))
+    assert ds.aq.estimate("idw", lon=lon, lat=lat).name.values.tolist() == ["X", "Y"]
+
+
+def test_a_coordinate_that_the_result_has_is_its_own(ds):
+    lon = along([10.0, 10.4]).assign_coords(time=("home", [1, 2]), supported=("home", [7, 7]))
+    made = ds.aq.estimate("idw", lon=lon, lat=along([50.0, 50.4]))
+    assert made.time.dims == ("time",)
+    assert made.supported.dtype == bool
+
+
+def test_points_have_cf_names(ds):
+    made = ds.aq.estimate("idw", lon=[10.0], lat=[50.0])
+    assert made.lon.attrs["units"] == "degrees_east"
+    assert made.lat.attrs["standard_name"] == "latitude"

@@ -99,6 +99,7 @@ def lazy_cube(joint: Joint, grid: Grid, sizes: tuple[int, int, int]) -> xr.Datas
         axis = steps_axis(request, layers.values[0].chunks[0])
     cube = labelled(request, layers, axis, (LAT, LON), grid.coords(), near, missing, ensemble)
     cube = cube.assign_coords(grid.bounds()).rio.write_crs("EPSG:4326")
+    cube["spatial_ref"].attrs["long_name"] = "coordinate reference system, WGS 84"
     for name in cube.data_vars:
         if {LAT, LON} <= set(cube[name].dims):
             # As an attribute, so that the store keeps it whatever its encoding.

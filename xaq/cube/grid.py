@@ -109,9 +109,11 @@ class Grid:
                 inside = f"bounds=({south:g}, {west:g}, {north:g}, {east:g}), they look swapped"
             raise GridError(f"bounds reach from {south:g} to {north:g} N, expected -90..90; fix: {inside}")
         if not (west < east and south < north):
+            in_order = west < east and north < south
+            fix = f"({west:g}, {north:g}, {east:g}, {south:g})" if in_order else "(5, 47, 16, 55)"
             raise GridError(
                 f"bounds are {shown(bounds)}, expected (west, south, east, north) with west < east and south < north; "
-                "fix: bounds=(5, 47, 16, 55)"
+                f"fix: bounds={fix}"
             )
         return cls._inside(west, south, east, north, spacing)
 

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..conventions import LAT, LON, MEMBER, QUANTILE, TIME, cf_attrs, label
+from ..conventions import LAT, LEAD, LON, MEMBER, QUANTILE, REFERENCE_TIME, ROLE_CF, TIME, cf_attrs, label
 from ..errors import GridError
 from ..stations.points import pair_points
 from .calendar import FREQUENCIES
@@ -56,8 +56,8 @@ class TimeAxis:
 
     @property
     def variable(self) -> xr.Variable:
-        """The coordinate, with its CF attributes."""
-        attrs = {"standard_name": "time", "axis": "T", "long_name": self.long_name, "bounds": "time_bnds"}
+        """The coordinate, with its CF attributes, and without bounds."""
+        attrs = {"standard_name": "time", "axis": "T", "long_name": self.long_name}
         return xr.Variable((TIME,), self.start, attrs)
 
 
@@ -122,21 +122,45 @@ def labelled(
     """
     data = _estimates(request, layers, axis, (TIME, *space), ensemble) | _support(request, space, near, missing)
     if axis.reporting is not None:
-        text = (
-            "visible stations that report at the step"
-            if not axis.what
-            else "mean number of visible stations that report"
-        )
-        data["stations_reporting"] = ((TIME,), axis.reporting, {"units": "1", "long_name": text})
-    coords = {**coords, TIME: axis.variable}
+        data["stations_reporting"] = ((TIME,), axis.reporting, _reporting_attrs(axis))
+    coords = {**coords, **_time_coords(request, axis, space, ensemble)}
     if layers.members is not None:
-        attrs = {"standard_name": "realization", "units": "1", "long_name": "member"}
-        coords[MEMBER] = xr.Variable((MEMBER,), np.arange(layers.members.shape[0]), attrs)
-    ds = xr.Dataset(data, coords=coords)
-    ds = ds.assign_coords(time_bnds=((TIME, "bnds"), np.stack([axis.start, axis.end], axis=1)))
-    for name in (TIME, "time_bnds"):
-        ds[name].encoding.update(units="seconds since 1970-01-01", dtype="int64", calendar="proleptic_gregorian")
-    return ds.assign_attrs(_global_attrs(request, axis, ensemble))
+        of_member = {"standard_name": "realization", "units": "1", "long_name": "member"}
+        coords[MEMBER] = xr.Variable((MEMBER,), np.arange(layers.members.shape[0], dtype="i4"), of_member)
+    attrs = _global_attrs(request, ensemble, _cell_degrees(coords) if space == (LAT, LON) else {})
+    return xr.Dataset(data, coords=coords, attrs=attrs)
+
+
+def _time_coords(
+    request: Request, axis: TimeAxis, space: tuple[str, ...], ensemble: Ensemble
+) -> dict[str, xr.Variable]:
+    """Return the times of estimates: their bounds on a grid, the ends of periods at points, the leads of a forecast.
+
+    Bounds have a dimension of their own, which would double each row of a table, so that estimates at points have none.
+    """
+    coords = {TIME: axis.variable}
+    if space == (LAT, LON):
+        coords[TIME].attrs["bounds"] = "time_bnds"
+        coords["time_bnds"] = xr.Variable((TIME, "bnds"), np.stack([axis.start, axis.end], axis=1))
+    elif ensemble.freq is not None:
+        ends = {"long_name": axis.long_name.replace("start", "end", 1)}
+        coords["period_end"] = xr.Variable((TIME,), axis.end, ends)
+    if request.init is not None:
+        names = {"standard_name": REFERENCE_TIME, "long_name": "last time whose observations are used (UTC)"}
+        coords[REFERENCE_TIME] = xr.Variable((), np.asarray(request.init, "datetime64[s]"), names)
+        names = {"standard_name": LEAD, "long_name": "time since forecast_reference_time"}
+        coords[LEAD] = xr.Variable((TIME,), axis.start - request.init, names)
+    for variable in coords.values():
+        epoch = {"units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+        variable.encoding = {"dtype": "int64", **({"units": "seconds"} if variable.dtype.kind == "m" else epoch)}
+    return coords
+
+
+def _reporting_attrs(axis: TimeAxis) -> dict[str, str]:
+    if axis.what:
+        return {"units": "1", "long_name": "mean number of visible stations that report"}
+    text = "visible stations that report at the step"
+    return {"standard_name": "number_of_observations", "units": "1", "long_name": text}
 
 
 def point_coords(request: Request, lon: Any, lat: Any) -> tuple[str, dict[str, xr.Variable]]:
@@ -150,7 +174,8 @@ def point_coords(request: Request, lon: Any, lat: Any) -> tuple[str, dict[str, x
     points = pair_points(lon, lat)
     dim, target = points.dim, request.target
     taken = {
-        TIME, "time_bnds", "bnds", QUANTILE, MEMBER, "supported", "nearest_station", "stations_reporting",
+        TIME, "time_bnds", "bnds", "period_end", REFERENCE_TIME, LEAD, QUANTILE, MEMBER, "supported", "nearest_station",
+        "stations_reporting",
         target, f"{target}_lower", f"{target}_upper", f"{target}_quantile", f"{target}_member",
     }  # fmt: skip
     if dim in taken:
@@ -161,10 +186,12 @@ def point_coords(request: Request, lon: Any, lat: Any) -> tuple[str, dict[str, x
             if isinstance(v, (xr.DataArray, pd.Series)) and np.ndim(v)
         ]
         raise GridError(f"the points are along {dim!r}, a name that the result has too; fix: {', '.join(fixes)}")
-    coords = {LON: xr.Variable((dim,), points.lon), LAT: xr.Variable((dim,), points.lat)}
+    coords = {
+        LON: xr.Variable((dim,), points.lon, ROLE_CF[LON]), LAT: xr.Variable((dim,), points.lat, ROLE_CF[LAT])
+    }  # fmt: skip
     if points.label is not None:
         coords[dim] = points.label
-    return dim, coords
+    return dim, coords | {name: ids for name, ids in points.others.items() if name not in taken}
 
 
 def _estimates(
@@ -174,6 +201,8 @@ def _estimates(
     target, units = request.target, request.units
     methods = axis.cell_methods + (" area: mean" if ensemble.support == "cell" else "")
     attrs = {**cf_attrs(target, units), "cell_methods": methods, "ancillary_variables": "supported"}
+    if axis.reporting is not None:
+        attrs["ancillary_variables"] += " stations_reporting"
     name = axis.what + attrs.setdefault("long_name", label(target))
     attrs["long_name"] = name
     data = {target: (dims, layers.values[0], attrs)}
@@ -208,12 +237,20 @@ def _support(
     flags = {"flag_values": np.array([0, 1], "i1"), "flag_meanings": "unsupported supported"}
     return {
         "nearest_station": (space, near, distance),
-        "supported": (space, supported, {"long_name": meaning, **flags}),
+        "supported": (space, supported, {"standard_name": "status_flag", "long_name": meaning, **flags}),
     }
 
 
-def _global_attrs(request: Request, axis: TimeAxis, ensemble: Ensemble) -> dict[str, str]:
-    provenance = {**request.provenance, **ensemble.provenance(request)}
+def _cell_degrees(coords: dict[str, xr.Variable]) -> dict[str, Any]:
+    """Return the sizes of the cells of evenly spaced axes, of which a part of the grid could say another."""
+    sizes = {name: np.diff(coords[name].values) for name in (LAT, LON)}
+    even = {n: round(float(np.mean(s)), 12) for n, s in sizes.items() if s.size and np.ptp(s) <= 1e-4 * np.mean(s)}
+    return {"cell_degrees": even} if even else {}
+
+
+def _global_attrs(request: Request, ensemble: Ensemble, cells: dict[str, Any]) -> dict[str, str]:
+    """Return the global attributes; ``cells`` is what the provenance says of a grid."""
+    provenance = {**request.provenance, **ensemble.provenance(request), **cells}
     if ensemble.freq is not None:
         # Those of a model are of means of UTC periods at points, with default settings.
         scored = request.level == 0.9 and ensemble == Ensemble(

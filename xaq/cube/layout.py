@@ -188,3 +188,14 @@ def block_variables(cube: xr.Dataset) -> list[Hashable]:
 def block_names(root: zarr.Group) -> list[str]:
     """Return the arrays of a store that are written block by block."""
     return sorted(name for name, array in root.arrays() if array.ndim >= len(BLOCK_DIMS))
+
+
+def flags_as_bytes(ds: xr.Dataset) -> xr.Dataset:
+    """Return a dataset whose booleans are bytes with an attribute by which xarray reads booleans again. Lazy.
+
+    NetCDF has no booleans, and a store of Zarr 2 that holds one cannot be read by netCDF's own library at all.
+    """
+    flags = {name: v.astype("i1") for name, v in ds.variables.items() if v.dtype == bool}
+    for variable in flags.values():
+        variable.attrs = {**variable.attrs, "dtype": "bool"}
+    return ds.assign(flags)

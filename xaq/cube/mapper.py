@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from .._arguments import shown
@@ -77,7 +78,10 @@ def _fit_by_name(name: str, visible: xr.Dataset, target: str, field: Gridded | N
     observations = taking_part.observed(visible, target).observations
     if field is None:
         return classical(name, observations)
-    field.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
+    # Times without a report need no background: they may lie outside its period.
+    reported = observations.times[np.isfinite(observations.values).any(axis=0)]
+    if len(reported):
+        field.check_period(reported[0], reported[-1], subject=BACKGROUND)
     trend = Trend(background=BackgroundFactor.fit(field, observations))
     return OverTrend(classical(name, trend.remove(observations)), trend)
 

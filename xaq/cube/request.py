@@ -190,6 +190,7 @@ class Request:
             "hidden_stations": list(self.hidden),
             "observation_period": [str(t) for t in self.record[[0, -1]]],
             "estimated_period": [str(t) for t in self.times[[0, -1]]],
+            "step_seconds": int(self.step / np.timedelta64(1, "s")),
             "init_time": None if self.init is None else str(self.init),
             "interval_level": self.level,
             "max_distance_km": None if self.is_lazy and self.given_distance is None else round(self.max_distance, 3),
@@ -362,7 +363,14 @@ def _check_fields_cover(
     """Refuse fields that do not cover the steps of the record that are read, and the times estimated."""
     read = record[record_slice(record, mapper.margin_days, times, init)]
     for field in fields_of(mapper):
-        field.check_period(read[0], max(read[-1], times[-1]))
+        try:
+            field.check_period(read[0], max(read[-1], times[-1]))
+        except SchemaError as error:
+            inside = times[(times >= field.times[0]) & (times <= field.times[-1])]
+            if init is not None or len(inside) in (0, len(times)):
+                raise
+            only = f"time=slice('{inside[0]}', '{inside[-1]}')"
+            raise SchemaError([f"{p}, or {only}" for p in error.problems], subject="gridded field") from error
 
 
 def check_grid(request: Request, grid: Grid) -> None:

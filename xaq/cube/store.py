@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import xarray as xr
 import zarr
 from zarr.errors import BaseZarrError
 
+from ..conventions import LAT, LEAD, LON, REFERENCE_TIME
 from ..errors import StoreError, XaqError
 from . import manifest
 from .blocks import damaged_blocks, fill_blocks
@@ -39,7 +40,9 @@ from .contents import (
     settled,
     sweep,
 )
-from .layout import BLOCK_DIMS, STATE, Layout, StoreOptions, block_variables, encoding_of
+from .geozarr import with_geozarr, without_geozarr
+from .identity import differences
+from .layout import BLOCK_DIMS, STATE, Layout, StoreOptions, block_variables, encoding_of, flags_as_bytes
 from .location import (
     StoreLike,
     Target,
@@ -54,6 +57,9 @@ from .location import (
 )
 from .records import delete_broken, read_records
 from .replace import check_name, delete_folder, new_name, recover, replace
+
+#: Of what a store holds. Cubes of another format can be opened, and not completed or extended.
+_FORMAT = 2
 
 
 def write_cube(
@@ -181,8 +187,15 @@ def open_cube(store: StoreLike) -> xr.Dataset:
 
 
 def _open(target: Target, layout: Layout) -> xr.Dataset:
-    # By whole shards: one file is one task.
-    cube = xr.open_zarr(plain(target), decode_coords="all", chunks=layout.chunks)
+    # By whole shards: one file is one task, and whole shards can be written to another store as they are.
+    cube = without_geozarr(xr.open_zarr(plain(target), decode_coords="all", chunks=layout.chunks))
+    for variable in cube.variables.values():
+        if not {LAT, LON} <= set(variable.dims):
+            # Series lie in longer shards than blocks; they are small.
+            variable.load()
+        for name in {"grid_mapping", "bounds"} & variable.encoding.keys():
+            # As attributes, so that a copy keeps them whatever its encoding.
+            variable.attrs[name] = variable.encoding.pop(name)
     lead = [name for name in cube.data_vars if set(BLOCK_DIMS) <= set(cube[name].dims)]
     order = [*sorted(lead, key=str), *(name for name in cube.data_vars if name not in lead)]
     return xr.Dataset({name: cube[name].variable for name in order}, cube.coords, cube.attrs)
@@ -230,12 +243,14 @@ class _Writer:
         options: StoreOptions,
         progress: bool,
     ) -> None:
-        self.cube, self.layout, self.inputs, self.options, self.progress = cube, layout, inputs, options, progress
+        # GeoZarr is of Zarr 3; the readers of Zarr 2 in netCDF-C refuse attributes with fields.
+        self.cube = with_geozarr(cube) if options.zarr_format == 3 else cube
+        self.layout, self.inputs, self.options, self.progress = layout, inputs, options, progress
         self.blocks = [str(name) for name in block_variables(cube)]
         self.shape = tuple(cube.sizes[dim] for dim in BLOCK_DIMS)
         whole = {
             **identity, **layout.identity(), "precision": options.precision, "zarr_format": options.zarr_format,
-            "variables": sorted(map(str, cube.variables)),
+            "variables": sorted(map(str, cube.variables)), "format": _FORMAT,
         }  # fmt: skip
         self.identity = json.loads(json.dumps(whole))
 
@@ -255,18 +270,18 @@ class _Writer:
         return bool((read_records(target)[0][..., 0] == np.asarray(self.inputs, np.uint64)[:, None, None]).all())
 
     def _check_identity(self, target: Target, found: Found) -> None:
-        there, here = found.identity, self.identity
-        differing = sorted(key for key in {*there, *here} if there.get(key) != here.get(key))
-        if differing:
-            shown = "; ".join(f"{k}: {_short(there.get(k))} there, {_short(here.get(k))} here" for k in differing[:4])
-            raise StoreError(f"{target} holds another cube ({shown}); fix: another path, or overwrite=True")
+        if found.identity == self.identity:
+            return
+        root = zarr.open_group(plain(target), mode="r", use_consolidated=False)
+        shown = differences(found.identity, self.identity, root, self.cube)
+        raise StoreError(f"{target} holds another cube ({shown}); fix: another path, or overwrite=True")
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, target: Target, overwrite: bool, update: bool) -> None:
         """Write the cube; its place is locked."""
         # Computed first: what goes wrong here has cost nothing yet.
-        self.small = self.cube.drop_vars(self.blocks).compute()
+        self.small = flags_as_bytes(self.cube.drop_vars(self.blocks).compute())
         if not isinstance(target, Path):
             self._complete(target, update, overwrite)
             return
@@ -328,16 +343,19 @@ class _Writer:
         }
         template = xr.Dataset({name: self.cube[name].variable for name in names})
         template = template.drop_encoding().assign_attrs({STATUS: CREATING})
-        for name in names if options.precision is not None else ():
-            template[name].attrs["precision"] = options.precision
+        leads = [name for name in (REFERENCE_TIME, LEAD) if name in self.cube.coords]
+        for name in names:
+            template[name].attrs.update({"precision": options.precision} if options.precision is not None else {})
+            template[name].attrs.update({"coordinates": " ".join(leads)} if leads else {})
         template.to_zarr(
             plain(target), compute=False, encoding=encoding, zarr_format=options.zarr_format, consolidated=False,
             mode="a", safe_chunks=False,
         )  # fmt: skip
-        small = {str(n): v.dims for n, v in self.small.variables.items() if v.dims}
         self._write_small(
             target, CREATING, mode="a", zarr_format=options.zarr_format,
-            encoding={name: encoding_of(dims, self.layout, options) for name, dims in small.items()},
+            # Units of times too: without them they would count from the first time of the cube.
+            encoding={str(n): {**self._units(n), **encoding_of(v.dims, self.layout, options)}
+                      for n, v in self.small.variables.items() if v.dims},
         )  # fmt: skip
         state.create_array(
             "records", shape=(*self.layout.counts(self.shape), 2), chunks=(1, 1, 1, 2), dtype="uint64", fill_value=0,
@@ -348,11 +366,17 @@ class _Writer:
 
     def _write_small(self, target: Target, status: str, **how: Any) -> None:
         """Write coordinates, and variables without all three dimensions: they are small."""
-        small = self.small.copy()
+        # Not named as a coordinate of the whole file, but of the variables that it belongs to.
+        small = self.small.reset_coords(LEAD) if LEAD in self.small.coords else self.small.copy()
         for key, variable in small.variables.items():
-            variable.encoding = dict(self.cube[key].encoding) if key in ("time", "time_bnds") else {}
+            variable.encoding = self._units(key)
         small.attrs = {STATUS: status}
         small.to_zarr(plain(target), consolidated=False, **how)
+
+    def _units(self, name: Hashable) -> dict[str, Any]:
+        """Return the encoding of times and leads: without it, they would count from the first time of the cube."""
+        variable = self.cube[name]
+        return dict(variable.encoding) if variable.dtype.kind in "mM" else {}
 
     def _restore(self, target: Target) -> None:
         """Bring back what is missing or damaged of a finished cube; blocks that are damaged are to be written again."""
@@ -417,8 +441,3 @@ class _Writer:
                 zarr.consolidate_metadata(plain(target))
         keys = self.layout.keys(self.blocks, self.shape, self.options.zarr_format)
         manifest.write(target, own_keys(target, Found(COMPLETE, self.identity), strict=False), keys)
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."

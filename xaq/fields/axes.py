@@ -1,4 +1,4 @@
-"""Recognition of a user's array as a field: its variable, its axes, its CRS."""
+"""Recognition of a user's array as a field: its variable, its axes or curvilinear grid, its CRS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME
 from ..errors import SchemaError
 from ..stations import schema, timestamps
+from .curvilinear import Curvilinear
 from .degrees import crs_of, in_degrees, is_geographic, is_radians, metres_of
+from .model_grid import once
 from .regrid import regrid_advice
 
 
@@ -27,17 +29,20 @@ class Axes:
     Attributes
     ----------
     x, y : hashable
-        Names of the horizontal dimensions.
+        Names of the horizontal axes; of a curvilinear grid, of its two dimensions.
     time : hashable or None
         Name of the time dimension; None of a static field.
     crs : str
         CRS of x and y as WKT; empty for longitude and latitude in degrees.
+    cells : Curvilinear or None
+        The centres of a curvilinear grid; None where x and y are axes.
     """
 
     x: Hashable
     y: Hashable
     time: Hashable | None
     crs: str
+    cells: Curvilinear | None = None
 
 
 def pick_variable(field: xr.DataArray | xr.Dataset, name: str | None, subject: str) -> xr.DataArray:
@@ -77,10 +82,12 @@ def pick_variable(field: xr.DataArray | xr.Dataset, name: str | None, subject: s
 def find_axes(array: xr.DataArray, subject: str) -> Axes:
     """Return the axes of an array: longitude and latitude by CF attributes or common names, else rioxarray's x and y.
 
+    Without axes of a known CRS, two-dimensional longitudes and latitudes are the centres of a curvilinear grid.
+
     Raises
     ------
     SchemaError
-        No such axes, points, curvilinear coordinates, axes that are not in degrees, or x and y without a CRS.
+        No such axes, points, axes that are not in degrees, x and y without a CRS, or a curvilinear grid without area.
     """
     coords = array.coords.to_dataset()
     time = schema.find_role(coords, TIME)
@@ -96,11 +103,16 @@ def find_axes(array: xr.DataArray, subject: str) -> Axes:
         x = y = None
     projected = x in array.coords and y in array.coords and array.rio.crs is not None
     if given and not projected:
-        raise SchemaError(regrid_advice(array, lon, lat), subject=subject)
+        return _curvilinear(array, (lon, lat), time, subject)
     if x not in array.coords or y not in array.coords:
+        fix = "name them lon and lat, or x and y with field.rio.write_crs(...)"
+        if {*array.dims} & {
+            "ROW",
+            "south_north",
+        }:  # of a model whose grid is in other variables or in attributes of the file
+            fix = f"pass the dataset that it is from, or xaq.open_field(ds, {array.name!r})"
         raise SchemaError(
-            f"no axes of longitude and latitude, or of x and y, in {', '.join(map(str, array.dims)) or 'a number'}; "
-            "fix: name them lon and lat, or x and y with field.rio.write_crs(...)",
+            f"no axes of longitude and latitude, or of x and y, in {', '.join(map(str, array.dims)) or 'a number'}; fix: {fix}",
             subject=subject,
         )
     if not projected:
@@ -113,6 +125,33 @@ def find_axes(array: xr.DataArray, subject: str) -> Axes:
         text = f"{x} and {y} are in kilometres, its CRS {crs.name} is in metres"
         raise SchemaError(f"{text}; fix: field.assign_coords({metres.format('field')})", subject=subject)
     return Axes(x, y, time, "" if crs.equals(CRS("EPSG:4326"), ignore_axis_order=True) else crs.to_wkt())
+
+
+def _curvilinear(array: xr.DataArray, names: tuple[Hashable, Hashable], time: Hashable | None, subject: str) -> Axes:
+    """Return the axes of an array whose longitude and latitude are two-dimensional, or the same at all times."""
+    lon, lat = xr.broadcast(*(once(array[name], time) for name in names))
+    if lon.ndim != 2 or time in lon.dims or not lon.size:
+        raise SchemaError(regrid_advice(array, *names), subject=subject)
+    y, x = lon.dims
+    _check_degrees(array, *names, subject)
+    cells = Curvilinear(lon.values.astype(float), lat.values.astype(float))
+    turned = Curvilinear(cells.lon.T, cells.lat.T)
+    if turned.closes and not cells.closes:
+        # Around the globe along its rows: which of both dimensions are rows does not matter.
+        cells, (y, x) = turned, (x, y)
+    if min(cells.shape) < 2 or not cells.has_area:
+        raise SchemaError(
+            f"{names[0]} and {names[1]} are two-dimensional ({y}: {cells.shape[0]}, {x}: {cells.shape[1]}), and no four neighbours "
+            "span an area; fix: a field of at least 2 by 2 cells at different places", subject=subject,
+        )  # fmt: skip
+    beyond = np.abs(cells.lat) > 90.0 + 1e-3
+    if beyond.any():
+        known = f"field[{names[1]!r}].where(abs(field[{names[1]!r}]) <= 90)"
+        raise SchemaError(
+            f"{names[1]} lies outside -90 .. 90 in {int(beyond.sum())} of {beyond.size} cells, such as {cells.lat[beyond][0]:g}; "
+            f"fix: field.assign_coords({{{names[1]!r}: {known}}}), if those are cells without a place", subject=subject,
+        )  # fmt: skip
+    return Axes(x, y, time, "", cells)
 
 
 def _check_degrees(array: xr.DataArray, lon: Hashable, lat: Hashable, subject: str) -> None:
@@ -136,7 +175,7 @@ def _check_degrees(array: xr.DataArray, lon: Hashable, lat: Hashable, subject: s
 def with_axes(array: xr.DataArray, axes: Axes, subject: str) -> xr.DataArray:
     """Return an array as ``([time,] y, x)`` with ascending axes under these names, and no other coordinates.
 
-    Longitudes that wrap, such as 345 .. 360, 0 .. 15, are unwrapped.
+    Longitudes that wrap, such as 345 .. 360, 0 .. 15, are unwrapped. Of a curvilinear grid the axes count rows and columns.
 
     Raises
     ------
@@ -156,12 +195,19 @@ def with_axes(array: xr.DataArray, axes: Axes, subject: str) -> xr.DataArray:
     array = array.isel(dict.fromkeys(extra, 0), drop=True).transpose(*names)
     array = array.drop_vars([c for c in array.coords if c not in names])
     array = array.rename({old: new for old, new in names.items() if old != new})
+    if axes.cells is None:
+        array = _in_order(array, axes, dims, subject)
+    else:
+        array = array.assign_coords({axis: np.arange(array.sizes[axis]) for axis in ("y", "x")})
+    return array if axes.time is None else _with_time(array, axes.time, subject)
+
+
+def _in_order(array: xr.DataArray, axes: Axes, dims: dict[Hashable, Hashable], subject: str) -> xr.DataArray:
+    """Return an array with both axes ascending, or raise. ``dims`` are the dimensions of the axes in the user's array."""
     for axis, called in (("y", axes.y), ("x", axes.x)):
         array = _ascending(array, axis, (called, dims[called]), axis == "x" and counts_turns(axes.crs), subject)
     if counts_turns(axes.crs) and (not axes.crs or is_geographic(CRS(axes.crs))):
         _check_latitudes(array, axes, dims[axes.y], subject)
-    if axes.time is not None:
-        return _with_time(array, axes.time, subject)
     return array
 
 

@@ -17,6 +17,8 @@ from ..errors import ModelError, SchemaError
 from ..interpolate.base import Estimate, Observations
 from ..interpolate.trend import BackgroundFactor
 from ..stations.units import factor
+from .field_units import field_units
+from .forms import readable
 from .gridded import Gridded
 
 #: Name of the background itself where a mapper is expected.
@@ -31,6 +33,7 @@ def settle_field(field: xr.DataArray | xr.Dataset, target: str, units: str) -> G
     SchemaError
         Lists all that is wrong: it has no time, no units, or others than the stations.
     """
+    field = readable(field)
     name = target if isinstance(field, xr.Dataset) and target in field.data_vars else None
     gridded = Gridded.of(field, name, subject=BACKGROUND)
     problems = []
@@ -49,6 +52,10 @@ def settle_field(field: xr.DataArray | xr.Dataset, target: str, units: str) -> G
 
 def _conversion(old: str, target: str, new: str) -> str:
     """Return the call that converts a field, or what is left to the user where the units are no concentration."""
+    if field_units(old) == "kg kg-1":
+        return (
+            "xaq.open_field(['field.nc', 'surface.nc']), with surface pressure (sp) and temperature (t2m) in the second"
+        )
     pollutant = canonical_name(target)
     try:
         by = factor(pollutant, old, new)

@@ -26,7 +26,10 @@ from ..arrays import longitudes, timesteps
 from ..conventions import TIME
 from ..errors import SchemaError
 from .axes import counts_turns, find_axes, pick_variable, with_axes
+from .curvilinear import Curvilinear
+from .forms import find_variable, readable
 from .interpolation import bracket, compress, corner_matrix, interpolate, masked, weight_matrix
+from .model_grid import method_of
 
 Method = Literal["bilinear", "nearest"]
 #: Values in one chunk of a lazily sampled station variable.
@@ -47,16 +50,18 @@ class _Window:
 
 @dataclass(frozen=True, eq=False)
 class Gridded:
-    """A field on a regular grid, static or in time.
+    """A field on a regular or a curvilinear grid, static or in time.
 
     Attributes
     ----------
     name, units : str
         Units are empty where the array states none.
     data : xarray.DataArray, ``(y, x)`` or ``(time, y, x)``
-        Both axes ascending; lazy where the user's array is.
+        Both axes ascending; lazy where the user's array is. Of a curvilinear grid the axes count rows and columns.
     crs : str
         CRS of the axes; empty for longitude and latitude in degrees.
+    cells : Curvilinear or None
+        The centres of the cells of a curvilinear grid; None where x and y are axes.
     nodata : float
         Marks missing cells, beside NaN; NaN where the field has no such number.
     method : {"bilinear", "nearest"}
@@ -69,6 +74,7 @@ class Gridded:
     crs: str
     nodata: float
     method: Method
+    cells: Curvilinear | None = None
 
     @classmethod
     def of(
@@ -81,15 +87,18 @@ class Gridded:
     ) -> Gridded:
         """Return an array as a field, or raise where it is not one. Loads its axes only.
 
-        ``name`` chooses a variable of a Dataset, and names the field; ``subject`` begins messages.
+        ``name`` chooses a variable of a Dataset, and names the field; ``subject`` begins messages. Arrays in a form of
+        :mod:`xaq.fields.forms` are normalised first.
         """
         method = check_choice(method, "method", get_args(Method), error=lambda text: SchemaError(text, subject=subject))
-        array = pick_variable(field, name, subject)
+        field = readable(field, name)
+        called = find_variable(field, name) if name is not None and isinstance(field, xr.Dataset) else None
+        array = pick_variable(field, called or name, subject)
         axes = find_axes(array, subject)
         nodata = array.rio.nodata if array.rio.nodata is not None else np.nan
         array = with_axes(array, axes, subject)
         units = str(array.attrs.get("units", ""))
-        return cls(str(name or array.name or "field"), units, array, axes.crs, float(nodata), method)
+        return cls(str(name or array.name or "field"), units, array, axes.crs, float(nodata), method, axes.cells)
 
     @property
     def is_static(self) -> bool:
@@ -105,6 +114,13 @@ class Gridded:
     def hash(self) -> str:
         """Hash of grid, units, CRS and method; of a static field also of its values, which are computed."""
         digest = hashlib.blake2b(f"{self.units}|{self.crs}|{self.method}".encode(), digest_size=8)
+        if self.cells is not None:
+            cells = self.cells.order()
+            for centre in (longitudes.canonical(self.cells.lon), self.cells.lat):
+                digest.update(np.round(centre.ravel()[cells], 6).tobytes())
+            if self.is_static:
+                digest.update(_load(self.data).ravel()[cells].tobytes())
+            return digest.hexdigest()
         # The same in each convention of longitude, wherever in it a field around the globe begins.
         x = self.data["x"].values.astype(float)
         east = longitudes.canonical(x) if self._turns else x
@@ -120,18 +136,21 @@ class Gridded:
 
     @cached_property
     def _token(self) -> str:
-        return tokenize(self.data)
+        centres = () if self.cells is None else (self.cells.lon, self.cells.lat)
+        return tokenize(self.data, *centres)
 
     # -- coverage ----------------------------------------------------------------------------------------------
 
     @cached_property
     def _turns(self) -> bool:
         """Whether the x axis is a longitude in degrees."""
-        return counts_turns(self.crs)
+        return self.cells is None and counts_turns(self.crs)
 
     @cached_property
     def _periodic(self) -> bool:
         """Whether the field covers all longitudes, so that its last column neighbours its first."""
+        if self.cells is not None:
+            return self.cells.closes
         x = self.data["x"].values.astype(float)
         if not self._turns or len(x) < 3 or x[-1] >= x[0] + 360.0:
             return False
@@ -139,7 +158,9 @@ class Gridded:
         return high - low > 360.0 - 0.01 * (x[1] - x[0])
 
     def _project(self, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return points in the field's own coordinates."""
+        """Return points in the field's own coordinates; of a curvilinear grid, their columns and rows."""
+        if self.cells is not None:
+            return self.cells.position(lon, lat)
         x, y = longitudes.canonical(lon), np.asarray(lat, float)
         if self.crs:
             x, y = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True).transform(x, y)
@@ -171,8 +192,7 @@ class Gridded:
         """Raise where points lie in no cell of the field; ``what`` names the points."""
         beyond = self.outside(lon, lat)
         if beyond.any():
-            (west, east), (south, north) = self._limits("x"), self._limits("y")
-            here = "degrees" if not self.crs else f"its own coordinates ({CRS(self.crs).name})"
+            (west, east), (south, north), here = self._extent()
             x, y = (np.asarray(v, float)[beyond][0] for v in np.broadcast_arrays(lon, lat))
             raise SchemaError(
                 f"{self.name!r} does not cover {int(beyond.sum())} of {beyond.size} {what}, such as {x:.4g} E, {y:.4g} N; it "
@@ -180,14 +200,29 @@ class Gridded:
                 f"fewer {what}", subject=subject,
             )  # fmt: skip
 
+    def _extent(self) -> tuple[tuple[float, float], tuple[float, float], str]:
+        """Return the limits of the field in x and y, and in what they are, for messages."""
+        if self.cells is not None:
+            placed = np.isfinite(self.cells.lon) & np.isfinite(self.cells.lat)
+            x, y = longitudes.unwrap(self.cells.lon[placed]), self.cells.lat[placed]
+            return (x.min(), x.max()), (y.min(), y.max()), "degrees on its curvilinear grid"
+        here = "degrees"
+        if self.crs:
+            crs = CRS(self.crs)
+            named = method_of(crs) if crs.name == "unknown" else crs.name
+            here = f"its own coordinates ({named})"
+        return self._limits("x"), self._limits("y"), here
+
     def check_period(self, first: np.datetime64, last: np.datetime64, *, subject: str = _SUBJECT) -> None:
         """Raise where a period is not inside that of the field; a static field covers any."""
         if self.is_static:
             return
         begin, end = self.times[0], self.times[-1]
         if first < begin or last > end:
-            shared = f"a shorter record: ds.sel(time=slice('{max(begin, first)}', '{min(end, last)}'))"
-            fix = f"a longer field, or {shared}" if first <= end and last >= begin else "a field of that period"
+            low, high = max(begin, first), min(end, last)
+            fix = "a field of that period" if low > high else "a longer field"
+            if low < high:
+                fix += f", or a shorter record: ds.sel(time=slice('{low}', '{high}'))"
             raise SchemaError(
                 f"{self.name!r} covers {begin} to {end}, needed is {first} to {last}, and it is never extrapolated; fix: {fix}",
                 subject=subject,
@@ -246,7 +281,8 @@ class Gridded:
         """Return the part of the field that points and times need, with their weights."""
         x, y = self._project(lon, lat)
         rows, row_weight = bracket(self.data["y"].values, y, self.method)
-        columns, column_weight = bracket(self.data["x"].values, x, self.method, periodic=self._periodic)
+        period = None if not self._periodic else 360.0 if self.cells is None else float(self.data.sizes["x"])
+        columns, column_weight = bracket(self.data["x"].values, x, self.method, period=period)
         row_key, rows = compress(rows)
         column_key, columns = compress(columns)
         data = self.data.isel(y=row_key, x=column_key)

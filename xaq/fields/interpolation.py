@@ -13,7 +13,7 @@ _SAME = 1e-4
 
 
 def bracket(
-    axis: NDArray, points: NDArray[np.float64], method: str, *, periodic: bool = False
+    axis: NDArray, points: NDArray[np.float64], method: str, *, period: float | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the two cells between whose centres each point lies, and their weights, ``(point, 2)`` each.
 
@@ -27,13 +27,13 @@ def bracket(
         In the coordinates of the axis.
     method : {"bilinear", "nearest"}
         With ``"nearest"`` one of the two weights is 1.
-    periodic : bool
-        Whether the axis is a longitude around the globe, whose last cell neighbours its first.
+    period : float, optional
+        After which the axis comes back, so that its last cell neighbours its first: 360 of longitudes around the globe.
     """
     n = len(axis)
-    extended = np.append(axis, axis[0] + 360.0) if periodic else axis
-    if periodic:
-        points = axis[0] + (points - axis[0]) % 360.0
+    extended = axis if period is None else np.append(axis, axis[0] + period)
+    if period is not None:
+        points = axis[0] + (points - axis[0]) % period
     position = np.interp(points, extended.astype(float), np.arange(len(extended), dtype=float))
     # Half-way between two centres, the one to the east or north, wherever the axis begins.
     nearest = np.floor(np.round(position, 6) + 0.5)

@@ -31,7 +31,8 @@ def sample_points(
     Parameters
     ----------
     field : xarray.DataArray or Dataset
-        A field ``(time, lat, lon)``, in any order of dimensions, or a static raster in any CRS that rioxarray knows.
+        A field ``(time, lat, lon)``, in any order of dimensions, or a static raster in any CRS that rioxarray knows, or on a
+        curvilinear grid of two-dimensional longitudes and latitudes.
         Latitude may ascend or descend; longitude may be in any convention, and may wrap, as 345..360, 0..15. Missing cells
         are NaN, or the raster's nodata value.
     lon, lat : array_like, (n_point,) degrees
@@ -51,7 +52,7 @@ def sample_points(
     SchemaError
         The array is not a field, or does not cover the points or the times. In the outermost half cell values are those
         of its centre; there is no extrapolation beyond it, nor beyond the first and the last time. Its axes have a hole
-        wider than twice the spacing, or it has no axes: points, curvilinear coordinates.
+        wider than twice the spacing, or it has no grid: points.
     GridError
         The points are not one for one, or have no coordinates.
 
@@ -108,7 +109,8 @@ def sample(
     Notes
     -----
     Timestamps are compared without a shift: those of stations label the start of their interval, those of models often
-    label instants.
+    label instants. Forms that :func:`xaq.open_field` knows are normalised first, which moves means and sums to the start
+    of their interval.
 
     Examples
     --------

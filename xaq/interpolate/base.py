@@ -273,6 +273,10 @@ class Field(Protocol):
     def hash(self) -> str:
         """Identity of its grid and units, and of a static field's values."""
 
+    @property
+    def times(self) -> NDArray[np.datetime64]:
+        """Its own times; not of a static field."""
+
     def at(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64] | None = None) -> NDArray[np.float32]:
         """Return values at points, ``(point,)`` or ``(point, time)``; NaN where there is none. Computes."""
 

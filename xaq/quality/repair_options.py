@@ -10,13 +10,13 @@ from ..arrays import longitudes
 from ..errors import SchemaError
 
 #: What arguments take; those of positions take a mapping, too.
-_OPTIONS: dict[str, tuple[str, ...]] = {
+OPTIONS: dict[str, tuple[str, ...]] = {
     "off_step": ("nearest", "floor"), "duplicate_times": ("merge",), "irregular": ("fill",),
     "duplicate_stations": ("merge",), "swapped": ("swap",), "unplaced": ("drop",), "far": ("drop",), "sea": ("drop",),
     "impossible": ("missing",), "negative": ("missing", "zero"), "stuck": ("missing",), "spikes": ("missing",),
     "identical": ("missing",), "colocated": ("merge",), "silent": ("drop",),
 }  # fmt: skip
-_POSITIONS = ("unplaced", "far", "sea")
+POSITIONS = ("unplaced", "far", "sea")
 #: A hundred years: a longer shift is in other units than hours.
 _LONGEST_SHIFT = 876_600.0
 
@@ -24,14 +24,14 @@ _LONGEST_SHIFT = 876_600.0
 def check_options(requested: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that are given, with numbers as floats, or raise with all words that are none of those they take."""
     wrong = [
-        f"{name}={shown(how)}, expected {' or '.join(map(repr, _OPTIONS[name]))}; fix: {name}={_OPTIONS[name][0]!r}"
+        f"{name}={shown(how)}, expected {' or '.join(map(repr, OPTIONS[name]))}; fix: {name}={OPTIONS[name][0]!r}"
         for name, how in requested.items()
-        if name in _OPTIONS and not _is_option(name, how)
+        if name in OPTIONS and not _is_option(name, how)
     ]
     if wrong:
         raise SchemaError(wrong, subject="repair")
     settled = dict(requested)
-    for name in {*_POSITIONS} & settled.keys():
+    for name in {*POSITIONS} & settled.keys():
         if not isinstance(settled[name], str):
             settled[name] = {str(station): _place(at, f"{name}[{station!r}]") for station, at in settled[name].items()}
     if "shift_hours" in settled:
@@ -45,7 +45,7 @@ def check_options(requested: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_option(name: str, how: Any) -> bool:
-    return (isinstance(how, str) and how in _OPTIONS[name]) or (name in _POSITIONS and isinstance(how, dict))
+    return (isinstance(how, str) and how in OPTIONS[name]) or (name in POSITIONS and isinstance(how, dict))
 
 
 def _place(at: Any, name: str) -> tuple[float, float]:

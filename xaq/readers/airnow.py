@@ -105,7 +105,7 @@ def _places(request: Request) -> Rows | None:
     if request.stations is None:
         return None
     if not isinstance(request.stations, pd.DataFrame):
-        header = Source.of(request.stations).header(request)
+        header = Source.of(request.stations).header(request.of_list)
         if len(header) == len(_SITES_V1) and not _has_header(header):
             return request.places(identifiers=("aqsid",), names=_SITES_V1)
     return request.places(identifiers=("aqsid",))

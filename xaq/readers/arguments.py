@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from .._arguments import check_choice, check_mapping, check_sequence, check_text, shown
+from .._arguments import check_choice, check_integer, check_mapping, check_sequence, check_text, shown
 from ..errors import SchemaError
+from . import entries
+from .times import AMBIGUOUS
+
+#: A header further down is that of no table.
+_MOST_ROWS = 1_000_000
 
 
 def check_arguments(
@@ -23,6 +30,11 @@ def check_arguments(
     columns: Any,
     pollutant: Any,
     encoding: Any,
+    skiprows: Any,
+    na_values: Any,
+    censored: Any,
+    valid: Any,
+    ambiguous: Any,
 ) -> None:
     """Refuse arguments of other types than their own, and words that are none of the choices; None is a default.
 
@@ -34,12 +46,25 @@ def check_arguments(
         check_choice(named, "format", formats, error=error)
     if timestamps is not None:
         check_choice(timestamps, "timestamps", ("start", "end"), error=error)
+    if censored is not None:
+        check_choice(censored, "censored", entries.CENSORED, error=error)
+    if ambiguous is not None:
+        check_choice(ambiguous, "ambiguous", AMBIGUOUS, error=error)
+    if skiprows is not None:
+        check_integer(
+            skiprows, "skiprows", "the number of rows above the header", fix="skiprows=4", valid=lambda n: 0 <= n <= _MOST_ROWS,
+            error=error,
+        )  # fmt: skip
+    if na_values is not None:
+        _check_na_values(na_values)
+    if valid is not None:
+        _check_valid(valid)
     if not (tz is None or isinstance(tz, str)):  # which names are time zones, the reader of timestamps knows
         check_text(tz, "tz", "the name of a time zone", fix="tz='UTC'", error=error)
     if pollutant is not None:
         check_text(pollutant, "pollutant", "a name", fix="pollutant='pm25'", error=error)
     if encoding is not None:
-        _check_encoding(encoding)
+        _check_encodings(encoding)
     if units is not None and not isinstance(units, str):
         _check_units(units)
     if columns is not None:
@@ -49,6 +74,50 @@ def check_arguments(
 def error(text: str) -> SchemaError:
     """Return the error of an argument of ``open_stations``."""
     return SchemaError(text, subject="open_stations")
+
+
+def _check_encodings(encoding: Any) -> None:
+    if not isinstance(encoding, Mapping):
+        _check_encoding(encoding)
+        return
+    fix = "encoding={'list.csv': 'cp1250'}"
+    named = check_mapping(encoding, "encoding", "encodings by file", fix=fix, error=error)
+    if not named:
+        raise error(f"encoding is {shown(encoding)}, expected encodings by file; fix: {fix}")
+    for pattern, name in named.items():
+        check_text(pattern, "a file in encoding", "the name of a file", fix=fix, error=error)
+        _check_encoding(name)
+
+
+def _check_na_values(na_values: Any) -> None:
+    groups = list(na_values.values()) if isinstance(na_values, Mapping) else [na_values]
+    listed = [list(g) if isinstance(g, (list, tuple, set, frozenset)) else [g] for g in groups]
+    if not listed or not all(group and all(map(_is_entry, group)) for group in listed):
+        raise error(
+            f"na_values is {shown(na_values)}, expected entries that stand for missing values; fix: na_values=[-999, 'LOD']"
+        )
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether something is a text or a finite number."""
+    if isinstance(entry, str):
+        return bool(entry)
+    try:
+        return (
+            not isinstance(entry, bool) and isinstance(entry, (int, float, np.number)) and math.isfinite(float(entry))
+        )
+    except OverflowError:
+        return False
+
+
+def _check_valid(valid: Any) -> None:
+    expected, fix = "the statuses that count", "valid=['V', 'R']"
+    if isinstance(valid, Mapping) and not valid:
+        raise error(f"valid is {shown(valid)}, which lets no value count; fix: {fix}")
+    for column, statuses in (valid if isinstance(valid, Mapping) else {"status": valid}).items():
+        check_text(column, "a column in valid", "a text", fix="valid={'status': ['V', 'R']}", error=error)
+        if not check_sequence(statuses, "valid", expected, fix=fix, error=error):
+            raise error(f"valid is {shown(valid)}, which lets no value count; fix: {fix}")
 
 
 def _check_encoding(encoding: Any) -> None:

@@ -23,6 +23,7 @@ from ..conventions import (
     POLLUTANTS,
     ROLE_NAMES,
     STATION,
+    STATION_TEXT,
     TIME,
     canonical_name,
     canonical_units,
@@ -32,9 +33,10 @@ from ..conventions import (
 )
 from ..errors import SchemaError, warn
 from ..stations import schema
+from .entries import below_limit, refuse_censored
 from .frames import take_units_row
-from .places import as_ids, check_placed, leave_out, places_of
-from .times import regular_axis, to_utc
+from .places import as_ids, check_placed, leave_out, places_of, station_text, warn_of_two_meanings
+from .times import axis_of_step, regular_axis, to_utc
 
 _ROLES = (STATION, TIME, LON, LAT, ELEVATION)
 PARAMETER, VALUE, UNITS = "parameter", "value", "units"
@@ -76,12 +78,15 @@ class Rows:
 # -- columns -----------------------------------------------------------------------------------------------------------
 
 
-def name_columns(frame: pd.DataFrame, columns: Mapping[str, str] | None, subject: str) -> Rows:
+def name_columns(
+    frame: pd.DataFrame, columns: Mapping[str, str] | None, subject: str, units_row: Mapping[Any, str] | None = None
+) -> Rows:
     """Return the table with roles and pollutants under xaq's names.
 
-    The names in ``columns`` come first, then the common names of each role in their order.
+    The names in ``columns`` come first, then the common names of each role in their order. ``units_row`` has the units of a row that
+    was taken from under the header before.
     """
-    frame, stated = take_units_row(frame)
+    frame, stated = take_units_row(frame) if not units_row else (frame, units_row)
     explicit = {column: role for role, column in (columns or {}).items() if column in frame}
     by_name = lower_names(c for c in frame.columns if c not in explicit)
     names = dict(explicit)
@@ -124,7 +129,8 @@ def check_columns(named: Sequence[tuple[str, str]], known: Collection[Any]) -> N
     absent = [f"{column!r} (for {role})" for role, column in named if match_key(column) not in by_name]
     if absent:
         raise SchemaError(
-            f"columns= names {', '.join(absent)}, which does not exist; fix: one of {', '.join(map(str, known))}"
+            f"columns= names {', '.join(absent)}, which does not exist; fix: "
+            + (f"one of {', '.join(map(str, known))}" if known else "leave columns= out, the format names its own")
         )
 
 
@@ -137,7 +143,7 @@ def no_column(role: str, subject: str, header: Sequence[Any]) -> str:
     if role in (LON, LAT) and subject == "table":
         hint = " or stations='list.csv'"
     elif role == STATION and subject == "table":
-        hint = " or, where each column is a station, format='wide'"
+        hint = " or, where each column is a station, format='wide', or, where all rows are of one, a list of that station in stations="
     return (
         f"the {subject} has no column for {role} (looked for {', '.join(ROLE_NAMES[role][:5])}, ...); "
         f"it has {', '.join(map(str, header[:12]))}; fix: columns={{{role!r}: {column}}}{hint}"
@@ -147,7 +153,15 @@ def no_column(role: str, subject: str, header: Sequence[Any]) -> str:
 # -- assembly ----------------------------------------------------------------------------------------------------------
 
 
-def assemble(rows: Rows, places: Rows | None, *, tz: str | None, whole_network: bool = False) -> xr.Dataset:
+def assemble(
+    rows: Rows,
+    places: Rows | None,
+    *,
+    tz: str | None,
+    ambiguous: str | None = None,
+    whole_network: bool = False,
+    step: np.timedelta64 | None = None,
+) -> xr.Dataset:
     """Return rows as a dataset on ``(station, time)``.
 
     Parameters
@@ -158,20 +172,27 @@ def assemble(rows: Rows, places: Rows | None, *, tz: str | None, whole_network: 
         The station list; its coordinates take precedence over those in the rows.
     tz : str, optional
         Time zone of naive timestamps.
+    ambiguous : {"infer", "first", "second"}, optional
+        Which hour a local timestamp means that occurs twice.
     whole_network : bool
         Whether to leave out, with a warning, stations that the list lacks; otherwise they are an error.
+    step : numpy.timedelta64, optional
+        The step of the time axis, where the format states it; by default found from the times. With it, rows of one time
+        make an axis of two steps, of which the second is empty.
 
     Returns
     -------
     xarray.Dataset
         float32 variables ``(station, time)`` with ``lon``, ``lat`` and, where known, ``elevation``; NaN where the rows
-        have no value. In memory.
+        have no value; text coordinates such as ``kind`` where the rows or the list have them. In memory.
 
     Raises
     ------
     SchemaError
         Columns, coordinates or times missing; duplicate rows; irregular timestamps.
     """
+    if STATION not in rows.frame and (station := only_station(places)) is not None:
+        rows = replace(rows, frame=rows.frame.assign(**{STATION: station}))
     problems = [no_column(role, "table", rows.header) for role in (STATION, TIME) if role not in rows.frame]
     where, subject = (rows, "table") if places is None else (places, "station list")
     problems += [no_column(role, subject, where.header) for role in (STATION, LON, LAT) if role not in where.frame]
@@ -184,28 +205,54 @@ def assemble(rows: Rows, places: Rows | None, *, tz: str | None, whole_network: 
             f"{int(rows.frame[STATION].isna().sum())} rows have no station; "
             f"fix: table = table.dropna(subset=[{rows.called(STATION)!r}])"
         )
-    rows = replace(rows, frame=rows.frame.assign(**{TIME: _times(rows, tz), STATION: as_ids(rows.frame[STATION])}))
-    listed = places_of(where.frame, where.called, "station dataset" if places is None else subject)
+    rows = replace(
+        rows, frame=rows.frame.assign(**{TIME: _times(rows, tz, ambiguous), STATION: as_ids(rows.frame[STATION])})
+    )
+    frame = where.frame if places is None else _relevant(places.frame, rows.frame[STATION])
+    listed = places_of(frame, where.called, "station dataset" if places is None else subject)
+    listed = listed.join(_text_of(rows, None if places is None else frame))
     if whole_network:
         kept = leave_out(pd.Index(rows.frame[STATION].unique()), listed)
         rows = replace(rows, frame=rows.frame[rows.frame[STATION].isin(kept)])
-    return _on_station_and_time(rows, listed)
+    return _on_station_and_time(rows, listed, step)
 
 
-def _times(rows: Rows, tz: str | None) -> pd.Series:
+def _relevant(listed: pd.DataFrame, stations: pd.Series) -> pd.DataFrame:
+    """Return a station list with one row of each station that has no observations: what contradicts it does not matter."""
+    ids = as_ids(listed[STATION])
+    return listed[~ids.duplicated() | ids.isin(stations.unique())]
+
+
+def _text_of(rows: Rows, listed: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the text coordinates of stations; those of the station list take precedence over those of the rows."""
+    of_rows = station_text(rows.frame)
+    return of_rows if listed is None else station_text(listed).replace("", None).combine_first(of_rows)
+
+
+def only_station(places: Rows | None) -> str | None:
+    """Return the station of a list of one, which is that of rows that name none; None where there is no such list."""
+    if places is None or STATION not in places.frame or places.frame[STATION].nunique() != 1:
+        return None
+    return str(as_ids(places.frame[STATION].dropna()).iloc[0])
+
+
+def _times(rows: Rows, tz: str | None, ambiguous: str | None) -> pd.Series:
     """Return the times in UTC; errors name the column as the user does."""
+    series = rows.frame[STATION].astype(str)
+    if rows.narrow:
+        series = series + ", " + rows.frame[PARAMETER].astype(str)
     try:
-        return to_utc(rows.frame[TIME], tz)
+        return to_utc(rows.frame[TIME], tz, ambiguous=ambiguous, series=series if ambiguous else None)
     except SchemaError as error:
         raise SchemaError([p.replace("['time']", f"[{rows.called(TIME)!r}]") for p in error.problems]) from error
 
 
-def _on_station_and_time(rows: Rows, places: pd.DataFrame) -> xr.Dataset:
+def _on_station_and_time(rows: Rows, places: pd.DataFrame, step: np.timedelta64 | None) -> xr.Dataset:
     frame = rows.frame
     _check_no_duplicates(rows)
     ids = pd.Index(frame[STATION].unique()).sort_values()
     check_placed(ids, places, rows.called(STATION))
-    times = regular_axis(frame[TIME], rows.called(TIME))
+    times = regular_axis(frame[TIME], rows.called(TIME)) if step is None else axis_of_step(frame[TIME], step)
     at = (ids.get_indexer(pd.Index(frame[STATION])), times.get_indexer(pd.Index(frame[TIME])))
     units = {**rows.units}
     if rows.narrow and VALUE in units and UNITS not in frame:
@@ -216,7 +263,9 @@ def _on_station_and_time(rows: Rows, places: pd.DataFrame) -> xr.Dataset:
         columns = {str(c): (frame[c], at) for c in sorted(frame.columns.difference([*_ROLES]), key=str)}
     variables = {}
     for name, (column, (i, j)) in columns.items():
-        if (numbers := numeric(column, name)) is not None:
+        if name in places:
+            warn_of_two_meanings(column, name)
+        elif (numbers := numeric(column, name)) is not None:
             grid = np.full((len(ids), len(times)), np.nan, np.float32)
             grid[i, j] = numbers
             variables[name] = ((STATION, TIME), grid, {"units": units[name]} if name in units else {})
@@ -233,8 +282,14 @@ def station_dataset(
 ) -> xr.Dataset:
     """Return variables on ``(station, time)`` with the coordinates of their stations."""
     where = places.loc[ids]
-    coords = {STATION: np.asarray(ids, dtype=object).astype(str), TIME: times.values.astype("datetime64[s]")}
-    return xr.Dataset(variables, coords={**coords, **{c: (STATION, where[c].to_numpy(float)) for c in where.columns}})
+    coords: dict[str, Any] = {
+        STATION: np.asarray(ids, dtype=object).astype(str),
+        TIME: times.values.astype("datetime64[s]"),
+    }
+    for column in where.columns:
+        text = column in STATION_TEXT
+        coords[column] = (STATION, where[column].fillna("").to_numpy(str) if text else where[column].to_numpy(float))
+    return xr.Dataset(variables, coords=coords)
 
 
 def _check_no_duplicates(rows: Rows) -> None:
@@ -253,22 +308,41 @@ def _check_no_duplicates(rows: Rows) -> None:
 def _by_parameter(frame: pd.DataFrame, at: tuple[NDArray, NDArray]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of a narrow table by variable, with their positions, and the units of each variable."""
     columns: dict[str, Any] = {}
-    units: dict[str, str] = {}
-    name = frame[PARAMETER].astype(str)
-    name = name.map({text: canonical_name(text) for text in name.unique()})
+    name = _parameters(frame)
     for parameter in sorted(name.unique()):
         here = (name == parameter).to_numpy()
         columns[parameter] = (frame[VALUE][here], (at[0][here], at[1][here]))
-        if UNITS in frame:
-            stated = frame[UNITS][here].dropna().astype(str).map(canonical_units).unique()
-            if len(stated) > 1:
-                raise SchemaError(
-                    f"{parameter} comes in several units: {', '.join(stated)}; fix: open one of them at a time, such as "
-                    f"table[~((table.parameter == {parameter!r}) & (table.units != {stated[0]!r}))]"
-                )
-            if len(stated):
-                units[parameter] = str(stated[0])
-    return columns, units
+    return columns, one_unit_each(frame)
+
+
+def one_unit_each(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the units of each variable of a narrow table, where it states them.
+
+    Raises
+    ------
+    SchemaError
+        Several units of one variable.
+    """
+    units: dict[str, str] = {}
+    if UNITS not in frame:
+        return units
+    name = _parameters(frame)
+    for parameter in sorted(name.unique()):
+        stated = frame[UNITS][name == parameter].dropna().drop_duplicates().astype(str).map(canonical_units).unique()
+        if len(stated) > 1:
+            raise SchemaError(
+                f"{parameter} comes in several units: {', '.join(stated)}; fix: open one of them at a time, such as "
+                f"table[~((table.parameter == {parameter!r}) & (table.units != {stated[0]!r}))]"
+            )
+        if len(stated):
+            units[parameter] = str(stated[0])
+    return units
+
+
+def _parameters(frame: pd.DataFrame) -> pd.Series:
+    """Return the variable of each row of a narrow table, under xaq's name."""
+    name = frame[PARAMETER].astype(str)
+    return name.map({text: canonical_name(text) for text in name.unique()})
 
 
 def numeric(column: pd.Series, name: str) -> NDArray | None:
@@ -287,6 +361,8 @@ def numeric(column: pd.Series, name: str) -> NDArray | None:
         except (TypeError, ValueError, OverflowError):
             numbers = pd.Series(np.nan, column.index)
         lost = column.notna() & numbers.isna()
+        if name in POLLUTANTS and (below := below_limit(column)).any():
+            raise refuse_censored(column[below], name, column[lost & ~below].map(str).unique().tolist())
         examples = ", ".join(map(repr, column[lost].map(str).unique()[:3]))
         if name not in POLLUTANTS:
             if 0 < lost.sum() < 0.5 * column.notna().sum():

@@ -16,6 +16,8 @@ from pyarrow import feather
 from ..conventions import match_key
 from ..errors import SchemaError
 from . import compressed
+from .banner import ROWS_ABOVE, rows_above
+from .entries import named_statuses
 from .frames import plain_frame
 
 EXCEL = (".xlsx", ".xlsm")
@@ -34,13 +36,17 @@ _SHEET_ROWS, _SHEET_CELLS = 1_048_576, 10_000_000
 #: The largest part of a workbook beside its sheets and texts, such as styles, which are held in memory as a tree.
 _LARGEST_PART = 8 * 2**20
 _LARGEST_TABLE = 2**28
+#: The header of a sheet is looked for in so many rows.
+_FIRST_ROWS = 50
 
 
-def read(path: Path, suffix: str, identifiers: Collection[str]) -> pd.DataFrame:
-    """Return a file of one of :data:`SUFFIXES` as a frame; ``identifiers`` as in ``files.read_frame``."""
+def read(
+    path: Path, suffix: str, identifiers: Collection[str], *, skiprows: int | None = None, sheet: str | None = None
+) -> pd.DataFrame:
+    """Return a file of one of :data:`SUFFIXES` as a frame; options as in ``files.read_frame``."""
     source = _source(path)
     if suffix in EXCEL:
-        return _read_excel(source, path, identifiers)
+        return _read_excel(path, identifiers, skiprows, sheet)
     if suffix in _PARQUET:
         _check_rows(source, path)
         return plain_frame(pq.read_table(source, partitioning=None).to_pandas())
@@ -76,17 +82,27 @@ def _check_rows(source: Any, path: Path) -> None:
 # -- Excel -------------------------------------------------------------------------------------------------------------
 
 
-def _read_excel(source: Any, path: Path, identifiers: Collection[str]) -> pd.DataFrame:
+def rows_above_header(path: Path) -> int:
+    """Return how many rows of a sheet stand above its header; 0 where that is not certain."""
+    return _above(*_sheet(path, None))
+
+
+def _above(numbers: list[int], rows: list[tuple[Any, ...]]) -> int:
+    return numbers[rows_above([["" if cell is None else str(cell) for cell in row] for row in rows[:_FIRST_ROWS]])]
+
+
+def _sheet(path: Path, name: str | None) -> tuple[list[int], list[tuple[Any, ...]]]:
+    """Return the numbers from 0 and the cells of the rows of a sheet that are not empty."""
     try:
         import openpyxl
-        from openpyxl.cell.cell import ERROR_CODES
     except ImportError as error:
         raise SchemaError("Excel needs openpyxl; fix: pip install 'xaq[readers]'", subject=str(path)) from error
+    source = _source(path)
     try:
         _check_parts(source, path)
         book = openpyxl.load_workbook(source, read_only=True, data_only=True)
         try:
-            rows = list(_rows(book, path))
+            rows = list(_rows(book, path, name))
         finally:
             book.close()
     except SchemaError:
@@ -100,12 +116,26 @@ def _read_excel(source: Any, path: Path, identifiers: Collection[str]) -> pd.Dat
         raise SchemaError(
             "cannot be read as a table: the sheet is empty; fix: a sheet with a header and rows", subject=str(path)
         )
-    header = ["" if name is None else str(name).strip() for name in rows[0]]
+    return [at for at, _ in rows], [row for _, row in rows]
+
+
+def _read_excel(path: Path, identifiers: Collection[str], skiprows: int | None, sheet: str | None) -> pd.DataFrame:
+    numbers, rows = _sheet(path, sheet)
+    from openpyxl.cell.cell import ERROR_CODES
+
+    above = _above(numbers, rows) if skiprows is None else skiprows
+    rows = [row for at, row in zip(numbers, rows, strict=True) if at >= above]
+    if not rows:
+        raise SchemaError(
+            f"the sheet has no row below the {above} of skiprows={above}; fix: fewer of them", subject=str(path)
+        )
+    header = named_statuses(["" if name is None else str(name).strip() for name in rows[0]], str(path))
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         text = ", ".join(f"{name!r}: str" for name in dict.fromkeys(header) if match_key(name) in identifiers)
         raise several_columns(twice, header, path, f"pd.read_excel({str(path)!r}, dtype={{{text}}})")
-    body = pd.DataFrame(rows[1:], columns=range(max(map(len, rows))), dtype=object)
+    width = max(map(len, rows))
+    body = pd.DataFrame([(*row, *[None] * (width - len(row))) for row in rows[1:]], columns=range(width), dtype=object)
     # Columns without a name are row numbers written by other tools.
     kept = [i for i, name in enumerate(header) if name]
     columns = []
@@ -116,7 +146,9 @@ def _read_excel(source: Any, path: Path, identifiers: Collection[str]) -> pd.Dat
             absent = body[i].isna() | body[i].isin([*MISSING, *ERROR_CODES])
             columns.append(body[i].mask(absent, np.nan).infer_objects())
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame(index=body.index)
-    return frame.set_axis([header[i] for i in kept], axis=1)
+    frame = frame.set_axis([header[i] for i in kept], axis=1)
+    frame.attrs[ROWS_ABOVE] = above
+    return frame
 
 
 def several_columns(twice: list[str], header: Sequence[str], path: Path, call: str) -> SchemaError:
@@ -150,9 +182,14 @@ def _check_parts(source: Any, path: Path) -> None:
                 )
 
 
-def _rows(book: Any, path: Path) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of the only sheet that are not empty, without the empty cells at their ends."""
+def _rows(book: Any, path: Path, name: str | None) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield the rows that are not empty, with their numbers and without the empty cells at their ends.
+
+    They are those of the sheet of this name, where there is one, else of the only sheet.
+    """
     sheets = list(book.sheetnames)
+    if name in sheets:
+        sheets = [str(name)]
     if len(sheets) > 1:
         raise SchemaError(
             f"has the sheets {', '.join(sheets)}; fix: open_stations(pd.read_excel({str(path)!r}, sheet_name={sheets[0]!r}), ...)",
@@ -173,4 +210,4 @@ def _rows(book: Any, path: Path) -> Iterator[tuple[Any, ...]]:
                 subject=str(path),
             )
         if filled:
-            yield row[:filled]
+            yield at, row[:filled]

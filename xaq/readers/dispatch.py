@@ -13,12 +13,29 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION, match_key
+from ..arrays import timesteps
+from ..conventions import ROLE_NAMES, STATION, TIME, match_key
 from ..errors import SchemaError
 from ..stations import schema
 from ..stations.schema import some
-from . import airnow, cf, cnemc, eea, files, openair, openaq, prsa, tables
-from .arguments import check_arguments
+from . import (
+    airnow,
+    aqs,
+    cf,
+    cnemc,
+    ebas,
+    eea,
+    files,
+    gios,
+    openair,
+    openaq,
+    prsa,
+    purpleair,
+    sensor_community,
+    tables,
+    uk_air,
+)  # fmt: skip
+from .arguments import check_arguments, error
 from .assembly import with_units
 from .folders import listing
 from .one_step import check_step, settle_step
@@ -27,7 +44,8 @@ from .source import Format, Request, Source, Table
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
-        tables.LONG, tables.WIDE, cf.FORMAT, prsa.FORMAT, cnemc.FORMAT, airnow.FORMAT, eea.FORMAT, openaq.FORMAT, openair.FORMAT,
+        tables.LONG, tables.WIDE, cf.FORMAT, prsa.FORMAT, cnemc.FORMAT, airnow.FORMAT, aqs.FORMAT, eea.FORMAT, openaq.FORMAT,
+        purpleair.FORMAT, sensor_community.FORMAT, ebas.FORMAT, openair.FORMAT, uk_air.FORMAT, gios.FORMAT,
     )
 }  # fmt: skip
 
@@ -43,7 +61,12 @@ def open_stations(
     units: str | Mapping[str, str] | None = None,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     pollutant: str | None = None,
-    encoding: str | None = None,
+    encoding: str | Mapping[str, str] | None = None,
+    skiprows: int | None = None,
+    na_values: Any = None,
+    censored: Literal["half", "zero", "missing"] | None = None,
+    valid: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
+    ambiguous: Literal["infer", "first", "second"] | None = None,
 ) -> xr.Dataset:
     """Open observations of a station network as a station dataset.
 
@@ -56,8 +79,9 @@ def open_stations(
         Station list with identifier, longitude, latitude and, if known, elevation. Not needed where the source has
         coordinates.
     format : str, optional
-        ``"long"``, ``"wide"``, ``"cf"``, ``"prsa"`` (UCI Beijing), ``"china_sites"``, ``"airnow"``, ``"eea"``, ``"openaq"`` or
-        ``"openair"``; see the page on readers. By default recognised from names of files and columns; an error where several fit.
+        ``"long"``, ``"wide"``, ``"cf"``, ``"prsa"`` (UCI Beijing), ``"china_sites"``, ``"airnow"``, ``"aqs"``, ``"eea"``,
+        ``"openaq"``, ``"purpleair"``, ``"sensor_community"``, ``"ebas"``, ``"openair"``, ``"uk_air"`` or ``"gios"`` (Poland); see
+        the page on readers. By default recognised from names of files and columns; an error where several fit.
     tz : str, optional
         IANA name of the time zone of naive timestamps, such as ``"Asia/Shanghai"`` or ``"UTC"``. Required for steps
         shorter than a day, unless the format defines it. Daily timestamps are not shifted.
@@ -76,8 +100,20 @@ def open_stations(
         table and the station list have different names for it, both: ``{"station": ["code", "site code"]}``.
     pollutant : str, optional
         Pollutant of a wide table whose columns are named by station only.
-    encoding : str, optional
-        Encoding of text files that are not UTF-8, such as ``"cp1252"`` or ``"gb18030"``.
+    encoding : str or mapping, optional
+        Encoding of text files that are not UTF-8, such as ``"cp1252"`` or ``"gb18030"``; by name or pattern of file where they differ:
+        ``{"list.csv": "cp1250"}``. The station list is one of the files.
+    skiprows : int, optional
+        Rows above the header of the table, in text and Excel. By default such rows are found where they are narrower than the table.
+    na_values : scalar, sequence or mapping, optional
+        Entries that stand for missing values, such as ``-999`` or ``["-", "LOD"]``; by column in a mapping, as in pandas.
+    censored : {"half", "zero", "missing"}, optional
+        What values below a detection limit become (``<0.5``, ``<LOD``, ``ND``): half of the limit, zero or missing. An error without it.
+    valid : sequence or mapping, optional
+        Statuses that count, where columns of statuses stand beside the values (``status``, ``pm25_flag``); by column where they have
+        other names: ``{"state": ["V", "R"]}``. Values of other statuses are missing. For tables and UK-AIR.
+    ambiguous : {"infer", "first", "second"}, optional
+        Which of two hours a local timestamp means that occurs twice, when a clock is set back: by the order of the rows, or one of them.
 
     Returns
     -------
@@ -114,20 +150,34 @@ def open_stations(
     """
     check_arguments(
         stations=stations, named=format, formats=FORMATS, tz=tz, timestamps=timestamps, units=units, columns=columns,
-        pollutant=pollutant, encoding=encoding,
+        pollutant=pollutant, encoding=encoding, skiprows=skiprows, na_values=na_values, censored=censored, valid=valid,
+        ambiguous=ambiguous,
     )  # fmt: skip
     every = check_step(step)
-    request = Request(stations, tz, columns, pollutant, encoding, timestamps)
+    request = Request(
+        stations, tz, columns, pollutant, encoding, timestamps, every, ambiguous, skiprows, na_values, censored, valid
+    )
     given = Source.of(source)
     try:
         chosen = detect(given, request) if format is None else FORMATS[format]
-        ds = chosen.read(_in_folder(given, chosen), request)
-        ds = settle_step(schema.conform(ds), every, timestamps or chosen.timestamps)
+        found = _in_folder(given, chosen)
+        _check_options(found, chosen, request)
+        ds = schema.record(chosen.read(found, request), "open_stations", request.history)
+        ds = schema.conform(ds)
+        if not chosen.intervals:
+            ds = settle_step(ds, every, timestamps or _labels(ds, chosen))
         ds = with_units(ds, units)
-    except SchemaError as error:
+    except SchemaError as raised:
         # The reader knows the problem; the name of the source is known here.
-        raise _with_source_name(error, given, request) from error
+        raise _with_source_name(raised, given, request) from raised
     return schema.describe_as_cf(ds)
+
+
+def _labels(ds: xr.Dataset, form: Format) -> str:
+    """Return which end of its interval a timestamp labels by the description of the format."""
+    if form.daily is not None and timesteps.regular_step(ds[TIME].values) >= timesteps.DAY:
+        return form.daily
+    return form.timestamps
 
 
 def detect(source: Source, request: Request) -> Format:
@@ -150,6 +200,10 @@ def detect(source: Source, request: Request) -> Format:
             return named[0]
         if path.is_dir():
             return _of_folder(source, request)
+        lines = source.first_lines(request)
+        begun = next((f for f in FORMATS.values() if f.begins(lines)), None)
+        if begun is not None:
+            return begun
     return _by_header(source.header(request), request)
 
 
@@ -167,7 +221,7 @@ def _of_folder(source: Source, request: Request) -> Format:
     if not tables_there:
         patterns = ", ".join(p for f in FORMATS.values() for p in f.files)
         raise SchemaError(f"the folder has no file that xaq reads; fix: a folder with tables, or with {patterns}")
-    found = _by_header(Source(paths=(tables_there[0],)).header(request), request)
+    found = detect(Source(paths=(tables_there[0],)), request)
     if found in (tables.LONG, tables.WIDE) and len(tables_there) > 1:
         raise SchemaError(
             f"a folder of {len(tables_there)} tables ({some((p.name for p in tables_there), 3)}) whose format xaq does not "
@@ -218,21 +272,47 @@ def _in_folder(source: Source, form: Format) -> Source:
     return replace(source, paths=tuple(found))
 
 
-def _with_source_name(error: SchemaError, source: Source, request: Request) -> SchemaError:
+def _check_options(source: Source, form: Format, request: Request) -> None:
+    """Raise where options of the call have no effect on this source."""
+    if request.valid is not None and not form.statuses:
+        raise error(
+            f"valid= is for tables with columns of statuses; the format {form.name!r} has its own; fix: leave valid= out"
+        )
+    for name in ("skiprows", "na_values", "censored"):
+        if getattr(request, name) is not None and form in (cf.FORMAT, ebas.FORMAT):
+            raise error(f"{name}= is for tables, not for {form.what}; fix: leave {name}= out")
+    if request.skiprows is not None and source.frame is not None:
+        raise error(
+            "skiprows= is for files, and the source is a frame; fix: table.iloc[n:], with the header in its columns"
+        )
+    if isinstance(request.encoding, Mapping):
+        listed = request.stations
+        paths = [*source.paths, *([Path(listed)] if isinstance(listed, (str, os.PathLike)) else [])]
+        for pattern in request.encoding:
+            if not any(path.match(pattern) for path in paths):
+                names = some((p.name for p in paths), 3) if paths else "none, because they are frames"
+                raise error(
+                    f"encoding names {pattern!r}, which is none of the files ({names}); fix: the name of one of them"
+                )
+
+
+def _with_source_name(raised: SchemaError, source: Source, request: Request) -> SchemaError:
     """Return an error with the name of what it is about, and the call that reads the frame on which its fix is a call."""
-    if str(error).startswith("station list: "):
+    if str(raised).startswith("station list: "):
         listed = request.stations
         paths = (Path(listed),) if isinstance(listed, (str, os.PathLike)) else ()
-        problems = [_with_reading(p, "places", "the list", paths, request, "stations=places") for p in error.problems]
+        problems = [_with_reading(p, "places", "the list", paths, request, "stations=places") for p in raised.problems]
         return SchemaError(problems, subject="station list")
-    if not str(error).startswith("station dataset: "):
-        return error
-    problems = [_with_reading(p, "table", "the file", source.paths, request, "table") for p in error.problems]
+    if not str(raised).startswith("station dataset: "):
+        return raised
+    problems = [_with_reading(p, "table", "the file", source.paths, request, "table") for p in raised.problems]
     return SchemaError(problems, subject=source.name)
 
 
 def _with_reading(problem: str, frame: str, what: str, paths: tuple[Path, ...], request: Request, passed: str) -> str:
     if len(paths) != 1 or paths[0].is_dir() or not re.search(rf"fix.*: .*\b({frame}[.[]|{frame} =)", problem):
         return problem
+    skiprows = request.skiprows if passed == frame else None
     then = f"open_stations({passed}, ...)" if passed == frame else f"open_stations(..., {passed})"
-    return f"{problem}; {what} is read by {frame} = {files.reading(paths[0], request.encoding, request.identifiers)}; then {then}"
+    call = files.reading(paths[0], request.encoding_of(paths[0]), request.identifiers, skiprows)
+    return f"{problem}; {what} is read by {frame} = {call}; then {then}"

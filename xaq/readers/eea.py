@@ -6,7 +6,7 @@ are invalid and are left out. A dataset holds hours or days, never both.
 
 The Parquet files name sampling points, one per pollutant. With EEA's metadata table as ``stations=``, the sampling points of
 one station are joined: the table has a column for the sampling point and one for the station's EoI code, which becomes
-the station's identifier.
+the station's identifier. Several sampling points of one pollutant at a station stay apart (``readers.instruments``).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
-from ..conventions import STATION, TIME
+from ..conventions import STATION, TIME, canonical_name
 from ..errors import SchemaError
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names
+from .instruments import MONITOR, apart, recorded
 from .source import Format, Request, Source, gather
 
 #: The pollutants that xaq knows, by their codes in EEA's vocabulary: http://dd.eionet.europa.eu/vocabulary/aq/pollutant
@@ -34,7 +35,9 @@ _CSV = {
     "unitofmeasurement": UNITS, "averagingtime": "every", "validity": "validity",
 }  # fmt: skip
 _POINT_NAMES = ("sampling point id", "samplingpoint", "sampling point", "samplingpointid", "assessmentmethodid")
-_CODE_NAMES = ("air quality station eoi code", "airqualitystationeoicode", "eoi code", "eoicode")
+_CODE_NAMES = (
+    "air quality station eoi code", "airqualitystationeoicode", "air.quality.station.eoi.code", "eoi code", "eoicode",
+)  # fmt: skip
 
 
 def _matches(header: Collection[str]) -> bool:
@@ -52,10 +55,12 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         # Only the date counts: the offset tells whose local day it is.
         times = pd.to_datetime(times.astype(str).str.slice(0, 10), format="%Y-%m-%d", errors="coerce")
     frame = rows.frame.drop(columns="every").assign(**{TIME: times})
-    places = _places(request)
+    rows, places, notes = Rows(frame, rows.names), _places(request, frame[PARAMETER]), list[str]()
     if places is not None and "point" in places.frame:
         frame, places = _by_station(frame, places)
-    return assemble(Rows(frame, rows.names), places, tz=request.tz or "Etc/GMT-1")
+        called = [rows.called(role) for role in (STATION, PARAMETER, TIME)]
+        rows, places, notes = apart(Rows(frame, rows.names), places, called)
+    return recorded(assemble(rows, places, tz=request.tz or "Etc/GMT-1"), notes)
 
 
 def _rows(frame: pd.DataFrame) -> Rows:
@@ -85,22 +90,37 @@ def _rows(frame: pd.DataFrame) -> Rows:
     return Rows(rows, {role: str(lower[c]) for c, role in columns.items()})
 
 
-def _places(request: Request) -> Rows | None:
-    """Return the station list with EoI codes and, where it has them, sampling points in the column ``point``."""
+def _places(request: Request, parameters: pd.Series) -> Rows | None:
+    """Return the station list with EoI codes and, where it has them, sampling points in the column ``point``.
+
+    EEA gives the type of a station by pollutant: where the list has rows of the pollutants in the data, the others are left out.
+    """
     places = request.places(identifiers=(*_CODE_NAMES, *_POINT_NAMES))
     if places is None:
         return None
-    point = next((c for c in places.frame.columns if str(c).replace("_", " ") in _POINT_NAMES), None)
-    return places if point is None else Rows(places.frame.rename(columns={point: "point"}), places.names, places.units)
+    frame = places.frame
+    if "airpollutantcode" in frame and STATION in frame:
+        code = pd.to_numeric(frame["airpollutantcode"].astype(str).str.rsplit("/", n=1).str[-1], errors="coerce")
+        wanted = code.map(_POLLUTANTS).isin({canonical_name(str(name)) for name in parameters.unique()})
+        frame = frame[wanted | ~frame[STATION].isin(frame[STATION][wanted])]
+    point = next((c for c in frame.columns if str(c).replace("_", " ") in _POINT_NAMES), None)
+    return Rows(frame if point is None else frame.rename(columns={point: "point"}), places.names, places.units)
 
 
 def _by_station(frame: pd.DataFrame, places: Rows) -> tuple[pd.DataFrame, Rows]:
-    """Return the rows under the EoI code of their station, where the list has their sampling point."""
+    """Return the rows under the EoI code of their station, where the list has their sampling point, which tells them apart.
+
+    Of the list, only the rows of these sampling points are kept: other instruments of a station are not those of the data.
+    """
     listed = places.frame.dropna(subset=["point", STATION])
     points = listed["point"].astype(str).str.replace(r"^[A-Z]{2}/", "", regex=True)
     code = dict(zip(points, listed[STATION].astype(str), strict=True))
     known = frame[STATION].map(lambda s: code.get(s, s))
-    return frame.assign(**{STATION: known}), Rows(listed.drop(columns="point"), places.names, places.units)
+    used = listed[points.isin(frame[STATION].unique())]
+    listed = used if len(used) else listed
+    return frame.assign(**{STATION: known, MONITOR: frame[STATION]}), Rows(
+        listed.drop(columns="point"), places.names, places.units
+    )
 
 
 FORMAT = Format("eea", "EEA Parquet or CSV export", _read, matches=_matches)

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -24,15 +25,21 @@ import pyarrow as pa
 from ..conventions import match_key
 from ..errors import SchemaError
 from . import binary
+from .banner import ROWS_ABOVE, SEPARATORS, lines_above
 from .compressed import READ_ERRORS, SUFFIXES, check_size, only_member, open_bytes
+from .entries import named_statuses
 
-_SEPARATORS = (",", ";", "\t", "|")
 #: Suffixes of the files that :func:`read_frame` reads.
 TABLES = (".csv", ".tsv", ".txt", ".dat", *binary.SUFFIXES)
 #: How much of a file is looked at: rows, and characters after the first row.
 _SAMPLE_ROWS, _SAMPLE_CHARACTERS = 200, 50_000
 _LONGEST_LINE = 8 * 2**20
 _READ_ERRORS = (ValueError, OSError, csv.Error, pa.ArrowException, MemoryError, *READ_ERRORS)
+#: Encodings of text that is not UTF-8, with where they are used, and how much of a file is tried with them.
+_OTHER_ENCODINGS = {
+    "cp1252": "western Europe", "cp1250": "central Europe", "cp852": "central Europe, from DOS", "gb18030": "Chinese",
+}  # fmt: skip
+_SAMPLE_BYTES = 2**20
 #: Byte order marks with the encoding that leaves them out; that of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -47,12 +54,13 @@ _NOT_TEXT = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """Encoding, separator and decimal mark of a text file, and its first row, which need not be a header."""
+    """Encoding, separator and decimal mark of a text file, its first row, which need not be a header, and the lines above."""
 
     encoding: str
     separator: str
     decimal: str
     header: tuple[str, ...]
+    skip: int = 0
 
 
 def kind(path: Path) -> str:
@@ -60,7 +68,9 @@ def kind(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix == ".zip":
         with _as_schema_errors(path):
-            return Path(only_member(path)).suffix.lower()
+            inside = Path(only_member(path)).suffix.lower()
+        # The only file of an archive is sometimes named as the archive.
+        return ".csv" if inside in SUFFIXES else inside
     return Path(path.stem).suffix.lower() if suffix in SUFFIXES else suffix
 
 
@@ -70,6 +80,8 @@ def read_frame(
     identifiers: Collection[str] = (),
     names: Sequence[str] | None = None,
     encoding: str | None = None,
+    skiprows: int | None = None,
+    sheet: str | None = None,
     dialect: Dialect | None = None,
 ) -> pd.DataFrame:
     """Return a file as a frame.
@@ -84,8 +96,17 @@ def read_frame(
         Column names of a text file without a header row.
     encoding : str, optional
         Of a text file without a byte order mark; by default UTF-8.
+    skiprows : int, optional
+        Rows above the header of text and Excel; by default found where that is certain.
+    sheet : str, optional
+        The sheet of a workbook with several of them, where it has one of this name.
     dialect : Dialect, optional
         Of a text file, where :func:`sniff` has been called before.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the number of rows above its header under ``banner.ROWS_ABOVE`` in its attributes.
 
     Raises
     ------
@@ -96,12 +117,20 @@ def read_frame(
         raise SchemaError("is a folder, expected a file; fix: the path of a file", subject=str(path))
     with _as_schema_errors(path):
         if kind(path) in binary.SUFFIXES:
-            return binary.read(path, kind(path), identifiers)
-        return _read_text(path, identifiers, names, dialect or sniff(path, encoding))
+            if skiprows and kind(path) not in binary.EXCEL:
+                raise SchemaError(
+                    f"skiprows={skiprows} is for text and Excel; fix: leave skiprows= out", subject=str(path)
+                )
+            return binary.read(path, kind(path), identifiers, skiprows=skiprows, sheet=sheet)
+        if names is not None and skiprows is None:
+            skiprows = 0  # every row is data
+        return _read_text(path, identifiers, names, dialect or sniff(path, encoding, skiprows))
 
 
-def sniff(path: Path, encoding: str | None = None) -> Dialect:
+def sniff(path: Path, encoding: str | None = None, skiprows: int | None = None) -> Dialect:
     """Return encoding, separator and decimal mark of a text file, detected from its first rows.
+
+    ``skiprows`` is the number of lines above the header; by default found where that is certain.
 
     Raises
     ------
@@ -109,7 +138,15 @@ def sniff(path: Path, encoding: str | None = None) -> Dialect:
         The file is empty or not text, has one column only, or mixes decimal commas and decimal points.
     """
     with _as_schema_errors(path):
-        return _sniff(path, _encoding(path, encoding))
+        return _sniff(path, _encoding(path, encoding), skiprows)
+
+
+def first_lines(path: Path, encoding: str | None = None) -> list[str]:
+    """Return the first lines of a text file; none of a folder and of files that are not text."""
+    if path.is_dir() or kind(path) in binary.SUFFIXES:
+        return []
+    with _as_schema_errors(path), _open(path, _encoding(path, encoding)) as text:
+        return [line.rstrip("\r\n") for line in islice(_lines(text, path), _SAMPLE_ROWS)]
 
 
 @contextmanager
@@ -125,30 +162,34 @@ def _as_schema_errors(path: Path) -> Iterator[None]:
         raise _unreadable(path, error) from error
 
 
-def _sniff(path: Path, encoding: str) -> Dialect:
-    with _open(path, encoding) as text:
-        sample = _sample(_lines(text, path))
+def _sniff(path: Path, encoding: str, skiprows: int | None) -> Dialect:
+    with _open(path, encoding, skiprows or 0) as text:
+        numbers, sample = _sample(_lines(text, path))
+    if skiprows is None and (above := lines_above(sample)):
+        skip, sample = numbers[above], sample[above:]
+    else:
+        skip = skiprows or 0
     if not sample:
-        raise SchemaError(
-            "cannot be read as a table: the file is empty; fix: a file with a header and rows", subject=str(path)
-        )
+        what = "the file is empty" if not skip else f"it has no line below the {skip} of skiprows={skip}"
+        raise SchemaError(f"cannot be read as a table: {what}; fix: a file with a header and rows", subject=str(path))
     if "\x00" in sample[0]:
         raise SchemaError(
             "cannot be read as a table: the first line has NUL bytes, so it is not text, or UTF-16 without a byte order mark; "
             "fix: encoding='utf-16-le'",
             subject=str(path),
         )
-    rows = {s: split for s in _SEPARATORS if (split := _split(sample, s))}
+    rows = {s: split for s in SEPARATORS if (split := _split(sample, s))}
     # The separator that splits the header into the most fields; whether all rows agree is checked when they are read.
     separator = max(rows, key=lambda s: (_agree(rows[s]), len(rows[s][0])), default="")
     if not separator or len(rows[separator][0]) < 2:
         raise SchemaError(
             f"cannot be read as a table: its first line has one column only, {sample[0].strip()[:60]!r}; "
-            "fix: separate fields by comma, semicolon, tab or |",
+            "fix: separate fields by comma, semicolon, tab or |, or skiprows=1 for a header in the second line",
             subject=str(path),
         )
     decimal = _decimal(rows[separator][1:], separator, path)
-    return Dialect(encoding, separator, decimal, tuple(f.strip("\ufeff") for f in rows[separator][0]))
+    header = named_statuses([f.strip("\ufeff") for f in rows[separator][0]], str(path))
+    return Dialect(encoding, separator, decimal, tuple(header), skip)
 
 
 def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
@@ -160,7 +201,7 @@ def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
         At a row with more or fewer fields than the first, and at bytes that are invalid in the encoding.
     """
     width = len(dialect.header)
-    with _as_schema_errors(path), _open(path, dialect.encoding) as text:
+    with _as_schema_errors(path), _open(path, dialect.encoding, dialect.skip) as text:
         reader = csv.reader(_lines(text, path), delimiter=dialect.separator)
         while True:
             try:
@@ -169,41 +210,53 @@ def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
                 return
             except csv.Error as error:
                 raise SchemaError(
-                    f"line {reader.line_num} cannot be split into fields: a quote that is not closed, or a field of over "
+                    f"line {dialect.skip + reader.line_num} cannot be split into fields: a quote that is not closed, or a field of over "
                     f"{csv.field_size_limit():,} characters; fix: correct or delete that line",
                     subject=str(path),
                 ) from error
             if row and len(row) != width:
                 raise SchemaError(
-                    f"line {reader.line_num} has {len(row)} fields where the first has {width} (separator "
+                    f"line {dialect.skip + reader.line_num} has {len(row)} fields where the first has {width} (separator "
                     f"{dialect.separator!r}, encoding {dialect.encoding}): a row cut short or written with another "
-                    f"separator; it begins {dialect.separator.join(row)[:60]!r}; fix: correct or delete that line",
+                    f"separator; it begins {dialect.separator.join(row)[:60]!r}; fix: correct or delete that line"
+                    + ", or skiprows= the lines above the header"
+                    * (len(row) > width),
                     subject=str(path),
                 )
             yield row
 
 
-def header(path: Path, encoding: str | None = None) -> tuple[str, ...]:
+def header(path: Path, encoding: str | None = None, skiprows: int | None = None) -> tuple[str, ...]:
     """Return the column names of a file, or the first row of a text file. Reads only the start of text and Parquet."""
     if path.is_dir() or kind(path) in binary.EXCEL:
-        return tuple(map(str, read_frame(path).columns))
+        return tuple(map(str, read_frame(path, skiprows=skiprows).columns))
     if kind(path) not in binary.SUFFIXES:
-        return sniff(path, encoding).header
+        return sniff(path, encoding, skiprows).header
     with _as_schema_errors(path):
         return tuple(binary.names(path, kind(path)))
 
 
-def reading(path: Path, encoding: str | None = None, identifiers: Collection[str] = ()) -> str:
+def reading(
+    path: Path, encoding: str | None = None, identifiers: Collection[str] = (), skiprows: int | None = None
+) -> str:
     """Return the pandas call that reads a file as :func:`read_frame` does, as text."""
     if kind(path) not in binary.SUFFIXES:
-        return _reading_text(path, sniff(path, encoding), identifiers)
-    text = _as_text(header(path), identifiers) if kind(path) in binary.EXCEL else ""
+        return _reading_text(path, sniff(path, encoding, skiprows), identifiers)
+    text = ""
+    if kind(path) in binary.EXCEL:
+        above = binary.rows_above_header(path) if skiprows is None else skiprows
+        text = f", skiprows={above}" * bool(above) + _as_text(header(path, skiprows=skiprows), identifiers)
     return f"pd.{binary.SUFFIXES[kind(path)]}({str(path)!r}{text})"
 
 
 def _reading_text(path: Path, dialect: Dialect, identifiers: Collection[str]) -> str:
-    given = {"sep": dialect.separator, "decimal": dialect.decimal, "encoding": dialect.encoding}
-    default = {"sep": ",", "decimal": ".", "encoding": "utf-8"}
+    given = {
+        "sep": dialect.separator,
+        "decimal": dialect.decimal,
+        "encoding": dialect.encoding,
+        "skiprows": dialect.skip,
+    }
+    default = {"sep": ",", "decimal": ".", "encoding": "utf-8", "skiprows": 0}
     options = [f"pd.read_csv({str(path)!r}", *(f"{k}={v!r}" for k, v in given.items() if v != default[k])]
     return ", ".join(options) + _as_text(dialect.header, identifiers) + ")"
 
@@ -225,15 +278,17 @@ def _lines(text: IO[str], path: Path) -> Iterator[str]:
         yield line
 
 
-def _sample(lines: Iterator[str]) -> list[str]:
-    """Return the first lines that are not blank, up to a number of lines and, after the first, of characters."""
+def _sample(lines: Iterator[str]) -> tuple[list[int], list[str]]:
+    """Return the first lines that are not blank and their numbers from 0, up to a number of lines and, after the first, of characters."""
+    numbers: list[int] = []
     sample: list[str] = []
-    for line in lines:
+    for at, line in enumerate(lines):
         if line.strip():
+            numbers.append(at)
             sample.append(line)
         if len(sample) == _SAMPLE_ROWS or sum(map(len, sample[1:])) > _SAMPLE_CHARACTERS:
             break
-    return sample
+    return numbers, sample
 
 
 def _split(sample: list[str], separator: str) -> list[list[str]]:
@@ -279,7 +334,8 @@ def _encoding(path: Path, given: str | None) -> str:
     return next((name for mark, name in _MARKS if start.startswith(mark)), given or "utf-8")
 
 
-def _open(path: Path, encoding: str) -> IO[str]:
+def _open(path: Path, encoding: str, skip: int = 0) -> IO[str]:
+    """Open a text file at the line after those to skip."""
     try:
         codecs.lookup(encoding)
     except (LookupError, TypeError, ValueError) as error:
@@ -287,16 +343,32 @@ def _open(path: Path, encoding: str) -> IO[str]:
             f"unknown encoding {encoding!r}; fix: encoding='utf-8', or the file's own, such as 'cp1252' or 'gb18030'",
             subject="open_stations",
         ) from error
-    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
+    text = io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
+    for _ in islice(_lines(text, path), skip):
+        pass
+    return text
 
 
 def _not_encoded(path: Path, error: UnicodeDecodeError) -> SchemaError:
-    byte = error.object[error.start]
+    name = "in the encoding that was given" if error.encoding == "charmap" else error.encoding
+    possible = [n for n in _OTHER_ENCODINGS if _decodes(path, n)]
+    fix = "save it as UTF-8"
+    if possible:
+        listed = " or ".join(f"{n!r} ({_OTHER_ENCODINGS[n]})" for n in possible)
+        fix = f"its encoding, such as encoding={listed}; of this file only, encoding={{{path.name!r}: {possible[0]!r}}}"
     return SchemaError(
-        f"is not {error.encoding} (byte 0x{byte:02x}, {error.reason}); fix: its encoding, such as encoding='cp1252' "
-        "(western Europe), 'cp1250' (central Europe) or 'gb18030' (Chinese)",
-        subject=str(path),
+        f"is not {name} (byte 0x{error.object[error.start]:02x}, {error.reason}); fix: {fix}", subject=str(path)
     )
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    """Whether the start of a file may be in this encoding."""
+    with open_bytes(path) as raw:
+        try:
+            codecs.getincrementaldecoder(encoding)().decode(raw.read(_SAMPLE_BYTES))
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def _unreadable(path: Path, error: BaseException) -> SchemaError:
@@ -326,7 +398,7 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
     kept = [i for i, name in enumerate(header) if name]
     text = {header[i]: "str" for i in kept if match_key(header[i]) in identifiers}
     missing = {header[i]: [""] if header[i] in text else [*binary.MISSING] for i in kept}
-    with _open(path, dialect.encoding) as lines:
+    with _open(path, dialect.encoding, dialect.skip) as lines:
         frame = pd.read_csv(
             lines, sep=dialect.separator, decimal=dialect.decimal, header=None if names else 0,
             names=[name or f"\x00{i}" for i, name in enumerate(header)], usecols=[header[i] for i in kept],
@@ -336,4 +408,5 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
         # A column with a word among its numbers is text to pandas, which then keeps its decimal commas.
         for name in frame.columns[~frame.dtypes.map(pd.api.types.is_numeric_dtype)].difference([*text]):
             frame[name] = frame[name].str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
+    frame.attrs[ROWS_ABOVE] = dialect.skip
     return frame

@@ -1,7 +1,8 @@
 """OpenAQ: CSV downloads, and the archive on S3, ``locationid=*/year=*/month=*/location-*.csv.gz``.
 
 Timestamps carry their offset and label the end of the averaging period (openaq-fetch: "date should be the end of the averaging
-period"; files of a day in the archive run from 01:00 to 00:00). Coordinates and units are in the rows.
+period"; files of a day in the archive run from 01:00 to 00:00). Coordinates and units are in the rows. A location may have
+several sensors for one pollutant, told apart by ``sensors_id``.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
-from ..conventions import LAT, LON, STATION, TIME
+from ..conventions import LAT, LON, NAME, STATION, TIME
 from ..errors import SchemaError
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, first_column, lower_names
+from .instruments import MONITOR, apart, recorded
 from .source import Format, Request, Source, gather
 
 #: The archive's names first, then those of the downloads.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     STATION: ("location_id", "locationid"),
+    NAME: ("location",),
+    MONITOR: ("sensors_id", "sensor_id", "sensorsid"),
     TIME: ("datetime", "utc", "datetimeutc", "datetime_utc"),
     LAT: ("lat", "latitude"),
     LON: ("lon", "longitude"),
@@ -34,14 +38,21 @@ def _matches(header: Collection[str]) -> bool:
 
 
 def _read(source: Source, request: Request) -> xr.Dataset:
-    rows = gather([_rows(frame) for frame in source.frames(request, identifiers=("location_id", "locationid"))])
-    return assemble(rows, request.places(identifiers=_COLUMNS[STATION]), tz=request.tz)
+    text = (*_COLUMNS[STATION], *_COLUMNS[MONITOR])
+    rows = gather([_rows(frame) for frame in source.frames(request, identifiers=text)])
+    places, notes = request.places(identifiers=_COLUMNS[STATION]), list[str]()
+    if MONITOR in rows.frame:
+        called = [rows.called(role) for role in (STATION, MONITOR, TIME, PARAMETER)]
+        rows, places, notes = apart(rows, places, called)
+    return recorded(assemble(rows, places, tz=request.tz), notes)
 
 
 def _rows(frame: pd.DataFrame) -> Rows:
     lower = lower_names(frame.columns)
     found = {role: first_column(lower, names) for role, names in _COLUMNS.items()}
-    absent = [_COLUMNS[role][0] for role, column in found.items() if column is None and role not in (LAT, LON)]
+    absent = [
+        _COLUMNS[role][0] for role, column in found.items() if column is None and role not in (LAT, LON, NAME, MONITOR)
+    ]
     if absent:
         raise SchemaError(
             f"no column {', '.join(absent)}; it has {', '.join(map(str, frame.columns[:9]))}; "

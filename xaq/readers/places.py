@@ -1,18 +1,26 @@
-"""The coordinates of stations, one place for each."""
+"""The coordinates of stations: one place for each, and what is known of it as text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pandas as pd
 
-from ..conventions import ELEVATION, LAT, LON, STATION
+from ..conventions import AREA, ELEVATION, KIND, LAT, LON, STATION, STATION_TEXT, match_key
 from ..errors import SchemaError, warn
 from ..stations.schema import some
 from .coordinates import as_numbers
 
 #: How far apart two values for one station may be that count as rounding: 0.001 degrees are about 100 m.
 _ROUNDING = {LON: 0.001, LAT: 0.001, ELEVATION: 10.0}
+#: Other networks' words for types of stations and areas, in EEA's.
+_WORDS = {
+    KIND: {"tło": "background", "komunikacyjna": "traffic", "przemysłowa": "industrial"},
+    AREA: {"miejski": "urban", "podmiejski": "suburban", "pozamiejski": "rural", "urban and center city": "urban"},
+}
+#: What stands for a text that is not known.
+_UNKNOWN = ("", "-", "nan", "none", "unknown", "brak danych")
 
 
 def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -> pd.DataFrame:
@@ -50,6 +58,53 @@ def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -
     low, high = by_station.min(), by_station.max()
     _check_one_place(low, high, called, subject)
     return low.where(low == high, (low + high) / 2)
+
+
+def station_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what a table says of its stations in words, such as their type.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Column ``station``, and any others; any number of rows per station.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per station id, and a column per coordinate of ``conventions.STATION_TEXT`` that the table has as text: types of
+        stations and areas in EEA's words, several texts of one station separated by ``"; "``, empty where none is known.
+    """
+    columns = {re.sub(r"[ .]+", "_", match_key(c)): c for c in frame.columns}
+    named = {of: next((columns[n] for n in names if n in columns), None) for of, names in STATION_TEXT.items()}
+    found = {of: c for of, c in named.items() if c is not None and not pd.api.types.is_numeric_dtype(frame[c])}
+    if not found:
+        return pd.DataFrame()
+    known = frame[[STATION, *found.values()]].drop_duplicates().dropna(subset=[STATION]).reset_index(drop=True)
+    ids = as_ids(known[STATION])
+    texts = {}
+    for coordinate, column in found.items():
+        words = known[column].dropna().map(lambda text, of=coordinate: _in_words(str(text), of))
+        pairs = pd.DataFrame({STATION: ids[words.index], "text": words}).drop_duplicates()
+        texts[coordinate] = pairs[pairs["text"] != ""].groupby(STATION, sort=False)["text"].agg("; ".join)
+    return pd.DataFrame(texts, index=pd.Index(ids.unique(), name=STATION), dtype=object).fillna("")
+
+
+def _in_words(text: str, coordinate: str) -> str:
+    """Return the text of a cell: types in EEA's words, of EEA's addresses the last part, empty where it says nothing."""
+    plain = text.strip()
+    plain = plain.rsplit("/", 1)[-1] if plain.startswith("http") else plain
+    if plain.lower() in _UNKNOWN:
+        return ""
+    return _WORDS[coordinate].get(plain.lower(), plain.lower()) if coordinate in _WORDS else plain
+
+
+def warn_of_two_meanings(column: pd.Series, name: str) -> None:
+    """Warn where a column of numbers has the name of a coordinate of stations, such as their area in words."""
+    if pd.api.types.is_numeric_dtype(column):
+        warn(
+            f"column {name!r} of numbers is left out: {name} is a coordinate of the stations; fix: "
+            f"table = table.rename(columns={{{name!r}: {name + '_number'!r}}}) to have both"
+        )
 
 
 def as_ids(stations: pd.Series) -> pd.Series:

@@ -47,7 +47,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         )
     gathered = gather(rows)
     request.check_columns(gathered, places)
-    return assemble(_as_listed(gathered, places), places, tz=request.tz or "Asia/Shanghai")
+    return assemble(_as_listed(gathered, places), places, tz=request.tz or "Asia/Shanghai", ambiguous=request.ambiguous)
 
 
 def _rows(frame: pd.DataFrame, request: Request) -> Rows:

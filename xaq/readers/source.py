@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION, match_key
+from ..conventions import ROLE_NAMES, STATION, TIME, match_key
 from ..errors import SchemaError
-from . import files
+from . import entries, files
 from .assembly import Rows, check_columns, first_column, lower_names, name_columns
+from .banner import ROWS_ABOVE
 from .compressed import check_regular
-from .frames import frame_of
+from .frames import frame_of, take_units_row
 
 Table = str | os.PathLike | pd.DataFrame
 
@@ -55,27 +58,45 @@ class Source:
 
     def frames(self, request: Request, *, identifiers: Collection[str] = (), **options: Any) -> Iterator[pd.DataFrame]:
         """Yield the tables one by one. ``identifiers`` are columns, in lower case, that are read as text."""
-        if self.frame is not None:
-            yield self.frame
         text = {*identifiers, *request.identifiers}
+        if self.frame is not None:
+            yield request.cleaned(self.frame, text)
         for path in self.paths:
-            yield files.read_frame(path, identifiers=text, encoding=request.encoding, **options)
+            frame = files.read_frame(
+                path, identifiers=text, encoding=request.encoding_of(path), skiprows=request.skiprows, **options
+            )
+            if above := frame.attrs.pop(ROWS_ABOVE, 0):
+                request.changes["rows above the header are skipped"] += above
+            yield request.cleaned(frame, text)
 
     def header(self, request: Request) -> tuple[Any, ...]:
         """Return the columns of the first table."""
-        return tuple(self.frame.columns) if self.frame is not None else files.header(self.paths[0], request.encoding)
+        if self.frame is not None:
+            return tuple(self.frame.columns)
+        return files.header(self.paths[0], request.encoding_of(self.paths[0]), request.skiprows)
+
+    def first_lines(self, request: Request) -> list[str]:
+        """Return the first lines of the first file; none of a frame, and of files that are not text."""
+        return files.first_lines(self.paths[0], request.encoding_of(self.paths[0])) if self.paths else []
 
 
 @dataclass(frozen=True)
 class Request:
-    """The options of the call beside the source, as in ``open_stations``."""
+    """The options of the call beside the source, as in ``open_stations``, and the changes that they made, for the history."""
 
     stations: Table | None = None
     tz: str | None = None
     columns: Mapping[str, str | Sequence[str]] | None = None
     pollutant: str | None = None
-    encoding: str | None = None
+    encoding: str | Mapping[str, str] | None = None
     timestamps: str | None = None
+    step: np.timedelta64 | None = None
+    ambiguous: str | None = None
+    skiprows: int | None = None
+    na_values: Any = None
+    censored: str | None = None
+    valid: Any = None
+    changes: Counter[str] = field(default_factory=Counter)
 
     @property
     def column_names(self) -> list[tuple[str, str]]:
@@ -88,20 +109,61 @@ class Request:
         """The columns, in plain lower case, that are read as text: the common names of stations and those of the caller."""
         return {*ROLE_NAMES[STATION], *(match_key(name) for role, name in self.column_names if role == STATION)}
 
+    @property
+    def of_list(self) -> Request:
+        """The request for the station list, which has a header, missing values and changes of its own."""
+        return replace(self, skiprows=None, na_values=None, censored=None, changes=Counter())
+
+    def encoding_of(self, path: Path) -> str | None:
+        """Return the encoding of a file that the caller named, by its name or its path."""
+        if isinstance(self.encoding, Mapping):
+            return next((name for pattern, name in self.encoding.items() if path.match(pattern)), None)
+        return self.encoding
+
+    def cleaned(self, frame: pd.DataFrame, ids: Collection[str]) -> pd.DataFrame:
+        """Return a table with missing values and values below a detection limit as the caller asked for; ``ids`` are left as they are."""
+        ids = {*ids, *ROLE_NAMES[STATION], *ROLE_NAMES[TIME]}
+        if self.na_values is None and self.censored is None:
+            return frame
+        body, units = take_units_row(frame)
+        if units:
+            return pd.concat([frame.iloc[:1], self.cleaned(body, ids)], ignore_index=True)
+        if self.na_values is not None:
+            frame = entries.without_missing(frame, self.na_values, ids, self.changes)
+        if self.censored is not None:
+            frame = entries.with_censored(frame, self.censored, ids, self.changes)
+        return frame
+
+    def valid_in(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with the values whose status counts, where the caller said which."""
+        if self.valid is None:
+            return frame
+        return entries.valid_only(frame, self.valid, self.columns_in(frame.columns), self.changes)
+
+    @property
+    def history(self) -> list[str]:
+        """What the options changed, with counts."""
+        return [f"{count} {change}" for change, count in self.changes.items()]
+
     def columns_in(self, header: Collection[Any]) -> dict[str, str]:
         """Return the columns of a table that the caller named, by role; the header may write them with other characters."""
         by_name = lower_names(header)
         named = [(role, name if name in header else by_name.get(match_key(name))) for role, name in self.column_names]
         return {role: name for role, name in reversed(named) if name is not None}
 
-    def places(self, *, identifiers: Sequence[str] = (), names: Sequence[str] | None = None) -> Rows | None:
+    def places(
+        self, *, identifiers: Sequence[str] = (), names: Sequence[str] | None = None, sheet: str | None = None
+    ) -> Rows | None:
         """Return the station list, or None; ``identifiers`` are the network's own names for the column of ids, in lower case."""
         if self.stations is None:
             return None
         frame = frame_of(self.stations)
         if frame is None:
-            source = Source.of(self.stations)
-            frame = next(source.frames(self, identifiers=identifiers, names=names))
+            of_list = self.of_list
+            frame = next(Source.of(self.stations).frames(of_list, identifiers=identifiers, names=names, sheet=sheet))
+            # The list is read more than once; its rows are counted once.
+            for what, count in of_list.changes.items():
+                self.changes[f"{what} (station list)"] = count
         columns = self.columns_in(frame.columns)
         own = first_column(lower_names(frame.columns), identifiers)
         if STATION not in columns and own is not None:
@@ -111,7 +173,13 @@ class Request:
 
     def check_columns(self, rows: Rows, places: Rows | None) -> None:
         """Raise where ``columns=`` names a column that neither the table nor the station list has."""
-        check_columns(self.column_names, {*rows.names.values(), *([] if places is None else places.names.values())})
+        self.check_named(rows.names.values(), places)
+
+    def check_named(self, header: Iterable[Any], places: Rows | None) -> None:
+        """Raise where ``columns=`` names a column that is neither in this header nor in the station list."""
+        check_columns(
+            self.column_names, [*dict.fromkeys([*header, *([] if places is None else places.names.values())])]
+        )
 
 
 @dataclass(frozen=True)
@@ -130,6 +198,15 @@ class Format:
         Whether a table with these column names, in lower case and as written, has this format.
     timestamps : {"start", "end"}
         Which end of its interval a timestamp labels, by the format's own description.
+    daily : {"start", "end"}, optional
+        The same for daily values, where it differs.
+    intervals : bool
+        Whether the reader knows the interval of each value: then it brings them to the step that the caller asks for, with each
+        timestamp at the start.
+    begins : callable
+        Whether a text file with these first lines has this format, for formats whose header is not their first row.
+    statuses : bool
+        Whether the reader takes ``valid=``; others know the statuses of their format.
     """
 
     name: str
@@ -138,6 +215,10 @@ class Format:
     files: tuple[str, ...] = ()
     matches: Callable[[Collection[str]], bool] = lambda header: False
     timestamps: str = "start"
+    daily: str | None = None
+    intervals: bool = False
+    begins: Callable[[Sequence[str]], bool] = lambda lines: False
+    statuses: bool = False
 
 
 def _existing(path: str | os.PathLike) -> Path:

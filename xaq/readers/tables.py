@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -21,8 +21,10 @@ from .assembly import (
     lower_names,
     name_columns,
     no_column,
+    only_station,
 )
 from .clock import with_time
+from .entries import statuses_beside
 from .frames import take_units_row
 from .source import Format, Request, Source, gather
 
@@ -43,24 +45,32 @@ def narrow_columns(frame: pd.DataFrame) -> dict[Any, str]:
     return {column: role for role, column in found.items() if column is not None}
 
 
-def long_rows(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Rows:
-    """Return the rows of a long or narrow table."""
+def long_rows(
+    frame: pd.DataFrame, columns: Mapping[str, str] | None, units_row: Mapping[Any, str] | None = None
+) -> Rows:
+    """Return the rows of a long or narrow table; ``units_row`` as in ``assembly.name_columns``."""
     narrow = narrow_columns(frame)
     if narrow:
         taken = {c: r for c, r in narrow.items() if r not in (columns or {})}
         clash = [r for r in taken.values() if r in frame.columns and r not in taken]
         frame = frame.drop(columns=clash).rename(columns=taken)
-    return name_columns(frame, columns, "table")
+    return name_columns(frame, columns, "table", units_row)
 
 
 def wide_rows(
-    frame: pd.DataFrame, columns: Mapping[str, str] | None, places: Rows | None, pollutant: str | None
+    frame: pd.DataFrame,
+    columns: Mapping[str, str] | None,
+    places: Rows | None,
+    pollutant: str | None,
+    units_row: Mapping[Any, str] | None = None,
 ) -> Rows:
     """Return the rows of a wide table: a time column and one column per station, or per station and pollutant."""
     known = set() if places is None or STATION not in places.frame else set(places.frame[STATION].astype(str))
-    frame, stated = take_units_row(frame)
+    stated = units_row or {}
     time = _time_column(frame, columns)
-    cells = {c: station_and_variable(c, known) for c in frame.columns if c != time}
+    # Where the caller does not say which statuses count, every value does.
+    statuses = {c for c, values in statuses_beside(list(frame.columns), columns or {}).items() if values is not None}
+    cells = {c: station_and_variable(c, known) for c in frame.columns if c != time and c not in statuses}
     bare = [c for c, (_, variable) in cells.items() if variable is None]
     if bare and pollutant is None:
         raise SchemaError(
@@ -116,25 +126,42 @@ def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
     return found
 
 
+def _tables(source: Source, request: Request) -> Iterator[tuple[pd.DataFrame, dict[Any, str]]]:
+    """Yield the tables of a source with the values that count and their time in one column, and the units of a row under the header."""
+    for table in source.frames(request):
+        frame, units = take_units_row(table)
+        yield with_time(request.valid_in(frame), request), units
+
+
 def _read_long(source: Source, request: Request) -> xr.Dataset:
-    frames = (with_time(frame, request) for frame in source.frames(request))
-    rows = gather([long_rows(frame, request.columns_in(frame.columns)) for frame in frames])
+    rows = gather(
+        [long_rows(frame, request.columns_in(frame.columns), units) for frame, units in _tables(source, request)]
+    )
     places = request.places()
     request.check_columns(rows, places)
-    return assemble(rows, places, tz=request.tz)
+    if STATION not in rows.frame and only_station(places) is not None and not _of_one_station(rows, request):
+        raise SchemaError(no_column(STATION, "table", rows.header))
+    return assemble(rows, places, tz=request.tz, ambiguous=request.ambiguous)
+
+
+def _of_one_station(rows: Rows, request: Request) -> bool:
+    """Whether the columns of a table without stations are variables; else they may be stations that the list lacks."""
+    named = {role for role, _ in request.column_names} - {*ROLE_NAMES}
+    variables = [str(c) for c in rows.frame.columns]
+    return request.pollutant is None and (rows.narrow or any(is_pollutant(v) or v in named for v in variables))
 
 
 def _read_wide(source: Source, request: Request) -> xr.Dataset:
     places = request.places()
     rows = gather(
         [
-            wide_rows(frame, request.columns_in(frame.columns), places, request.pollutant)
-            for frame in (with_time(frame, request) for frame in source.frames(request))
+            wide_rows(frame, request.columns_in(frame.columns), places, request.pollutant, units)
+            for frame, units in _tables(source, request)
         ]
     )
     request.check_columns(rows, places)
-    return assemble(rows, places, tz=request.tz)
+    return assemble(rows, places, tz=request.tz, ambiguous=request.ambiguous)
 
 
-LONG = Format("long", "a table with a row per station and time", _read_long)
-WIDE = Format("wide", "a table with a column per station", _read_wide)
+LONG = Format("long", "a table with a row per station and time", _read_long, statuses=True)
+WIDE = Format("wide", "a table with a column per station", _read_wide, statuses=True)

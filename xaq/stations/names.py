@@ -12,6 +12,7 @@ from ..conventions import ELEVATION, HIDDEN, LAT, LON, POINT, QUANTILE, STATION,
 _TAKEN = {
     STATION, TIME, LAT, LON, ELEVATION, HIDDEN, POINT, QUANTILE, "bnds", "time_bnds", "lat_bnds", "lon_bnds",
     "spatial_ref", "supported", "stations_reporting", "nearest_station", "window", "step", "hour", "_xaq",
+    "period_end", "forecast_reference_time", "forecast_period",
 }  # fmt: skip
 #: Metadata files of Zarr 3 and 2, which lie beside the variables.
 _FILES = {"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"}

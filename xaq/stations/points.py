@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,22 +30,26 @@ class Points:
         At least one, all of them places.
     label : xarray.Variable or None
         The coordinate of the dimension, where it has one.
+    others : dict of str to xarray.Variable
+        Other coordinates along the dimension, such as ids, and the levels of an index that has several.
     """
 
     dim: str
     lon: NDArray[np.float64]
     lat: NDArray[np.float64]
     label: xr.Variable | None
+    others: dict[str, xr.Variable]
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One of the two arguments: its numbers, NaN where missing, and its dimension and labels where it has them."""
+    """One of the two arguments: its numbers, NaN where missing, and its dimension, labels and other coordinates if any."""
 
     values: NDArray[np.float64]
     dim: str | None = None
     index: pd.Index | None = None
     label: xr.Variable | None = None
+    others: dict[str, xr.Variable] = field(default_factory=dict)
 
 
 def pair_points(lon: Any, lat: Any) -> Points:
@@ -81,24 +85,41 @@ def pair_points(lon: Any, lat: Any) -> Points:
     label = None if dim in (LON, LAT) else first.label if first.label is not None else second.label
     # The index of a Series without a name takes the dimension of the other argument.
     label = None if label is None else xr.Variable((dim,), label.to_index(), label.attrs)
-    return Points(dim, first.values, second.values, label)
+    own = {LON, LAT, dim, *(str(a.name) for a in (lon, lat) if isinstance(a, xr.DataArray))}
+    others = {
+        n: xr.Variable((dim,), v.values, v.attrs) for n, v in (second.others | first.others).items() if n not in own
+    }
+    return Points(dim, first.values, second.values, label, others)
 
 
 def _side(values: Any, name: str) -> _Side:
     if isinstance(values, xr.DataArray) and values.ndim == 1:
         dim = str(values.dims[0])
         index = values.indexes.get(values.dims[0])
-        # Labels of several levels pair, and have no place in a result.
+        # Labels of several levels pair; in a result, which files can hold, each level is a coordinate.
         kept = None if index is None or isinstance(index, pd.MultiIndex) else values[values.dims[0]].variable
-        return _Side(_numbers(values.values, name), dim, index, kept)
+        others = {
+            str(n): c.variable for n, c in values.coords.items() if c.dims == values.dims and n not in values.dims
+        }
+        return _Side(_numbers(values.values, name), dim, index, kept, others)
     if isinstance(values, pd.Series):
         index = values.index
         named = None if index.name is None else str(index.name)
         # The default index of a table only counts its rows.
         counts = named is None and index.equals(pd.RangeIndex(len(index)))
-        kept = None if counts or isinstance(index, pd.MultiIndex) else xr.Variable((named or POINT,), index)
+        if isinstance(index, pd.MultiIndex):
+            levels = {
+                str(n): xr.Variable((POINT,), index.get_level_values(i)) for i, n in enumerate(_level_names(index))
+            }
+            return _Side(_numbers(values, name), named, index, others=levels)
+        kept = None if counts else xr.Variable((named or POINT,), index)
         return _Side(_numbers(values, name), named, index, kept)
     return _Side(_numbers(values.values if isinstance(values, xr.DataArray) else values, name))
+
+
+def _level_names(index: pd.MultiIndex) -> list[Any]:
+    """Return the names of the levels of an index, numbered where they have none, as pandas names columns."""
+    return [f"level_{i}" if name is None else name for i, name in enumerate(index.names)]
 
 
 def _numbers(values: Any, name: str) -> NDArray[np.float64]:
@@ -147,7 +168,7 @@ def _broadcast(side: _Side, other: _Side) -> _Side:
     if side.values.ndim:
         return side
     n = len(other.values) if other.values.ndim else 1
-    return _Side(np.full(n, side.values), other.dim, other.index, other.label)
+    return _Side(np.full(n, side.values), other.dim, other.index, other.label, other.others)
 
 
 def _in_order_of(first: _Side, second: _Side) -> _Side:
@@ -169,7 +190,9 @@ def _in_order_of(first: _Side, second: _Side) -> _Side:
             f"lon and lat have labels{along} more than once, in another order, so that they do not pair; "
             "fix: lon=np.asarray(lon), lat=np.asarray(lat), if they pair by position"
         )
-    return _Side(second.values[second.index.get_indexer(first.index)], second.dim)
+    order = second.index.get_indexer(first.index)
+    others = {name: variable[order] for name, variable in second.others.items()}
+    return replace(second, values=second.values[order], index=first.index, label=None, others=others)
 
 
 def _check_places(x: NDArray[np.float64], y: NDArray[np.float64], lon: Any, lat: Any) -> None:

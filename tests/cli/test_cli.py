@@ -7,6 +7,7 @@ import xarray as xr
 
 import xaq
 from xaq.cli import main
+from xaq.cli.command import VERBS
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +75,9 @@ def test_means_of_local_days_and_members_are_those_of_python(files, tmp_path, ca
 def test_check_prints_the_report_and_writes_it(files, tmp_path, capsys):
     assert main(["check", *data(files), "--csv", str(tmp_path / "report.csv")]) == 0
     ds = xaq.open_stations(files / "obs.csv", stations=files / "stations.csv", tz="UTC")
-    assert capsys.readouterr().out.strip() == repr(ds.aq.check())
-    assert pd.read_csv(tmp_path / "report.csv").problem.tolist() == ds.aq.check().problem.tolist()
+    report = ds.aq.check()
+    assert capsys.readouterr().out.strip() == repr(report)
+    assert pd.read_csv(tmp_path / "report.csv").problem.tolist() == report.problem.tolist()
 
 
 def test_columns_can_be_named(files, tmp_path):
@@ -102,17 +104,16 @@ def test_problems_exit_with_one_and_a_message(files, tmp_path, capsys):
     assert main(["reanalyze", "idw", *data(files), "--bounds", "1,2,3", "--store", str(tmp_path / "c.zarr")]) == 1
     assert main(["plot", "map", str(tmp_path / "absent.zarr"), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "map", str(files / "obs.csv"), *data(files), "-o", "x.png"]) == 1
+    assert main(["plot", "attention", str(tmp_path), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "errors", str(tmp_path), *data(files), "-o", "x.png"]) == 1
-    assert main(["plot", "series", str(tmp_path), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "map", str(tmp_path), *data(files), "-o", "x.txt"]) == 1
     assert main(["check", *data(files), "--csv", str(tmp_path / "absent" / "report.csv")]) == 1
     messages = capsys.readouterr().err
     for part in (
         "expected west,south,east,north",
         "no store at",
-        "a map needs a cube",
-        "errors need a model file",
-        "--station ID",
+        "plot map needs a cube",
+        "plot attention needs a model file",
         "no known figure format",
         "mkdir -p",
     ):
@@ -121,13 +122,16 @@ def test_problems_exit_with_one_and_a_message(files, tmp_path, capsys):
 
 
 def test_wrong_usage_exits_with_two(capsys):
-    for arguments in ([], ["train"], ["fly"]):
+    for arguments in ([], ["train"], ["fly"], ["plot", "fly"]):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
         assert stop.value.code == 2
+    messages = capsys.readouterr().err
+    assert "'estimate'" in messages, "the known verbs"
+    assert "'reliability_of_means'" in messages, "the known figures"
 
 
-@pytest.mark.parametrize("verb", ["check", "train", "verify", "reanalyze", "info", "plot", "demo"])
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_help_shows_an_example(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import xaq
-from xaq import cli
 from xaq.cli import main
 
 
@@ -55,7 +54,7 @@ def test_the_fix_of_an_output_that_is_a_folder_works(data, capsys):
 
 @pytest.mark.parametrize("output", ["", ".", "absent/t.csv"])
 def test_a_table_that_cannot_be_written_is_said_before_it_is_made(data, output, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "check", lambda *a: pytest.fail("checked first"))
+    monkeypatch.setattr(xaq.cli.check, "check", lambda *a: pytest.fail("checked first"))
     refused(["check", *data, "--csv", output], capsys)
 
 
@@ -66,7 +65,7 @@ def test_a_full_disk_is_an_error_with_a_fix(data, capsys):
 
 @pytest.mark.parametrize("output", ["", ".", "taken.png", "absent/m.png", ".png", "map.doc"])
 def test_a_figure_that_cannot_be_written_is_said_before_it_is_drawn(data, output, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_plot_map", lambda *a: pytest.fail("drawn first"))
+    monkeypatch.setattr(xaq.plot, "map", lambda *a: pytest.fail("drawn first"))
     refused(["plot", "map", "cube.zarr", *data, "-o", output], capsys)
 
 
@@ -107,7 +106,7 @@ def test_an_empty_path_is_not_the_working_folder(data, verb, capsys):
 
 
 def run(arguments, stdout):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-m", "xaq", *arguments], env=environment, stdout=stdout, stderr=subprocess.PIPE, timeout=120
     )

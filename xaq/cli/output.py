@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import SchemaError, XaqError
+import pandas as pd
+import xarray as xr
+
+from ..errors import SchemaError, XaqError
 
 #: What a shell reports of a command whose output nobody reads any more, as in ``xaq check ... | head``.
 PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -44,6 +47,22 @@ def require_figure(path: str) -> None:
         raise usage(f"{path} has no known figure format, expected .png, .pdf or .svg; fix: -o {other}")
 
 
+def require_suffix(path: str, suffixes: Sequence[str], default: str) -> None:
+    """Raise where no file can be written at a path, or its name does not say which of the formats is meant."""
+    require_file(path, "-o", default)
+    if Path(path).suffix.lower() not in suffixes:
+        other = Path(path).with_name((Path(path).stem.strip(".") or "table") + Path(default).suffix)
+        raise usage(f"{path} has no known format, expected {', '.join(suffixes)}; fix: -o {other}")
+
+
+def opened(path: str, fix: str) -> xr.Dataset:
+    """Open a netCDF file or a Zarr store lazily."""
+    try:
+        return xr.open_zarr(path) if Path(path).is_dir() else xr.open_dataset(path, chunks={})
+    except (OSError, ValueError, LookupError, RuntimeError) as error:
+        raise usage(f"{path} cannot be opened as netCDF or Zarr ({type(error).__name__}); fix: {fix}") from error
+
+
 @contextmanager
 def written(path: str, option: str) -> Iterator[None]:
     """Turn an error of the file system while a file is written into a message that says which file."""
@@ -65,3 +84,16 @@ def ended(code: int) -> int:
         # At exit, Python would try once more, and end with a code of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """Print a table of scores, with what they are of."""
+    print(f"{table.attrs['target']} [{table.attrs['units']}], {table.attrs['period'][0]} .. {table.attrs['period'][1]}")
+    print(table.to_string(float_format=lambda v: f"{v:.3f}", na_rep="-"))
+
+
+def draw_without_display() -> None:
+    """Let matplotlib draw on a machine without a display."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")

@@ -1,0 +1,96 @@
+"""``xaq repair`` and ``xaq check``: the repairs of Python, files that read back as they were written, and what is left."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import xaq
+from xaq.cli import main, text
+from xaq.errors import SchemaError
+
+
+def of_python(network):
+    return xaq.open_stations(network / "obs.csv", stations=network / "stations.csv", tz="UTC", units={"no2": "ppb"})
+
+
+@pytest.mark.parametrize("name", ["r.nc", "r.zarr", "r.parquet", "r.csv"])
+def test_a_repaired_file_holds_what_python_repairs(network, data, here, capsys, name):
+    repairs = ["--negative", "zero", "--shift-hours", "-1", "--convert-units", "no2=ug m-3"]
+    repairs += ["--correct-units", "pm25:s001=mg m-3", "--far", "s002=-10.5/50.25"]
+    assert main(["repair", *data, *repairs, "-o", name]) == 0
+    expected = of_python(network).aq.repair(
+        negative="zero", shift_hours=-1, units={"pm25": {"s001": "mg m-3"}}, far={"s002": (-10.5, 50.25)}
+    )
+    expected = expected.aq.convert_units({"no2": "ug m-3"})
+    # Without an option: time zone, units and places are in the file.
+    read = xaq.open_stations(name)
+    for variable in ("pm25", "no2"):
+        np.testing.assert_allclose(read[variable], expected[variable], rtol=1e-6)
+        assert read[variable].attrs["units"] == "ug m-3"
+    for coordinate in ("station", "time", "lon", "lat"):
+        np.testing.assert_array_equal(read[coordinate], expected[coordinate])
+    out = capsys.readouterr().out
+    assert "xaq repair: negative: " in out, "what was changed"
+    assert f"{name}: 12 stations, 48 steps" in out
+
+
+def test_what_is_left_is_reported_with_commands_on_the_new_file(data, here, capsys):
+    assert main(["repair", *data, "--shift-hours", "1", "-o", "r.nc"]) == 0
+    assert "fix: xaq repair r.nc --negative missing -o repaired.nc" in capsys.readouterr().out
+
+
+def test_a_file_is_whole_or_absent_and_a_store_is_not_replaced(data, here, capsys):
+    (here / "mine.zarr").mkdir()
+    (here / "mine.zarr" / "notes.txt").write_text("keep")
+    assert main(["repair", *data, "--negative", "missing", "-o", "mine.zarr"]) == 1
+    assert "is a folder" in capsys.readouterr().err
+    assert (here / "mine.zarr" / "notes.txt").read_text() == "keep"
+    assert main(["repair", *data, "--negative", "missing", "-o", "r.doc"]) == 1
+    assert capsys.readouterr().err.endswith("fix: -o r.nc\n")
+    assert main(["repair", *data, "-o", "r.nc"]) == 1
+    assert "no repair is asked for" in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["mine.zarr"]
+
+
+def test_datasets_that_other_verbs_refuse_are_checked_and_repaired(here, capsys):
+    ds = xaq.datasets.synthetic(n_stations=5, days=1)
+    gone = ds.isel(time=[0, 1, 2, 4, 5, 6, 7, 3], station=[0, 1, 2, 3, 4, 4])
+    gone.to_netcdf("irregular.nc")
+    assert main(["check", "irregular.nc"]) == 0
+    report, notes = capsys.readouterr()
+    assert "give the options of several in one command" in notes
+    assert "fix: xaq repair irregular.nc --irregular fill -o repaired.nc" in report
+    assert "fix: xaq repair irregular.nc --duplicate-stations merge -o repaired.nc" in report
+    both = ["--irregular", "fill", "--duplicate-stations", "merge"]
+    assert main(["repair", "irregular.nc", *both, "-o", "r.nc"]) == 0
+    np.testing.assert_array_equal(xr.open_dataset("r.nc").pm25, ds.pm25[:, :8])
+    assert main(["estimate", "idw", "irregular.nc", "--points", "x.csv", "-o", "e.csv"]) == 1, "others refuse it"
+
+
+def test_another_network_is_compared_and_its_options_are_named(network, data, here, capsys):
+    table = pd.read_csv(network / "obs.csv").drop(columns="no2")
+    table["time"] = pd.to_datetime(table["time"]) + pd.Timedelta(hours=2)
+    table.to_csv("late.csv", index=False)
+    other = ["--other", "late.csv", "--other-stations", str(network / "stations.csv")]
+    assert main(["check", *data, *other]) == 1
+    assert capsys.readouterr().err.endswith("fix: --other-tz UTC or --other-tz Asia/Shanghai\n")
+    assert main(["check", *data, *other, "--other-tz", "UTC"]) == 0
+    assert "2 h earlier than the other network's" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "units"),
+    [
+        ("co=mg m-3", {"co": "mg m-3"}),
+        ("no2:s07=ppb,no2:s08=ug m-3", {"no2": {"s07": "ppb", "s08": "ug m-3"}}),
+    ],
+)
+def test_units_of_stations_are_told_from_those_of_variables(given, units):
+    assert text.units_by_station(given) == units
+
+
+@pytest.mark.parametrize("given", ["no2=ppb,no2:s07=ppb", "no2:s07=ppb,no2=ppb", "no2"])
+def test_units_of_both_or_of_none_are_refused(given):
+    with pytest.raises(SchemaError, match="fix: --correct-units"):
+        text.units_by_station(given)

@@ -1,0 +1,132 @@
+"""PurpleAir: histories of sensors as the API writes them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xaq.errors import SchemaError
+from xaq.readers.dispatch import open_stations
+
+PLACES = pd.DataFrame({"id": ["87173"], "lon": [-73.7], "lat": [42.7]})
+START = 1656716400
+
+
+def history(a, b, *, every=600, **more):
+    times = START + every * np.arange(len(a))
+    return pd.DataFrame({
+        "id": 87173, "time_stamp": times, "pm2.5_atm_a": 1.0, "pm2.5_cf_1_a": a, "pm2.5_cf_1_b": b, "temperature": 98.8,
+        "humidity": 24.4, "pressure": 1009.5, **more,
+    }).sample(frac=1, random_state=1)  # fmt: skip
+
+
+def test_the_mean_of_two_channels_where_they_agree():
+    # Apart by 2, by 5.1 and 100 %, by 5 and 100 %, by 100 and 67 %; one channel is missing.
+    ds = open_stations(history([10.0, 2.55, 2.5, 200.0, 5.0], [12.0, 7.65, 7.5, 100.0, np.nan]), stations=PLACES)
+    np.testing.assert_allclose(ds.pm25.values[0], [11, np.nan, 5, 150, np.nan])
+    assert ds.time.values.astype("datetime64[s]").astype("int64").tolist() == (START + 600 * np.arange(5)).tolist()
+    assert "1 reading(s) whose two channels disagree are left out" in ds.attrs["history"]
+    assert {n: ds[n].attrs["units"] for n in ds.data_vars} == {
+        "pm25": "ug m-3", "temperature": "degF", "humidity": "%", "pressure": "hPa",
+    }  # fmt: skip
+
+
+def test_another_column_where_it_is_named_or_the_only_one():
+    table = history([10.0, 20.0], [12.0, 22.0])
+    assert open_stations(table, stations=PLACES, columns={"pm25": "pm2.5_atm_a"}).pm25.values.tolist() == [[1.0, 1.0]]
+    only = table.drop(columns=["pm2.5_cf_1_b", "pm2.5_atm_a"])
+    assert open_stations(only, stations=PLACES).pm25.values.tolist() == [[10.0, 20.0]]
+    with pytest.raises(
+        SchemaError, match=r"several columns may be pm25: pm2.5_atm_a, pm2.5_cf_1_a, .*fix: columns="
+    ) as caught:
+        open_stations(table.drop(columns="pm2.5_cf_1_b"), stations=PLACES)
+    columns = eval(str(caught.value).split("fix: columns=")[1])
+    assert open_stations(table, stations=PLACES, columns=columns).sizes["time"] == 2
+
+
+def test_the_places_of_sensors_must_be_given():
+    with pytest.raises(SchemaError, match=r"no coordinates of the sensors \['87173'\]; fix: stations=") as caught:
+        open_stations(history([10.0, 20.0], [12.0, 22.0]))
+    fix = (
+        str(caught.value)
+        .split("fix: stations=")[1]
+        .replace("'lon': [...]", "'lon': [-73.7]")
+        .replace("'lat': [...]", "'lat': [42.7]")
+    )
+    ds = open_stations(history([10.0, 20.0], [12.0, 22.0]), stations=eval(fix))
+    assert ds.station.values.tolist() == ["87173"]
+
+
+def test_two_minute_readings_that_are_irregular_and_hours_of_them():
+    minutes = np.array(
+        [0, 2, 4, 7, 9, 11, 13, 15, 18, 20, 22, 24, 26, 29, 31, 33, 35, 37, 40, 42, 44, 46, 48, 51, 53, 55, 57, 59]
+    )
+    table = history(np.full(28, 10.0), np.full(28, 10.0)).sort_values("time_stamp")
+    table["time_stamp"] = START - START % 3600 + 60 * minutes
+    with pytest.raises(SchemaError, match="expected one regular step; fix: step='1h'"):
+        open_stations(table, stations=PLACES)
+    more = pd.concat(
+        [table, table.assign(time_stamp=table.time_stamp + 3600, **{"pm2.5_cf_1_a": 20.0, "pm2.5_cf_1_b": 20.0})]
+    )
+    ds = open_stations(more, stations=PLACES, step="1h")
+    np.testing.assert_allclose(ds.pm25.values[0, :2], [10, 20], rtol=0.01)
+
+
+def test_times_of_the_download_tool_and_overlapping_downloads():
+    table = history([10.0, 20.0, 30.0], [12.0, 22.0, 32.0])
+    text = table.assign(time_stamp=pd.to_datetime(table.time_stamp, unit="s").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    text = text.rename(columns={"id": "sensor_index"})
+    assert open_stations(text, stations=PLACES).equals(open_stations(table, stations=PLACES))
+    assert open_stations(pd.concat([table, table.iloc[:2]]), stations=PLACES).pm25.values.tolist() == [
+        [11.0, 21.0, 31.0]
+    ]
+
+
+def test_a_history_without_a_sensor_or_particles_says_what_is_missing():
+    table = history([10.0, 20.0], [12.0, 22.0])
+    with pytest.raises(SchemaError, match="no column of the sensor"):
+        open_stations(table.drop(columns="id"), stations=PLACES)
+    assert (
+        open_stations(
+            table.rename(columns={"id": "device"}), stations=PLACES, columns={"station": ["device", "id"]}
+        ).sizes["time"]
+        == 2
+    )
+
+
+def test_a_column_that_is_not_there():
+    with pytest.raises(
+        SchemaError, match=r"columns= names 'pm2.5_atm_x' \(for pm25\), which does not exist; fix: one of id, "
+    ):
+        open_stations(history([10.0, 20.0], [12.0, 22.0]), stations=PLACES, columns={"pm25": "pm2.5_atm_x"})
+
+
+def test_a_channel_without_values():
+    table = history([10.0, 20.0], [np.nan, np.nan])
+    for lacking in (table, table.drop(columns=["humidity", "temperature", "pressure"])):
+        with pytest.raises(
+            SchemaError, match=r"column 'pm2.5_cf_1_b' has no values of sensor\(s\) 87173, .*fix: "
+        ) as raised:
+            open_stations(lacking, stations=PLACES)
+        columns = eval(str(raised.value).split("fix: columns=")[1])
+        ds = open_stations(lacking, stations=PLACES, columns=columns)
+        assert ds.pm25.values.tolist() == [[10.0, 20.0]]
+    places = pd.DataFrame({"id": ["87173", "2"], "lon": [-73.7, -74.0], "lat": [42.7, 42.0]})
+    both = history([1.0, 2.0], [1.0, 2.0], id=2)
+    with pytest.warns(UserWarning, match=r"1 sensor\(s\) have values of one channel of pm25 only.*: 87173; fix"):
+        ds = open_stations(pd.concat([table, both]), stations=places)
+    assert ds.pm25.sel(station="2").values.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("factor", [1000, 10**6])
+def test_times_in_milliseconds_are_refused_and_the_advice_works(factor):
+    table = history([10.0, 20.0], [12.0, 22.0])
+    made = {"table": table.assign(time_stamp=table.time_stamp * factor)}
+    with pytest.raises(SchemaError, match=r"time_stamp reaches \d+, expected seconds since 1970.*fix: ") as raised:
+        open_stations(made["table"], stations=PLACES)
+    exec(str(raised.value).split("fix: ")[1].split(", if")[0], made)
+    assert open_stations(made["table"], stations=PLACES).equals(open_stations(table, stations=PLACES))
+
+
+def test_one_reading_does_not_say_how_long_it_stands():
+    with pytest.raises(SchemaError, match=r"one time only, expected at least 2 .*; fix: open more of the record"):
+        open_stations(history([10.0], [10.0]), stations=PLACES, step="1h")

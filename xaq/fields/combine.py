@@ -1,0 +1,86 @@
+"""Several files as one field: along time where they hold the same variables, beside each other where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import xarray as xr
+
+from ..conventions import TIME
+from ..errors import SchemaError
+from ..stations.schema import some
+from .ecmwf import sums_at_start
+from .forecasts import LEAD
+
+
+def combined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Return settled datasets as one; their order does not matter. Hourly sums get the start of their hour. Lazy.
+
+    Raises
+    ------
+    SchemaError
+        Their grids differ, or variables have other times than others.
+    """
+    groups: dict[frozenset[str], list[xr.Dataset]] = {}
+    for part in parts:
+        groups.setdefault(frozenset(map(str, part.data_vars)), []).append(part)
+    wholes = [sums_at_start(_along_time(group)) for group in groups.values()]
+    if len(wholes) == 1:
+        return wholes[0]
+    doubled = [n for n in set().union(*groups) if sum(n in names for names in groups) > 1]
+    if doubled:
+        raise SchemaError(
+            f"{some(sorted(doubled))} is in files beside other variables and in files without; "
+            f"fix: open_field(..., variable={min(doubled)!r})",
+            subject="open_field",
+        )
+    try:
+        merged = xr.merge(wholes, join="exact", compat="override", combine_attrs="drop_conflicts")
+    except ValueError as error:
+        names = [sorted(map(str, whole.data_vars))[0] for whole in wholes[:2]]
+        spans = " and ".join(f"{n} {_span(whole)}" for n, whole in zip(names, wholes, strict=False))
+        raise SchemaError(
+            f"the files differ in their times or grids: {spans}; fix: open_field(..., variable={names[0]!r}), and another "
+            f"call for {names[1]!r}",
+            subject="open_field",
+        ) from error
+    return merged.assign_attrs(history=_histories(wholes))
+
+
+def _along_time(parts: list[xr.Dataset]) -> xr.Dataset:
+    if len(parts) == 1:
+        return parts[0]
+    if not all(TIME in part.dims for part in parts):
+        raise SchemaError(
+            f"{len(parts)} files of {', '.join(map(str, parts[0].data_vars))} without a time to put them in order; fix: one of them",
+            subject="open_field",
+        )
+    without = sum(LEAD not in part.coords for part in parts)
+    if 0 < without < len(parts):
+        raise SchemaError(
+            f"{without} of {len(parts)} files state no lead (forecast_period), the others are forecasts; "
+            "fix: open the files of each kind in a call of their own",
+            subject="open_field",
+        )
+    try:
+        whole = xr.concat(parts, TIME, data_vars="all", coords="minimal", compat="override", join="exact")
+    except ValueError as error:
+        raise SchemaError(
+            f"the files are on different grids ({' '.join(str(error).split())[:120]}); fix: files of one grid",
+            subject="open_field",
+        ) from error
+    return whole.assign_attrs(history=_histories(parts))
+
+
+def _histories(parts: Sequence[xr.Dataset]) -> str:
+    """Return the lines of all histories, each once."""
+    lines = [line for part in parts for line in str(part.attrs.get("history", "")).split("\n") if line]
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _span(ds: xr.Dataset) -> str:
+    shape = " x ".join(f"{n} {d}" for d, n in ds.sizes.items())
+    if TIME not in ds.dims:
+        return f"({shape})"
+    first, last = (f"{t.astype('datetime64[s]')}" for t in (ds[TIME].values.min(), ds[TIME].values.max()))
+    return f"from {first} to {last} ({shape})"

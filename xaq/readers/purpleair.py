@@ -1,0 +1,159 @@
+"""PurpleAir: histories of sensors, as the API and the download tool write them.
+
+``time_stamp`` is in seconds since 1970 or in UTC, and rows are in no order. Coordinates are not in the files. A sensor has two
+channels; ``pm25`` is the mean of ``pm2.5_cf_1_a`` and ``pm2.5_cf_1_b`` where they agree, to 5 ug m-3 or to 70 % of their mean, as US
+EPA requires (Barkjohn et al. 2021, Atmos. Meas. Tech. 14, 4617). No correction is applied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from ..conventions import LAT, LON, MASS_UNITS, STATION, TIME
+from ..errors import SchemaError, warn
+from ..stations.schema import some
+from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, first_column, lower_names
+from .instruments import recorded
+from .intervals import on_steps, readings
+from .places import as_ids
+from .source import Format, Request, Source
+from .times import to_utc
+
+_IDS = ("sensor_index", "id", "sensor_id")
+#: PurpleAir's names of the sizes of particles.
+_SIZES = {"pm1": "pm1.0", "pm25": "pm2.5", "pm10": "pm10.0"}
+_OTHERS = {"temperature": "degF", "humidity": "%", "pressure": "hPa"}
+#: Two channels agree within one of these: ug m-3, and a fraction of their mean.
+_APART, _FRACTION = 5.0, 0.7
+#: Seconds since 1970 are below this, which is the year 5138; milliseconds since 1973 are above.
+_LAST_SECOND = 1e11
+
+
+def _matches(header: Collection[str]) -> bool:
+    return "time_stamp" in header and any(re.match(r"pm(1\.0|2\.5|10\.0)(_|$)", name) for name in header)
+
+
+def _read(source: Source, request: Request) -> xr.Dataset:
+    pieces, disagree, header, lone = [], 0, dict[Any, None](), list[tuple[str, str, str, str]]()
+    for frame in source.frames(request, identifiers=_IDS):
+        rows, apart, of_one = _rows(frame, request)
+        pieces.append(rows)
+        disagree += apart
+        lone += of_one
+        header |= dict.fromkeys(frame.columns)
+    frame = pd.concat(pieces, ignore_index=True)
+    places = request.places(identifiers=_IDS)
+    if places is None:
+        raise SchemaError(_no_places(frame))
+    request.check_named(header, places)
+    _check_channels(frame, lone)
+    frame = readings(frame, request.timestamps or "start")
+    made, step, notes = on_steps(Rows(frame, {STATION: "id", TIME: "time_stamp"}), request.step)
+    if disagree:
+        notes = [f"{disagree} reading(s) whose two channels disagree are left out", *notes]
+    return recorded(assemble(made, places, tz="UTC", step=step), notes)
+
+
+def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, int, list[tuple[str, str, str, str]]]:
+    """Return the rows of one table, the number of readings whose channels disagree, and the sensors of one channel."""
+    lower = lower_names(frame.columns)
+    station = request.columns_in(frame.columns).get(STATION) or first_column(lower, _IDS)
+    if station is None or "time_stamp" not in lower:
+        raise SchemaError(
+            f"no column {'time_stamp' if station else 'of the sensor'}; it has {', '.join(map(str, frame.columns[:8]))}; fix: histories with "
+            "id (or sensor_index) and time_stamp, or columns={'station': 'your column'}"
+        )
+    times = _times(frame[lower["time_stamp"]], lower["time_stamp"], request)
+    base = pd.DataFrame({STATION: as_ids(frame[station]), TIME: times.dt.as_unit("s")})
+    parts, disagree, lone = [], 0, list[tuple[str, str, str, str]]()
+    for name, column in {**_particles(lower, request), **{n: (lower[n],) for n in _OTHERS if n in lower}}.items():
+        channels = [pd.to_numeric(frame[c], errors="coerce") for c in column]
+        values = channels[0]
+        if len(channels) == 2:
+            mean, apart = (channels[0] + channels[1]) / 2, (channels[0] - channels[1]).abs()
+            values = mean.where((apart <= _APART) | (apart <= _FRACTION * mean))
+            lone += _of_one_channel(base[STATION], channels, name, column)
+            disagree += int((mean.notna() & values.isna()).sum())
+        parts.append(base.assign(**{PARAMETER: name, UNITS: _OTHERS.get(name, MASS_UNITS), VALUE: values}))
+    if not parts:
+        raise SchemaError(
+            f"no column of a pollutant; it has {', '.join(map(str, frame.columns[:12]))}; fix: fields=pm2.5_cf_1_a,pm2.5_cf_1_b in the query"
+        )
+    return pd.concat(parts, ignore_index=True), disagree, lone
+
+
+def _times(timestamps: pd.Series, column: str, request: Request) -> pd.Series:
+    """Return times, of text or of seconds since 1970."""
+    numbers = pd.to_numeric(timestamps, errors="coerce")
+    if not numbers.notna().all():
+        return to_utc(timestamps, request.tz or "UTC")
+    last = float(numbers.max())
+    if last >= _LAST_SECOND:
+        factor = next(f for f in (10**3, 10**6, 10**9) if last / f < _LAST_SECOND or f == 10**9)
+        raise SchemaError(
+            f"{column} reaches {last:.0f}, expected seconds since 1970, such as 1656716400; fix: table[{column!r}] = "
+            f"table[{column!r}] // {factor}, if it is finer by that factor"
+        )
+    return pd.to_datetime(numbers, unit="s")
+
+
+def _of_one_channel(
+    ids: pd.Series, channels: list[pd.Series], name: str, columns: tuple[str, ...]
+) -> list[tuple[str, str, str, str]]:
+    """Return the sensors of which one channel has no value: variable, sensor, the column without values and the other."""
+    counts = pd.DataFrame({c: n.notna().groupby(ids).sum() for c, n in zip(columns, channels, strict=True)})
+    alone = counts[(counts.min(axis=1) == 0) & (counts.max(axis=1) > 0)]
+    return [(name, str(i), str(c.idxmin()), str(c.idxmax())) for i, c in alone.iterrows()]
+
+
+def _check_channels(frame: pd.DataFrame, lone: list[tuple[str, str, str, str]]) -> None:
+    """Raise where no sensor has values of both channels of a variable, and warn where some sensors have not."""
+    for name, _, empty, other in {entry[0]: entry for entry in lone}.values():
+        sensors = list(dict.fromkeys(entry[1] for entry in lone if entry[0] == name))
+        fix = f"fix: columns={{{name!r}: {other!r}}}"
+        if frame[VALUE][frame[PARAMETER] == name].isna().all():
+            raise SchemaError(
+                f"column {empty!r} has no values of sensor(s) {some(sensors, 3)}, expected both channels of {name}; {fix}"
+            )
+        warn(
+            f"{len(sensors)} sensor(s) have values of one channel of {name} only, which are left out: {some(sensors, 3)}; {fix} to read "
+            "this channel of all"
+        )
+
+
+def _particles(lower: dict[str, str], request: Request) -> dict[str, tuple[str, ...]]:
+    """Return the columns of each size of particles: the caller's, both channels of cf_1, or the only one."""
+    given = request.columns_in(lower.values())
+    found: dict[str, tuple[str, ...]] = {}
+    for name, prefix in _SIZES.items():
+        there = [c for low, c in lower.items() if re.match(rf"{re.escape(prefix)}(_|$)", low)]
+        both = [lower.get(f"{prefix}_cf_1_{channel}") for channel in "ab"]
+        if name in given:
+            found[name] = (given[name],)
+        elif all(both):
+            found[name] = tuple(map(str, both))
+        elif len(there) == 1:
+            found[name] = (there[0],)
+        elif there:
+            raise SchemaError(
+                f"several columns may be {name}: {', '.join(there)}, and the two channels {prefix}_cf_1_a and {prefix}_cf_1_b are not both "
+                f"there; fix: columns={{{name!r}: {there[0]!r}}}"
+            )
+    return found
+
+
+def _no_places(frame: pd.DataFrame) -> str:
+    ids = sorted(frame[STATION].unique())
+    shown = f"{ids[:3]}" + ("" if len(ids) <= 3 else f" and {len(ids) - 3} more")
+    return (
+        f"PurpleAir's histories have no coordinates of the sensors {shown}; fix: stations=pd.DataFrame({{'id': {ids[:3]}, "
+        f"{LON!r}: [...], {LAT!r}: [...]}})"
+    )
+
+
+FORMAT = Format("purpleair", "PurpleAir history", _read, matches=_matches, intervals=True)
