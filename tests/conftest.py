@@ -42,6 +42,14 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared_files() -> Path:
+    folder = Path(os.environ.get("XAQ_FILES", Path(__file__).parents[2] / "shared" / "files"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared files at {folder}: set XAQ_FILES to the folder of files as people have them")
+    return folder
+
+
 @pytest.fixture
 def no_compute():
     """Raise on any Dask computation inside the test."""

@@ -20,14 +20,6 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def shared_files(shared_data):
-    folder = shared_data.parent / "files"
-    if not folder.is_dir():
-        pytest.skip(f"no shared files at {folder}")
-    return folder
-
-
 def raw_cells(path, name):
     """Return the values of a file's variable at the ground, without xaq."""
     values = xr.open_dataset(path)[name].values

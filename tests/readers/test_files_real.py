@@ -2,8 +2,6 @@
 
 import csv
 import gzip
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,14 +11,6 @@ import xaq
 from xaq.errors import SchemaError
 
 ONE = pd.DataFrame({"station": ["MY1"], "lon": [-0.155], "lat": [51.523]})
-
-
-@pytest.fixture(scope="module")
-def files() -> Path:
-    folder = Path(os.environ.get("XAQ_FILES", Path(__file__).parents[3] / "shared" / "files"))
-    if not folder.is_dir():
-        pytest.skip(f"no shared files at {folder}: set XAQ_FILES to the folder of files as people have them")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +25,8 @@ def raw(path):
         return list(csv.reader(text))
 
 
-def test_uk_air(files):
-    path = files / "uk_air_hourly_csv" / "AirQualityDataHourly.csv"
+def test_uk_air(shared_files):
+    path = shared_files / "uk_air_hourly_csv" / "AirQualityDataHourly.csv"
     with pytest.raises(SchemaError, match="does not say which site it is of; fix: stations="):
         xaq.open_stations(path)
     ds = xaq.open_stations(path, stations=ONE)
@@ -59,9 +49,9 @@ def test_uk_air(files):
         ("Metadane_stacje_cp1250.csv", {"encoding": {"Metadane*.csv": "cp852"}}),  # whatever its name says
     ],
 )
-def test_gios(files, name, options):
+def test_gios(shared_files, name, options):
     openpyxl = pytest.importorskip("openpyxl")
-    path, listed = files / "gios_xlsx" / "2018_PM25_1g_first14days.xlsx", files / "gios_xlsx" / name
+    path, listed = shared_files / "gios_xlsx" / "2018_PM25_1g_first14days.xlsx", shared_files / "gios_xlsx" / name
     ds = xaq.open_stations(path, stations=listed, **options)
     cells = list(openpyxl.load_workbook(path).active.iter_rows(values_only=True))
     codes, body = list(cells[1][1:]), cells[6:]
@@ -78,15 +68,17 @@ def test_gios(files, name, options):
     assert (str(one.station_name.values), str(one.kind.values)) == ("Jelenia Góra - Ogińskiego", "background")
 
 
-def test_the_list_of_gios_names_the_encoding_that_fits(files):
-    path, listed = (files / "gios_xlsx" / n for n in ("2018_PM25_1g_first14days.xlsx", "Metadane_stacje_cp1250.csv"))
+def test_the_list_of_gios_names_the_encoding_that_fits(shared_files):
+    path, listed = (
+        shared_files / "gios_xlsx" / n for n in ("2018_PM25_1g_first14days.xlsx", "Metadane_stacje_cp1250.csv")
+    )
     for encoding in (None, "cp1250"):
         with pytest.raises(SchemaError, match=r"encoding=\{'Metadane_stacje_cp1250.csv': 'cp852'\}"):
             xaq.open_stations(path, stations=listed, encoding=encoding)
 
 
-def test_city_files_of_beijing(files, beijing):
-    folder = files / "quotsoft_beijing_csv"
+def test_city_files_of_beijing(shared_files, beijing):
+    folder = shared_files / "quotsoft_beijing_csv"
     names = ("beijing_all_20160102.csv", "beijing_extra_20160102.csv")
     ds = xaq.open_stations([folder / name for name in names], **beijing)
     assert ds.sizes == {"station": 35, "time": 24}
@@ -101,8 +93,8 @@ def test_city_files_of_beijing(files, beijing):
     assert ds.co.attrs["units"] == "mg m-3"
 
 
-def test_a_gzip_and_an_error_page_under_the_name_of_a_table(files, beijing):
-    folder = files / "quotsoft_beijing_csv"
+def test_a_gzip_and_an_error_page_under_the_name_of_a_table(shared_files, beijing):
+    folder = shared_files / "quotsoft_beijing_csv"
     packed, page = (
         folder / f"broken_{n}.csv" for n in ("gzip_as_csv_beijing_all_20141231", "html_as_csv_beijing_all_20170519")
     )
@@ -117,8 +109,8 @@ def test_a_gzip_and_an_error_page_under_the_name_of_a_table(files, beijing):
 
 
 @pytest.mark.parametrize("options", [{"format": "openair"}, {"tz": "UTC", "units": {"no2": "ug m-3"}}])
-def test_a_file_of_openair_of_one_site(files, options):
-    path = files / "openair_csv" / "aq_data.csv.gz"
+def test_a_file_of_openair_of_one_site(shared_files, options):
+    path = shared_files / "openair_csv" / "aq_data.csv.gz"
     ds = xaq.open_stations(path, stations=ONE, **options)
     rows = list(csv.DictReader(gzip.decompress(path.read_bytes()).decode().splitlines()))
     assert ds.sizes == {"station": 1, "time": len(rows)}

@@ -1,9 +1,7 @@
 """Files of networks as people have them, each with one call: values, UTC, units, flags and names against the raw cells."""
 
 import io
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,16 +14,8 @@ PURPLEAIR = ("sensor-87173-1656716400-1656768000.csv", "sensor-87173-1656796200-
 SENSOR = pd.DataFrame({"id": ["87173"], "lon": [-73.69], "lat": [42.74]})
 
 
-@pytest.fixture(scope="module")
-def files() -> Path:
-    folder = Path(os.environ.get("XAQ_FILES", Path(__file__).parents[3] / "shared" / "files"))
-    if not folder.is_dir():
-        pytest.skip(f"no files of networks at {folder}: set XAQ_FILES to their folder")
-    return folder
-
-
-def test_aqs_by_the_hour(files):
-    path = files / "aqs_hourly_csv" / "hourly_88101_2010_extract.csv"
+def test_aqs_by_the_hour(shared_files):
+    path = shared_files / "aqs_hourly_csv" / "hourly_88101_2010_extract.csv"
     ds = open_stations(path)
     raw = pd.read_csv(path, dtype=str)
     assert dict(ds.sizes) == {"station": 6, "time": 744}
@@ -40,17 +30,17 @@ def test_aqs_by_the_hour(files):
 
 
 @pytest.mark.filterwarnings("ignore::xaq.errors.XaqWarning")
-def test_aqs_by_the_day(files):
-    ozone = open_stations(files / "aqs_daily_zip" / "daily_44201_20160715.zip")
-    raw = pd.read_csv(files / "aqs_daily_zip" / "daily_44201_20160715.zip", compression="zip")
+def test_aqs_by_the_day(shared_files):
+    ozone = open_stations(shared_files / "aqs_daily_zip" / "daily_44201_20160715.zip")
+    raw = pd.read_csv(shared_files / "aqs_daily_zip" / "daily_44201_20160715.zip", compression="zip")
     assert len(raw) == 1292
     assert int(ozone.o3.notnull().sum()) == 1292
     assert sum(len(s) == 11 for s in ozone.station.values) == 1252
     assert ozone.o3.attrs["units"] == "1e-6"
     assert ozone.station_name.sel(station="01-033-1002").item() == "MUSCLE SHOALS"
     assert ozone.o3.sel(station="01-003-0010", time="2016-07-15").item() == np.float32(0.044)
-    particles = open_stations(files / "aqs_daily_zip" / "daily_88101_20160115.zip")
-    raw = pd.read_csv(files / "aqs_daily_zip" / "daily_88101_20160115.zip")
+    particles = open_stations(shared_files / "aqs_daily_zip" / "daily_88101_20160115.zip")
+    raw = pd.read_csv(shared_files / "aqs_daily_zip" / "daily_88101_20160115.zip")
     assert (
         particles.sizes["station"]
         == raw.drop_duplicates(["State Code", "County Code", "Site Num", "POC"]).shape[0]
@@ -60,18 +50,18 @@ def test_aqs_by_the_day(files):
     assert particles.pm25.sel(station="15-001-1006", time="2016-01-15").item() == 8.5
     assert particles.pm25.sel(station="02-170-0012", time="2016-01-15").item() == 8.0
     assert {"15-001-1012", "15-001-1012-2"} <= set(particles.station.values)
-    both = open_stations(files / "aqs_daily_zip")
+    both = open_stations(shared_files / "aqs_daily_zip")
     assert both.sizes["station"] == 1520
 
 
-def test_the_rows_of_aqs_that_are_not_complete(files):
-    path = files / "aqs_daily_zip" / "daily_44201_20160715.zip"
+def test_the_rows_of_aqs_that_are_not_complete(shared_files):
+    path = shared_files / "aqs_daily_zip" / "daily_44201_20160715.zip"
     with pytest.warns(XaqWarning, match="22 of 1292 daily values rest on less than 75% of the day"):
         open_stations(path)
 
 
-def test_purpleair(files):
-    paths = [files / "purpleair_history_csv" / name for name in PURPLEAIR]
+def test_purpleair(shared_files):
+    paths = [shared_files / "purpleair_history_csv" / name for name in PURPLEAIR]
     with pytest.raises(SchemaError, match=r"no coordinates of the sensors \['87173'\]"):
         open_stations(paths)
     ds = open_stations(paths, stations=SENSOR)
@@ -88,8 +78,8 @@ def test_purpleair(files):
     assert hourly.pm25.sel(time="2022-07-02T03").item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_sensor_community(files):
-    path = files / "sensor_community_csv" / "2017-10-13_sds011_sensor_5331.csv"
+def test_sensor_community(shared_files):
+    path = shared_files / "sensor_community_csv" / "2017-10-13_sds011_sensor_5331.csv"
     with pytest.raises(SchemaError, match="expected one regular step; fix: step='5min'"):
         open_stations(path)
     ds = open_stations(path, step="10min")
@@ -101,14 +91,14 @@ def test_sensor_community(files):
     assert np.isnan(ds.pm25.sel(time="2017-10-13T22:30").item())
 
 
-def test_openaq(files):
-    ds = open_stations(files / "openaq_v3_csv" / "location-8118-20260415.csv")
+def test_openaq(shared_files):
+    ds = open_stations(shared_files / "openaq_v3_csv" / "location-8118-20260415.csv")
     assert ds.station.values.tolist() == ["8118", "8118-99999"]
     assert ds.pm25.sel(station="8118").values.tolist() == [71.0, 72.0]
     assert ds.pm25.sel(station="8118-99999").values[0] == 500.0
     assert {n: ds[n].attrs["units"] for n in ds.data_vars} == {"no2": "1e-9", "pm10": "ug m-3", "pm25": "ug m-3"}
     assert str(ds.time.values[0]) == "2026-04-14T18:30:00"
-    other = open_stations(files / "openaq_v3_csv" / "unquoted_9369.csv")
+    other = open_stations(shared_files / "openaq_v3_csv" / "unquoted_9369.csv")
     assert other.no2.sel(time="2020-07-30T19:00").item() == np.float32(51.44521273)
     assert other.no2.sel(time="2020-08-03T22:00").item() == np.float32(2.6868661)
 
@@ -130,9 +120,9 @@ EBAS = {
 
 @pytest.mark.parametrize("station", EBAS)
 @pytest.mark.filterwarnings("ignore::xaq.errors.XaqWarning")
-def test_ebas(files, station):
+def test_ebas(shared_files, station):
     step, count, first, column, missing, elevation = EBAS[station]
-    path = next((files / "ebas_nasa_ames").glob(f"{station}*"))
+    path = next((shared_files / "ebas_nasa_ames").glob(f"{station}*"))
     ds = open_stations(path)
     raw = _columns(path)
     seen = ds.elemental_carbon_pm25.to_series().dropna()
@@ -151,12 +141,12 @@ def test_ebas(files, station):
     assert ds.elemental_carbon_pm25.attrs["units"] == "ug m-3"
 
 
-def test_ebas_together(files):
+def test_ebas_together(shared_files):
     with pytest.raises(
         SchemaError, match=r"several resolutions: 4h of CZ0003R, 12h of GR000XU, 1D of .*fix: step='1D'"
     ):
-        open_stations(files / "ebas_nasa_ames")
-    ds = open_stations(files / "ebas_nasa_ames", step="1D")
+        open_stations(shared_files / "ebas_nasa_ames")
+    ds = open_stations(shared_files / "ebas_nasa_ames", step="1D")
     assert ds.station.values.tolist() == sorted(EBAS)
     # Half of the sample from 18:00 and 06:00 of the next day: 06:00 to 18:00 counts whole.
     expected = (6 * 0.58 + 12 * 0.79 + 6 * 0.37) / 24
@@ -165,8 +155,8 @@ def test_ebas_together(files):
     )
 
 
-def test_the_lists_of_stations_of_eea(files):
-    folder = files / "eea_station_metadata"
+def test_the_lists_of_stations_of_eea(shared_files):
+    folder = shared_files / "eea_station_metadata"
     with (
         zipfile.ZipFile(folder / "PanEuropean_metadata.zip") as archive,
         archive.open("PanEuropean_metadata.csv") as text,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from ..conventions import LAT, LON, TIME
+from ..cube.calendar import local_times
+from ..cube.provenance import provenance
 from . import output, text
 from .verb import Verb
 
@@ -44,13 +44,14 @@ def _run(a: argparse.Namespace) -> None:
     output.require_suffix(a.output, (".nc", *_GEOTIFF), "cube.nc")
     attrs = text.attributes(a.attrs)
     cube = open_cube(a.cube)
+    zone = provenance(cube).get("tz") or "UTC"
     # A date is one of the periods' time zone, as in xaq plot.
-    local = xr.Dataset({"index": (TIME, np.arange(cube.sizes[TIME]))}, {TIME: _local(cube)})
+    local = xr.Dataset({"index": (TIME, np.arange(cube.sizes[TIME]))}, {TIME: local_times(cube[TIME].values, zone)})
     cube = cube.isel({TIME: select_period(local, a.time)["index"].values})
     if Path(a.output).suffix.lower() in _GEOTIFF:
         if a.unlimited or attrs:
             raise output.usage(f"--unlimited and --attrs are for netCDF; fix: -o {Path(a.output).with_suffix('.nc')}")
-        _write_geotiff(cube, a.variable, a.output)
+        _write_geotiff(cube, a.variable, zone, a.output)
     else:
         if a.variable is not None:
             raise output.usage(f"--variable is for GeoTIFF; fix: -o {Path(a.output).with_suffix('.tif')}")
@@ -58,23 +59,17 @@ def _run(a: argparse.Namespace) -> None:
     print(f"{a.output}: {cube.attrs['title']} ({cube.sizes[TIME]} times)")
 
 
-def _local(cube: xr.Dataset) -> pd.DatetimeIndex:
-    """Return the times of a cube by the clock of its periods, UTC where it has none."""
-    zone = json.loads(cube.attrs["xaq_provenance"]).get("tz") or "UTC"
-    return pd.DatetimeIndex(cube[TIME].values).tz_localize("UTC").tz_convert(zone).tz_localize(None)
-
-
-def _write_geotiff(cube: xr.Dataset, variable: str | None, path: str) -> None:
+def _write_geotiff(cube: xr.Dataset, variable: str | None, zone: str, path: str) -> None:
     """Write the supported cells of a variable as a Cloud-Optimised GeoTIFF whose bands are named by their times."""
     import rioxarray  # noqa: F401 - registers .rio
 
     known = [str(name) for name, array in cube.data_vars.items() if array.dims == (TIME, LAT, LON)]
-    name = variable or str(json.loads(cube.attrs["xaq_provenance"])["target"])
+    name = variable or str(provenance(cube)["target"])
     if name not in known:
         raise output.usage(f"{name!r} is no variable of the cube with times; fix: --variable {known[0]}")
     values = cube[name].where(cube["supported"] == 1).sortby(LAT, ascending=False)
-    written = _WRITTEN.get(json.loads(cube.attrs["xaq_provenance"]).get("freq"), "%Y-%m-%dT%H:%MZ")
-    values.attrs["long_name"] = _local(cube).strftime(written).tolist()
+    written = _WRITTEN.get(provenance(cube).get("freq", ""), "%Y-%m-%dT%H:%MZ")
+    values.attrs["long_name"] = local_times(cube[TIME].values, zone).strftime(written).tolist()
     with output.written(path, "-o"):
         values.rio.write_nodata(_NODATA, encoded=True).rio.to_raster(path, driver="COG", compress="deflate")
 

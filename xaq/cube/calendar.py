@@ -17,6 +17,13 @@ from ..errors import SchemaError
 FREQUENCIES = {"D": "day", "MS": "month", "QS": "quarter", "YS": "year"}
 #: The same as pandas names periods.
 TO_PERIOD = {"D": "D", "MS": "M", "QS": "Q", "YS": "Y"}
+#: The same as ISO 8601 writes durations.
+DURATIONS = {"D": "P1D", "MS": "P1M", "QS": "P3M", "YS": "P1Y"}
+
+
+def local_times(times: NDArray[np.datetime64], zone: str) -> pd.DatetimeIndex:
+    """Return times in UTC by the clock of a time zone."""
+    return pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(zone).tz_localize(None)
 
 
 def check_freq(freq: Any) -> str | None:
@@ -67,7 +74,7 @@ class Calendar:
             # Of a network that names local midnight in UTC, a value is of the day that most of it is in.
             times = (times + np.timedelta64(12, "h")).astype("datetime64[D]").astype("datetime64[s]")
         zone = tz or "UTC"
-        local = pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(zone).tz_localize(None)
+        local = local_times(times, zone)
         period = local.to_period(TO_PERIOD[freq])
         edges = _as_utc(pd.period_range(period[0], period[-1] + 1, freq=period.freq).start_time, zone)
         # A day that a clock leaves out ends where it begins, and is no period: 30 December 2011 in Samoa.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, TIME
-
-
-def provenance(ds: xr.Dataset) -> dict[str, Any]:
-    """Return the provenance that xaq wrote into a dataset; empty for any other."""
-    try:
-        read = json.loads(ds.attrs.get("xaq_provenance", "{}"))
-    except (TypeError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
+from ..cube.provenance import provenance
 
 
 def with_time_bounds(ds: xr.Dataset) -> xr.Dataset:

@@ -9,11 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from ..conventions import LAT, LON, MEMBER, REFERENCE_TIME, TIME, label
-from .bounds import provenance
+from ..cube.calendar import DURATIONS
+from ..cube.provenance import provenance
 from .cf import Place
-
-#: The length of a period as ISO 8601 writes it, by the frequency of a cube.
-_OF_FREQUENCY = {"D": "P1D", "MS": "P1M", "QS": "P3M", "YS": "P1Y"}
 
 
 def discovery_attrs(ds: xr.Dataset, place: Place) -> dict[str, Any]:
@@ -78,8 +76,8 @@ def _coverage(ds: xr.Dataset, freq: str | None) -> dict[str, str]:
         "time_coverage_duration": _length(last - first),
     }
     lengths = np.unique(edges[:, 1] - edges[:, 0])
-    if freq in _OF_FREQUENCY:
-        attrs["time_coverage_resolution"] = _OF_FREQUENCY[freq]
+    if freq in DURATIONS:
+        attrs["time_coverage_resolution"] = DURATIONS[freq]
     elif len(lengths) == 1 and lengths[0] > np.timedelta64(0):
         attrs["time_coverage_resolution"] = _length(lengths[0])
     return attrs

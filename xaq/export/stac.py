@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,10 @@ import zarr
 
 from .._arguments import check_text
 from ..conventions import LAT, LON, MEMBER, TIME
+from ..cube.calendar import DURATIONS
 from ..cube.geozarr import CRS_CODE, affine, bbox
 from ..cube.location import StoreLike, Target, plain, resolve
+from ..cube.provenance import provenance
 from ..cube.store import open_cube, store_errors
 from ..errors import StoreError
 
@@ -27,8 +28,6 @@ EXTENSIONS = [
 #: The dimension of bounds, which is none of a data cube.
 _BOUNDS = "bnds"
 _AXES = {LON: "x", LAT: "y"}
-#: ISO 8601 durations of the periods of a cube.
-_PERIODS = {"D": "P1D", "MS": "P1M", "QS": "P3M", "YS": "P1Y"}
 
 
 def stac(
@@ -156,9 +155,9 @@ def _dimension(cube: xr.Dataset, name: str) -> dict[str, Any]:
 
 def _step(cube: xr.Dataset) -> str | None:
     """Return the step in time as an ISO 8601 duration; None where times are uneven, or one."""
-    made = json.loads(cube.attrs["xaq_provenance"])
-    if made.get("freq") in _PERIODS and made["tz"] in (None, "UTC"):
-        return _PERIODS[made["freq"]]
+    made = provenance(cube)
+    if made.get("freq") in DURATIONS and made["tz"] in (None, "UTC"):
+        return DURATIONS[made["freq"]]
     steps = np.unique(np.diff(cube[TIME].values))
     return pd.Timedelta(steps[0]).isoformat() if len(steps) == 1 else None
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..arrays import longitudes, timesteps
 from ..conventions import LAT, LON, STATION, TIME, label
+from ..cube.provenance import provenance
 from ..errors import SchemaError
 from ..evaluate.explain import PLACE_LAT, PLACE_LON
 from ..stations import schema
@@ -24,7 +25,7 @@ from .arguments import check_colours
 from .basemap import Lines
 from .style import CASING, FIELD_COLOURS, SMALL, colour_bar, handle, legend_below, limits, title
 from .subject import axis_label, shared_units
-from .times import provenance, time_text
+from .times import time_text
 
 #: Line widths of the largest and of the smallest weight, points.
 _WIDEST, _THINNEST = 6.0, 0.5

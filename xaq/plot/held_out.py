@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..arrays import longitudes
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..cube.mapper import method_name
+from ..cube.provenance import provenance
 from ..cube.reanalyze import estimate_at
 from ..cube.request import RequestOptions, make_request, settle_target
 from ..errors import ModelError, SchemaError
@@ -35,7 +36,7 @@ from .subject import (
     station_bounds,
     units_text,
 )
-from .times import period_text, provenance, select_times
+from .times import period_text, select_times
 
 #: Area of the largest bubble, and of the dot of a visible station, square points.
 _BUBBLE, _DOT = 450.0, 7.0

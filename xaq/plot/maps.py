@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from ..arrays import longitudes
 from ..conventions import LAT, LON, STATION, TIME, label
+from ..cube.provenance import provenance
 from ..errors import SchemaError
 from ..stations import schema
 from . import basemap
@@ -36,7 +37,7 @@ from .subject import (
     method_text,
     shared_units,
 )
-from .times import interval_text, provenance, select_times
+from .times import interval_text, select_times
 
 
 def map(  # noqa: A001 - read as xaq.plot.map

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .._arguments import check_count, check_sequence
 from ..conventions import LAT, LON, TIME, label
+from ..cube.provenance import provenance
 from ..errors import SchemaError
 from ..stations import schema
 from . import arguments, basemap
@@ -38,7 +39,7 @@ from .subject import (
     method_text,
     shared_units,
 )
-from .times import Periods, provenance, select_times
+from .times import Periods, select_times
 
 #: Most meridians and parallels on each of several maps, which are small.
 _PANEL_MARKS = 5

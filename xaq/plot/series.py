@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .._arguments import check_integer, check_sequence, check_zone, shown
 from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME, label
+from ..cube.provenance import provenance
 from ..cube.reanalyze import estimate_at
 from ..cube.request import RequestOptions, make_request, settle_target
 from ..errors import SchemaError
@@ -35,7 +36,7 @@ from .subject import (
     trained_on,
     units_text,
 )
-from .times import Periods, provenance, select_times, zone_text
+from .times import Periods, select_times, zone_text
 
 #: Number of points above which observations are drawn as a line instead of dots.
 _CROWDED = 400

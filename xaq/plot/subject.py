@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from .._arguments import shown
 from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME, canonical_units, label
+from ..cube.provenance import provenance
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
 from ..stations import schema
-from .times import Periods, provenance
+from .times import Periods
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

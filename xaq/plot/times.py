@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,7 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..conventions import TIME
-from ..cube.calendar import FREQUENCIES, TO_PERIOD
+from ..cube.calendar import FREQUENCIES, TO_PERIOD, local_times
+from ..cube.provenance import provenance
 from ..errors import SchemaError
 from ..stations import schema
 
@@ -21,15 +21,6 @@ _DAY = pd.Timedelta("1D")
 ADJECTIVE = {"D": "daily", "MS": "monthly", "QS": "quarterly", "YS": "annual"}
 _WRITTEN = {"D": "%Y-%m-%d", "MS": "%Y-%m", "QS": "%Y Q{}", "YS": "%Y"}
 _STATISTIC = {"mean": ("mean", "means"), "max": ("maximum", "maxima")}
-
-
-def provenance(cube: xr.Dataset) -> dict[str, Any]:
-    """Return the provenance that xaq wrote into a cube; empty for any other cube."""
-    try:
-        known = json.loads(cube.attrs.get("xaq_provenance", "{}"))
-    except (TypeError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,7 @@ class Periods:
 
     def local(self, times: NDArray[np.datetime64]) -> pd.DatetimeIndex:
         """Return times by the clock of the periods' time zone."""
-        return pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(self.tz or "UTC").tz_localize(None)
+        return local_times(times, self.tz or "UTC")
 
     def edges(self, times: NDArray[np.datetime64]) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
         """Return the starts and the ends of the periods that hold times, by the same clock."""
