@@ -179,6 +179,7 @@ ACCEPTS = {
     "capture": {"0.5", "0-d"},
     "max_distance": {"None", *NUMBERS},
     "precision": {"None", *NUMBERS},
+    "max_size": NUMBERS,
     "store": {"None", "text"},
     "path": {"text"},
     "checkpoint": {"None", "text"},

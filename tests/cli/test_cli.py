@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 import xaq
-from xaq.cli import main
+from xaq.cli import main, text
 from xaq.cli.command import VERBS
 
 
@@ -68,7 +68,7 @@ def test_means_of_local_days_and_members_are_those_of_python(files, tmp_path, ca
         np.testing.assert_array_equal(xaq.open_cube(store)[name], cube[name])
     store = ["--store", str(tmp_path / "other.zarr")]
     for wrong in (["--period-tz", "Berlin", "--freq", "D"], ["--members", "0"], ["--capture", "2", "--freq", "D"]):
-        assert main(["reanalyze", "kriging", *data(files), *grid, *wrong, *store]) == 1
+        assert main(["reanalyze", "kriging", *data(files), *grid, *wrong, *store]) == 2
         assert capsys.readouterr().err.count("fix:") == 1
 
 
@@ -94,20 +94,20 @@ def test_columns_can_be_named(files, tmp_path):
     assert xr.open_zarr(tmp_path / "c.zarr").sizes["time"] == 48
 
 
-def test_problems_exit_with_one_and_a_message(files, tmp_path, capsys):
+def test_wrong_data_exit_with_one_and_wrong_options_with_two(files, tmp_path, capsys):
     assert main(["train", str(files / "obs.csv"), "-o", str(tmp_path / "m.xaq")]) == 1
     error = capsys.readouterr().err
     assert "no column for lon" in error
     assert "Traceback" not in error
     assert "fix:" in error
     assert main(["verify", str(tmp_path / "absent.xaq"), *data(files)]) == 1
-    assert main(["reanalyze", "idw", *data(files), "--bounds", "1,2,3", "--store", str(tmp_path / "c.zarr")]) == 1
+    assert main(["reanalyze", "idw", *data(files), "--bounds", "1,2,3", "--store", str(tmp_path / "c.zarr")]) == 2
     assert main(["plot", "map", str(tmp_path / "absent.zarr"), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "map", str(files / "obs.csv"), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "attention", str(tmp_path), *data(files), "-o", "x.png"]) == 1
     assert main(["plot", "errors", str(tmp_path), *data(files), "-o", "x.png"]) == 1
-    assert main(["plot", "map", str(tmp_path), *data(files), "-o", "x.txt"]) == 1
-    assert main(["check", *data(files), "--csv", str(tmp_path / "absent" / "report.csv")]) == 1
+    assert main(["plot", "map", str(tmp_path), *data(files), "-o", "x.txt"]) == 2
+    assert main(["check", *data(files), "--csv", str(tmp_path / "absent" / "report.csv")]) == 2
     messages = capsys.readouterr().err
     for part in (
         "expected west,south,east,north",
@@ -131,9 +131,58 @@ def test_wrong_usage_exits_with_two(capsys):
     assert "'reliability_of_means'" in messages, "the known figures"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "obs.csv"], "xaq train: the following arguments are required: -o/--output; help: xaq train --help"),
+        (["plot", "map", "c.zarr", "obs.csv", "--vmx", "3", "-o", "m.png"], "xaq plot map: --vmx is no option, perhaps --vmax;"),
+        (["check", "obs.csv", "--wind=3"], "xaq check: --wind is no option; help: xaq check --help"),
+        (["check", "a.csv", "--tz", "UTC", "b.csv"], "xaq check: 'b.csv' is one argument too many, or stands behind an option:"),
+        (["verify", "idw", "germany", "--time", "08.01.2018"], "xaq verify: argument --time: '08.01.2018', expected a date with the year first,"),
+        (["verify", "idw", "germany", "--time", "08/01/2018"], "xaq verify: argument --time: '08/01/2018', expected a date with the year first,"),
+        (["plot", "panels", "c.zarr", "germany", "--times", "2018,8.1.18", "-o", "p.png"], "xaq plot panels: argument --times: '8.1.18', expected"),
+        (["export", "c.zarr", "--time", "/", "-o", "c.nc"], "xaq export: argument --time: '/', expected"),
+        (["verify", "idw", "germany", "--level", "x"], "xaq verify: argument --level: invalid float value: 'x';"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_that_says_where_the_help_is(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(message)
+    assert "; help: xaq " in line
+
+
+@pytest.mark.parametrize(
+    "period", ["2017", "2017-01", "2017-01-01", "20170101", "2017-01-01T08", "2017-01-01 08:00:00", "2013/2016", "2013/", "/2016-02"]
+)  # fmt: skip
+def test_periods_are_taken_as_they_are_written(period):
+    assert text.period(period) == period
+
+
+def test_arguments_that_the_library_refuses_are_wrong_usage(files, capsys):
+    for option, value in (("--level", "2"), ("--grid", "-1"), ("--bounds", "11,49,9,51")):
+        assert main(["reanalyze", "idw", *data(files), option, value, "--store", "no.zarr"]) == 2
+        assert capsys.readouterr().err.count("fix: --") == 1
+
+
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_help_shows_an_example(verb, capsys):
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"])
     assert stop.value.code == 0
-    assert f"example:\n  xaq {verb}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"example:\n  xaq {verb}" in shown
+    first = shown.splitlines()[0]
+    assert len(first) < 80, "what must be given, and not a list of all options"
+
+
+def test_the_help_of_one_command_alone_shows_all_options_of_reading(capsys):
+    for arguments in (["check"], ["reanalyze"], ["plot", "map"]):
+        with pytest.raises(SystemExit):
+            main([*arguments, "--help"])
+        shown = capsys.readouterr().out
+        assert "--tz ZONE" in shown
+        assert ("--skiprows" in shown) == (arguments == ["check"])
+        assert ("xaq check --help" in shown) != (arguments == ["check"])

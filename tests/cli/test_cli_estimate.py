@@ -97,7 +97,7 @@ def test_points_that_cannot_be_used_are_refused_with_a_fix(data, here, capsys, p
 
 
 def test_a_wrong_place_is_said_before_anything_is_read(here, capsys):
-    assert main(["estimate", "idw", "no.csv", "--points", "no.csv", "-o", "e.xlsx"]) == 1
+    assert main(["estimate", "idw", "no.csv", "--points", "no.csv", "-o", "e.xlsx"]) == 2
     assert capsys.readouterr().err.endswith("fix: -o e.csv\n")
     assert main(["estimate", "idw", "no.csv", "--points", "no.csv", "-o", "e.csv"]) == 1
     assert "fix: --points points.csv" in capsys.readouterr().err

@@ -52,9 +52,19 @@ def test_a_date_is_one_of_the_time_zone_of_the_periods(here):
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_fix(network, here, capsys, arguments, fix):
-    assert main(["export", str(network / "c.zarr"), *arguments]) == 1
+    assert main(["export", str(network / "c.zarr"), *arguments]) == 2
     assert capsys.readouterr().err.strip().endswith(f"fix: {fix}")
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["info"], ["export", "-o", "c.nc"]])
+def test_a_file_is_told_from_a_cube(here, capsys, command):
+    (here / "c.csv").touch()
+    verb, *rest = command
+    assert main([verb, "c.csv", *rest]) == 1
+    assert capsys.readouterr().err.endswith(
+        "c.csv is a file, and a cube is a folder (Zarr); fix: the path that was given to reanalyze as store\n"
+    )
 
 
 def test_bounds_may_begin_with_a_minus(network, data, here):

@@ -14,7 +14,7 @@ from xaq.cli.plot import FIGURES
 from xaq.plot.accessor import PlotAccessor
 
 #: Parameters that are objects of Python, or that a command settles itself.
-OBJECTS = {"ds", "source", "progress", "background", "rasters", "config", "temperature", "pressure"}
+OBJECTS = {"ds", "source", "progress", "config", "temperature", "pressure"}
 #: Options whose names differ from those of their parameters.
 OTHER = {
     "check": {"other": "--other"},

@@ -68,6 +68,31 @@ def test_a_film_is_written_as_one(network, data, here, monkeypatch):
     plt.close("all")
 
 
+def test_a_map_without_stations_needs_none(network, here, capsys):
+    cube = str(network / "c.zarr")
+    assert main(["plot", "map", cube, "-o", "m.png"]) == 2
+    assert capsys.readouterr().err.endswith("fix: --no-stations\n")
+    assert main(["plot", "map", cube, "--no-stations", "-o", "m.png"]) == 0
+    assert (here / "m.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        (["map", "kriging"], "plot map needs a cube, kriging is a method; fix: xaq reanalyze kriging germany --store cube.zarr"),
+        (["explore", "x.csv"], "plot explore needs a cube, x.csv is a file; fix: xaq reanalyze model.xaq germany --store cube.zarr"),
+        (["attention", "idw"], "plot attention needs a model file, idw is a method; fix: xaq train germany -o model.xaq"),
+        (["attention", "f.zarr"], "plot attention needs a model file, f.zarr is a folder; fix: xaq train germany -o model.xaq"),
+    ],
+)  # fmt: skip
+def test_a_figure_says_what_it_needs_and_the_command_that_makes_it(here, capsys, subject, message):
+    (here / "x.csv").touch()
+    (here / "f.zarr").mkdir()
+    file = ["-o", "p.html" if subject[0] == "explore" else "p.png"]
+    assert main(["plot", *subject, "germany", *file]) == 1
+    assert capsys.readouterr().err == f"xaq: {message}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "fix"),
     [
@@ -76,12 +101,11 @@ def test_a_film_is_written_as_one(network, data, here, monkeypatch):
         (["hours", "idw", "--station", "s003", "--slots", "9", "-o", "h.png"], "--slots 9-12,16-19"),
         (["reliability", "idw", "--levels", "high", "-o", "r.png"], "--levels 0.5,0.8,0.9"),
         (["stations", "--zoom", "1,2", "-o", "s.png"], "--zoom 5,47,16,55"),
-        (["errors", "krigging", "-o", "e.png"], "kriging, or a model file"),
     ],
 )
 def test_what_a_figure_cannot_be_made_from_is_refused_with_a_fix(data, here, capsys, arguments, fix):
     name, *rest = arguments
     at = next(i for i, text in enumerate(rest) if text.startswith("-"))
-    assert main(["plot", name, *rest[:at], *data, *rest[at:]]) == 1
+    assert main(["plot", name, *rest[:at], *data, *rest[at:]]) == 2
     assert capsys.readouterr().err.strip().endswith(f"fix: {fix}")
     assert list(here.iterdir()) == []

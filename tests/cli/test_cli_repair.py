@@ -35,6 +35,33 @@ def test_a_repaired_file_holds_what_python_repairs(network, data, here, capsys, 
     assert f"{name}: 12 stations, 48 steps" in out
 
 
+@pytest.mark.parametrize("name", ["r.nc", "r.zarr", "r.parquet"])
+def test_without_a_repair_it_converts(network, data, here, capsys, name):
+    """Tables become netCDF, Zarr or a table of the common form, as they are or at another step."""
+    assert main(["repair", *data, "-o", name]) == 0
+    out = capsys.readouterr().out
+    assert "nothing to repair" not in out
+    assert f"fix: xaq repair {name} --negative missing" in out, "what is left"
+    xr.testing.assert_allclose(xaq.open_stations(name)[["pm25", "no2"]], of_python(network)[["pm25", "no2"]])
+    assert main(["repair", name, "--step", "1D", "-o", "daily.nc"]) == 0
+    daily = xaq.open_stations("daily.nc")
+    np.testing.assert_allclose(daily.pm25[4], of_python(network).pm25[4].resample(time="1D").mean(), rtol=1e-5)
+
+
+def test_options_of_reading_hold_for_bundled_networks_too(here, capsys):
+    assert main(["repair", "germany", "--step", "3D", "-o", "r.nc"]) == 0
+    assert xaq.open_stations("r.nc").sizes["time"] == 121
+    assert main(["check", "germany", "--tz", "UTC"]) == 1
+    assert "has its own coordinates" in capsys.readouterr().err
+
+
+def test_data_that_other_verbs_refuse_are_not_converted(here, capsys):
+    xaq.datasets.synthetic(n_stations=5, days=1).isel(station=[0, 1, 2, 3, 4, 4]).to_netcdf("twice.nc")
+    assert main(["repair", "twice.nc", "-o", "r.nc"]) == 1
+    assert "--duplicate-stations merge" in capsys.readouterr().err
+    assert not (here / "r.nc").exists()
+
+
 def test_what_is_left_is_reported_with_commands_on_the_new_file(data, here, capsys):
     assert main(["repair", *data, "--shift-hours", "1", "-o", "r.nc"]) == 0
     assert "fix: xaq repair r.nc --negative missing -o repaired.nc" in capsys.readouterr().out
@@ -43,13 +70,11 @@ def test_what_is_left_is_reported_with_commands_on_the_new_file(data, here, caps
 def test_a_file_is_whole_or_absent_and_a_store_is_not_replaced(data, here, capsys):
     (here / "mine.zarr").mkdir()
     (here / "mine.zarr" / "notes.txt").write_text("keep")
-    assert main(["repair", *data, "--negative", "missing", "-o", "mine.zarr"]) == 1
+    assert main(["repair", *data, "--negative", "missing", "-o", "mine.zarr"]) == 2
     assert "is a folder" in capsys.readouterr().err
     assert (here / "mine.zarr" / "notes.txt").read_text() == "keep"
-    assert main(["repair", *data, "--negative", "missing", "-o", "r.doc"]) == 1
+    assert main(["repair", *data, "--negative", "missing", "-o", "r.doc"]) == 2
     assert capsys.readouterr().err.endswith("fix: -o r.nc\n")
-    assert main(["repair", *data, "-o", "r.nc"]) == 1
-    assert "no repair is asked for" in capsys.readouterr().err
     assert [path.name for path in here.iterdir()] == ["mine.zarr"]
 
 

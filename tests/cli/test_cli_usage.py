@@ -30,10 +30,10 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def refused(arguments, capsys):
+def refused(arguments, capsys, code=2):
     """Run a command that is refused, and return its one fix."""
     before = sorted(Path().rglob("*"))
-    assert main(arguments) == 1
+    assert main(arguments) == code
     message = capsys.readouterr().err
     assert message.count("fix:") == 1, message
     assert sorted(Path().rglob("*")) == before
@@ -43,7 +43,7 @@ def refused(arguments, capsys):
 @pytest.mark.parametrize("output", ["", ".", "taken.png", "absent/m.xaq", "/dev/null"])
 def test_a_model_that_cannot_be_saved_is_said_before_it_is_trained(data, output, capsys, monkeypatch):
     monkeypatch.setattr(xaq.training.train, "train", lambda *a, **k: pytest.fail("trained first"))
-    refused(["train", *data, "-o", output], capsys)
+    refused(["train", *data, "-o", output], capsys, 1 if output == "/dev/null" else 2)
 
 
 def test_the_fix_of_an_output_that_is_a_folder_works(data, capsys):
@@ -60,7 +60,7 @@ def test_a_table_that_cannot_be_written_is_said_before_it_is_made(data, output, 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_an_error_with_a_fix(data, capsys):
-    assert "--csv" in refused(["check", *data, "--csv", "/dev/full"], capsys)
+    assert "--csv" in refused(["check", *data, "--csv", "/dev/full"], capsys, 1)
 
 
 @pytest.mark.parametrize("output", ["", ".", "taken.png", "absent/m.png", ".png", "map.doc"])
@@ -96,13 +96,13 @@ def test_hidden_stations_that_name_none_are_refused(data, hide, capsys):
 
 
 def test_a_method_that_is_none_is_told_from_a_missing_file(data, capsys):
-    assert refused(["reanalyze", "krigging", *data, "--store", "c.zarr"], capsys) == "kriging, or a model file"
+    assert refused(["reanalyze", "krigging", *data, "--store", "c.zarr"], capsys, 1) == "kriging, or a model file"
 
 
 @pytest.mark.parametrize("verb", [["check"], ["verify"]])
 def test_an_empty_path_is_not_the_working_folder(data, verb, capsys):
     pd.read_csv(data[0]).to_csv("obs.csv", index=False)
-    refused([*verb, "", *(data if verb == ["verify"] else data[1:])], capsys)
+    refused([*verb, "", *(data if verb == ["verify"] else data[1:])], capsys, 1)
 
 
 def run(arguments, stdout):
@@ -129,3 +129,12 @@ def test_output_that_is_lost_is_an_error(data):
     assert b"Traceback" not in done.stderr
     assert b"the output cannot be written" in done.stderr
     assert done.stderr.count(b"fix:") == 1
+
+
+def test_a_method_is_not_trained_before_it_is_verified(data, capsys):
+    assert refused(["verify", "kriging", *data], capsys, 1) == "--hide 0.15"
+
+
+def test_a_model_file_that_is_missing_is_no_misspelt_method(data, capsys):
+    assert main(["verify", "no.xaq", *data]) == 1
+    assert capsys.readouterr().err.startswith("xaq: no model file at no.xaq; fix: xaq train ")

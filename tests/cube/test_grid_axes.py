@@ -9,6 +9,7 @@ import scipy.interpolate  # noqa: F401
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from pyproj import CRS, Transformer
 
 import xaq
 from xaq.arrays import longitudes
@@ -182,10 +183,32 @@ def test_points_are_no_grid_and_can_be_estimated(stations, make):
     grid = make()
     with pytest.raises(GridError, match="expected axes of one dimension") as error:
         stations.aq.reanalyze("idw", grid=grid)
-    code = fix_of(error).replace("...", "'idw'")
-    made = eval(code, {"ds": stations, "grid": grid, "np": np})
+    code = fix_of(error).partition("or at them ")
+    made = eval((code[2] or code[0]).replace("...", "'idw'"), {"ds": stations, "grid": grid, "np": np})
     assert made.pm25.shape == (24, 6)
     assert np.isfinite(made.pm25).all()
+
+
+@pytest.mark.parametrize(("turn", "height"), [(0.0, 50.0), (170.0, 0.0), (-355.0, -50.0), (0.0, 89.0)])
+def test_the_grid_that_covers_a_curvilinear_one_has_cells_of_its_size(stations, turn, height):
+    """A rotated field of 20 by 30 cells of 0.2 degrees, also across the date line and around the pole."""
+    row, column = np.mgrid[0:20, 0:30] * 0.2 - np.array([2.0, 3.0])[:, None, None]
+    turned = CRS.from_dict(
+        {"proj": "ob_tran", "o_proj": "longlat", "o_lon_p": 30.0, "o_lat_p": 90.0 - height, "lon_0": 10.0 + turn}
+    )
+    lon, lat = Transformer.from_crs(turned, "EPSG:4326", always_xy=True).transform(column, row)
+    field = xr.DataArray(np.ones(lon.shape), {"lon": (("y", "x"), lon), "lat": (("y", "x"), lat)}, ("y", "x"))
+    with pytest.raises(GridError, match="which covers them") as error:
+        stations.aq.reanalyze("idw", grid=field)
+    grid = eval(fix_of(error).partition(", which")[0].removeprefix("grid="), {"xaq": xaq})
+    assert grid.spacing == pytest.approx(0.2)
+    edges = grid.bounds()
+    x = longitudes.nearest_image(lon, 0.5 * (grid.lon[0] + grid.lon[-1]))
+    for centres, sides in ((x, edges["lon_bnds"]), (lat, edges["lat_bnds"])):
+        assert sides.values.min() <= centres.min()
+        assert centres.max() <= sides.values.max()
+        around = np.ptp(centres) > 350 or centres.max() > 89.0
+        assert around or np.ptp(sides.values) < np.ptp(centres) + 4 * grid.spacing
 
 
 def raster(crs, x=None, y=None):

@@ -19,7 +19,8 @@ BAD = [
     {"max_distance": "50"}, {"chunks": {"time": 0}}, {"chunks": {"time": True}}, {"chunks": {"time": 2.0}},
     {"chunks": {"time": 10**9}}, {"chunks": {"x": 1}}, {"chunks": {1: 1}}, {"chunks": 12}, {"zarr_format": 4},
     {"zarr_format": True}, {"zarr_format": "3"}, {"consolidated": "no"}, {"progress": 0}, {"update": 1}, {"grid": 0},
-    {"grid": np.nan}, {"grid": np.inf}, {"grid": -0.1}, {"grid": True}, {"grid": "0.1"}, {"target": 5}, {"target": "no2"},
+    {"grid": np.nan}, {"grid": np.inf}, {"grid": -0.1}, {"grid": True}, {"grid": "0.1"}, {"max_size": 0}, {"max_size": np.nan}, {"max_size": "1 GB"},
+    {"target": 5}, {"target": "no2"},
 ]  # fmt: skip
 
 

@@ -51,6 +51,8 @@ def test_a_raster_has_nodata_and_the_times_of_its_bands(names):
         assert raster.nodata == -9999
         assert raster.crs.to_epsg() == 4326
         values = np.ma.filled(raster.read(masked=True), np.nan)
+        # A tag with the transform of the store would contradict the raster's.
+        assert set(raster.tags()) <= {"AREA_OR_POINT", "units"}
         # North is at the top.
         np.testing.assert_array_equal(values[:, ::-1], hours.values)
         assert raster.bounds.top > raster.bounds.bottom

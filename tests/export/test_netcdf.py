@@ -157,7 +157,7 @@ def test_the_intervals_of_selected_points_are_those_of_the_estimate(made, tmp_pa
         assert file.time_coverage_end == "2020-01-04T09:00:00Z"
 
 
-@pytest.mark.parametrize("kind", ["lazy", "stored", "opened", "by xarray", "forecast"])
+@pytest.mark.parametrize("kind", ["lazy", "days", "stored", "opened", "by xarray", "forecast"])
 def test_a_field_of_a_cube_has_the_bounds_of_the_cube(made, files, tmp_path, kind):
     field = xaq.to_netcdf(made[kind][["pm25"]], tmp_path / "c.nc")
     with netCDF4.Dataset(field) as file, netCDF4.Dataset(files[kind]) as whole:

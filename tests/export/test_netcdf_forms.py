@@ -146,3 +146,33 @@ def test_attributes_of_other_types_become_text(cube, tmp_path, value, written):
 def test_an_attribute_of_none_is_left_out(cube, tmp_path):
     with netCDF4.Dataset(xaq.to_netcdf(cube.assign_attrs(q=None), tmp_path / "c.nc")) as file:
         assert not hasattr(file, "q")
+
+
+@pytest.fixture(scope="module")
+def quarter():
+    """Half a year over both changes of the clock in Berlin."""
+    ds = xaq.datasets.synthetic(n_stations=4, days=90, step="6h").isel(time=slice(0, 350))
+    return ds.assign_coords(time=ds.time + (np.datetime64("2019-02-20") - ds.time[0]))
+
+
+@pytest.mark.parametrize(("freq", "tz"), [("D", "Europe/Berlin"), ("MS", "Europe/Berlin"), ("MS", None), ("YS", None)])
+def test_a_field_of_periods_has_their_bounds_where_these_are_certain(quarter, tmp_path, freq, tz):
+    cube = quarter.aq.reanalyze("idw", grid=1.0, freq=freq, tz=tz, time="2019")
+    again = xr.open_dataset(xaq.to_netcdf(cube[["pm25"]], tmp_path / "field.nc"), decode_coords="all")
+    np.testing.assert_array_equal(again.time_bnds, cube.time_bnds)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        lambda days: days.resample(time="MS").mean(),
+        lambda days: days.isel(time=slice(None, None, 7)),
+        lambda days: days.isel(time=[3]),
+        lambda days: days.assign_coords(time=days.time + np.timedelta64(6, "h")),
+    ],
+    ids=["means of months", "a day of each week", "one day", "moved"],
+)
+def test_a_field_whose_periods_are_not_certain_has_no_bounds(quarter, tmp_path, chosen):
+    days = quarter.aq.reanalyze("idw", grid=1.0, freq="D", time="2019")[["pm25"]]
+    with netCDF4.Dataset(xaq.to_netcdf(chosen(days), tmp_path / "field.nc")) as file:
+        assert "time_bnds" not in file.variables

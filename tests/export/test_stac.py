@@ -51,6 +51,8 @@ def test_the_asset_is_the_store_with_its_form_and_cells(store, stations, tmp_pat
     assert asset["type"] == "application/vnd.zarr; version=3"
     assert asset["proj:transform"] == [0.5, 0.0, 9.0, 0.0, 0.5, 49.0]
     assert asset["proj:shape"] == [3, 4]
+    # The schema of CF 0.2.0 refuses summaries in which it has no part.
+    assert xaq.stac(store)["summaries"]["cf:parameter"] == asset["cf:parameter"]
     older = tmp_path / "two.zarr"
     stations.isel(time=slice(8)).aq.reanalyze("idw", grid=0.5, store=older, zarr_format=2, progress=False)
     assert xaq.stac(older)["assets"]["zarr"]["type"] == "application/vnd.zarr; version=2"

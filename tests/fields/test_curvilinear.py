@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 import xaq
-from xaq.errors import SchemaError
+from xaq.errors import SchemaError, XaqWarning
 from xaq.fields.curvilinear import Curvilinear
 from xaq.fields.gridded import Gridded
 from xaq.fields.sample import sample_points
@@ -326,8 +326,10 @@ def test_a_cube_over_a_curvilinear_background_is_that_background_at_its_stations
     expected = 100.0 + linear(x, y) + 0.1 * np.arange(24)[:, None]
     np.testing.assert_allclose(cube.pm25.values.reshape(24, -1), expected, atol=0.01)
     wider = xaq.Grid.regular(0.5, bounds=(2.0, 48.0, 12.0, 52.0))
-    with pytest.raises(SchemaError, match=r"does not cover .* cells of the grid"):
-        ds.aq.reanalyze("background", target="pm25", grid=wider, background=field, time="2020-01-01")
+    with pytest.warns(XaqWarning, match=r"does not cover .* cells of the grid"):
+        cube = ds.aq.reanalyze("background", target="pm25", grid=wider, background=field, time="2020-01-01")
+    lon, lat = np.meshgrid(wider.lon, wider.lat)
+    np.testing.assert_array_equal(cube.pm25.isnull()[0].values, Gridded.of(field).outside(lon, lat))
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

@@ -32,6 +32,16 @@ def field(value, units, dims=("lat", "lon")):
         ("lsm", "(0 - 1)", "lsm", "1", 1),
         ("aod550", "~", "aod550", "1", 1),
         ("thing", "furlongs", "thing", "furlongs", 1),
+        ("pm25", "ug/m**3", "pm25", "ug m-3", 1),
+        ("pm25", "μg / m³", "pm25", "ug m-3", 1),
+        ("pm25", "kg/m^3", "pm25", "ug m-3", 1e9),
+        ("pm25", "kg.m-3", "pm25", "ug m-3", 1e9),
+        ("no2", "mole mole-1", "no2", "1e-9", 1e9),
+        ("no2", "mol/mol", "no2", "1e-9", 1e9),
+        ("no2", "kg/kg", "no2", "kg kg-1", 1),
+        ("u10", "m/s", "u10", "m/s", 1),
+        ("column", "10^15 cm-2", "column", "10^15 cm-2", 1),
+        ("column", "10**15 molec/cm2", "column", "10**15 molec/cm2", 1),
     ],
 )
 def test_a_variable_is_converted_by_its_name(name, units, made, new, factor):

@@ -5,12 +5,14 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import rioxarray
 import xarray as xr
-from downloads import DAY, HOUR, HOURS, LAT, cams_europe, eac4, era5_cds, values
+from downloads import DAY, HOUR, HOURS, LAT, LON, cams_europe, eac4, era5_cds, values
 from fixes import applied, fix_of
 
 import xaq
 from xaq.errors import SchemaError
+from xaq.fields.sample import sample_points
 
 
 def refused(match, *arguments, **options):
@@ -133,3 +135,43 @@ def test_a_variable_in_files_with_others_and_without_is_asked_for(here):
     assert fix_of(error) == "open_field(..., variable='t2m')"
     field = xaq.open_field([both, "next.nc"], variable="t2m")
     np.testing.assert_array_equal((field.time.values - DAY) / HOUR, np.r_[HOURS, HOURS + 24])
+
+
+@pytest.mark.parametrize("marks", [{}, {"_FillValue": np.float32(-1.0)}])
+@pytest.mark.parametrize("missing", [9.969209968386869e36, -9.999e36])
+def test_numbers_that_mean_missing_without_a_word_are_missing(here, marks, missing):
+    """Of netCDF, where nothing was written, and of the I/O API."""
+    field = xr.DataArray(values(), {"time": DAY + HOURS * HOUR, "lat": LAT, "lon": LON}, ("time", "lat", "lon"), "pm25")
+    field = field.astype("f4").assign_attrs(units="ug m-3")
+    gone = field.where(field.lat <= 50.0, np.float32(missing))
+    gone.to_dataset().to_netcdf("field.nc", encoding={"pm25": {"_FillValue": None} | marks})
+    made = xaq.open_field("field.nc")
+    np.testing.assert_array_equal(made.isnull(), np.broadcast_to((made.lat > 50.0).values[:, None], made.shape))
+    daily = made.mean("time")
+    assert float(daily.max()) < 100.0
+    ds = xaq.datasets.synthetic(n_stations=12, days=1)
+    north = ds.lat > 50.5
+    for source in (gone, xr.open_dataset("field.nc"), made):
+        sampled = ds.aq.sample(source, name="cams").cams
+        assert sampled.sel(station=north.values).isnull().all()
+        assert float(sampled.max()) < 100.0
+
+
+def test_packed_numbers_are_refused_until_they_are_unpacked(here):
+    made = eac4(here)
+    raw = xr.open_dataset(made.path, mask_and_scale=False)
+    ds = xaq.datasets.synthetic(n_stations=12, days=1).isel(time=slice(0, 22))
+    for call in (lambda: xaq.open_field(raw), lambda: ds.aq.sample(raw["pm2p5"], name="cams")):
+        with pytest.raises(
+            SchemaError, match=r"has scale_factor .* and add_offset .* its numbers are packed; fix: "
+        ) as error:
+            call()
+    fix = eval(fix_of(error.value).split(", rioxarray")[0], {"field": raw["pm2p5"], "xr": xr})
+    np.testing.assert_allclose(xaq.open_field(fix), xaq.open_field(made.path))
+    raster = xr.DataArray(np.full((3, 4), 500, "i2"), {"y": LAT[:3], "x": np.arange(9.0, 13.0)}, ("y", "x"))
+    raster.rio.write_crs(4326).assign_attrs(scale_factor=0.01, add_offset=20.0).rio.to_raster("packed.tif")
+    at = {"lon": [10.5], "lat": [51.6]}
+    with pytest.raises(SchemaError, match="mask_and_scale=True"):
+        sample_points(rioxarray.open_rasterio("packed.tif", masked=True), **at)
+    unpacked = rioxarray.open_rasterio("packed.tif", mask_and_scale=True)
+    assert sample_points(unpacked, **at).item() == pytest.approx(25.0)

@@ -175,7 +175,7 @@ def test_another_raster_or_none_is_refused_with_the_call_that_fixes_it(network, 
         (model, {"elevation": good[10:]}, ModelError, "not the raster"),
         (plain, {"elevation": good}, ModelError, "without the rasters elevation"),
         ("kriging", {"elevation": good}, ModelError, "rasters=None"),
-        (model, {"elevation": good[:60]}, SchemaError, "does not cover"),
+        (model, {"elevation": good.assign_coords(y=good.y + 9.0)}, SchemaError, "does not cover"),
     ]
     for mapper, rasters, error, message in cases:
         with pytest.raises(error, match=message):

@@ -157,3 +157,12 @@ def test_the_width_is_that_of_the_interval(network, network_cube, idw_cube):
     assert ax.child_axes[0].get_ylabel() == "width of the 90 % interval of PM2.5 [µg m⁻³]"
     with pytest.raises(SchemaError, match="without an interval"):
         plot.width(network, idw_cube)
+
+
+def test_a_map_without_stations_needs_a_cube_only(ds, cube):
+    alone = plot.map(None, cube, time="2020-01-01T08", stations=False, lines=[])
+    same = plot.map(ds, cube, time="2020-01-01T08", stations=False, lines=[])
+    np.testing.assert_array_equal(mesh_of(alone).get_array(), mesh_of(same).get_array())
+    assert bar_label(alone) == bar_label(same)
+    with pytest.raises(SchemaError, match="fix: stations=False"):
+        plot.map(None, cube, lines=[])

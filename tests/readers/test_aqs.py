@@ -64,12 +64,12 @@ def test_ozone_is_the_maximum_of_8_hours_unless_another_column_is_asked_for():
     assert "comment" not in mean.o3.attrs
 
 
-def test_one_day_has_an_axis_of_days_and_can_be_mapped():
+def test_one_day_is_one_step_of_a_day_and_can_be_mapped():
     rows = [row(site=site, Latitude=33 + site / 10, Longitude=-86 - (site % 3)) for site in range(1, 7)]
     ds = opened(*rows)
-    assert ds.time.values.astype("datetime64[D]").astype(str).tolist() == [DAY, "2016-01-16"]
-    assert np.isnan(ds.pm25.values[:, 1]).all()
-    assert float(ds.aq.reanalyze("idw", grid=0.5, time=DAY).pm25.mean()) == pytest.approx(10.2)
+    assert ds.time.values.astype("datetime64[D]").astype(str).tolist() == [DAY]
+    assert ds.time.attrs["step"] == "1D"
+    assert float(ds.aq.reanalyze("idw", grid=0.5).pm25.mean()) == pytest.approx(10.2)
 
 
 def test_each_further_instrument_is_a_station():
@@ -177,7 +177,7 @@ def test_ozone_of_one_hour_is_no_maximum_of_8_hours():
     hour = row(("1 HOUR", "Ozone 1-hour 1979", "None", 100.0, 0.03, 0.09), code=44201, day="2016-01-16")
     with pytest.warns(XaqWarning, match="1 rows of ozone are of 1 HOUR, not of means over 8 hours, and are left out"):
         ds = opened(ozone, hour)
-    np.testing.assert_array_equal(ds.o3.values, np.array([[0.044, np.nan]], np.float32))
+    np.testing.assert_array_equal(ds.o3.values, np.array([[0.044]], np.float32))
     with pytest.raises(SchemaError, match=r"1 rows of ozone are of 1 HOUR.* and the file has no others"):
         opened(hour)
     with pytest.raises(SchemaError, match=r"no column '1st Max Value'.*fix: .*columns=") as raised:
@@ -202,3 +202,26 @@ def test_a_row_without_an_instrument():
     made = {"table": pd.DataFrame(rows)}
     exec(str(raised.value).split("fix: ")[1], made)
     assert open_stations(made["table"]).pm25.notnull().sum() == 1
+
+
+def test_coordinates_in_nad27_are_those_of_wgs84_and_others_stay():
+    # Meades Ranch in Kansas, the origin of NAD27, lies about 30 m further west in NAD83.
+    old = {"Longitude": -98.5422, "Latitude": 39.2240}
+
+    def there(**more):
+        return opened(row(**{**old, **more}), row(site=24))
+
+    moved = there(Datum="NAD27").sel(station="01-073-0023")
+    east = (float(moved.lon) - old["Longitude"]) * 111_320 * np.cos(np.radians(39.224))
+    assert -45 < east < -20
+    assert abs(float(moved.lat) - old["Latitude"]) * 111_320 < 10
+    assert "1 rows have coordinates in NAD27, which are converted to WGS84" in there(Datum="NAD27").attrs["history"]
+    for datum in ("NAD83", "WGS84", "UNKNOWN", ""):
+        ds = there(Datum=datum).sel(station="01-073-0023")
+        assert (float(ds.lon), float(ds.lat)) == (old["Longitude"], old["Latitude"])
+    sites = pd.DataFrame({
+        "State Code": ["01"], "County Code": ["073"], "Site Number": ["0023"], "Latitude": [39.2240], "Longitude": [-98.5422],
+        "Datum": ["NAD27"],
+    })  # fmt: skip
+    listed = opened(row(), stations=sites)
+    np.testing.assert_allclose([listed.lon, listed.lat], [[moved.lon], [moved.lat]])

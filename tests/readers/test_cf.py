@@ -102,6 +102,18 @@ def indexed(obs, station):
 
 
 @pytest.mark.parametrize("layout", [contiguous, indexed])
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_ragged_arrays_keep_what_is_known_of_stations_in_words(layout, kind, samples):
+    ds = layout(*samples)
+    n = ds.sizes["place"]
+    words = np.array(["Köln", "Bonn", "Ulm"] * n)[:n]
+    values = np.char.encode(words, "utf-8") if kind is bytes else words
+    got = open_stations(ds.assign(station_name=("place", values), station_type=("place", ["traffic"] * n)))
+    assert got.station_name.sel(station=ds["name"].values.astype(str)).values.tolist() == words.tolist()
+    assert set(got.kind.values) == {"traffic"}
+
+
+@pytest.mark.parametrize("layout", [contiguous, indexed])
 @pytest.mark.parametrize("store", ["memory", "netcdf", "zarr"])
 def test_ragged_arrays_are_read(layout, store, samples, network, tmp_path):
     ds = layout(*samples)

@@ -400,3 +400,22 @@ def test_the_documentation_lists_every_format():
     page = (Path(xaq.__file__).parents[1] / "docs" / "readers.md").read_text()
     assert all(f'"{name}"' in page for name in FORMATS)
     assert all(f'"{name}"' in (open_stations.__doc__ or "") for name in FORMATS)
+
+
+@pytest.mark.parametrize("name", ["airnow_monitors", "airnow_sites"])
+def test_airnow_names_its_stations(name, tmp_path):
+    made = MAKERS[name](tmp_path)
+    for path in made.source.glob("*"):
+        path.write_text(path.read_text().replace("|NAME|", "|Los Angeles|").replace('"x"', '"Los Angeles"'))
+    ds = open_stations(made.source, **made.options)
+    assert ds.station_name.values.tolist() == ["Los Angeles"] * 2
+
+
+def test_eea_days_that_do_not_begin_at_midnight_are_said(tmp_path):
+    made = MAKERS["eea_csv"](tmp_path)
+    table = pd.read_csv(made.source).iloc[:3].assign(
+        AveragingTime="day", DatetimeBegin=[f"2020-01-0{day} 23:00:00 +00:00" for day in (1, 2, 3)]
+    )  # fmt: skip
+    with pytest.warns(XaqWarning, match="3 values of days begin at 23:00, not at 00:00"):
+        ds = open_stations(table, **made.options)
+    assert str(ds.time.values[0])[:10] == "2020-01-01"

@@ -25,6 +25,7 @@ def test_the_mean_of_two_channels_where_they_agree():
     np.testing.assert_allclose(ds.pm25.values[0], [11, np.nan, 5, 150, np.nan])
     assert ds.time.values.astype("datetime64[s]").astype("int64").tolist() == (START + 600 * np.arange(5)).tolist()
     assert "1 reading(s) whose two channels disagree are left out" in ds.attrs["history"]
+    assert "1 reading(s) with a value of one channel only are left out" in ds.attrs["history"]
     assert {n: ds[n].attrs["units"] for n in ds.data_vars} == {
         "pm25": "ug m-3", "temperature": "degF", "humidity": "%", "pressure": "hPa",
     }  # fmt: skip

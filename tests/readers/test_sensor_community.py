@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
-from xaq.errors import SchemaError
+from xaq.errors import SchemaError, XaqWarning
 from xaq.readers.dispatch import open_stations
 
 
@@ -67,3 +68,23 @@ def test_files_of_a_month_are_known_by_their_header_not_by_their_name(tmp_path, 
     assert "pm25" in open_stations(tmp_path if folder else path, step="1h")
     path.write_text("station,time,lon,lat,pm25\na,2020-01-01 00:00,10,50,1\na,2020-01-01 01:00,10,50,2\n")
     assert open_stations(tmp_path if folder else path, tz="UTC").pm25.values.tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "zip"])
+def test_a_folder_of_days_and_months_is_read_as_one_record(tmp_path, compression):
+    whole, suffix = readings(120), {None: ".csv", "gzip": ".csv.gz", "zip": ".zip"}[compression]
+    whole.iloc[60:].to_csv(tmp_path / "2017-10-13_sds011_sensor_5331.csv", sep=";", index=False)
+    month = pd.concat([whole.iloc[:80], readings(60).assign(sensor_id=7, lat=57.2)])
+    month.to_csv(tmp_path / f"2017-10_sds011{suffix}", sep=";", index=False, compression=compression)
+    (tmp_path / "2017-10_notes.csv").write_text("a;b\n1;2\n")
+    ds = open_stations(tmp_path, step="1h")
+    assert ds.station.values.tolist() == ["5331", "7"]
+    xr.testing.assert_equal(ds.sel(station=["5331"]), open_stations(whole, step="1h"))
+
+
+def test_readings_that_are_no_numbers_are_said():
+    table = readings(60)
+    with pytest.warns(XaqWarning, match="60 of 60 readings of pm25 are no numbers, such as '5,0', and are missing"):
+        ds = open_stations(table.assign(P2="5,0"), step="1h")
+    assert np.isnan(ds.pm25).all()
+    np.testing.assert_array_equal(ds.pm10, open_stations(table, step="1h").pm10)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import SchemaError
 
-DAY = np.timedelta64(1, "D")
+HOUR, DAY = np.timedelta64(1, "h"), np.timedelta64(1, "D")
 #: Data capture: the least fraction of a day's steps that must be observed for a daily mean, 18 of 24 hours.
 DATA_CAPTURE = 0.75
 
@@ -26,7 +26,8 @@ def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
     """
     if len(times) < 2:
         raise SchemaError(
-            f"time has {len(times)} value(s), expected at least 2, which give the step; fix: a longer record, or time=None"
+            f"time has {len(times)} value(s), expected at least 2, which give the step, or a stated step; fix: a longer record, or, of "
+            "daily values, ds.assign_coords(time=ds.time.assign_attrs(step='1D'))"
         )
     seconds = np.diff(times.astype("datetime64[s]")).astype(np.int64)
     step = int(np.median(seconds))

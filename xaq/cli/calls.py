@@ -25,7 +25,7 @@ _OTHER_NAMES = {
     "geography": ("no_geography",), "consolidated": ("no_consolidated",),
 }  # fmt: skip
 #: Arguments without an option: objects of Python.
-_OBJECTS = ("background", "rasters", "config", "lon", "lat")
+_OBJECTS = ("config", "lon", "lat")
 #: Arguments that say where stations are.
 _PLACES = ("unplaced", "far", "sea")
 
@@ -163,7 +163,9 @@ def command_of_call(call: ast.Call, command: Command) -> str | None:
         return " ".join(words)
     first = [_model_of(call, command)] if name in _OF_MODEL else []
     rest = [word for word in _REST.get(name, ()) if word.split()[0] not in words]
-    if name == "reanalyze" and (name == command.verb or any(k.arg == "store" for k in call.keywords)):
+    if any(word.startswith("--store ") for word in words):
+        rest = []
+    elif name == "reanalyze" and (name == command.verb or any(k.arg == "store" for k in call.keywords)):
         rest = [f"--store {shlex.quote(command.values.get('store') or command.values.get('cube') or 'cube.zarr')}"]
     return " ".join(["xaq", name, *first, command.data, *words, *rest])
 

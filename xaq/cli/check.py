@@ -22,7 +22,9 @@ def _add(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--other", metavar="TABLE", help="its observations")
     group.add_argument("--other-stations", metavar="FILE", help="its station list")
     group.add_argument("--other-tz", metavar="ZONE", help="its time zone")
-    group.add_argument("--other-format", choices=tuple(FORMATS), help="its format, if it is not recognised")
+    group.add_argument(
+        "--other-format", choices=tuple(FORMATS), metavar="FORMAT", help="its format, if it is not recognised"
+    )
     parser.add_argument("--csv", metavar="FILE", help="also write the report to this file")
 
 

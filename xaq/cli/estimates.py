@@ -6,25 +6,30 @@ import argparse
 from typing import Any
 
 from ..interpolate.classical import CLASSICAL
-from . import stations, text
+from . import grids, stations, text
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options of an estimate."""
     parser.add_argument("model", help=f"model file, or a classical method: {', '.join(CLASSICAL)}")
-    stations.add(parser)
+    stations.add(parser, brief=True)
     group = parser.add_argument_group("estimate")
     group.add_argument(
         "--target", metavar="NAME", help="variable to estimate (default: the model's, or the only pollutant)"
     )
-    group.add_argument("--time", metavar="PERIOD", help=f"period: {text.TIME_HELP}")
-    group.add_argument("--init", metavar="TIME", help="for a forecast model: last time whose observations are used")
-    group.add_argument("--level", type=float, default=0.9, help="nominal coverage of the interval (default 0.9)")
+    group.add_argument("--time", type=text.period, metavar="PERIOD", help=f"period: {text.TIME_HELP}")
+    group.add_argument(
+        "--init", type=text.period, metavar="TIME", help="for a forecast model: last time whose observations are used"
+    )
+    group.add_argument(
+        "--level", type=float, default=0.9, metavar="FRACTION", help="nominal coverage of the interval (default 0.9)"
+    )
     group.add_argument(
         "--max-distance", type=float, metavar="KM",
         help="distance to the nearest station above which estimates are unsupported",
     )  # fmt: skip
     stations.add_hide(parser, "those of the model")
+    grids.add(parser)
 
 
 def add_means(parser: argparse.ArgumentParser) -> Any:
@@ -40,7 +45,11 @@ def add_means(parser: argparse.ArgumentParser) -> Any:
         "--statistic", choices=("mean", "max"), default="mean", help="of the steps of a period (default mean)"
     )
     group.add_argument(
-        "--capture", type=float, default=0.75, help="fraction of a period's steps that must be estimated (default 0.75)"
+        "--capture",
+        type=float,
+        default=0.75,
+        metavar="FRACTION",
+        help="fraction of a period's steps that must be estimated (default 0.75)",
     )
     group.add_argument("--members", type=int, metavar="N", help="also write N members: equally likely truths")
     group.add_argument(
@@ -54,5 +63,5 @@ def options(a: argparse.Namespace) -> dict[str, Any]:
     return {
         "target": a.target, "time": a.time, "init": a.init, "level": a.level, "max_distance": a.max_distance,
         "freq": a.freq, "tz": a.period_tz, "statistic": a.statistic, "capture": a.capture, "members": a.members,
-        "seed": a.members_seed,
+        "seed": a.members_seed, **grids.opened(a),
     }  # fmt: skip

@@ -23,7 +23,7 @@ _WRITTEN = {"D": "%Y-%m-%d", "MS": "%Y-%m", "QS": "%Y-%m", "YS": "%Y"}
 
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cube", help="Zarr store")
-    parser.add_argument("--time", metavar="PERIOD", help=f"part to write: {text.TIME_HELP}")
+    parser.add_argument("--time", type=text.period, metavar="PERIOD", help=f"part to write: {text.TIME_HELP}")
     group = parser.add_argument_group("netCDF")
     group.add_argument("--unlimited", action="store_true", help="make time the record dimension")
     group.add_argument(

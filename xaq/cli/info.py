@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from ..errors import StoreError
 from .verb import Verb
@@ -26,7 +27,8 @@ def _run(a: argparse.Namespace) -> None:
     damage = [*(info.damaged or []), *(info.damaged_files or [])]
     if damage and not a.forget:
         raise StoreError(
-            f"{len(damage)} blocks or files are damaged; fix: xaq info {a.cube} --forget, then the command that wrote the cube"
+            f"{len(damage)} blocks or files are damaged; fix: xaq info {shlex.quote(a.cube)} --forget\n"
+            "  then the command that wrote the cube, which writes them again"
         )
 
 

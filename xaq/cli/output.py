@@ -16,11 +16,22 @@ from ..errors import SchemaError, XaqError
 
 #: What a shell reports of a command whose output nobody reads any more, as in ``xaq check ... | head``.
 PIPE_CLOSED = 128 + signal.SIGPIPE
+#: The exit code of wrong usage, as argparse has it.
+WRONG_USAGE = 2
 
 
-def usage(text: str) -> SchemaError:
+class UsageError(SchemaError):
+    """A command line that asks for what the command does not take."""
+
+
+def usage(text: str) -> UsageError:
     """Return the error of an argument of the command line."""
-    return SchemaError(text, subject="usage")
+    return UsageError(text, subject="usage")
+
+
+def is_usage(error: XaqError) -> bool:
+    """Return whether an error is one of arguments: of the command line's own, or of the function that gets them."""
+    return isinstance(error, UsageError) or str(error).startswith("argument: ")
 
 
 def require_file(path: str, option: str, default: str) -> None:
@@ -60,7 +71,9 @@ def opened(path: str, fix: str) -> xr.Dataset:
     try:
         return xr.open_zarr(path) if Path(path).is_dir() else xr.open_dataset(path, chunks={})
     except (OSError, ValueError, LookupError, RuntimeError) as error:
-        raise usage(f"{path} cannot be opened as netCDF or Zarr ({type(error).__name__}); fix: {fix}") from error
+        raise SchemaError(
+            f"cannot be opened as netCDF or Zarr ({type(error).__name__}); fix: {fix}", subject=path
+        ) from error
 
 
 @contextmanager
@@ -71,8 +84,8 @@ def written(path: str, option: str) -> Iterator[None]:
     except XaqError:
         raise
     except OSError as error:
-        raise usage(
-            f"{path} cannot be written ({error.strerror}); fix: {option} <a path where there is room>"
+        raise SchemaError(
+            f"cannot be written ({error.strerror}); fix: {option} <a path where there is room>", subject=path
         ) from error
 
 

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..errors import ModelError, StoreError
 from ..interpolate.classical import CLASSICAL
-from . import output, stations, text
+from . import grids, output, stations, text
 from .verb import Verb
 
 #: Options that maps have in common.
 _LIMITS = ("vmin", "vmax", "cmap")
 _MAP = ("time", "target", *_LIMITS, "no_stations", "unsupported", "lines")
+#: Gridded fields, of figures that make the estimates themselves.
+_FIELDS = tuple(name for name, *_ in grids.OPTIONS)
 _METHODS = ", ".join(CLASSICAL)
 #: What figures are made from: the name of the argument, and its help.
 _SUBJECTS = {
@@ -65,13 +68,13 @@ FIGURES = {
     ),
     "error_covariance": Figure("how errors are correlated in space and time", ("method",), ("time", "target")),
     "explanation": Figure(
-        "the neighbours and weights of an estimate", ("model",), (*_LIMITS, "lines"), ("lon", "lat", "time")
+        "the neighbours and weights of an estimate", ("model",), (*_LIMITS, "lines", *_FIELDS), ("lon", "lat", "time")
     ),
     "animation": Figure(
         "the steps of a cube as a film", ("cube",), (*_MAP, "interval"), file="film.gif"
     ),
     "explore": Figure("a cube as a page with a time slider", ("cube",), (*_MAP, "dpi"), file="page.html"),
-    "table": Figure("the scores at the hidden stations as a table", ("method",), ("time", "target", "metrics", "scored")),
+    "table": Figure("the scores at the hidden stations as a table", ("method",), ("time", "target", "metrics", "scored", *_FIELDS)),
     "skill": Figure(
         "the skill of a forecast by horizon", ("method",), ("time", "target", "reference", "metric", "scored")
     ),
@@ -79,8 +82,8 @@ FIGURES = {
 
 #: The options of figures: how each is parsed, and its help. Those that are not given have the figure's own default.
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "time": {"metavar": "PERIOD", "help": f"period: {text.TIME_HELP}"},
-    "times": {"metavar": "PERIODS", "help": "times or periods, comma-separated"},
+    "time": {"type": text.period, "metavar": "PERIOD", "help": f"period: {text.TIME_HELP}"},
+    "times": {"type": text.periods, "metavar": "PERIODS", "help": "times or periods, comma-separated"},
     "target": {"metavar": "NAME", "help": "variable (default: that of the cube or model, or the only pollutant)"},
     "station": {"metavar": "ID", "help": "station"},
     "lon": {"type": float, "metavar": "DEGREES", "help": "longitude"},
@@ -89,7 +92,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "vmax": {"type": float, "metavar": "VALUE", "help": "upper limit of the colours"},
     "cmap": {"metavar": "NAME", "help": "colour map of matplotlib"},
     "no_stations": {"action": "store_true", "help": "do not draw the stations"},
-    "unsupported": {"choices": ("hatched", "blank"), "help": "cells that no station supports (default hatched)"},
+    "unsupported": {"choices": ("hatched", "blank"), "help": "cells that are not supported (default hatched)"},
     "lines": {"metavar": "FILE", "help": "GeoJSON file with lines to draw in place of borders and coasts"},
     "per_row": {"type": int, "metavar": "N", "help": "maps beside each other (default 3)"},
     "zoom": {"metavar": "W,S,E,N", "help": "second map of this part: densest (default), none, or bounds in degrees"},
@@ -103,6 +106,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "metrics": {"metavar": "NAMES", "help": "columns, comma-separated (default mae,rmse)"},
     "metric": {"metavar": "NAME", "help": "score (default rmse)"},
     "scored": {"choices": ("hidden", "visible"), "help": "stations, of a forecast (default hidden)"},
+    **{name: {"metavar": metavar, "help": what} for name, metavar, what in grids.OPTIONS},
     "reference": {"metavar": "NAME", "help": "method that the skill is relative to (default persistence)"},
 }
 
@@ -112,12 +116,12 @@ def _add(parser: argparse.ArgumentParser) -> None:
     for name, figure in FIGURES.items():
         own = figures.add_parser(
             name, help=figure.text, description=f"{figure.text[0].upper()}{figure.text[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"example:\n  {_example(name, figure)}",
         )  # fmt: skip
         own.set_defaults(parser=own)
         for subject in figure.subjects:
             own.add_argument(subject.replace(" ", "_"), metavar=subject.upper(), help=_SUBJECTS[subject])
-        stations.add(own)
+        stations.add(own, brief=True, optional="no_stations" in figure.options)
         group = own.add_argument_group("figure")
         for option in (*figure.needs, *figure.options):
             flag = f"--{option.replace('_', '-')}"
@@ -126,6 +130,21 @@ def _add(parser: argparse.ArgumentParser) -> None:
         if {"cube", "method or cube"} & {*figure.subjects}:
             group.add_argument("--model", metavar="FILE", help="model file whose hidden stations are marked")
         stations.add_hide(own, "those of the model")
+
+
+#: What an example of each figure is made from, and its options.
+_EXAMPLES = {
+    "cube": "pm25.zarr", "other": "kriging.zarr", "model": "pm25.xaq", "method": "pm25.xaq", "method or cube": "pm25.xaq",
+    "station": "--station dongsi", "times": "--times 2017-01-01,2017-01-02", "lon": "--lon 116.4", "lat": "--lat 39.9",
+    "time": "--time 2017-01-01T08",
+}  # fmt: skip
+
+
+def _example(name: str, figure: Figure) -> str:
+    """Return a command that draws a figure."""
+    subjects, options = (" ".join(_EXAMPLES[of] for of in names) for names in (figure.subjects, figure.needs))
+    file = f"-o {name}{Path(figure.file).suffix}"
+    return " ".join(filter(None, ["xaq plot", name, subjects, "clean.nc", options, file]))
 
 
 def _file_help(figure: Figure) -> str:
@@ -141,10 +160,12 @@ def _run(a: argparse.Namespace) -> None:
     else:
         output.require_suffix(a.output, (Path(figure.file).suffix,), figure.file)
     given = _given(a, figure)
+    if not a.table and given.get("stations", True):
+        raise output.usage(f"plot {a.figure} draws stations, and no table is given; fix: --no-stations")
     subjects = [_subject(a.figure, kind, getattr(a, kind.replace(" ", "_"))) for kind in figure.subjects]
     marked = getattr(a, "model", None)
     model = stations.load(marked) if isinstance(marked, str) else next(iter(subjects), None)
-    ds = stations.open_data(a, None if isinstance(model, xr.Dataset) else model)
+    ds = stations.open_data(a, None if isinstance(model, xr.Dataset) else model) if a.table else None
     drawn = _draw(a.figure, ds, subjects, given)
     with output.written(a.output, "-o"):
         _save(drawn, a.output)
@@ -157,16 +178,17 @@ def _subject(figure: str, kind: str, what: str) -> Any:
 
     is_folder = Path(what).is_dir()
     if kind in ("cube", "other"):
-        if Path(what).is_file():
-            fix = f"xaq reanalyze {what} ... --store cube.zarr"
-            raise output.usage(f"plot {figure} needs a cube, {what} is a file; fix: {fix}")
+        if Path(what).is_file() or (what in CLASSICAL and not is_folder):
+            by, is_what = (f"{what!r}", "a method") if what in CLASSICAL else ("model", "a file")
+            raise StoreError(
+                f"plot {figure} needs a cube, {what} is {is_what}; fix: ds.aq.reanalyze({by}, store='cube.zarr')"
+            )
         return open_cube(what)
     if kind == "method or cube" and is_folder:
         return open_cube(what)
-    if is_folder:
-        raise output.usage(
-            f"plot {figure} needs a model file, {what} is a folder; fix: xaq plot {figure} model.xaq ..."
-        )
+    if is_folder or (kind == "model" and what in CLASSICAL and not Path(what).exists()):
+        is_what = "a folder" if is_folder else "a method"
+        raise ModelError(f"plot {figure} needs a model file, {what} is {is_what}; fix: ds.aq.train(...)")
     return stations.load(what) if kind == "model" else stations.load_or_name(what)
 
 
@@ -183,7 +205,7 @@ def _given(a: argparse.Namespace, figure: Figure) -> dict[str, Any]:
     return {renamed.get(name, name): value for name, value in given.items()}
 
 
-def _draw(figure: str, ds: xr.Dataset, subjects: list[Any], given: dict[str, Any]) -> Any:
+def _draw(figure: str, ds: Any, subjects: list[Any], given: dict[str, Any]) -> Any:
     """Call the figure's function; figures of scores and of an explanation are made from what a verb returns."""
     from .. import plot
     from ..evaluate.explain import explain
@@ -191,10 +213,10 @@ def _draw(figure: str, ds: xr.Dataset, subjects: list[Any], given: dict[str, Any
 
     draw: Callable[..., Any] = getattr(plot, figure)
     if figure == "explanation":
-        where = {name: given.pop(name) for name in ("lon", "lat", "time")}
+        where = {name: given.pop(name) for name in ("lon", "lat", "time", *_FIELDS) if name in given}
         return draw(ds, explain(ds, *subjects, **where), **given)
     if figure in ("table", "skill"):
-        period = {name: given.pop(name) for name in ("time", "target") if name in given}
+        period = {name: given.pop(name) for name in ("time", "target", *_FIELDS) if name in given}
         return draw(verify(ds, *subjects, **period), **given)
     return draw(ds, *subjects, **given)
 
@@ -234,8 +256,8 @@ def _read_levels(value: str) -> list[float]:
 
 #: Options whose text is no number or name.
 _READ: dict[str, Callable[[str], Any]] = {
-    "times": text.names, "baselines": text.names, "of": text.names, "metrics": text.names, "levels": _read_levels,
-    "slots": _read_slots, "zoom": _read_zoom,
+    "baselines": text.names, "of": text.names, "metrics": text.names, "levels": _read_levels,
+    "slots": _read_slots, "zoom": _read_zoom, "background": grids.background, "rasters": grids.rasters,
 }  # fmt: skip
 
 VERB = Verb(

@@ -8,6 +8,8 @@ from pathlib import Path
 import xarray as xr
 
 from ..cube.grid import Grid
+from ..cube.size import MAX_SIZE
+from ..errors import GridError
 from . import estimates, output, stations, text
 from .verb import Verb
 
@@ -32,6 +34,10 @@ def _add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--precision", type=float, metavar="STEP", help="round stored values to this step, in the target's units"
     )
+    group.add_argument(
+        "--max-size", type=float, default=MAX_SIZE, metavar="GB",
+        help=f"refuse a cube that is larger before compression (default {MAX_SIZE:g})",
+    )  # fmt: skip
     group.add_argument("--zarr-format", type=int, choices=(2, 3), default=3, help="of the store (default 3)")
     group.add_argument("--chunks", metavar="DIM=SIZE,...", help="block sizes, such as time=240,lat=200,lon=200")
     group.add_argument("--no-consolidated", action="store_true", help="do not consolidate the store's metadata")
@@ -45,7 +51,7 @@ def _run(a: argparse.Namespace) -> None:
     cube = reanalyze(
         stations.open_data(a, model), model, grid=grid, store=a.store, support=a.support, overwrite=a.overwrite,
         update=a.update, precision=a.precision, zarr_format=a.zarr_format, chunks=chunks,
-        consolidated=not a.no_consolidated, **estimates.options(a),
+        consolidated=not a.no_consolidated, max_size=a.max_size, **estimates.options(a),
     )  # fmt: skip
     sizes = ", ".join(f"{k} {v}" for k, v in cube.sizes.items() if k != "bnds")
     print(f"{a.store}: {cube.attrs['title']} ({sizes})")
@@ -60,7 +66,14 @@ def _grid(grid: str, bounds: str | None) -> Grid | float | xr.Dataset:
             what = "a spacing in degrees" + ("" if bounds is not None else ", or a file with lon and lat")
             raise output.usage(f"--grid is {grid!r}, expected {what}; fix: --grid 0.1") from None
         return output.opened(grid, "--grid 0.1")
-    return spacing if bounds is None else Grid.regular(spacing, bounds=text.bounds(bounds))
+    if not 0 < spacing <= 360:
+        raise output.usage(f"--grid is {grid}, expected a spacing in degrees above 0; fix: --grid 0.1")
+    if bounds is None:
+        return spacing
+    try:
+        return Grid.regular(spacing, bounds=text.bounds(bounds))
+    except GridError as error:
+        raise output.usage(str(error)) from error
 
 
 VERB = Verb(

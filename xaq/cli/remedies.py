@@ -18,7 +18,7 @@ from .calls import Command, command_of_call, rendered
 #: Fixes that are neither an argument nor a call of a verb.
 _PHRASES = (
     (r"call reanalyze\(\.\.\., store=\.\.\.\) again", "run the command that wrote the cube again"),
-    (r"\breanalyze\(\.\.\., store=\.\.\., overwrite=True\)", "xaq reanalyze ... --overwrite"),
+    (r"\breanalyze\(\.\.\., store=\.\.\., overwrite=True\)", "run the xaq reanalyze that wrote the cube again with --overwrite"),
     (r"call again to resume", "run the same command again to resume"),
     (r"add to the same call", "add to the same command"),
     (r"xaq\.load_model\(path\) for a model file", "a model file"),
@@ -44,6 +44,8 @@ _ARGUMENT = re.compile(r"\b([a-z_]+)=(?!=)")
 _PYTHON = re.compile(r"\w[\[(](?!s\))|\w = |\b[a-z_]+=|\.\w+\(|\bds\.")
 #: Commands of a shell, and options, which may look like Python.
 _SHELL = re.compile(r"^(--?[a-z]|xaq )|\b(pip install|chmod|mkdir|rm) ")
+#: A command within a fix, as it is marked there.
+_COMMAND = re.compile("\1")
 _PLAIN_TEXT = re.compile(r"'([^']*)'")
 #: Where a fix ends with how a frame is read and passed on in Python.
 _PASSED = ((r"then open_stations\(table, \.\.\.\)", "then table.to_csv('corrected.csv', index=False), and pass that file"),
@@ -73,9 +75,8 @@ def _in_line(line: str, command: Command) -> str:
     # Of two time zones, that of the periods is meant where the message shows it.
     of_periods = zone is not None and repr(zone) in head
     texts = [re.sub(r"\btz=", "period_tz=", text) if of_periods else text for text in fixes]
-    return head + "".join(
-        as_command(text.removesuffix("fix: "), command) + "fix: " * text.endswith("fix: ") for text in texts
-    )
+    done = "".join(as_command(text.removesuffix("fix: "), command) + "fix: " * text.endswith("fix: ") for text in texts)
+    return head + done.replace("\n", "\n  ")
 
 
 def as_command(fix: str, command: Command) -> str:
@@ -95,10 +96,16 @@ def as_command(fix: str, command: Command) -> str:
             kept.append((separator if kept else "") + done)
     if kept:
         # Options of one command have no commas between them.
-        return re.sub(r"(--[a-z-]+ (?:'[^']*'|[^\s']+)), (?=--)", r"\1 ", "".join(kept))
+        return _on_lines(re.sub(r"(--[a-z-]+ (?:'[^']*'|[^\s']+)), (?=--)", r"\1 ", "".join(kept)))
     for pattern, words in _PASSED:
         fix = re.sub(pattern, words, fix)
     return f"in Python: {fix}"
+
+
+def _on_lines(fix: str) -> str:
+    """Return a fix with each command on a line of its own, to be pasted as it is; without commands, the fix."""
+    parts = [part.strip(" ,;") for part in _COMMAND.split(fix)]
+    return "\n".join(part for part in parts if part)
 
 
 def _alternatives(text: str) -> Iterator[tuple[str, str]]:
@@ -152,7 +159,9 @@ def _translated(piece: str, command: Command) -> str | None:
     text = replaced(text, _ARGUMENT, lambda found, text: _of_argument(found, text, command))
     if _PYTHON.search(text):
         return None
-    return re.sub("\0(\\d+)\0", lambda found: done[int(found[1])], text)
+    # Marked, so that words behind a command are told from it.
+    whole = [f"\1{d}\1" if d.startswith("xaq ") else d for d in done]
+    return re.sub("\0(\\d+)\0", lambda found: whole[int(found[1])], text)
 
 
 def _of_call(found: re.Match[str], text: str, command: Command) -> tuple[str, int] | None:

@@ -40,7 +40,7 @@ _HELP = {
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
-    stations.add(parser)
+    stations.add(parser, brief=True)
     group = parser.add_argument_group("repairs, by the names that xaq check reports")
     for name, text_of in _HELP.items():
         option, choices = f"--{name.replace('_', '-')}", OPTIONS[name]
@@ -64,15 +64,16 @@ def _run(a: argparse.Namespace) -> None:
     output.require_suffix(a.output, SUFFIXES, "repaired.nc")
     asked = _asked(a)
     new_units = text.units(a.convert_units)
-    if not asked and new_units is None:
-        raise output.usage("no repair is asked for; fix: --negative missing, or another that xaq check reports")
-    ds = stations.open_unchecked(a)
+    # Data that other commands refuse are opened to be repaired, and not to be written again as they are.
+    ds = stations.open_unchecked(a) if asked else stations.open_data(a)
     before = ds.attrs.get("history", "")
-    ds = _named(repair, "correct_units", ds, **asked)
+    if asked:
+        ds = _named(repair, "correct_units", ds, **asked)
     if new_units is not None:
         ds = _named(convert_units, "convert_units", ds, new_units)
     write_stations(ds, a.output)
-    _print_changes(before, ds)
+    if asked or new_units is not None:
+        _print_changes(before, ds)
     print(with_commands(check(ds), Command.of(a, table=a.output)))
     print(f"{a.output}: {ds.sizes['station']} stations, {ds.sizes['time']} steps")
 
@@ -106,7 +107,7 @@ def _print_changes(before: str, ds: xr.Dataset) -> None:
 
 VERB = Verb(
     "repair",
-    "fix the problems that are named, and write the data",
+    "fix the problems that are named, and write the data; without any, convert tables to netCDF, Zarr, Parquet or CSV",
     "xaq repair obs.parquet --stations stations.csv --tz Asia/Shanghai --negative missing --stuck missing -o repaired.nc",
     _add,
     _run,

@@ -25,19 +25,34 @@ if TYPE_CHECKING:
 _BUNDLED = ("germany", "germany-1998-2009")
 #: Title of the group of these arguments in a command's help.
 _GROUP = "stations"
+#: Of these arguments, those that the help of every command shows, and the command whose help shows all.
+_OFTEN, _FULL_HELP = ("table", "stations", "tz", "columns", "units"), "xaq check --help"
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of station data: those of ``xaq.open_stations``."""
-    group = parser.add_argument_group(_GROUP)
+def add(parser: argparse.ArgumentParser, *, brief: bool = False, optional: bool = False) -> None:
+    """Declare the arguments of station data: those of ``xaq.open_stations``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of a command.
+    brief : bool
+        The help shows only those most used.
+    optional : bool
+        The command may do without stations.
+    """
+    group = parser.add_argument_group(_GROUP, f"All options of reading: {_FULL_HELP}" if brief else None)
     group.add_argument(
-        "table", nargs="+",
+        "table", nargs="*" if optional else "+",
         help="observations: a table or several that belong together, a file or folder of a network, netCDF or Zarr; or the "
         f"name of a bundled network: {', '.join(_BUNDLED)}",
     )  # fmt: skip
     group.add_argument("--stations", metavar="FILE", help="station list with id, lon, lat")
     group.add_argument("--tz", metavar="ZONE", help="time zone of naive timestamps, such as Asia/Shanghai")
-    group.add_argument("--format", choices=tuple(FORMATS), help="format of the observations, if it is not recognised")
+    group.add_argument(
+        "--format", choices=tuple(FORMATS), metavar="FORMAT",
+        help=f"format of the observations, if it is not recognised: {', '.join(FORMATS)}",
+    )  # fmt: skip
     group.add_argument(
         "--columns", metavar="ROLE=COLUMN,...",
         help="such as time=timestamp,pm25=fine; a role may occur twice, for the table and for the station list",
@@ -74,6 +89,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--ambiguous", choices=("infer", "first", "second"),
         help="which hour is meant by one that occurs twice, when a clock is set back",
     )  # fmt: skip
+    if brief:
+        for action in group._group_actions:
+            if action.dest not in _OFTEN:
+                action.help = argparse.SUPPRESS
 
 
 def add_hide(parser: argparse.ArgumentParser, default: str) -> None:
@@ -103,8 +122,7 @@ def open_unchecked(a: argparse.Namespace) -> xr.Dataset:
         return open_data(a)
     except SchemaError:
         source = Path(a.table[0])
-        given = any(getattr(a, x.dest) != x.default for x in _group(a.parser)._group_actions if x.dest != "table")
-        if len(a.table) > 1 or given or not (source.suffix in (".nc", ".nc4") or is_zarr(source)):
+        if len(a.table) > 1 or _given(a) or not _is_lazy(source):
             raise
         ds = output.opened(str(source), "another file")
         if prepare(ds)[1]:
@@ -112,12 +130,32 @@ def open_unchecked(a: argparse.Namespace) -> xr.Dataset:
         return ds
 
 
+def _given(a: argparse.Namespace) -> bool:
+    """Return whether an option of reading is given."""
+    return any(getattr(a, x.dest) != x.default for x in _group(a.parser)._group_actions if x.dest != "table")
+
+
+def _is_lazy(path: Path) -> bool:
+    """Return whether a path is netCDF or Zarr, which are opened lazily."""
+    return path.suffix in (".nc", ".nc4") or is_zarr(path)
+
+
 def _opened(a: argparse.Namespace) -> xr.Dataset:
-    source = a.table[0] if len(a.table) == 1 else a.table
+    source: Any = a.table[0] if len(a.table) == 1 else a.table
     if isinstance(source, str) and source.startswith("germany") and not Path(source).exists():
-        return datasets.load(source)
+        source = datasets.load(source)
+        if not _given(a):
+            return source
+    if a.step is not None and isinstance(source, str) and _is_lazy(Path(source)):
+        # Means over steps are those of data in memory.
+        return open_stations(_read(a, source, None).compute(), step=a.step)
+    return _read(a, source, a.step)
+
+
+def _read(a: argparse.Namespace, source: Any, step: str | None) -> xr.Dataset:
+    """Open station data with the options of reading."""
     return open_stations(
-        source, stations=a.stations, format=a.format, tz=a.tz, timestamps=a.timestamps, step=a.step,
+        source, stations=a.stations, format=a.format, tz=a.tz, timestamps=a.timestamps, step=step,
         units=text.units(a.units), columns=text.columns(a.columns), pollutant=a.pollutant,
         encoding=text.encodings(a.encoding), skiprows=a.skiprows, na_values=text.entries(a.na_values, "--na-values"),
         censored=a.censored, valid=text.entries(a.valid, "--valid"), ambiguous=a.ambiguous,
@@ -135,6 +173,8 @@ def load_or_name(what: str) -> Model | str:
     """Return the name of a classical method, or load a model file."""
     if what in CLASSICAL:
         return what
+    if not Path(what).exists() and Path(what).suffix:
+        raise ModelError(f"no model file at {what}; fix: ds.aq.train(...), or kriging")
     if not Path(what).exists():
         raise ModelError(
             f"{what!r} is no model file, and none of the methods {', '.join(CLASSICAL)}; "

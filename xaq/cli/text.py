@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
 from .output import usage
 
+#: A date, with the year first; one of its parts may be the last.
+_DATE = re.compile(r"\d{4}(-?\d{2}(-?\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?)?)?)?")
 #: What ``--time`` takes.
 TIME_HELP = "START/END with either side optional, or one date, month, year or hour"
+
+
+def period(text: str) -> str:
+    """Return a period as it is written, or raise: a date is written with the year first, since 08.01.2018 is two days."""
+    start, _, end = (side.strip() for side in text.partition("/"))
+    if not all(_DATE.fullmatch(side) for side in (start, end) if side) or not (start or end):
+        expected = "a date with the year first, such as 2018-01-08, 2018-01 or 2018-01-08T06, or START/END"
+        raise argparse.ArgumentTypeError(f"{text!r}, expected {expected}")
+    return text
+
+
+def periods(text: str) -> list[str]:
+    """Return the periods in a comma-separated text."""
+    return [period(part) for part in names(text)]
 
 
 def names(text: str) -> list[str]:
@@ -35,7 +53,7 @@ def units(text: str | None) -> str | dict[str, str] | None:
     """Return units by variable, or one string for the only pollutant."""
     if not text:
         return None
-    return dict(_pairs(text, "--units", "pm25=ug m-3,no2=ppb")) if "=" in text else text
+    return dict(pairs(text, "--units", "pm25=ug m-3,no2=ppb")) if "=" in text else text
 
 
 def columns(
@@ -43,7 +61,7 @@ def columns(
 ) -> dict[str, list[str]]:
     """Return columns by role."""
     by_role: dict[str, list[str]] = {}
-    for role, name in _pairs(text or "", option, example):
+    for role, name in pairs(text or "", option, example):
         by_role.setdefault(role, []).append(name)
     return by_role
 
@@ -51,7 +69,7 @@ def columns(
 def units_by_station(text: str) -> dict[str, str | dict[str, str]]:
     """Return units by variable, or by variable and station where these are written as NAME:STATION."""
     by_name: dict[str, str | dict[str, str]] = {}
-    for key, unit in _pairs(text, "--correct-units", "co=mg m-3,no2:s07=ppb"):
+    for key, unit in pairs(text, "--correct-units", "co=mg m-3,no2:s07=ppb"):
         name, colon, station = key.partition(":")
         of_stations = by_name.setdefault(name, {} if colon else unit)
         if isinstance(of_stations, str) == bool(colon):
@@ -68,7 +86,7 @@ def encodings(text: str | None) -> str | dict[str, str] | None:
     """Return one encoding, or encodings by file."""
     if text is None or "=" not in text:
         return text
-    return dict(_pairs(text, "--encoding", "list.csv=cp1250"))
+    return dict(pairs(text, "--encoding", "list.csv=cp1250"))
 
 
 def entries(text: str | None, option: str) -> list[str | float] | dict[str, list[str | float]] | None:
@@ -78,7 +96,7 @@ def entries(text: str | None, option: str) -> list[str | float] | dict[str, list
     if "=" not in text:
         return [_entry(entry) for entry in names(text)]
     by_column: dict[str, list[str | float]] = {}
-    for column, entry in _pairs(text, option, "pm25=-999"):
+    for column, entry in pairs(text, option, "pm25=-999"):
         by_column.setdefault(column, []).append(_entry(entry))
     return by_column
 
@@ -98,21 +116,21 @@ def sizes(text: str | None) -> dict[str, int] | None:
         return None
     example = "time=240,lat=200,lon=200"
     try:
-        return {dim: int(size) for dim, size in _pairs(text, "--chunks", example)}
+        return {dim: int(size) for dim, size in pairs(text, "--chunks", example)}
     except ValueError:
         raise usage(f"--chunks is {text!r}, expected DIM=SIZE with whole numbers; fix: --chunks {example}") from None
 
 
 def attributes(text: str | None) -> dict[str, str] | None:
     """Return global attributes by name."""
-    return None if text is None else dict(_pairs(text, "--attrs", "institution=University of Somewhere"))
+    return None if text is None else dict(pairs(text, "--attrs", "institution=University of Somewhere"))
 
 
 def places(text: str, option: str) -> dict[str, tuple[float, float]]:
     """Return longitude and latitude by station."""
     example = "s07=10.1/50.2"
     by_station = {}
-    for station, place in _pairs(text, option, example):
+    for station, place in pairs(text, option, example):
         try:
             lon, lat = (float(degrees) for degrees in place.split("/"))
         except ValueError:
@@ -136,7 +154,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name, choices, n=1, cutoff=0.0)), choices[0])
 
 
-def _pairs(text: str, option: str, example: str) -> Iterator[tuple[str, str]]:
+def pairs(text: str, option: str, example: str) -> Iterator[tuple[str, str]]:
     """Yield the pairs of a comma-separated text of NAME=VALUE."""
     for pair in text.split(",") if text else []:
         name, equals, value = (part.strip() for part in pair.partition("="))

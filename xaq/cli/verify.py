@@ -5,23 +5,26 @@ from __future__ import annotations
 import argparse
 
 from ..interpolate.classical import CLASSICAL
-from . import output, stations, text
+from . import grids, output, stations, text
 from .verb import Verb
 
 
 def _add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help=f"model file, or a classical method: {', '.join(CLASSICAL)}")
-    stations.add(parser)
+    stations.add(parser, brief=True)
     parser.add_argument(
         "--target", metavar="NAME", help="variable to score (default: the model's, or the only pollutant)"
     )
     stations.add_hide(parser, "those of the model")
-    parser.add_argument("--time", metavar="PERIOD", help=f"period to score: {text.TIME_HELP}")
+    grids.add(parser)
+    parser.add_argument("--time", type=text.period, metavar="PERIOD", help=f"period to score: {text.TIME_HELP}")
     parser.add_argument(
         "--baselines", metavar="NAMES",
         help="methods to score beside it, comma-separated (default: kriging, idw, nearest; of a forecast persistence, climatology)",
     )  # fmt: skip
-    parser.add_argument("--level", type=float, default=0.9, help="nominal coverage of the interval (default 0.9)")
+    parser.add_argument(
+        "--level", type=float, default=0.9, metavar="FRACTION", help="nominal coverage of the interval (default 0.9)"
+    )
     parser.add_argument(
         "--of",
         choices=("D", "MS", "QS", "YS"),
@@ -43,6 +46,7 @@ def _run(a: argparse.Namespace) -> None:
     table = verify(
         stations.open_data(a, model), model, target=a.target, time=a.time, level=a.level, of=a.of, tz=a.period_tz,
         baselines=None if a.baselines is None else text.names(a.baselines), by="station" if a.by_station else None,
+        **grids.opened(a),
     )  # fmt: skip
     output.print_table(table)
     if a.csv:

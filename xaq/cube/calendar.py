@@ -139,6 +139,12 @@ def of_periods(
     return made, count
 
 
+def ends_of(starts: NDArray[np.datetime64], freq: str, tz: str | None) -> NDArray[np.datetime64]:
+    """Return the ends of the periods that begin at some times, ``(period,)`` UTC."""
+    zone = tz or "UTC"
+    return _as_utc((local_times(starts, zone).to_period(TO_PERIOD[freq]) + 1).start_time, zone)
+
+
 def _as_utc(local: pd.DatetimeIndex, zone: str) -> NDArray[np.datetime64]:
     """Return local midnights in UTC; where a clock skips midnight the day begins after, where it repeats it, with the first."""
     aware = local.tz_localize(zone, ambiguous=np.ones(len(local), bool), nonexistent="shift_forward")

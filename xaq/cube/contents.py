@@ -118,7 +118,7 @@ def expect(target: Target) -> Found:
 def settled(target: Target, found: Found | None) -> Found:
     """Return what was found at a place; refuse nothing, an interrupted creation, and damaged metadata without a copy."""
     if found is None:
-        raise StoreError(f"no store at {target}; fix: ds.aq.reanalyze(..., store=...) makes one")
+        raise StoreError(f"no store at {target}; fix: ds.aq.reanalyze(..., store=...)")
     if found.status == CREATING:
         raise StoreError(
             f"{target} holds no cube yet: its creation was interrupted; fix: call reanalyze(..., store=...) again"

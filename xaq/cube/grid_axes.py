@@ -8,11 +8,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..arrays import longitudes
+from ..arrays import longitudes, sphere
 from ..conventions import LAT, LON
 from ..errors import GridError
 from ..fields.degrees import crs_of, in_degrees, is_radians, metres_of
 from ..stations import schema
+
+#: Length of a degree of latitude.
+_KM_PER_DEGREE = 111.2
 
 
 def settle_axis(axis: NDArray[np.float64], name: str) -> NDArray[np.float64]:
@@ -137,7 +140,30 @@ def _no_axes(x: xr.DataArray, y: xr.DataArray) -> GridError:
             f"{dims}, these are points; fix: ds.aq.estimate(..., lon=grid[{x.name!r}], lat=grid[{y.name!r}])"
         )
     at = f"lon=np.ravel(grid[{x.name!r}]), lat=np.ravel(grid[{y.name!r}])"
-    return GridError(f"{dims}, these are curvilinear; fix: ds.aq.estimate(..., {at})")
+    around = _grid_around(x, y)
+    return GridError(f"{dims}, these are curvilinear; fix: {around}ds.aq.estimate(..., {at})")
+
+
+def _grid_around(x: xr.DataArray, y: xr.DataArray) -> str:
+    """Return the grid, as code, that covers curvilinear cells by cells of about their size; empty where they have none."""
+    lon, lat = (v.values.astype(float) for v in xr.broadcast(x, y))
+    placed = np.isfinite(lon) & np.isfinite(lat)
+    if lon.ndim != 2 or lon.shape[1] < 2 or not placed.any():
+        return ""
+    km = sphere.distance_km(lon[:, 1:], lat[:, 1:], lon[:, :-1], lat[:, :-1])
+    degrees = float(np.nanmedian(km)) / _KM_PER_DEGREE
+    if not degrees > 0.0:
+        return ""
+    spacing = float(f"{degrees:.1g}")
+    east = longitudes.unwrap(lon[placed])
+    edges = [(float(v.min()) - spacing / 2, float(v.max()) + spacing / 2) for v in (east, lat[placed])]
+    (west, east_edge), (south, north) = (
+        (np.floor(low / spacing) * spacing, np.ceil(high / spacing) * spacing) for low, high in edges
+    )
+    if east_edge - west >= 360.0:
+        west, east_edge = -180.0, 180.0
+    bounds = ", ".join(f"{edge:.6g}" for edge in (west, max(south, -90.0), east_edge, min(north, 90.0)))
+    return f"grid=xaq.Grid.regular({spacing:g}, bounds=({bounds})), which covers them, or at them "
 
 
 def _no_degrees(ds: xr.Dataset | xr.DataArray, x: xr.DataArray, y: xr.DataArray) -> GridError:

@@ -134,7 +134,7 @@ def cube_info(store: StoreLike, *, verify: bool = False, forget: bool = False) -
     """
     verify, forget = (check_flag(verify, "verify", error=StoreError), check_flag(forget, "forget", error=StoreError))
     verify = verify or forget
-    target = resolve(store)
+    target = resolve(store, reads=True)
     with store_errors(target):
         found = expect(target)
         whole = manifest.read(raw_store(target, read_only=True)) if found.status == COMPLETE else None

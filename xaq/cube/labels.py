@@ -19,6 +19,7 @@ from ..stations.points import pair_points
 from .calendar import FREQUENCIES
 from .ensemble import Ensemble, Joint
 from .nodes import distance_node, period_reporting, reporting_count
+from .provenance import method_text
 from .request import Request
 
 
@@ -258,13 +259,14 @@ def _global_attrs(request: Request, ensemble: Ensemble, cells: dict[str, Any]) -
         )
         rows = [] if request.trained is None or not scored else request.trained.recipe.mean_scores
         provenance["held_out_scores"] = [row for row in rows if row["of"] == ensemble.freq]
-    method, identifier = provenance["method"], provenance["model_hash"][:12]
+    method = method_text(provenance)
+    named = f"{provenance['method']} {provenance['model_hash'][:12]}{method.removeprefix(provenance['method'])}"
     kind = "analysis" if request.init is None else f"forecast from {request.init}"
     return {
         "Conventions": "CF-1.11",
         "title": f"{label(request.target)} {kind}, {method} from {provenance['visible_stations']} stations",
-        "source": f"station observations, {method} {identifier}",
-        "history": f"xaq {provenance['xaq_version']}: {kind} of {request.target} with {method} {identifier}",
+        "source": f"station observations, {named}",
+        "history": f"xaq {provenance['xaq_version']}: {kind} of {request.target} with {named}",
         "references": "Kheder et al., SCIA 2025, arXiv 2502.11941",
         "xaq_provenance": json.dumps(provenance, sort_keys=True),
     }

@@ -29,10 +29,10 @@ _LOCAL = {"file", "local"}
 _FIX = "fix: store='pm25.zarr'"
 
 
-def resolve(store: StoreLike) -> Target:
+def resolve(store: StoreLike, *, reads: bool = False) -> Target:
     """Return where a store lies: a path for everything on this machine, without symbolic links, however it was given.
 
-    A lock, a new name and a list of what lies there are then those of the folder itself.
+    A lock, a new name and a list of what lies there are then those of the folder itself. ``reads``: a cube is expected there.
     """
     if isinstance(store, LocalStore):
         return Path(store.root).resolve()
@@ -57,6 +57,10 @@ def resolve(store: StoreLike) -> Target:
         is_file = path.exists() and not path.is_dir()
     except (OSError, ValueError, RuntimeError) as error:
         raise StoreError(f"store is no path ({error}); {_FIX}") from error
+    if is_file and reads:
+        raise StoreError(
+            f"{path} is a file, and a cube is a folder (Zarr); fix: the path that was given to reanalyze as store"
+        )
     if is_file:
         raise StoreError(f"{path} is a file, expected a folder or no file yet; fix: another path")
     return path

@@ -21,6 +21,7 @@ from ..interpolate.classical import CLASSICAL, UNFITTED, classical
 from ..interpolate.trained import TrainedMapper
 from ..interpolate.trend import BackgroundFactor, OverTrend, Trend
 from ..stations import taking_part
+from ..stations.timestamps import step_of
 
 
 def settle_mapper(
@@ -58,8 +59,8 @@ def _settle_background(
     if background is None:
         return None
     field = settle_field(background, target, str(visible[target].attrs["units"]))
-    field.check_covers(visible[LON].values, visible[LAT].values, "stations", subject=BACKGROUND)
-    field.check_step(timesteps.regular_step(visible[TIME].values), subject=BACKGROUND)
+    field.check_overlaps(visible[LON].values, visible[LAT].values, "stations", subject=BACKGROUND)
+    field.check_step(step_of(visible[TIME]), subject=BACKGROUND)
     return field
 
 
@@ -98,7 +99,7 @@ def check_model(model: TrainedMapper, ds: xr.Dataset, target: str) -> None:
             f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; "
             f"fix: ds.aq.convert_units({{{target!r}: {model.recipe.units!r}}})"
         )
-    step = timesteps.regular_step(ds[TIME].values)
+    step = step_of(ds[TIME])
     if step != model.step:
         name = timesteps.step_name(model.step)
         resample = f"ds.resample(time={name!r}).mean(), or " if step < model.step else ""

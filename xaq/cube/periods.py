@@ -28,6 +28,8 @@ def record_slice(
     init : datetime64, optional
         Of a forecast, which reads the days before that end with this step, whatever times are asked for.
     """
+    if len(record) == 1:
+        return slice(0, 1)
     before, after = margin_days
     if init is not None:
         return history_slice(record, before, init)

@@ -15,3 +15,9 @@ def provenance(ds: xr.Dataset) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
+
+
+def method_text(known: dict[str, Any]) -> str:
+    """Return the method of a provenance, and the fields that it reads: ``"kriging with background"``; empty without one."""
+    fields = ["background"] * ("background" in known) + ["rasters"] * ("rasters" in known)
+    return " with ".join(filter(None, [str(known.get("method", "")), " and ".join(fields)]))

@@ -24,7 +24,16 @@ from .grid import Grid
 from .labels import point_coords, steps_axis
 from .layout import StoreOptions
 from .location import StoreLike
-from .request import Request, RequestOptions, check_grid, check_points, make_request, warn_if_silent
+from .request import (
+    Request,
+    RequestOptions,
+    check_fields_reach,
+    check_grid,
+    check_points,
+    make_request,
+    warn_if_silent,
+)
+from .size import MAX_SIZE, check_limit, check_size
 from .station_side import fingerprints
 from .tiles import split
 
@@ -61,6 +70,7 @@ def reanalyze(
     precision: float | None = None,
     zarr_format: Literal[2, 3] = 3,
     consolidated: bool = True,
+    max_size: float = MAX_SIZE,
     progress: bool = True,
 ) -> xr.Dataset:
     """Estimate the target everywhere on a grid.
@@ -92,10 +102,10 @@ def reanalyze(
     background : xarray.DataArray or Dataset, optional
         A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The estimate is this background,
         bias-corrected at the visible stations, and an increment. A model takes the background that it was trained on,
-        over any period.
+        over any period. Cells outside it, or where it is missing, are NaN and unsupported; stations there are left out.
     rasters : mapping of str to xarray.DataArray, optional
-        The rasters that the model was trained on. In cells without data the estimate omits their term, and is marked
-        unsupported.
+        The rasters that the model was trained on. In cells without data, or outside, the estimate omits their term, and
+        is marked unsupported.
     members : int, optional
         Make so many members: equally likely truths, whose errors hang together in space and time as errors at held-out
         stations do. Whatever is computed of each member - a mean over a district, days above a limit - has their spread as
@@ -133,6 +143,9 @@ def reanalyze(
         Of the store. Zarr 2 has no shards, so that there are more files.
     consolidated : bool
         Consolidate the store's metadata when it is complete.
+    max_size : float, GB
+        A larger cube is not written: the grid or the period may be mistyped. Its size is that before compression. Does not
+        hold for a cube that ``update`` extends.
     progress : bool
         Show a progress bar on stderr while writing.
 
@@ -154,7 +167,8 @@ def reanalyze(
     GridError
         The grid is not valid, or all of it lies farther than ``max_distance`` from every station.
     StoreError
-        The store holds another cube, is being written by another process, or cannot be written.
+        The store holds another cube, is being written by another process, or cannot be written; the cube is larger than
+        ``max_size``.
 
     Notes
     -----
@@ -178,7 +192,7 @@ def reanalyze(
     storing = StoreOptions(precision, zarr_format, consolidated)
     flags = {"overwrite": overwrite, "update": update, "progress": progress}
     flags = {name: check_flag(flag, name, error=StoreError) for name, flag in flags.items()}
-    chunks = check_chunks(chunks)
+    chunks, max_size = check_chunks(chunks), check_limit(max_size)
     cube_store.check_place(store, flags["overwrite"], flags["update"])
     ds = schema.conform(ds)
     # Around hidden stations too: only a map that covers them can be compared with what they observe.
@@ -188,6 +202,8 @@ def reanalyze(
     warn_if_silent(request)
     limits.warn_if_impossible(ds, request.variables)
     joint = Joint(request, ensemble)
+    if store is not None:
+        check_size(joint, settled, store, max_size=max_size, update=flags["update"])
     sizes = block_sizes(joint, settled, chunks, stored=store is not None)
     cube = lazy_cube(joint, settled, sizes)
     if store is None:
@@ -311,8 +327,7 @@ def estimate_quantiles(
         ``<target>(time, point)`` and, where the mapper has a distribution, ``<target>_quantile(quantile, time, point)``
         in the order of ``probabilities``. Lazy, in blocks of bounded size however many quantiles there are.
     """
-    for field in request.fields:
-        field.check_covers(lon.values, lat.values, "hidden stations")
+    check_fields_reach(request, lon.values, lat.values, "hidden stations")
     if request.probabilities:
         request = replace(request, probabilities=tuple(probabilities))
     dim, coords = point_coords(request, lon, lat)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .._arguments import check_number, shown
 from .._version import __version__
-from ..arrays import longitudes, sphere, timesteps
+from ..arrays import longitudes, sphere
 from ..conventions import LAT, LON, STATION, TIME
 from ..errors import GridError, ModelError, SchemaError, warn
 from ..fields.background import describe_background
@@ -143,7 +143,7 @@ class Request:
     @property
     def step(self) -> np.timedelta64:
         """The step of the record."""
-        return timesteps.regular_step(self.record)
+        return timestamps.step_of(self.source[TIME])
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -374,7 +374,7 @@ def _check_fields_cover(
 
 
 def check_grid(request: Request, grid: Grid) -> None:
-    """Refuse a grid on which no cell is near any station, or that a field does not cover."""
+    """Refuse a grid on which no cell is near any station, or all of which lies outside a field."""
     lon, lat = longitudes.nearest_image(request.lon, 0.5 * (grid.lon[0] + grid.lon[-1])), request.lat
     x = np.clip(lon, grid.lon[0], grid.lon[-1])
     y = np.clip(lat, grid.lat[0], grid.lat[-1])
@@ -385,21 +385,31 @@ def check_grid(request: Request, grid: Grid) -> None:
             f"({lon.min():.2f}..{lon.max():.2f} E, {lat.min():.2f}..{lat.max():.2f} N), farther than max_distance="
             f"{request.max_distance:.0f} km; fix: grid=0.1 for a grid around the stations, or max_distance={np.ceil(closest):.0f}"
         )
-    for field in request.fields:
+    if request.fields:
         x, y = np.meshgrid(grid.lon, grid.lat)
-        field.check_covers(x.ravel(), y.ravel(), "cells of the grid")
+        check_fields_reach(request, x.ravel(), y.ravel(), "cells of the grid")
 
 
 def check_points(request: Request, lon: NDArray, lat: NDArray) -> None:
-    """Refuse points none of which is near any station, or that a field does not cover."""
+    """Refuse points none of which is near any station, or all of which lie outside a field."""
     closest = float(sphere.nearest(request.lon, request.lat, lon, lat, 1)[1].min())
     if closest > request.max_distance:
         raise GridError(
             f"the nearest of {len(lon)} points is {closest:.0f} km from any station, farther than max_distance="
             f"{request.max_distance:.0f} km; fix: other points (are lon and lat swapped?), or max_distance={np.ceil(closest):.0f}"
         )
+    check_fields_reach(request, lon, lat, "points")
+
+
+def check_fields_reach(request: Request, lon: NDArray, lat: NDArray, what: str) -> None:
+    """Refuse places all of which lie outside a field, and warn of some; ``what`` is the plural noun for them.
+
+    Outside a field there is no value, as where it has a missing one.
+    """
     for field in request.fields:
-        field.check_covers(lon, lat, "points")
+        beyond = field.check_overlaps(lon, lat, what)
+        if beyond:
+            warn(f"{field.name!r} does not cover {beyond} of {len(lon)} {what}: it has no value there")
 
 
 def warn_if_silent(request: Request) -> None:

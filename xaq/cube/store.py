@@ -166,7 +166,7 @@ def open_cube(store: StoreLike) -> xr.Dataset:
     >>> dict(xaq.open_cube("idw.zarr").pm25.sizes)
     {'time': 48, 'lat': 6, 'lon': 8}
     """
-    target = resolve(store)
+    target = resolve(store, reads=True)
     with store_errors(target):
         found = expect(target)
         raw = raw_store(target, read_only=True)

@@ -24,6 +24,7 @@ from ..interpolate.base import Mapper
 from ..interpolate.forecast_baselines import Forecaster
 from ..interpolate.trained import TrainedForecaster, TrainedMapper
 from ..stations import holdout, limits, schema, taking_part
+from ..stations.timestamps import step_of
 from .scores import score_probabilities, scores, with_crps
 from .verify_forecast import verify_forecast
 from .verify_means import MEMBERS, period_means, score_means, verify_means
@@ -114,8 +115,9 @@ def verify(
         baselines = check_sequence(baselines, "baselines", "a list of methods", fix=f"baselines={list(_BASELINES)}")
     ds = schema.conform(ds)
     if not schema.hidden_mask(ds).any():
+        when = "" if isinstance(model, str) else " before training"
         raise SchemaError(
-            "no station is hidden, so there is nothing to verify with; fix: ds = ds.aq.hide(fraction=0.15) before training"
+            f"no station is hidden, so there is nothing to verify with; fix: ds = ds.aq.hide(fraction=0.15){when}"
         )
     check_unseen(model, ds)
     holdout.warn_of_colocated(ds)
@@ -190,7 +192,7 @@ def score_held_out_means(
         truth = held_out_truth(ds, settle_target(ds, model, None), None)
     except SchemaError:
         return []
-    daily = timesteps.steps_per_day(timesteps.regular_step(truth[TIME].values)) == 1
+    daily = timesteps.steps_per_day(step_of(truth[TIME])) == 1
     for freq in ("MS", "YS") if daily else ("D", "MS", "YS"):
         try:
             made = period_means(ds, model, truth, options, Ensemble(members=_MEMBERS_TRAINED, freq=freq)).compute()

@@ -16,7 +16,7 @@ from ..cube.ensemble import Ensemble, Joint
 from ..cube.ensemble_graph import period_layers
 from ..cube.mapper import method_name
 from ..cube.member_tasks import quantiles
-from ..cube.request import RequestOptions, interval_probabilities, make_request
+from ..cube.request import RequestOptions, check_fields_reach, interval_probabilities, make_request
 from ..cube.tiles import PointTargets
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
@@ -57,8 +57,7 @@ def period_means(
         ensemble = Ensemble(freq=ensemble.freq, tz=ensemble.tz, capture=ensemble.capture)
     joint, target = Joint(request, ensemble), str(truth.name)
     lon, lat = (truth[name].values.astype(float) for name in (LON, LAT))
-    for field in request.fields:
-        field.check_covers(lon, lat, "hidden stations")
+    check_fields_reach(request, lon, lat, "hidden stations")
     seen = truth.sel({TIME: request.times}).transpose(TIME, STATION).values
     layers, axis = period_layers(joint, PointTargets(lon, lat), _PERIODS, da.from_array(seen, chunks=-1))
     space = (TIME, STATION)

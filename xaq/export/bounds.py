@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, TIME
+from ..cube.calendar import FREQUENCIES, ends_of
 from ..cube.provenance import provenance
 
 
@@ -25,13 +26,20 @@ def with_time_bounds(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _ends(times: NDArray[np.datetime64], known: dict[str, Any]) -> NDArray[np.datetime64] | None:
-    """Return the ends of steps that start at some times; None where no two follow each other.
+    """Return the ends of the steps or periods that start at some times; None where that is not certain.
 
-    Times further apart are either some of the steps or means of several, which keep the attributes of the steps.
+    It is where two follow each other, or where one period holds all that was estimated. Times further apart are either some
+    of the steps or periods, or means of several, which keep the attributes.
     """
-    if "freq" in known or not isinstance(known.get("step_seconds"), int):
+    if known.get("freq") in FREQUENCIES:
+        ends = ends_of(times, known["freq"], known.get("tz"))
+        first, last = (np.datetime64(t) for t in known.get("estimated_period", ["NaT", "NaT"]))
+        if len(times) == 1 and times[0] <= first and last < ends[0]:
+            return ends
+    elif isinstance(known.get("step_seconds"), int):
+        ends = times + np.timedelta64(known["step_seconds"], "s")
+    else:
         return None
-    ends = times + np.timedelta64(known["step_seconds"], "s")
     return ends if np.isin(ends, times).any() else None
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..conventions import LAT, LON, MEMBER, REFERENCE_TIME, TIME, label
 from ..cube.calendar import DURATIONS
-from ..cube.provenance import provenance
+from ..cube.provenance import method_text, provenance
 from .cf import Place
 
 
@@ -43,7 +43,7 @@ def _summary(ds: xr.Dataset, place: Place, what: str, known: dict[str, Any]) -> 
     )
     parts = [f"{what} {where}"]
     if "method" in known:
-        parts.append(f"estimated by {known['method']} from {known.get('visible_stations')} stations")
+        parts.append(f"estimated by {method_text(known)} from {known.get('visible_stations')} stations")
     if REFERENCE_TIME in ds.variables:
         parts.append(f"forecast from {_written(ds[REFERENCE_TIME].values)}")
     if any(str(name).endswith("_lower") for name in ds.data_vars) and "interval_level" in known:

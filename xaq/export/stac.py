@@ -95,7 +95,8 @@ def stac(
         "keywords": _keywords(cube),
         **({"providers": producer} if producer else {}),
         "extent": {"spatial": {"bbox": [_geographic(bbox(cube))]}, "temporal": {"interval": [_period(cube)]}},
-        "summaries": {"proj:code": [CRS_CODE]},
+        # Without a field of CF in the summaries its schema refuses them: both of its alternatives would hold.
+        "summaries": {"proj:code": [CRS_CODE], "cf:parameter": _parameters(cube)},
         "cube:dimensions": {str(d): _dimension(cube, str(d)) for d in cube.dims if d != _BOUNDS},
         "cube:variables": {str(name): _variable(v) for name, v in cube.data_vars.items()},
         "links": [{"rel": "license", "href": license}] if linked else [],
@@ -174,11 +175,6 @@ def _asset(cube: xr.Dataset, target: Target, address: str) -> dict[str, Any]:
     with store_errors(target):
         zarr_format = zarr.open_group(plain(target), mode="r").metadata.zarr_format
     transform = affine(cube)
-    names = {
-        str(v.attrs["standard_name"]): {"name": v.attrs["standard_name"], "unit": v.attrs.get("units", "1")}
-        for v in cube.data_vars.values()
-        if "standard_name" in v.attrs
-    }
     return {
         "href": address,
         "type": f"application/vnd.zarr; version={zarr_format}",
@@ -188,5 +184,15 @@ def _asset(cube: xr.Dataset, target: Target, address: str) -> dict[str, Any]:
         "proj:bbox": bbox(cube),
         "proj:shape": [cube.sizes[LAT], cube.sizes[LON]],
         **({"proj:transform": transform} if transform is not None else {}),
-        "cf:parameter": list(names.values()),
+        "cf:parameter": _parameters(cube),
     }
+
+
+def _parameters(cube: xr.Dataset) -> list[dict[str, str]]:
+    """Return the standard names of the variables and their units, as the extension CF has them."""
+    names = {
+        str(v.attrs["standard_name"]): {"name": str(v.attrs["standard_name"]), "unit": str(v.attrs.get("units", "1"))}
+        for v in cube.data_vars.values()
+        if "standard_name" in v.attrs
+    }
+    return list(names.values())

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..conventions import canonical_name, canonical_units
+from ..conventions import TIME, canonical_name, canonical_units
 from ..errors import ModelError, SchemaError
 from ..interpolate.base import Estimate, Observations
 from ..interpolate.trend import BackgroundFactor
@@ -38,10 +38,13 @@ def settle_field(field: xr.DataArray | xr.Dataset, target: str, units: str) -> G
     gridded = Gridded.of(field, name, subject=BACKGROUND)
     problems = []
     if gridded.is_static:
-        problems.append("it has no time; fix: a field (time, lat, lon) of the target; a static one goes into rasters=")
+        one = "field.expand_dims('time'), with its one time, or " if TIME in field.coords else ""
+        problems.append(
+            f"it has no dimension of time; fix: {one}a field (time, lat, lon) of the target; a static one goes into rasters="
+        )
     if not gridded.units:
         problems.append(f"it has no units; fix: field.attrs['units'] = {units!r}, if that is what they are")
-    elif canonical_units(gridded.units) != canonical_units(units):
+    elif field_units(gridded.units) != canonical_units(units):
         problems.append(
             f"it is in {gridded.units!r}, the stations in {units!r}; fix: {_conversion(gridded.units, target, units)}"
         )
@@ -58,7 +61,7 @@ def _conversion(old: str, target: str, new: str) -> str:
         )
     pollutant = canonical_name(target)
     try:
-        by = factor(pollutant, old, new)
+        by = factor(pollutant, field_units(old), new)
     except (SchemaError, KeyError):
         return f"convert it to {new!r}, then field.assign_attrs(units={new!r})"
     return f"(field * {by:.6g}).assign_attrs(units={new!r})"

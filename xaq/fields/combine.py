@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import xarray as xr
 
 from ..conventions import TIME
 from ..errors import SchemaError
 from ..stations.schema import some
 from .ecmwf import sums_at_start
-from .forecasts import LEAD
+from .forecasts import LEAD, durations
+from .settle import with_times
 
 
 def combined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -50,6 +52,7 @@ def combined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
 def _along_time(parts: list[xr.Dataset]) -> xr.Dataset:
     if len(parts) == 1:
         return parts[0]
+    parts = [_in_time(part) for part in parts]
     if not all(TIME in part.dims for part in parts):
         raise SchemaError(
             f"{len(parts)} files of {', '.join(map(str, parts[0].data_vars))} without a time to put them in order; fix: one of them",
@@ -70,6 +73,14 @@ def _along_time(parts: list[xr.Dataset]) -> xr.Dataset:
             subject="open_field",
         ) from error
     return whole.assign_attrs(history=_histories(parts))
+
+
+def _in_time(part: xr.Dataset) -> xr.Dataset:
+    """Return a dataset of one time, as a single value, with a dimension of it; others as they are. Lazy."""
+    if TIME in part.dims or TIME not in part.coords:
+        return part
+    lead = {} if LEAD not in part.coords else {LEAD: (TIME, np.atleast_1d(durations(part[LEAD])), part[LEAD].attrs)}
+    return with_times(part.expand_dims(TIME).assign_coords(lead))
 
 
 def _histories(parts: Sequence[xr.Dataset]) -> str:

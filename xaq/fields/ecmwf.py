@@ -58,7 +58,7 @@ def normalise(ds: xr.Dataset) -> xr.Dataset:
         ds = on_valid_time(ds, TIME, "step")
     elif "valid_time" in ds.dims:
         ds = on_valid_time(ds, "forecast_reference_time", LEAD if LEAD in ds.variables else "step")
-    if TIME in ds.dims and any(kinds.values()):
+    if {TIME, "valid_time"} & {*ds.coords} and any(kinds.values()):
         ds = _marked_sums(ds, kinds)
     return _without_grib_keys(ds)
 
@@ -93,9 +93,10 @@ def _marked_sums(ds: xr.Dataset, kinds: dict[str, bool]) -> xr.Dataset:
     """Return a dataset whose sums are marked for :func:`sums_at_start`."""
     sums, instants = ([n for n in kinds if kinds[n] == kind] for kind in (True, False))
     if instants:
+        calls = (f"xaq.open_field(path, {(names if len(names) > 1 else names[0])!r})" for names in (instants, sums))
         raise SchemaError(
             f"{', '.join(sums)} is of the hour before each time and {', '.join(instants)} is of the instant, which one time "
-            f"axis cannot label; fix: open_field(..., variable={instants[0]!r}), and another call for {sums[0]!r}",
+            f"axis cannot label; fix: {' and '.join(calls)}",
             subject="gridded field",
         )
     return ds.assign({n: ds[n].assign_attrs({_MARK: 1}) for n in sums})
@@ -112,6 +113,8 @@ def sums_at_start(ds: xr.Dataset) -> xr.Dataset:
     ds = ds.copy()
     for name in sums:
         ds[name].attrs = {k: v for k, v in ds[name].attrs.items() if k != _MARK}
+    if TIME not in ds.dims:
+        return ds
     called = ", ".join(sums)
     steps = np.diff(np.unique(ds[TIME].values))
     if len(steps) and steps.min() >= _DAY:

@@ -8,7 +8,8 @@ import numpy as np
 import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 
-from ..conventions import MASS_UNITS, POLLUTANTS, canonical_name, canonical_units, cf_attrs
+from ..conventions import MASS_UNITS, POLLUTANTS, canonical_name, canonical_units, cf_attrs, plain_text
+from ..errors import SchemaError
 from ..stations import schema
 from .levels import level_pressure, without_marks
 
@@ -18,11 +19,13 @@ _NAMES = {"go3": "o3", "so2smass": "so2", "cosc": "co"}
 _AEROSOL = frozenset(["BCSMASS", "OCSMASS", "DUSMASS", "DUSMASS25", "SSSMASS", "SSSMASS25", "SO4SMASS", "DMSSMASS"])
 #: New units and the factor to them.
 _CONVERSIONS = {"kg m-3": (MASS_UNITS, 1e9), "g m-3": (MASS_UNITS, 1e6), "mol mol-1": ("1e-9", 1e9)}
-_SPELLINGS = {"~": "1", "(0 - 1)": "1", "dimensionless": "1", "mol/mol": "mol mol-1", "kg/kg": "kg kg-1"}
+_SPELLINGS = {"~": "1", "(0 - 1)": "1", "dimensionless": "1"}
 #: Names of surface pressure (Pa) and temperature (K), the first that a file has.
 PRESSURE, TEMPERATURE = ("sp", "PS", "PSFC"), ("t", "t2m", "2t", "T2M", "T2")
 #: Attributes that say which number is missing, as rioxarray reads them.
 _NODATA = ("_FillValue", "missing_value", "fill_value", "nodata")
+#: Attributes by which numbers are packed, and what they are where they change nothing.
+_PACKING = {"scale_factor": 1, "add_offset": 0}
 #: J kg-1 K-1 of dry air.
 _DRY_AIR = 287.05
 
@@ -35,9 +38,17 @@ def field_name(name: str) -> str:
 
 
 def field_units(units: str) -> str:
-    """Return units in CF spelling where xaq knows them: ``"kg m**-3"`` -> ``"kg m-3"``."""
-    plain = units.strip().replace("**", "")
-    return canonical_units(_SPELLINGS.get(plain, plain))
+    """Return units in CF spelling where xaq knows them: ``"kg m**-3"``, ``"kg/m^3"`` and ``"kg.m-3"`` -> ``"kg m-3"``."""
+    # A power of a unit; that of a number, as in "10^15 cm-2", stays.
+    plain = re.sub(r"(?<=[a-zA-Z])(\*\*|\^)(?=-?\d)", "", plain_text(units))
+    known = canonical_units(_SPELLINGS.get(plain, plain))
+    if known != plain:
+        return known
+    terms = re.sub(r"\bmoles?\b", "mol", plain).replace(".", " ")
+    fraction = re.fullmatch(r"([a-zA-Z\u03bc]+) ?/ ?([a-zA-Z]+)(\d?)", terms)
+    terms = f"{fraction[1]} {fraction[2]}-{fraction[3] or 1}" if fraction is not None else terms
+    made = canonical_units(terms)
+    return made if made in (*_CONVERSIONS, MASS_UNITS, "mg m-3", "ng m-3", "1e-9", "1e-6", "kg kg-1") else plain
 
 
 def needs_air(ds: xr.Dataset, name: str) -> bool:
@@ -105,6 +116,26 @@ def without_nodata(array: xr.DataArray) -> xr.DataArray:
     made = array.where(array != nodata)
     made.attrs = {k: v for k, v in array.attrs.items() if k not in _NODATA}
     return made
+
+
+def check_unpacked(array: xr.DataArray, subject: str) -> None:
+    """Raise where the numbers of an array are packed, as xarray leaves them with ``mask_and_scale=False`` and rioxarray by default.
+
+    What has been unpacked has scale and offset in its encoding.
+    """
+    packing = {
+        name: array.attrs[name]
+        for name in _PACKING
+        if not np.array_equal(array.attrs.get(name, _PACKING[name]), _PACKING[name])
+    }
+    if packing:
+        name = str(array.name or "field")
+        said = " and ".join(f"{key} {value}" for key, value in packing.items())
+        raise SchemaError(
+            f"{name!r} has {said} among its attributes, so that its numbers are packed; fix: "
+            f"xr.decode_cf(field.to_dataset(name={name!r}))[{name!r}], rioxarray.open_rasterio(path, mask_and_scale=True) for a "
+            "raster, or field.assign_attrs(scale_factor=1, add_offset=0), if they have been applied", subject=subject,
+        )  # fmt: skip
 
 
 def _same_level(level: float | xr.DataArray, other: float | xr.DataArray | None) -> bool:

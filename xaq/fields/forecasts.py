@@ -23,8 +23,16 @@ def durations(coordinate: xr.DataArray) -> NDArray[np.timedelta64]:
     Raises
     ------
     SchemaError
-        It is neither ``timedelta64`` nor a number with units of time.
+        It is neither ``timedelta64`` nor a number with units of time, or it has no value somewhere.
     """
+    gone = int(coordinate.isnull().sum())
+    if gone:
+        dims = ", ".join(f"{dim}=ds[{coordinate.name!r}].notnull().values" for dim in coordinate.dims)
+        raise SchemaError(
+            f"{coordinate.name} is missing at {gone} of {coordinate.size} times; fix: "
+            + (f"ds.isel({dims})" if coordinate.ndim == 1 else f"ds.drop_vars({coordinate.name!r})"),
+            subject="gridded field",
+        )
     if coordinate.dtype.kind == "m":
         return coordinate.values.astype("timedelta64[s]")
     units = str(coordinate.attrs.get("units", coordinate.encoding.get("units", "")))
@@ -45,8 +53,8 @@ def on_valid_time(ds: xr.Dataset, start: Hashable, lead: Hashable) -> xr.Dataset
     """Return forecasts with one dimension ``time``, the valid time, and the coordinate ``forecast_period(time)``. Lazy.
 
     ``start`` and ``lead`` are the names of the start and the lead of the forecasts, of which one may be a single value. A
-    valid time may occur several times; :func:`take_lead` takes one of each. Without a dimension the dataset has one time
-    and is returned without either. What is on its valid time already stays there.
+    valid time may occur several times; :func:`take_lead` takes one of each. Without a dimension the dataset has one time,
+    and both coordinates are single values. What is on its valid time already stays there.
     """
     if (valid := _valid_dim(ds, start, lead)) is not None:
         return _kept(ds, valid, start, lead)
@@ -54,7 +62,9 @@ def on_valid_time(ds: xr.Dataset, start: Hashable, lead: Hashable) -> xr.Dataset
     begin, after = ds[start], durations(ds[lead])
     ds = ds.drop_vars([name for name in ("valid_time", start, lead) if name in ds.coords])
     if not dims:
-        return ds
+        return ds.assign_coords(
+            {TIME: ((), begin.values + after, {"standard_name": "time"}), LEAD: ((), after, _LEAD_ATTRS)}
+        )
     if len(dims) == 1:
         dim = dims[0]
         starts = np.broadcast_to(begin.values, ds.sizes[dim])

@@ -84,7 +84,9 @@ def settled(ds: xr.Dataset, *, is_file: bool = False) -> xr.Dataset:
 
 
 def completed(ds: xr.Dataset, lead: pd.Timedelta | None = None) -> xr.Dataset:
-    """Return settled fields with each time once, and with xaq's names and units. Lazy."""
+    """Return settled fields with each time once, and with xaq's names and units, or raise where they are packed. Lazy."""
+    for array in ds.data_vars.values():
+        field_units.check_unpacked(array, "gridded field")
     return field_units.convert(take_lead(ds, lead))
 
 

@@ -27,6 +27,7 @@ from ..conventions import TIME
 from ..errors import SchemaError
 from .axes import counts_turns, find_axes, pick_variable, with_axes
 from .curvilinear import Curvilinear
+from .field_units import check_unpacked
 from .forms import find_variable, readable
 from .interpolation import bracket, compress, corner_matrix, interpolate, masked, weight_matrix
 from .model_grid import method_of
@@ -94,6 +95,7 @@ class Gridded:
         field = readable(field, name)
         called = find_variable(field, name) if name is not None and isinstance(field, xr.Dataset) else None
         array = pick_variable(field, called or name, subject)
+        check_unpacked(array, subject)
         axes = find_axes(array, subject)
         nodata = array.rio.nodata if array.rio.nodata is not None else np.nan
         array = with_axes(array, axes, subject)
@@ -172,7 +174,10 @@ class Gridded:
 
     def outside(self, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.bool_]:
         """Return which points lie in no cell of the field."""
-        x, y = self._project(lon, lat)
+        return self._beyond(*self._project(lon, lat))
+
+    def _beyond(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which points, in the field's own coordinates, lie in no cell."""
         beyond = np.zeros(x.shape, bool)
         for name, points in (("x", x), ("y", y)):
             low, high = self._limits(name)
@@ -190,14 +195,26 @@ class Gridded:
 
     def check_covers(self, lon: ArrayLike, lat: ArrayLike, what: str, *, subject: str = _SUBJECT) -> None:
         """Raise where points lie in no cell of the field; ``what`` names the points."""
+        self._refuse(self.outside(lon, lat), lon, lat, what, subject, f"a larger field, or fewer {what}")
+
+    def check_overlaps(self, lon: ArrayLike, lat: ArrayLike, what: str, *, subject: str = _SUBJECT) -> int:
+        """Return how many points lie in no cell of the field; raise where all do. ``what`` names the points."""
         beyond = self.outside(lon, lat)
+        if beyond.all():
+            self._refuse(beyond, lon, lat, what, subject, f"a field of that region, or other {what}")
+        return int(beyond.sum())
+
+    def _refuse(
+        self, beyond: NDArray[np.bool_], lon: ArrayLike, lat: ArrayLike, what: str, subject: str, fix: str
+    ) -> None:
+        """Raise where points are beyond the field."""
         if beyond.any():
             (west, east), (south, north), here = self._extent()
             x, y = (np.asarray(v, float)[beyond][0] for v in np.broadcast_arrays(lon, lat))
             raise SchemaError(
                 f"{self.name!r} does not cover {int(beyond.sum())} of {beyond.size} {what}, such as {x:.4g} E, {y:.4g} N; it "
-                f"covers {west:.6g} to {east:.6g} and {south:.6g} to {north:.6g} in {here}; fix: a larger field, or "
-                f"fewer {what}", subject=subject,
+                f"covers {west:.6g} to {east:.6g} and {south:.6g} to {north:.6g} in {here}; fix: {fix}",
+                subject=subject,
             )  # fmt: skip
 
     def _extent(self) -> tuple[tuple[float, float], tuple[float, float], str]:
@@ -280,9 +297,13 @@ class Gridded:
     def _window(self, lon: ArrayLike, lat: ArrayLike, times: NDArray[np.datetime64] | None) -> _Window:
         """Return the part of the field that points and times need, with their weights."""
         x, y = self._project(lon, lat)
+        beyond = self._beyond(x, y)
+        # A weight that is missing makes a value so, whatever the cell holds; a point that cannot be projected has no cell.
+        x, y = np.where(beyond, self.data["x"].values[0], x), np.where(beyond, self.data["y"].values[0], y)
         rows, row_weight = bracket(self.data["y"].values, y, self.method)
         period = None if not self._periodic else 360.0 if self.cells is None else float(self.data.sizes["x"])
         columns, column_weight = bracket(self.data["x"].values, x, self.method, period=period)
+        row_weight = np.where(beyond[:, None], np.nan, row_weight)
         row_key, rows = compress(rows)
         column_key, columns = compress(columns)
         data = self.data.isel(y=row_key, x=column_key)

@@ -10,6 +10,8 @@ from scipy.sparse import csr_array
 
 #: A point this close to the centre of a cell, in cells, takes its value: axes are often float32.
 _SAME = 1e-4
+#: Least number that stands for a missing one, also where nothing says so: 9.96921e36 of netCDF, -9.999e36 of the I/O API.
+BEYOND = 9e36
 
 
 def bracket(
@@ -82,10 +84,10 @@ def corner_matrix(
 
 
 def masked(values: NDArray, nodata: float) -> NDArray[np.float32]:
-    """Return values as float32 with NaN in place of ``nodata`` and of what is not finite."""
+    """Return values as float32 with NaN in place of ``nodata``, of what is not finite and of numbers beyond :data:`BEYOND`."""
     with np.errstate(over="ignore"):  # beyond float32 becomes infinite
         numbers = np.where(values == nodata, np.nan, values).astype(np.float32)
-    numbers[np.isinf(numbers)] = np.nan
+    numbers[np.abs(numbers) >= BEYOND] = np.nan
     return numbers
 
 

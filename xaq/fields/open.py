@@ -17,6 +17,7 @@ from ..stations import schema
 from .combine import combined
 from .field_units import PRESSURE, TEMPERATURE, field_name, needs_air
 from .forms import completed, find_variable, on_degrees, settled
+from .interpolation import BEYOND
 from .sources import datasets_of
 
 _SUBJECT = "open_field"
@@ -83,7 +84,7 @@ def open_field(
                 "fix: a file with a field",
                 subject=_name(path),
             )
-        ds = completed(combined(parts), least)
+        ds = completed(combined([_without_marks(part) for part in parts]), least)
     except SchemaError as error:
         raise _with_source(error, path) from error
     return _chosen(ds, wanted, isinstance(variable, str), _name(path))
@@ -138,6 +139,15 @@ def _is(name: str, wanted: str) -> bool:
     return name == wanted or field_name(name) == field_name(wanted)
 
 
+def _without_marks(ds: xr.Dataset) -> xr.Dataset:
+    """Return a dataset with NaN in place of numbers that stand for missing ones without a word. Lazy.
+
+    Arrays that are not of Dask would be loaded: those numbers are left to whoever reads the field.
+    """
+    lazy = {n: v for n, v in ds.data_vars.items() if v.chunks is not None and v.dtype.kind == "f"}
+    return ds.assign({n: v.copy(data=v.where(np.abs(v) < BEYOND).data) for n, v in lazy.items()})
+
+
 def _chosen(ds: xr.Dataset, wanted: list[str], single: bool, source: str) -> xr.DataArray | xr.Dataset:
     """Return the wanted variables: one as an array, several as a dataset."""
     names = {name: find_variable(ds, name) for name in wanted}
@@ -168,8 +178,13 @@ def _name(path: Any) -> str:
 
 def _with_source(error: SchemaError, path: Any) -> SchemaError:
     """Return an error with the name of the file, and the calls around its fix where that is one on the dataset."""
-    if str(error).startswith(f"{_SUBJECT}: ") or isinstance(path, (xr.DataArray, xr.Dataset)):
+    if isinstance(path, (xr.DataArray, xr.Dataset)):
+        problems = [p.replace("open_field(path, ", "open_field(ds, ") for p in error.problems]
+        return error if problems == error.problems else SchemaError(problems, subject="open_field")
+    if str(error).startswith(f"{_SUBJECT}: "):
         return error
     read = f"xr.open_dataset({_name(path)!r}, decode_timedelta=True)"
     problems = [f"{p}; ds is {read}, then xaq.open_field(ds)" if "fix: ds" in p else p for p in error.problems]
+    if isinstance(path, (str, os.PathLike)):
+        problems = [p.replace("open_field(path, ", f"open_field({os.fspath(path)!r}, ") for p in problems]
     return SchemaError(problems, subject=_name(path))

@@ -46,7 +46,7 @@ class RasterPredictors:
         Raises
         ------
         SchemaError
-            A raster has a time, does not cover the stations, or is the same at all of them.
+            A raster has a time, covers no station, or is the same at all of them.
         """
         settled = _settle_rasters(rasters, visible)
         unscaled = cls(settled, ((-np.inf, np.inf, 1.0),) * len(settled), *_own_values(visible, settled))
@@ -148,7 +148,7 @@ def _settle_rasters(rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) ->
                 f"{raster.name!r} has a time; fix: .isel(time=0) or .mean('time'), or ds.aq.sample(field) and covariates=",
                 subject=_RASTERS,
             )
-        raster.check_covers(visible[LON].values, visible[LAT].values, "stations", subject=_RASTERS)
+        raster.check_overlaps(visible[LON].values, visible[LAT].values, "stations", subject=_RASTERS)
     return settled
 
 

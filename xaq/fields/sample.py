@@ -10,11 +10,11 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from .._arguments import check_text, shown
-from ..arrays import timesteps
 from ..conventions import LAT, LON, POINT, STATION, TIME
 from ..errors import SchemaError
 from ..stations import schema
 from ..stations.points import pair_points
+from ..stations.timestamps import step_of
 from .gridded import Gridded, Method
 
 
@@ -138,7 +138,7 @@ def sample(
     else:
         times = ds[TIME].values.astype("datetime64[s]")
         gridded.check_period(times[0], times[-1])
-        gridded.check_step(timesteps.regular_step(times))
+        gridded.check_step(step_of(ds[TIME]))
         made = ds.assign({gridded.name: ((STATION, TIME), gridded.lazy(lon, lat, times), attrs)})
     return schema.record(made, "sample", [f"{gridded.name} {attrs['source']}"])
 

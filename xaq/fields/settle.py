@@ -39,7 +39,7 @@ def settle_axes(ds: xr.Dataset) -> xr.Dataset:
     for axis in (LAT, LON):
         if axis in ds.dims and np.isfinite(ds[axis].values).all():
             ds = _ascending(ds, axis)
-    ds = _with_times(ds) if TIME in ds.dims else ds
+    ds = with_times(ds) if TIME in ds.dims else ds
     return ds.transpose(TIME, ..., LAT, LON, missing_dims="ignore") if LON in ds.dims else ds
 
 
@@ -89,7 +89,7 @@ def _without_single_entries(ds: xr.Dataset, axes: set[Hashable], mappings: set[s
     notes = [f"{n} {float(c.values[0]):g} {c.attrs.get('units', '')}".strip() for n, c in at.items()]
     ds = with_marks(ds)
     # Another CRS or another place is not on the way to a field; a scalar time says of which time a field is.
-    kept = {*mappings, "spatial_ref", LAT, LON, TIME}
+    kept = {*mappings, "spatial_ref", LAT, LON, TIME, LEAD}
     ds = ds.isel(dict.fromkeys(single, 0), drop=True)
     scalars = [n for n, c in ds.coords.items() if not c.ndim and n not in kept]
     return schema.record(ds.drop_vars(scalars), "open_field", [f"at {', '.join(notes)}"] if notes else [])
@@ -110,7 +110,7 @@ def _ascending(ds: xr.Dataset, axis: str) -> xr.Dataset:
     return ds.assign_coords({axis: (axis, values, ds[axis].attrs)})
 
 
-def _with_times(ds: xr.Dataset) -> xr.Dataset:
+def with_times(ds: xr.Dataset) -> xr.Dataset:
     """Return a dataset with times on whole seconds, or raise where they are not in UTC."""
     if ds[TIME].dtype.kind == "m":
         raise SchemaError(

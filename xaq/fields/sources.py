@@ -74,7 +74,7 @@ def _of_path(path: Path) -> list[xr.Dataset]:
         raise SchemaError("is HDF 4; fix: the product as netCDF, from Giovanni or OPeNDAP", subject=str(path))
     if start[:4] in (b"II*\0", b"MM\0*"):
         raise SchemaError(
-            f"is a GeoTIFF; fix: rioxarray.open_rasterio('{path}', masked=True), which sample and rasters= take",
+            f"is a GeoTIFF; fix: rioxarray.open_rasterio('{path}', mask_and_scale=True), which sample and rasters= take",
             subject=str(path),
         )
     if not start.startswith((b"CDF", b"\x89HDF")):

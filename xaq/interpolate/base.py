@@ -278,10 +278,10 @@ class Field(Protocol):
         """Its own times; not of a static field."""
 
     def at(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64] | None = None) -> NDArray[np.float32]:
-        """Return values at points, ``(point,)`` or ``(point, time)``; NaN where there is none. Computes."""
+        """Return values at points, ``(point,)`` or ``(point, time)``; NaN where there is none, and outside. Computes."""
 
-    def check_covers(self, lon: ArrayLike, lat: ArrayLike, what: str) -> None:
-        """Refuse points outside the field; ``what`` is the plural noun for them in the message."""
+    def check_overlaps(self, lon: ArrayLike, lat: ArrayLike, what: str) -> int:
+        """Return how many points lie outside the field; refuse where all do. ``what`` is the plural noun for them in messages."""
 
     def check_period(self, first: np.datetime64, last: np.datetime64) -> None:
         """Refuse a period that reaches beyond the field's first or last time."""

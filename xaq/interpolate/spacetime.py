@@ -144,6 +144,8 @@ class SpaceTimeKriging:
             check_count(n_pairs, "n_pairs", 3000, least=2, error=ModelError),
         )
         seed = check_seed(seed, error=ModelError)
+        if len(observations.times) < 2:
+            raise ModelError("the record has one step, and kriging in space and time needs several; fix: 'kriging'")
         observations = leave_one_out.reporting(observations)
         values, lon, lat = observations.values, observations.lon, observations.lat
         pairs = leave_one_out.draw_pairs(values, n_pairs, seed=[seed, 3])

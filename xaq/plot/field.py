@@ -1,4 +1,4 @@
-"""The field of a cube on a map: cells in colour, hatched where no station supports them."""
+"""The field of a cube on a map: cells in colour, hatched where they are not supported."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME
+from ..cube.provenance import provenance
 from . import basemap
 from .subject import cell_edges
 
-#: How cells that no station supports are shown.
+#: How cells that are not supported are shown.
 Unsupported = Literal["hatched", "blank"]
 
 
@@ -53,7 +54,10 @@ def field_handles(cube: xr.Dataset, unsupported: Unsupported) -> list[Patch]:
     supported = _supported(cube)
     if unsupported == "blank" or supported is None or supported.all():
         return []
-    return [Patch(facecolor="none", edgecolor="0.6", hatch="//////", linewidth=0.0, label="no station near")]
+    known = provenance(cube)
+    fields = [name for name in ("background", "rasters") if name in (*known, known.get("method"))]
+    why = " or ".join(["no station near", *(f"no value of the {name}" for name in fields)])
+    return [Patch(facecolor="none", edgecolor="0.6", hatch="//////", linewidth=0.0, label=why)]
 
 
 def no_value_text(target: str, when: str) -> str:
@@ -78,7 +82,7 @@ def _supported(cube: xr.Dataset) -> NDArray[np.bool_] | None:
 
 
 def _unsupported_area(cube: xr.Dataset) -> shapely.Geometry | None:
-    """Return the cells that no station supports as one geometry, or None where all are supported."""
+    """Return the cells that are not supported as one geometry, or None where all are supported."""
     supported = _supported(cube)
     if supported is None or supported.all():
         return None

@@ -31,6 +31,7 @@ from .style import (
 )
 from .subject import (
     axis_label,
+    conformed,
     cube_label,
     cube_target,
     mean_field,
@@ -41,7 +42,7 @@ from .times import interval_text, select_times
 
 
 def map(  # noqa: A001 - read as xaq.plot.map
-    ds: xr.Dataset,
+    ds: xr.Dataset | None,
     cube: xr.Dataset,
     *,
     time: schema.Period = None,
@@ -59,7 +60,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     Parameters
     ----------
     ds : xarray.Dataset, dims (station, time)
-        The station dataset, in the cube's units.
+        The station dataset, in the cube's units; None is enough with ``stations=False``.
     cube : xarray.Dataset, dims (time, lat, lon)
         As :func:`xaq.reanalyze` returns it. With one of ``freq=``, observations are averaged over the same periods, by its
         time zone and data capture. One that was averaged by hand has no like at the stations, and is drawn without them.
@@ -109,8 +110,8 @@ def map(  # noqa: A001 - read as xaq.plot.map
     ['PM2.5, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
-    ds = schema.conform(ds)
     target = cube_target(cube, target)
+    ds = conformed(ds, cube, target, stations)
     picked, when = select_times(cube, time)
     units = shared_units(ds, cube, target)
     field = mean_field(picked, target)

@@ -24,6 +24,7 @@ from ..evaluate.verify import held_out_truth
 from ..evaluate.verify_means import MEMBERS, period_means
 from ..interpolate.base import Mapper
 from ..stations import schema
+from ..stations.timestamps import step_of
 from . import arguments
 from .arguments import LEVELS, check_axes, check_levels
 from .held_out import hidden_stations
@@ -98,7 +99,7 @@ def reliability_of_means(
     target = settle_target(ds, mapper, target)
     hidden_stations(ds, mapper)
     truth = held_out_truth(ds, target, time)
-    daily = timesteps.steps_per_day(timesteps.regular_step(ds[TIME].values)) == 1
+    daily = timesteps.steps_per_day(step_of(ds[TIME])) == 1
     options = RequestOptions(target=target, time=time)
     found: dict[str, tuple[xr.DataArray, xr.DataArray]] = {}
     for freq in filter(None, freqs):

@@ -34,7 +34,7 @@ from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value
 from .markers import draw_stations, station_handles
 from .observed import check_comparable, observed_over
 from .style import FIELD_COLOURS, colour_bar, legend_below, limits, title
-from .subject import cube_label, cube_target, method_text, shared_units, supported_cells
+from .subject import conformed, cube_label, cube_target, method_text, shared_units, supported_cells
 from .times import period_text, select_times
 
 #: Most steps of an animation or a page: more would take minutes to draw, and megabytes in a browser.
@@ -44,7 +44,7 @@ _FIELD_SHADES, _GREYS = 232, 24
 
 
 def animation(
-    ds: xr.Dataset,
+    ds: xr.Dataset | None,
     cube: xr.Dataset,
     *,
     time: schema.Period = None,
@@ -106,7 +106,7 @@ def animation(
 
 
 def explore(
-    ds: xr.Dataset,
+    ds: xr.Dataset | None,
     cube: xr.Dataset,
     *,
     time: schema.Period = None,
@@ -331,7 +331,7 @@ def _palette(cmap: Colormap) -> Image.Image:
 
 
 def _film(
-    ds: xr.Dataset,
+    ds: xr.Dataset | None,
     cube: xr.Dataset,
     time: schema.Period,
     target: str | None,
@@ -343,7 +343,8 @@ def _film(
 ) -> _Film:
     """Return the chosen steps with their colour limits. Computes."""
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
-    ds, target = schema.conform(ds), cube_target(cube, target)
+    target = cube_target(cube, target)
+    ds = conformed(ds, cube, target, stations)
     picked, when = select_times(cube, time)
     n = picked.sizes[TIME]
     if n > _MOST_STEPS:

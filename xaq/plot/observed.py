@@ -11,6 +11,7 @@ from ..arrays import timesteps
 from ..conventions import STATION, TIME
 from ..cube.calendar import Calendar
 from ..errors import SchemaError
+from ..stations.timestamps import step_of as stations_step
 from .times import Periods, step_of
 
 #: The shortest and the longest period of each frequency; a change of the clock adds or takes an hour.
@@ -75,13 +76,13 @@ def mean_observed(ds: xr.Dataset, cube: xr.Dataset, target: str) -> NDArray[np.f
 
 def _are_days(ds: xr.Dataset, periods: Periods) -> bool:
     """Return whether the observations are means of the periods already."""
-    return periods.freq == "D" and periods.tz is None and timesteps.regular_step(ds[TIME].values) == timesteps.DAY
+    return periods.freq == "D" and periods.tz is None and stations_step(ds[TIME]) == timesteps.DAY
 
 
 def _averaged(observations: xr.DataArray, cube: xr.Dataset, periods: Periods) -> xr.DataArray:
     """Return the means, or maxima, of the periods of a cube, ``(time, station)``."""
     starts, times = (data[TIME].values.astype("datetime64[s]") for data in (cube, observations))
-    step = timesteps.regular_step(times)
+    step = stations_step(observations[TIME])
     record = Calendar.of(times, step, periods.freq, periods.tz)
     first, last = (int(np.searchsorted(record.start, start)) for start in starts[[0, -1]])
     steps, _ = record.block(first, last + 1)
@@ -96,7 +97,7 @@ def _averaged(observations: xr.DataArray, cube: xr.Dataset, periods: Periods) ->
 def _check_steps(ds: xr.Dataset, cube: xr.Dataset) -> None:
     """Refuse a cube whose steps are not those of the stations."""
     times, record = np.atleast_1d(cube[TIME].values), ds[TIME].values
-    own, step = step_of(cube), pd.Timedelta(timesteps.regular_step(record))
+    own, step = step_of(cube), pd.Timedelta(stations_step(ds[TIME]))
     within = (times >= record[0]) & (times <= record[-1])
     if own == step and np.isin(times[within], record).all():
         return

@@ -33,6 +33,7 @@ from .style import (
     title,
 )
 from .subject import (
+    conformed,
     cube_label,
     cube_target,
     mean_field,
@@ -46,7 +47,7 @@ _PANEL_MARKS = 5
 
 
 def panels(
-    ds: xr.Dataset,
+    ds: xr.Dataset | None,
     cube: xr.Dataset,
     times: Sequence[schema.Period],
     *,
@@ -101,7 +102,8 @@ def panels(
     times = check_sequence(
         times, "times", "a list of times", fix="times=['2017-01-01', '2017-01-02']", error=arguments.error
     )
-    ds, target = schema.conform(ds), cube_target(cube, target)
+    target = cube_target(cube, target)
+    ds = conformed(ds, cube, target, stations)
     if not len(times):
         raise SchemaError(
             "no times, expected one for each panel; fix: times=['2017-01-01', '2017-01-02']", subject="map"
@@ -129,7 +131,7 @@ def panels(
 
 
 def compare(
-    ds: xr.Dataset,
+    ds: xr.Dataset | None,
     cube: xr.Dataset,
     other: xr.Dataset,
     *,
@@ -178,7 +180,8 @@ def compare(
     ['kriging, 12 stations', 'idw, 12 stations', 'kriging − idw']
     """
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
-    ds, target = schema.conform(ds), cube_target(cube, target)
+    target = cube_target(cube, target)
+    ds = conformed(ds, cube, target, stations)
     cube_target(other, target)
     units = shared_units(ds, cube, target)
     shared_units(ds, other, target)

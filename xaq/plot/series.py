@@ -23,6 +23,7 @@ from ..cube.request import RequestOptions, make_request, settle_target
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
 from ..stations import holdout, schema
+from ..stations.timestamps import step_of
 from . import arguments
 from .arguments import check_axes
 from .observed import check_comparable, observed_over
@@ -105,7 +106,7 @@ def series(
     ax.set_ylabel(axis_label(subject.target, subject.units), fontsize=LABEL)
     zone = zone_text(subject.estimated)
     if Periods.of(subject.estimated) is None:
-        zone = "UTC" if timesteps.steps_per_day(timesteps.regular_step(ds[TIME].values)) > 1 else ""
+        zone = "UTC" if timesteps.steps_per_day(step_of(ds[TIME])) > 1 else ""
     zone = f"times in {zone}" if zone else ""
     title(ax, ", ".join(filter(None, [subject.head, zone])), subject.note)
     return ax

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from .._arguments import shown
 from ..arrays import longitudes
-from ..conventions import LAT, LON, TIME, canonical_units, label
+from ..conventions import LAT, LON, STATION, TIME, canonical_units, label
+from ..cube.provenance import method_text as of_provenance
 from ..cube.provenance import provenance
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
@@ -52,10 +53,10 @@ def cube_target(cube: xr.Dataset, target: str | None) -> str:
 
 
 def method_text(cube: xr.Dataset) -> str:
-    """Return the method and the number of stations from a cube's provenance; empty where it has none."""
+    """Return the method, its fields and the number of stations from a cube's provenance; empty where it has none."""
     known = provenance(cube)
     return (
-        f"{known['method']}, {known['visible_stations']} stations"
+        f"{of_provenance(known)}, {known['visible_stations']} stations"
         if {"method", "visible_stations"} <= set(known)
         else ""
     )
@@ -95,6 +96,19 @@ def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
     return units_text(ours)
 
 
+def conformed(ds: xr.Dataset | None, cube: xr.Dataset, target: str, stations: bool) -> xr.Dataset:
+    """Return the stations of a map, conformed; for None, where none are drawn, a dataset of no station in the cube's units."""
+    if ds is not None:
+        return schema.conform(ds)
+    if stations:
+        raise SchemaError(
+            "ds is None, and the map shows stations; fix: stations=False, or a station dataset", subject="map"
+        )
+    nowhere = {name: (STATION, np.empty(0)) for name in (LON, LAT)}
+    values = ((STATION, TIME), np.empty((0, 0)), {"units": cube[target].attrs.get("units", "")})
+    return xr.Dataset({target: values}, nowhere)
+
+
 # -- values --------------------------------------------------------------------------------------------------------------
 
 
@@ -119,7 +133,7 @@ def cells_at(cube: xr.Dataset, lon: NDArray, lat: NDArray, dim: str) -> xr.Datas
 
 
 def supported_cells(cube: xr.Dataset, field: xr.DataArray) -> xr.DataArray:
-    """Return a field of a cube, with NaN in cells that no station supports."""
+    """Return a field of a cube, with NaN in cells that are not supported."""
     if "supported" not in cube:
         return field
     supported = cube["supported"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..arrays import sphere
 from ..conventions import TIME
 from ..stations import limits, schema
+from ..stations.timestamps import step_of
 from . import detectors, flags
 
 #: Stations within this distance are taken as the same monitor; lists round coordinates to some hundred metres.
@@ -61,8 +62,8 @@ def pair_up(ds: xr.Dataset, other: xr.Dataset, names: list[str]) -> Pair | None:
     Stations within 1 km of each other are compared one by one; without any, the means of the two networks are compared.
     Impossible values are left out. Computes the variables.
     """
-    step = np.diff(ds[TIME].values[:2].astype("datetime64[s]"))[0]
-    if not names or step != np.diff(other[TIME].values[:2].astype("datetime64[s]"))[0]:
+    step = step_of(ds[TIME])
+    if not names or step != step_of(other[TIME]):
         return None
     mine, theirs, apart = _common_axis(ds, other, step)
     step_hours = step / np.timedelta64(3600, "s")

@@ -57,7 +57,8 @@ class Report(pd.DataFrame):
             head = "  ".join(f"{t:<{w}}" for t, w in zip((f.severity, f.problem, f.variable), widths, strict=True))
             lines.append(f"  {head}  {_text(f)}")
             if f.fix:
-                lines.append(f"  {'':<{sum(widths) + 4}}  fix: {f.fix}")
+                before = f"\n  {'':<{sum(widths) + 4}}  "
+                lines.append(f"{before}fix: {f.fix.replace(chr(10), before)}"[1:])
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ELEVATION, LAT, LON, STATION, TIME, match_key
+from ..arrays import timesteps
+from ..conventions import ELEVATION, LAT, LON, NAME, STATION, TIME, match_key
 from ..errors import SchemaError, warn
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names
 from .source import Format, Request, Source, gather
@@ -43,7 +44,8 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         pieces = [_of_monitors(frame) for frame in source.frames(request, identifiers=(STATION,), names=_HOURLY)]
     rows = gather(pieces)
     places = _places(request)
-    return assemble(rows, places, tz=request.tz or "UTC", whole_network=places is not None)
+    request.check_taken(places)
+    return assemble(rows, places, tz=request.tz, own_tz="UTC", step=timesteps.HOUR, whole_network=places is not None)
 
 
 def _has_header(header: Collection[str]) -> bool:
@@ -52,7 +54,7 @@ def _has_header(header: Collection[str]) -> bool:
 
 def _of_monitors(frame: pd.DataFrame) -> Rows:
     times = _timestamps(frame["date"], frame["clock"])
-    keep = frame[[STATION, PARAMETER, UNITS, VALUE]].assign(**{TIME: times})
+    keep = frame[[STATION, PARAMETER, UNITS, VALUE]].assign(**{NAME: frame["sitename"], TIME: times})
     return Rows(_present(keep), {STATION: "AQSID"})
 
 
@@ -67,6 +69,8 @@ def _of_sites(frame: pd.DataFrame) -> Rows:
     places = {STATION: frame["aqsid"], LAT: frame["latitude"], LON: frame["longitude"]}
     if "elevation" in frame:
         places[ELEVATION] = frame["elevation"]
+    if "sitename" in frame:
+        places[NAME] = frame["sitename"]
     times = _timestamps(frame["validdate"], frame["validtime"])
     parts = [
         pd.DataFrame({

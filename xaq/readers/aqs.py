@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -23,6 +22,7 @@ from ..conventions import AREA, ELEVATION, INSTRUMENT, LAT, LON, MASS_UNITS, NAM
 from ..errors import SchemaError, warn
 from ..stations.schema import some
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names, name_columns
+from .datums import from_nad27
 from .frames import frame_of
 from .instruments import MONITOR, apart, recorded
 from .source import Format, Request, Source, gather
@@ -64,11 +64,14 @@ def _matches(header: Collection[str]) -> bool:
 
 def _read(source: Source, request: Request) -> xr.Dataset:
     text = (*_CODES, "parameter code", "poc")
-    tables = [_named(frame) for frame in source.frames(request, identifiers=text)]
+    frames = source.frames(request, identifiers=text)
+    tables = [from_nad27(_named(frame), request, "rows") for frame in frames]
     hourly = {_HOURLY in table for table in tables}
     if len(hourly) > 1:
         raise SchemaError("holds hourly and daily files; fix: open the files of one of them")
     daily = not hourly.pop()
+    if not daily:
+        request.check_zone_unused("hours are read at their columns Date GMT and Time GMT")
     places, moved = _places(request), list[str]()
     value = _value_column(tables, request, places)
     read = _daily if daily else _hourly
@@ -77,7 +80,8 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         rows, moved = _at_one_place(rows)
     rows, places, notes = apart(rows, places, _KEYS + (_DAY if daily else _HOUR))
     notes += moved
-    step = np.timedelta64(1, "D") if daily else None
+    # Every third day is a common schedule, and the others are missing.
+    step = timesteps.DAY if daily else timesteps.HOUR
     ds = recorded(assemble(rows, places, tz="UTC", step=step), notes)
     if daily and "o3" in ds and value is None:
         ds["o3"].attrs["comment"] = "daily maximum of the means over 8 hours"
@@ -86,6 +90,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
 
 def _value_column(tables: list[pd.DataFrame], request: Request, places: Rows | None) -> str | None:
     """Return the column of values that the caller asks for, in lower case."""
+    request.check_taken(places, VALUE)
     request.check_named(tables[0].columns, places)
     value = request.columns_in(tables[0].columns).get(VALUE)
     if value is not None and match_key(value) == "aqi":
@@ -207,7 +212,9 @@ def _at_one_place(rows: Rows) -> tuple[Rows, list[str]]:
         Places of one site that are no corrections of each other.
     """
     first = rows.frame.groupby(STATION)[[LON, LAT]].transform("first")
-    apart_by = (rows.frame[[LON, LAT]].astype(float) - first.astype(float)).abs().max(axis=1)
+    # What is no number, is found with its row where the places are read.
+    numbers, firsts = (frame[[LON, LAT]].apply(pd.to_numeric, errors="coerce") for frame in (rows.frame, first))
+    apart_by = (numbers - firsts).abs().max(axis=1)
     far = rows.frame[STATION][apart_by > _ONE_SITE].unique()
     if len(far):
         raise SchemaError(
@@ -245,7 +252,7 @@ def _places(request: Request) -> Rows | None:
     site = next((c for c in ("site number", "site num") if c in lower), None)
     if site is None or not {"state code", "county code"} <= set(lower):
         return request.places()
-    table = frame.rename(columns={c: low for low, c in lower.items()})
+    table = from_nad27(frame.rename(columns={c: low for low, c in lower.items()}), request, "sites of the list")
     wanted = {
         "latitude": LAT,
         "longitude": LON,

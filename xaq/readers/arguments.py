@@ -13,7 +13,7 @@ import xarray as xr
 from .._arguments import check_choice, check_integer, check_mapping, check_sequence, check_text, shown
 from ..errors import SchemaError
 from . import entries
-from .times import AMBIGUOUS
+from .zones import AMBIGUOUS
 
 #: A header further down is that of no table.
 _MOST_ROWS = 1_000_000

@@ -28,15 +28,19 @@ from ..conventions import (
     canonical_name,
     canonical_units,
     is_concentration,
+    is_pollutant,
+    is_units,
     match_key,
     split_header,
 )
 from ..errors import SchemaError, warn
 from ..stations import schema
-from .entries import below_limit, refuse_censored
+from ..stations.timestamps import with_step
+from .duplicates import without_duplicates
+from .entries import below_limit, reading_options, refuse_censored
 from .frames import take_units_row
 from .places import as_ids, check_placed, leave_out, places_of, station_text, warn_of_two_meanings
-from .times import axis_of_step, regular_axis, to_utc
+from .times import regular_axis, to_utc
 
 _ROLES = (STATION, TIME, LON, LAT, ELEVATION)
 PARAMETER, VALUE, UNITS = "parameter", "value", "units"
@@ -158,6 +162,7 @@ def assemble(
     places: Rows | None,
     *,
     tz: str | None,
+    own_tz: str | None = None,
     ambiguous: str | None = None,
     whole_network: bool = False,
     step: np.timedelta64 | None = None,
@@ -171,14 +176,15 @@ def assemble(
     places : Rows, optional
         The station list; its coordinates take precedence over those in the rows.
     tz : str, optional
-        Time zone of naive timestamps.
+        Time zone of naive timestamps, as the caller says.
+    own_tz : str, optional
+        The time zone that the format defines for them.
     ambiguous : {"infer", "first", "second"}, optional
         Which hour a local timestamp means that occurs twice.
     whole_network : bool
         Whether to leave out, with a warning, stations that the list lacks; otherwise they are an error.
     step : numpy.timedelta64, optional
-        The step of the time axis, where the format states it; by default found from the times. With it, rows of one time
-        make an axis of two steps, of which the second is empty.
+        The step of the values, where the format states it; by default, and where times are off it, found from the times.
 
     Returns
     -------
@@ -206,7 +212,8 @@ def assemble(
             f"fix: table = table.dropna(subset=[{rows.called(STATION)!r}])"
         )
     rows = replace(
-        rows, frame=rows.frame.assign(**{TIME: _times(rows, tz, ambiguous), STATION: as_ids(rows.frame[STATION])})
+        rows,
+        frame=rows.frame.assign(**{TIME: _times(rows, tz, own_tz, ambiguous), STATION: as_ids(rows.frame[STATION])}),
     )
     frame = where.frame if places is None else _relevant(places.frame, rows.frame[STATION])
     listed = places_of(frame, where.called, "station dataset" if places is None else subject)
@@ -214,7 +221,7 @@ def assemble(
     if whole_network:
         kept = leave_out(pd.Index(rows.frame[STATION].unique()), listed)
         rows = replace(rows, frame=rows.frame[rows.frame[STATION].isin(kept)])
-    return _on_station_and_time(rows, listed, step)
+    return with_step(_on_station_and_time(rows, listed, step), step)
 
 
 def _relevant(listed: pd.DataFrame, stations: pd.Series) -> pd.DataFrame:
@@ -236,23 +243,25 @@ def only_station(places: Rows | None) -> str | None:
     return str(as_ids(places.frame[STATION].dropna()).iloc[0])
 
 
-def _times(rows: Rows, tz: str | None, ambiguous: str | None) -> pd.Series:
+def _times(rows: Rows, tz: str | None, own_tz: str | None, ambiguous: str | None) -> pd.Series:
     """Return the times in UTC; errors name the column as the user does."""
     series = rows.frame[STATION].astype(str)
     if rows.narrow:
         series = series + ", " + rows.frame[PARAMETER].astype(str)
     try:
-        return to_utc(rows.frame[TIME], tz, ambiguous=ambiguous, series=series if ambiguous else None)
+        return to_utc(rows.frame[TIME], tz, own=own_tz, ambiguous=ambiguous, series=series if ambiguous else None)
     except SchemaError as error:
         raise SchemaError([p.replace("['time']", f"[{rows.called(TIME)!r}]") for p in error.problems]) from error
 
 
 def _on_station_and_time(rows: Rows, places: pd.DataFrame, step: np.timedelta64 | None) -> xr.Dataset:
-    frame = rows.frame
-    _check_no_duplicates(rows)
+    frame, keys = rows.frame, [STATION, TIME]
+    if rows.narrow:
+        frame, keys = _with_known_parameters(frame), [*keys, PARAMETER]
+    frame = without_duplicates(frame, keys, rows.called)
     ids = pd.Index(frame[STATION].unique()).sort_values()
     check_placed(ids, places, rows.called(STATION))
-    times = regular_axis(frame[TIME], rows.called(TIME)) if step is None else axis_of_step(frame[TIME], step)
+    times = regular_axis(frame[TIME], rows.called(TIME), step)
     at = (ids.get_indexer(pd.Index(frame[STATION])), times.get_indexer(pd.Index(frame[TIME])))
     units = {**rows.units}
     if rows.narrow and VALUE in units and UNITS not in frame:
@@ -292,17 +301,16 @@ def station_dataset(
     return xr.Dataset(variables, coords=coords)
 
 
-def _check_no_duplicates(rows: Rows) -> None:
-    keys = [STATION, TIME, *([PARAMETER] if rows.narrow else [])]
-    twice = rows.frame.duplicated(keys)
-    if twice.any():
-        first = rows.frame.loc[twice, keys].iloc[0]
-        called = [rows.called(c) for c in keys]
-        what = f", {first[PARAMETER]}" if rows.narrow else ""
-        raise SchemaError(
-            f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]} UTC{what}; "
-            f"fix: table = table.drop_duplicates({called}), or table.groupby({called}, as_index=False).mean(numeric_only=True)"
-        )
+def _with_known_parameters(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a narrow table with variables under xaq's names, and the units that stand in a name such as ``PM2.5 (mg/m3)``."""
+    texts = frame[PARAMETER].astype(str)
+    split = {text: split_header(text) for text in texts.unique()}
+    stated = {text: unit for text, (name, unit) in split.items() if unit and is_pollutant(name) and is_units(unit)}
+    names = {text: split[text][0] if text in stated else canonical_name(text) for text in split}
+    if stated:
+        units = texts.map(stated)
+        frame = frame.assign(**{UNITS: units if UNITS not in frame else frame[UNITS].fillna(units)})
+    return frame.assign(**{PARAMETER: texts.map(names)})
 
 
 def _by_parameter(frame: pd.DataFrame, at: tuple[NDArray, NDArray]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -329,6 +337,11 @@ def one_unit_each(frame: pd.DataFrame) -> dict[str, str]:
     name = _parameters(frame)
     for parameter in sorted(name.unique()):
         stated = frame[UNITS][name == parameter].dropna().drop_duplicates().astype(str).map(canonical_units).unique()
+        silent = int((frame[VALUE].notna() & frame[UNITS].isna() & (name == parameter)).sum())
+        if len(stated) == 1 and silent:
+            warn(
+                f"{silent} rows of {parameter} state no units; they are taken for {stated[0]}, which the other rows state"
+            )
         if len(stated) > 1:
             raise SchemaError(
                 f"{parameter} comes in several units: {', '.join(stated)}; fix: open one of them at a time, such as "
@@ -374,23 +387,12 @@ def numeric(column: pd.Series, name: str) -> NDArray | None:
         if lost.any():
             raise SchemaError(
                 f"column {name!r} has {int(lost.sum())} entries that are not numbers, such as {examples}; "
-                f"fix: table = pd.read_csv(..., {(options := _as_numbers(column[lost]))})"
+                f"fix: table = pd.read_csv(..., {(options := reading_options(column[lost]))})"
                 + ", or decimal=',' where commas are decimal marks"
-                * ("thousands" in options)
+                * ("thousands=','" in options)
             )
         column = numbers
     return _finite(column)
-
-
-def _as_numbers(entries: pd.Series) -> str:
-    """Return the options of ``pd.read_csv`` that turn these entries into numbers or missing values."""
-    texts = pd.Series(entries.map(str).unique())
-    thousands = texts.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
-    commas = texts.str.fullmatch(r"[+-]?\d+,\d+") & ~thousands
-    words = texts[~commas & ~thousands].tolist()[:5]
-    # One comma before three digits may be a decimal mark, which only the caller knows.
-    mark = ["decimal=','"] if commas.any() else ["thousands=','"] * bool(thousands.any())
-    return ", ".join(mark + [f"na_values={words}"] * bool(words))
 
 
 def _finite(column: pd.Series) -> NDArray[np.float32]:

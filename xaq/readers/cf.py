@@ -8,7 +8,7 @@ count variable names the ``sample_dimension``; and the indexed ragged array, whe
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ..conventions import ELEVATION, LAT, LON, STATION, TIME, canonical_name
 from ..errors import SchemaError
 from ..stations import schema
 from .assembly import Rows, assemble, check_columns
+from .one_step import with_known_step
 from .source import Format, Request, Source
 
 _NETCDF = ("*.nc", "*.nc4", "*.cdf", "*.netcdf")
@@ -43,6 +44,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     ragged = _ragged_layout(ds)
     if ragged is not None:
         ds = _orthogonal(ds, ragged)
+    ds = with_known_step(ds, request.step, schema.find_role(ds, TIME))
     return schema.normalise_units(schema.conform(ds))
 
 
@@ -122,6 +124,16 @@ def _integers(ds: xr.Dataset, name: Hashable) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
+def _text(ds: xr.Dataset, station_dim: Hashable, roles: Collection[Hashable]) -> dict[str, NDArray]:
+    """Return the variables of text of stations, such as their names; bytes are decoded."""
+    found = {}
+    for name, variable in ds.variables.items():
+        if variable.dims == (station_dim,) and variable.dtype.kind in "SUO" and name not in roles:
+            values = variable.values
+            found[str(name)] = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
+    return found
+
+
 def _orthogonal(ds: xr.Dataset, ragged: _Ragged) -> xr.Dataset:
     """Return a ragged dataset on ``(station, time)``; loads it."""
     roles = {role: schema.find_role(ds, role) for role in (STATION, TIME, LON, LAT, ELEVATION)}
@@ -141,7 +153,9 @@ def _orthogonal(ds: xr.Dataset, ragged: _Ragged) -> xr.Dataset:
         raise SchemaError(
             f"{', '.join(misplaced)}: expected the dimension {ragged.station_dim!r} of the stations; fix: a value for each station"
         )
-    places = pd.DataFrame({role: ds[name].values for role, name in where.items()})
+    places = pd.DataFrame(
+        {role: ds[name].values for role, name in where.items()} | _text(ds, ragged.station_dim, where.values())
+    )
     data = [n for n in ds.data_vars if ds[n].dims == (ragged.sample_dim,) and "instance_dimension" not in ds[n].attrs]
     data = [n for n in data if n not in roles.values()]
     frame = pd.DataFrame({

@@ -26,7 +26,7 @@ from . import files
 from .assembly import numeric, station_dataset
 from .places import leave_out, places_of, station_text
 from .source import Format, Request, Source
-from .times import localise
+from .times import to_utc
 
 _KEYS = ("date", "hour", "type")
 _TYPES = {"pm2.5": "pm25", "pm10": "pm10", "so2": "so2", "no2": "no2", "o3": "o3", "co": "co"}
@@ -44,7 +44,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     listed = request.places()
     if listed is None:
         raise SchemaError("the files have no coordinates; fix: stations='list.csv' with station, lon and lat")
-    request.check_columns(listed, None)
+    request.check_taken(listed)
     absent = [role for role in (STATION, "lon", "lat") if role not in listed.frame]
     if absent:
         raise SchemaError(
@@ -72,7 +72,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     values = {name: values[name] for name in values if any(name == of for _, of in read)}
     if not values:
         raise SchemaError(f"the files have no row of {', '.join(_TYPES)}; fix: files with one of these types")
-    utc = pd.DatetimeIndex(localise(pd.Series(times), request.tz or "Asia/Shanghai"))
+    utc = pd.DatetimeIndex(to_utc(pd.Series(times), request.tz, own="Asia/Shanghai"))
     variables = {n: ((STATION, TIME), array, {"units": _UNITS[n]}) for n, array in values.items()}
     return station_dataset(variables, ids, utc, places)
 

@@ -18,6 +18,7 @@ from ..conventions import ROLE_NAMES, STATION, TIME, match_key
 from ..errors import SchemaError
 from ..stations import schema
 from ..stations.schema import some
+from ..stations.timestamps import step_of
 from . import (
     airnow,
     aqs,
@@ -38,7 +39,7 @@ from . import (
 from .arguments import check_arguments, error
 from .assembly import with_units
 from .folders import listing
-from .one_step import check_step, settle_step
+from .one_step import check_step, settle_step, with_known_step
 from .source import Format, Request, Source, Table
 
 FORMATS: dict[str, Format] = {
@@ -160,10 +161,10 @@ def open_stations(
     given = Source.of(source)
     try:
         chosen = detect(given, request) if format is None else FORMATS[format]
-        found = _in_folder(given, chosen)
+        found = _in_folder(given, chosen, request)
         _check_options(found, chosen, request)
         ds = schema.record(chosen.read(found, request), "open_stations", request.history)
-        ds = schema.conform(ds)
+        ds = schema.conform(with_known_step(ds, every))
         if not chosen.intervals:
             ds = settle_step(ds, every, timestamps or _labels(ds, chosen))
         ds = with_units(ds, units)
@@ -175,7 +176,7 @@ def open_stations(
 
 def _labels(ds: xr.Dataset, form: Format) -> str:
     """Return which end of its interval a timestamp labels by the description of the format."""
-    if form.daily is not None and timesteps.regular_step(ds[TIME].values) >= timesteps.DAY:
+    if form.daily is not None and step_of(ds[TIME]) >= timesteps.DAY:
         return form.daily
     return form.timestamps
 
@@ -235,8 +236,7 @@ def _tables_in(source: Source) -> list[Path]:
 
 
 def _by_header(header: tuple[Any, ...], request: Request) -> Format:
-    lower = {match_key(c) for c in header} | {str(c).strip() for c in header}
-    fitting = [f for f in FORMATS.values() if f.matches(lower)]
+    fitting = [f for f in FORMATS.values() if f.matches(_lower(header))]
     if len(fitting) > 1 or openair.FORMAT in fitting:
         candidates = dict.fromkeys([*fitting, tables.LONG])
         listed = ", ".join(f"format={f.name!r} ({f.what})" for f in candidates)
@@ -244,6 +244,11 @@ def _by_header(header: tuple[Any, ...], request: Request) -> Format:
     if fitting:
         return fitting[0]
     return tables.WIDE if _matches_wide(header, request) else tables.LONG
+
+
+def _lower(header: tuple[Any, ...]) -> set[str]:
+    """Return column names as formats compare them: in lower case and as written."""
+    return {match_key(c) for c in header} | {str(c).strip() for c in header}
 
 
 def _matches_wide(header: tuple[Any, ...], request: Request) -> bool:
@@ -259,11 +264,14 @@ def _matches_wide(header: tuple[Any, ...], request: Request) -> bool:
     return any(tables.station_and_variable(c, ids)[0] in ids for c in header)
 
 
-def _in_folder(source: Source, form: Format) -> Source:
+def _in_folder(source: Source, form: Format, request: Request) -> Source:
     """Return a folder as the list of files that the format reads from it."""
     if not source.paths or not source.paths[0].is_dir() or cf.is_zarr(source.paths[0]):
         return source
     found = listing(source.paths[0], form.files) if form.files else []
+    if found and form.also:
+        others = listing(source.paths[0], form.also)
+        found += [p for p in others if p not in found and form.matches(_lower(Source(paths=(p,)).header(request)))]
     found = found or _tables_in(source)
     if not found:
         raise SchemaError(

@@ -74,11 +74,12 @@ class _File:
 def _read(source: Source, request: Request) -> xr.Dataset:
     if not source.paths:
         raise SchemaError("NASA-Ames is read from files, not from a frame; fix: pass the path")
+    request.check_zone_unused("the files are in UTC")
     files = [_open(path) for path in source.paths]
     read = [_rows(file) for file in files]
     notes = [note for _, found in read for note in found]
     places = request.places()
-    request.check_named((), places)
+    request.check_taken(places)
     rows, places, more = apart(Rows(pd.concat([frame for frame, _ in read], ignore_index=True)), places)
     made, step, means = on_steps(rows, request.step, _resolution(files, request.step))
     return recorded(assemble(made, places, tz="UTC", step=step), [*notes, *more, *means])

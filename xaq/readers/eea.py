@@ -16,8 +16,10 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
+from ..arrays import timesteps
 from ..conventions import STATION, TIME, canonical_name
-from ..errors import SchemaError
+from ..errors import SchemaError, warn
+from ..stations.schema import some
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names
 from .instruments import MONITOR, apart, recorded
 from .source import Format, Request, Source, gather
@@ -34,6 +36,8 @@ _CSV = {
     "airqualitystationeoicode": STATION, "airpollutant": PARAMETER, "datetimebegin": TIME, "concentration": VALUE,
     "unitofmeasurement": UNITS, "averagingtime": "every", "validity": "validity",
 }  # fmt: skip
+#: Averaging times; others are known from the times of the data.
+_STEPS = {"hour": timesteps.HOUR, "day": timesteps.DAY}
 _POINT_NAMES = ("sampling point id", "samplingpoint", "sampling point", "samplingpointid", "assessmentmethodid")
 _CODE_NAMES = (
     "air quality station eoi code", "airqualitystationeoicode", "air.quality.station.eoi.code", "eoi code", "eoicode",
@@ -53,14 +57,24 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     times = rows.frame[TIME]
     if list(every) == ["day"]:
         # Only the date counts: the offset tells whose local day it is.
-        times = pd.to_datetime(times.astype(str).str.slice(0, 10), format="%Y-%m-%d", errors="coerce")
+        text = times.astype(str)
+        clock = text.str.extract(r"[T ](\d\d:\d\d)")[0]
+        late = clock.notna() & (clock != "00:00")
+        if late.any():
+            warn(
+                f"{int(late.sum())} values of days begin at {some(sorted(clock[late].unique()), 3)}, not at 00:00: each is taken for that of "
+                "the date on which it begins; fix: table['Start'] in the local time of the network, if it is in UTC"
+            )
+        times = pd.to_datetime(text.str.slice(0, 10), format="%Y-%m-%d", errors="coerce")
     frame = rows.frame.drop(columns="every").assign(**{TIME: times})
     rows, places, notes = Rows(frame, rows.names), _places(request, frame[PARAMETER]), list[str]()
+    request.check_taken(places)
     if places is not None and "point" in places.frame:
         frame, places = _by_station(frame, places)
         called = [rows.called(role) for role in (STATION, PARAMETER, TIME)]
         rows, places, notes = apart(Rows(frame, rows.names), places, called)
-    return recorded(assemble(rows, places, tz=request.tz or "Etc/GMT-1"), notes)
+    step = _STEPS.get(str(every[0])) if len(every) else None
+    return recorded(assemble(rows, places, tz=request.tz, own_tz="Etc/GMT-1", step=step), notes)
 
 
 def _rows(frame: pd.DataFrame) -> Rows:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from .._arguments import shown
 from ..conventions import ROLE_NAMES, STATION_TEXT, is_pollutant, match_key, split_header
-from ..errors import SchemaError
+from ..errors import SchemaError, warn
 
 #: What values below a detection limit may become.
 CENSORED = ("half", "zero", "missing")
@@ -352,3 +352,28 @@ def _is_role(column: Any, columns: Mapping[str, str]) -> bool:
     if any(columns.get(role) == column for role in ROLE_NAMES):
         return True
     return any(key in names for names in (*ROLE_NAMES.values(), *STATION_TEXT.values()))
+
+
+def readings_as_numbers(column: pd.Series, name: str) -> pd.Series:
+    """Return the readings of an instrument as numbers; those that are none are missing, with a warning."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    lost = column.notna() & numbers.isna()
+    if lost.any():
+        examples = ", ".join(map(repr, column[lost].map(str).unique()[:3]))
+        warn(
+            f"{int(lost.sum())} of {len(column)} readings of {name} are no numbers, such as {examples}, and are missing"
+        )
+    return numbers
+
+
+def reading_options(entries: pd.Series) -> str:
+    """Return the options of ``pd.read_csv`` that turn these entries into numbers or missing values."""
+    texts = pd.Series(entries.map(str).unique())
+    thousands = texts.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+    commas = texts.str.fullmatch(r"[+-]?\d+,\d+") & ~thousands
+    both = texts.str.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+,\d+")
+    words = texts[~commas & ~thousands & ~both].tolist()[:5]
+    # One comma before three digits may be a decimal mark, which only the caller knows.
+    mark = ["decimal=','"] if commas.any() else ["thousands=','"] * bool(thousands.any())
+    mark = ["thousands='.'", "decimal=','"] if both.any() else mark
+    return ", ".join(mark + [f"na_values={words}"] * bool(words))

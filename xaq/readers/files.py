@@ -12,7 +12,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -381,6 +381,16 @@ def _unreadable(path: Path, error: BaseException) -> SchemaError:
     )
 
 
+def _strip(frame: pd.DataFrame, missing: Mapping[str, Collection[str]]) -> None:
+    """Remove spaces around texts, in place; pandas does so before them only. What then stands for a missing value is missing."""
+    for name in frame.columns[frame.dtypes.map(pd.api.types.is_string_dtype)]:
+        padded = {t: t.strip() for t in frame[name].dropna().unique() if t != t.strip()}
+        if padded:
+            known = {t: None if bare in missing[name] else bare for t, bare in padded.items()}
+            at = frame[name].isin(known)
+            frame[name] = frame[name].where(~at, frame[name].map(known))
+
+
 def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | None, dialect: Dialect) -> pd.DataFrame:
     if names is not None and len(names) != len(dialect.header):
         raise SchemaError(
@@ -404,6 +414,7 @@ def _read_text(path: Path, identifiers: Collection[str], names: Sequence[str] | 
             names=[name or f"\x00{i}" for i, name in enumerate(header)], usecols=[header[i] for i in kept],
             dtype=text, low_memory=False, skipinitialspace=True, index_col=False, keep_default_na=False, na_values=missing,
         )  # fmt: skip
+    _strip(frame, missing)
     if dialect.decimal == ",":
         # A column with a word among its numbers is text to pandas, which then keeps its decimal commas.
         for name in frame.columns[~frame.dtypes.map(pd.api.types.is_numeric_dtype)].difference([*text]):

@@ -13,6 +13,7 @@ from dataclasses import replace
 import pandas as pd
 import xarray as xr
 
+from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME, canonical_name, match_key
 from ..errors import SchemaError
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
@@ -20,6 +21,8 @@ from .source import Format, Request, Source, gather
 
 _CODE, _POLLUTANT, _EVERY, _UNITS = "kod stacji", "wskaźnik", "czas uśredniania", "jednostka"
 _OLD = "stary_kod_stacji"
+#: Averaging times; others are known from the times of the data.
+_STEPS = {"1g": timesteps.HOUR, "24g": timesteps.DAY}
 _SHEET = "STACJE"
 
 
@@ -36,13 +39,16 @@ def _read(source: Source, request: Request) -> xr.Dataset:
             "the files have no coordinates; fix: stations='Metadane oraz kody stacji i stanowisk pomiarowych.xlsx', GIOS's table, "
             "or another with station, lon and lat"
         )
+    request.check_taken(places)
     pieces = [_rows(frame, request) for frame in source.frames(request)]
     every = sorted({e for _, e in pieces})
     if len(every) > 1:
         raise SchemaError(f"holds averages over {', '.join(every)}; fix: open the files of one of them")
     rows = gather([rows for rows, _ in pieces])
     rows = replace(rows, frame=rows.frame.assign(**{STATION: _present_codes(rows.frame[STATION], places)}))
-    return assemble(rows, places, tz=request.tz or "Etc/GMT-1", ambiguous=request.ambiguous, whole_network=True)
+    return assemble(
+        rows, places, tz=request.tz, own_tz="Etc/GMT-1", ambiguous=request.ambiguous, whole_network=True, step=_STEPS.get(every[0]),
+    )  # fmt: skip
 
 
 def _rows(frame: pd.DataFrame, request: Request) -> tuple[Rows, str]:

@@ -31,6 +31,12 @@ _ROUND, _LATE = (3600, 1800, 900, 600, 300, 60), 120
 _SECOND = np.timedelta64(1, "s")
 
 
+def check_rows(frame: pd.DataFrame) -> None:
+    """Raise where a table has no rows."""
+    if frame.empty:
+        raise SchemaError("the table has no rows; fix: a table with observations")
+
+
 def readings(frame: pd.DataFrame, label: str) -> pd.DataFrame:
     """Return the readings of loggers with start and end: each stands for the time to the next one of its station.
 
@@ -47,6 +53,7 @@ def readings(frame: pd.DataFrame, label: str) -> pd.DataFrame:
         The same rows with ``time`` at the start and ``end``. Before a gap, a reading stands for 1.25 times the lower quartile of
         the 25 differences around it at most.
     """
+    check_rows(frame)
     times = frame[[STATION, TIME]].drop_duplicates().sort_values([STATION, TIME])
     sign = 1 if label == "start" else -1
     seconds = times.groupby(STATION)[TIME].diff(-sign).abs().dt.total_seconds()

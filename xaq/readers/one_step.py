@@ -18,7 +18,7 @@ from ..errors import SchemaError, warn
 from ..stations import schema
 from ..stations.schema import some
 from ..stations.steps import Group, Series, common_step, groups, series_of
-from ..stations.timestamps import UNIT_NAMES, calendar_unit
+from ..stations.timestamps import STEP, UNIT_NAMES, calendar_unit, step_of, with_step
 from .times import put_on_step
 
 _SECOND = np.timedelta64(1, "s")
@@ -43,6 +43,25 @@ def check_step(step: Any) -> np.timedelta64 | None:
     )
 
 
+def with_known_step(ds: xr.Dataset, step: np.timedelta64 | None, time: Any = TIME) -> xr.Dataset:
+    """Return a dataset whose step is known: of a single time, the one that it states, else ``step``.
+
+    Raises
+    ------
+    SchemaError
+        A single time, and nothing says for how long its values stand.
+    """
+    if time not in ds.coords or ds[time].size != 1:
+        return ds
+    ds = with_step(ds, step, time)
+    if STEP not in ds[time].attrs:
+        raise SchemaError(
+            f"there is one time only ({np.atleast_1d(ds[time].values)[0]}), which does not show the step; "
+            "fix: step='1D' if its values are of a day, step='1h' if of an hour, or open all files of the record together"
+        )
+    return ds
+
+
 def settle_step(ds: xr.Dataset, step: np.timedelta64 | None, timestamps: str) -> xr.Dataset:
     """Return a conformed dataset whose stations have one step, each timestamp at the start of its interval.
 
@@ -61,14 +80,14 @@ def settle_step(ds: xr.Dataset, step: np.timedelta64 | None, timestamps: str) ->
         Stations of different steps and no ``step``, stations whose step is longer than ``step``, timestamps off the steps.
     """
     if any(v.chunks is not None for v in ds.data_vars.values()):
-        if step is not None and step != timesteps.regular_step(ds[TIME].values):
+        if step is not None and step != step_of(ds[TIME]):
             name = timesteps.step_name(step)
             raise argument_error(
                 f"step={name!r} is for tables and data in memory; fix: "
                 f"open_stations(...) without step=, then ds.resample(time={name!r}).mean(keep_attrs=True)"
             )
         return label_starts(ds, timestamps)
-    axis = timesteps.regular_step(ds[TIME].values)
+    axis = step_of(ds[TIME])
     series = {name: Series.of(seen, axis) for name, seen in series_of(ds).items()}
     _check_regular(ds, series)
     _check_no_calendar(ds, axis)
@@ -90,7 +109,7 @@ def label_starts(ds: xr.Dataset, timestamps: str) -> xr.Dataset:
     """Return the dataset with each timestamp at the start of its interval."""
     if timestamps == "start":
         return ds
-    step = timesteps.regular_step(ds[TIME].values)
+    step = step_of(ds[TIME])
     moved = ds[TIME].copy(data=ds[TIME].values - step)
     note = f"timestamps moved from the end to the start of each interval (-{timesteps.step_name(step)})"
     return schema.record(ds.assign_coords({TIME: moved}), "open_stations", [note])
@@ -104,7 +123,7 @@ def _check_regular(ds: xr.Dataset, series: dict[str, Series]) -> None:
             at = np.flatnonzero(np.isfinite(ds[name].values[i]))
             phases, counts = np.unique(at % one.every[i], return_counts=True)
             off = at[at % one.every[i] != phases[np.argmax(counts)]]
-            step = int(one.every[i]) * timesteps.regular_step(times)
+            step = int(one.every[i]) * step_of(ds[TIME])
             raise SchemaError(
                 f"{len(off)} timestamps of station {ids[i]} are off its step of {timesteps.step_name(step)}, first: {times[off[0]]}; "
                 f"fix: {put_on_step(pd.Timedelta(step), times[at])}"
@@ -148,7 +167,7 @@ def _means(ds: xr.Dataset, found: list[Group], step: np.timedelta64, timestamps:
     width = int(step / _SECOND)
     phase = begins.pop() if len(begins) == 1 else 0
     seconds = (ds[TIME].values.astype("datetime64[s]") - np.datetime64(0, "s")).astype(np.int64) - phase
-    axis = int(timesteps.regular_step(ds[TIME].values) / _SECOND)
+    axis = int(step_of(ds[TIME]) / _SECOND)
     first = (seconds[0] - (width if timestamps == "end" else 0)) // width
     n = int(seconds[-1] // width - first) + 2
     made, observed = {}, np.zeros(n, bool)
@@ -164,15 +183,17 @@ def _means(ds: xr.Dataset, found: list[Group], step: np.timedelta64, timestamps:
             observed |= np.isfinite(means).any(axis=0)
     times = np.datetime64(0, "s") + ((first + np.arange(n)) * width + phase).astype("timedelta64[s]")
     coords = {name: c.variable for name, c in ds.coords.items() if TIME not in c.dims}
-    means_of = xr.Dataset(made, {**coords, TIME: (TIME, times, ds[TIME].attrs)}, ds.attrs)
+    attrs = {k: v for k, v in ds[TIME].attrs.items() if k != STEP}
+    means_of = xr.Dataset(made, {**coords, TIME: (TIME, times, attrs)}, ds.attrs)
     at = np.flatnonzero(observed)
-    if len(at) < 2:
+    if not len(at):
         raise argument_error(
-            f"step={timesteps.step_name(step)!r} leaves {len(at)} interval(s) of which {timesteps.DATA_CAPTURE:.0%} are observed, "
-            "expected at least 2; fix: a shorter step=, or a longer record"
+            f"step={timesteps.step_name(step)!r} leaves no interval of which {timesteps.DATA_CAPTURE:.0%} are observed; "
+            "fix: a shorter step=, or a longer record"
         )
     note = f"means over {timesteps.step_name(step)}, each with at least {timesteps.DATA_CAPTURE:.0%} observed, of {'; '.join(map(str, found))}"
-    return schema.record(means_of.isel({TIME: slice(at[0], at[-1] + 1)}), "open_stations", [note])
+    kept = with_step(means_of.isel({TIME: slice(at[0], at[-1] + 1)}), step)
+    return schema.record(kept, "open_stations", [note])
 
 
 def _mean_over(

@@ -29,7 +29,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     rows = gather([_rows(frame, request) for frame in source.frames(request, identifiers=("code", "site"))])
     places = request.places(identifiers=("code", "site"))
     request.check_columns(rows, places)
-    ds = assemble(rows, places, tz=request.tz or "UTC", ambiguous=request.ambiguous)
+    ds = assemble(rows, places, tz=request.tz, own_tz="UTC", ambiguous=request.ambiguous)
     for name, unit in _UNITS.items():
         if name in ds and not ds[name].attrs.get("units"):
             ds[name].attrs["units"] = unit

@@ -41,6 +41,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     text = (*_COLUMNS[STATION], *_COLUMNS[MONITOR])
     rows = gather([_rows(frame) for frame in source.frames(request, identifiers=text)])
     places, notes = request.places(identifiers=_COLUMNS[STATION]), list[str]()
+    request.check_taken(places)
     if MONITOR in rows.frame:
         called = [rows.called(role) for role in (STATION, MONITOR, TIME, PARAMETER)]
         rows, places, notes = apart(rows, places, called)

@@ -108,10 +108,10 @@ def warn_of_two_meanings(column: pd.Series, name: str) -> None:
 
 
 def as_ids(stations: pd.Series) -> pd.Series:
-    """Return ids as text; whole numbers that pandas keeps as float, because rows are missing or joined, have no decimals."""
+    """Return ids as text without spaces around it; whole numbers that pandas keeps as float have no decimals."""
     if pd.api.types.is_float_dtype(stations) and stations.notna().all() and (stations % 1 == 0).all():
         stations = stations.astype("int64")
-    return stations.astype(str)
+    return stations.astype(str).str.strip()
 
 
 def _check_not_swapped(places: pd.DataFrame, called: Callable[[str], str], subject: str) -> None:

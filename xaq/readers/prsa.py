@@ -12,6 +12,7 @@ from collections.abc import Collection
 import pandas as pd
 import xarray as xr
 
+from ..arrays import timesteps
 from ..conventions import MASS_UNITS, ROLE_NAMES, STATION, TIME, match_key
 from ..errors import SchemaError, warn
 from .assembly import Rows, assemble, name_columns
@@ -47,7 +48,14 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         )
     gathered = gather(rows)
     request.check_columns(gathered, places)
-    return assemble(_as_listed(gathered, places), places, tz=request.tz or "Asia/Shanghai", ambiguous=request.ambiguous)
+    return assemble(
+        _as_listed(gathered, places),
+        places,
+        tz=request.tz,
+        own_tz="Asia/Shanghai",
+        step=timesteps.HOUR,
+        ambiguous=request.ambiguous,
+    )
 
 
 def _rows(frame: pd.DataFrame, request: Request) -> Rows:
@@ -84,4 +92,10 @@ def _as_listed(rows: Rows, places: Rows) -> Rows:
     return Rows(rows.frame.assign(**{STATION: known}), rows.names, rows.units)
 
 
-FORMAT = Format("prsa", "UCI Beijing files", _read, files=("PRSA_Data_*.csv", "PRSA_Data_*.csv.gz"), matches=_matches)
+FORMAT = Format(
+    "prsa",
+    "UCI Beijing files",
+    _read,
+    files=("PRSA_Data_*.csv", "PRSA_Data_*.csv.gz"),
+    matches=_matches,
+)

@@ -11,13 +11,16 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, MASS_UNITS, STATION, TIME
 from ..errors import SchemaError, warn
 from ..stations.schema import some
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, first_column, lower_names
+from .entries import readings_as_numbers
 from .instruments import recorded
 from .intervals import on_steps, readings
 from .places import as_ids
@@ -30,6 +33,8 @@ _SIZES = {"pm1": "pm1.0", "pm25": "pm2.5", "pm10": "pm10.0"}
 _OTHERS = {"temperature": "degF", "humidity": "%", "pressure": "hPa"}
 #: Two channels agree within one of these: ug m-3, and a fraction of their mean.
 _APART, _FRACTION = 5.0, 0.7
+#: Why readings are left out.
+_LEFT_OUT = ("whose two channels disagree", "with a value of one channel only")
 #: Seconds since 1970 are below this, which is the year 5138; milliseconds since 1973 are above.
 _LAST_SECOND = 1e11
 
@@ -39,28 +44,28 @@ def _matches(header: Collection[str]) -> bool:
 
 
 def _read(source: Source, request: Request) -> xr.Dataset:
-    pieces, disagree, header, lone = [], 0, dict[Any, None](), list[tuple[str, str, str, str]]()
+    pieces, counts, header, lone = [], np.zeros(2, int), dict[Any, None](), list[tuple[str, str, str, str]]()
     for frame in source.frames(request, identifiers=_IDS):
-        rows, apart, of_one = _rows(frame, request)
+        rows, count, of_one = _rows(frame, request)
         pieces.append(rows)
-        disagree += apart
+        counts += count
         lone += of_one
         header |= dict.fromkeys(frame.columns)
     frame = pd.concat(pieces, ignore_index=True)
     places = request.places(identifiers=_IDS)
     if places is None:
         raise SchemaError(_no_places(frame))
+    request.check_taken(places, STATION, *_SIZES)
     request.check_named(header, places)
     _check_channels(frame, lone)
     frame = readings(frame, request.timestamps or "start")
     made, step, notes = on_steps(Rows(frame, {STATION: "id", TIME: "time_stamp"}), request.step)
-    if disagree:
-        notes = [f"{disagree} reading(s) whose two channels disagree are left out", *notes]
-    return recorded(assemble(made, places, tz="UTC", step=step), notes)
+    left_out = [f"{n} reading(s) {why} are left out" for n, why in zip(counts, _LEFT_OUT, strict=True) if n]
+    return recorded(assemble(made, places, tz="UTC", step=step), [*left_out, *notes])
 
 
-def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, int, list[tuple[str, str, str, str]]]:
-    """Return the rows of one table, the number of readings whose channels disagree, and the sensors of one channel."""
+def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, NDArray, list[tuple[str, str, str, str]]]:
+    """Return the rows of one table, the numbers of readings that are left out by reason, and the sensors of one channel."""
     lower = lower_names(frame.columns)
     station = request.columns_in(frame.columns).get(STATION) or first_column(lower, _IDS)
     if station is None or "time_stamp" not in lower:
@@ -69,29 +74,37 @@ def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, int, lis
             "id (or sensor_index) and time_stamp, or columns={'station': 'your column'}"
         )
     times = _times(frame[lower["time_stamp"]], lower["time_stamp"], request)
-    base = pd.DataFrame({STATION: as_ids(frame[station]), TIME: times.dt.as_unit("s")})
-    parts, disagree, lone = [], 0, list[tuple[str, str, str, str]]()
+    base: Any = pd.DataFrame({STATION: as_ids(frame[station]), TIME: times.dt.as_unit("s")})
+    parts, counts, lone = [], np.zeros(2, int), list[tuple[str, str, str, str]]()
     for name, column in {**_particles(lower, request), **{n: (lower[n],) for n in _OTHERS if n in lower}}.items():
-        channels = [pd.to_numeric(frame[c], errors="coerce") for c in column]
+        channels = [readings_as_numbers(frame[c], c) for c in column]
         values = channels[0]
         if len(channels) == 2:
             mean, apart = (channels[0] + channels[1]) / 2, (channels[0] - channels[1]).abs()
             values = mean.where((apart <= _APART) | (apart <= _FRACTION * mean))
             lone += _of_one_channel(base[STATION], channels, name, column)
-            disagree += int((mean.notna() & values.isna()).sum())
+            there = [channel.notna() for channel in channels]
+            counts += [(mean.notna() & values.isna()).sum(), (there[0] ^ there[1]).sum()]
         parts.append(base.assign(**{PARAMETER: name, UNITS: _OTHERS.get(name, MASS_UNITS), VALUE: values}))
     if not parts:
         raise SchemaError(
             f"no column of a pollutant; it has {', '.join(map(str, frame.columns[:12]))}; fix: fields=pm2.5_cf_1_a,pm2.5_cf_1_b in the query"
         )
-    return pd.concat(parts, ignore_index=True), disagree, lone
+    return pd.concat(parts, ignore_index=True), counts, lone
 
 
 def _times(timestamps: pd.Series, column: str, request: Request) -> pd.Series:
     """Return times, of text or of seconds since 1970."""
     numbers = pd.to_numeric(timestamps, errors="coerce")
+    if timestamps.empty:
+        return pd.to_datetime(timestamps)
+    if pd.api.types.is_numeric_dtype(timestamps) and numbers.isna().any():
+        raise SchemaError(
+            f"{int(numbers.isna().sum())} rows have no {column}; fix: table = table.dropna(subset=[{column!r}])"
+        )
     if not numbers.notna().all():
-        return to_utc(timestamps, request.tz or "UTC")
+        return to_utc(timestamps, request.tz, own="UTC")
+    request.check_zone_unused(f"{column} is in seconds since 1970 in UTC")
     last = float(numbers.max())
     if last >= _LAST_SECOND:
         factor = next(f for f in (10**3, 10**6, 10**9) if last / f < _LAST_SECOND or f == 10**9)

@@ -15,8 +15,9 @@ import xarray as xr
 from ..conventions import INSTRUMENT, LAT, LON, MASS_UNITS, STATION, TIME
 from ..errors import SchemaError
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names
+from .entries import readings_as_numbers
 from .instruments import recorded
-from .intervals import on_steps, readings
+from .intervals import check_rows, on_steps, readings
 from .source import Format, Request, Source, gather
 from .times import to_utc
 
@@ -33,12 +34,15 @@ def _matches(header: Collection[str]) -> bool:
 
 
 def _read(source: Source, request: Request) -> xr.Dataset:
+    places = request.places(identifiers=("sensor_id",))
+    request.check_taken(places)
     pieces = [_rows(frame) for frame in source.frames(request, identifiers=("sensor_id",))]
     rows = gather(pieces)
-    frame = rows.frame.assign(**{TIME: to_utc(rows.frame[TIME], request.tz or "UTC")})
+    check_rows(rows.frame)
+    frame = rows.frame.assign(**{TIME: to_utc(rows.frame[TIME], request.tz, own="UTC")})
     frame = readings(frame, request.timestamps or "end")
     made, step, notes = on_steps(Rows(frame, rows.names), request.step)
-    return recorded(assemble(made, request.places(identifiers=("sensor_id",)), tz="UTC", step=step), notes)
+    return recorded(assemble(made, places, tz="UTC", step=step), notes)
 
 
 def _rows(frame: pd.DataFrame) -> Rows:
@@ -54,7 +58,7 @@ def _rows(frame: pd.DataFrame) -> Rows:
     named = {"sensor_id": STATION, "sensor_type": INSTRUMENT, "lat": LAT, "lon": LON, "timestamp": TIME}
     base: Any = table[list(named)].rename(columns=named)
     parts = [
-        base.assign(**{PARAMETER: name, UNITS: units, VALUE: pd.to_numeric(table[column], errors="coerce")})
+        base.assign(**{PARAMETER: name, UNITS: units, VALUE: readings_as_numbers(table[column], name)})
         for column, (name, units) in _VARIABLES.items()
         if column in measured
     ]
@@ -65,8 +69,8 @@ FORMAT = Format(
     "sensor_community",
     "Sensor.Community archive",
     _read,
-    # Files of a month, 2017-10_sds011.csv, are recognised by their header: others are named so too.
-    files=("????-??-??_*_sensor_*.csv",),
+    files=("????-??-??_*_sensor_*.csv", "????-??-??_*_sensor_*.csv.gz"),
+    also=("????-??_*.csv", "????-??_*.csv.gz", "????-??_*.zip"),  # a month of all sensors of a type
     matches=_matches,
     timestamps="end",
     intervals=True,

@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION, TIME, match_key
-from ..errors import SchemaError
+from ..conventions import ROLE_NAMES, STATION, TIME, canonical_units, match_key
+from ..errors import SchemaError, warn
 from . import entries, files
 from .assembly import Rows, check_columns, first_column, lower_names, name_columns
 from .banner import ROWS_ABOVE
 from .compressed import check_regular
 from .frames import frame_of, take_units_row
+from .zones import same_zone
 
 Table = str | os.PathLike | pd.DataFrame
 
@@ -114,6 +115,11 @@ class Request:
         """The request for the station list, which has a header, missing values and changes of its own."""
         return replace(self, skiprows=None, na_values=None, censored=None, changes=Counter())
 
+    def check_zone_unused(self, why: str) -> None:
+        """Warn where the caller names a time zone and the timestamps of the format are certain, for the reason ``why``."""
+        if self.tz is not None and not same_zone(self.tz, "UTC"):
+            warn(f"tz={self.tz!r} is not used: {why}; fix: leave tz= out")
+
     def encoding_of(self, path: Path) -> str | None:
         """Return the encoding of a file that the caller named, by its name or its path."""
         if isinstance(self.encoding, Mapping):
@@ -175,6 +181,24 @@ class Request:
         """Raise where ``columns=`` names a column that neither the table nor the station list has."""
         self.check_named(rows.names.values(), places)
 
+    def check_taken(self, places: Rows | None, *roles: str) -> None:
+        """Raise where ``columns=`` names a column that a reader with columns of its own does not use.
+
+        Such a reader takes the ``roles``, and any column of the station list.
+        """
+        listed = set() if places is None else {match_key(column) for column in places.names.values()}
+        unused = dict(self.column_names[::-1])
+        for role, column in self.column_names:
+            if role in roles or match_key(column) in listed:
+                unused.pop(role, None)
+        if unused:
+            names = ", ".join(f"{column!r} (for {role})" for role, column in unused.items())
+            taken = f"a column for {' or '.join(roles)}, or " if roles else ""
+            raise SchemaError(
+                f"columns= names {names}, which is not used: the format has columns of its own, and takes {taken}columns of the station list "
+                f"only; fix: leave {', '.join(unused)} out of columns=, or format='long' for a table of another form"
+            )
+
     def check_named(self, header: Iterable[Any], places: Rows | None) -> None:
         """Raise where ``columns=`` names a column that is neither in this header nor in the station list."""
         check_columns(
@@ -194,6 +218,8 @@ class Format:
         Returns the station dataset of a source.
     files : tuple of str
         Patterns of the file names of this format.
+    also : tuple of str
+        Patterns that files of other kinds have too: such a file in a folder is read where its columns are those of this format.
     matches : callable
         Whether a table with these column names, in lower case and as written, has this format.
     timestamps : {"start", "end"}
@@ -213,6 +239,7 @@ class Format:
     what: str
     read: Callable[[Source, Request], xr.Dataset]
     files: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     matches: Callable[[Collection[str]], bool] = lambda header: False
     timestamps: str = "start"
     daily: str | None = None
@@ -247,9 +274,23 @@ def _existing(path: str | os.PathLike) -> Path:
 
 
 def gather(pieces: Sequence[Rows]) -> Rows:
-    """Return the rows of all tables as one; of names and units, the first table's take precedence."""
+    """Return the rows of all tables as one; of names and units, the first table's take precedence.
+
+    Raises
+    ------
+    SchemaError
+        Headers that state several units of one variable.
+    """
     if len(pieces) == 1:
         return pieces[0]
     names = {k: v for piece in reversed(pieces) for k, v in piece.names.items()}
     units = {k: v for piece in reversed(pieces) for k, v in piece.units.items()}
+    others = {
+        k: v for piece in pieces for k, v in piece.units.items() if canonical_units(v) != canonical_units(units[k])
+    }
+    for name, other in others.items():
+        raise SchemaError(
+            f"{name} comes in several units: {units[name]} and {other} in the headers of the files; fix: "
+            f"xr.concat([ds, others.aq.convert_units({{{name!r}: {units[name]!r}}})], 'time'), where ds and others are opened one by one"
+        )
     return Rows(pd.concat([piece.frame for piece in pieces], ignore_index=True), names, units)

@@ -6,7 +6,7 @@ Neither a time zone nor the order of day and month is guessed.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from ..arrays import timesteps
 from ..conventions import TIME
 from ..errors import SchemaError, warn
 from ..stations.timestamps import UNIT_NAMES, calendar_unit, rows_on_days, whole_seconds
+from .zones import localise, zone_of
 
 #: An axis with more steps than the first number, of which less than the second fraction have rows, has a stray timestamp.
 _SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
@@ -28,12 +29,15 @@ _SHORT_YEAR = r"^\s*\d{1,2}([/.-])\d{1,2}\1\d{2}(?!\d)"
 #: An axis for stations of several steps has at most so many times the steps that have rows (two phases of an hour on an axis of
 #: minutes: 30), and at most so many steps in all.
 _LONGEST, _MOST_STEPS = 32, 500_000
-#: Which of two hours a local timestamp means that occurs twice.
-AMBIGUOUS = ("infer", "first", "second")
 
 
 def to_utc(
-    timestamps: pd.Series, tz: str | None, *, ambiguous: str | None = None, series: pd.Series | None = None
+    timestamps: pd.Series,
+    tz: str | None,
+    *,
+    own: str | None = None,
+    ambiguous: str | None = None,
+    series: pd.Series | None = None,
 ) -> pd.Series:
     """Return timestamps as naive UTC; daily timestamps are not shifted.
 
@@ -42,7 +46,9 @@ def to_utc(
     timestamps : pandas.Series
         Dates, or text that pandas parses as dates; with an offset or naive.
     tz : str or None
-        Time zone of naive timestamps.
+        Time zone of naive timestamps, as the caller says.
+    own : str, optional
+        The time zone that the format defines for them; that of the caller takes precedence, with a warning.
     ambiguous, series
         As in :func:`localise`.
 
@@ -52,6 +58,9 @@ def to_utc(
         Numbers, text that is no date, missing timestamps, an ambiguous order of day and month, or naive timestamps
         shorter than a day without ``tz``.
     """
+    if timestamps.dtype == object and timestamps.map(lambda t: isinstance(t, Number)).all():
+        # pandas takes numbers among objects for nanoseconds since 1970.
+        timestamps = pd.to_numeric(timestamps)
     if pd.api.types.is_numeric_dtype(timestamps):
         raise SchemaError(
             f"time is {timestamps.dtype}, such as {timestamps.iloc[0]}, expected dates; fix: {_as_dates(timestamps)}"
@@ -64,7 +73,7 @@ def to_utc(
     times = _whole_seconds(times)
     if (times == times.dt.normalize()).all():
         return times
-    if tz is None:
+    if (tz := zone_of(tz, own)) is None:
         raise SchemaError(
             "timestamps have hours but no time zone, and xaq does not guess it; fix: tz='UTC' or tz='Asia/Shanghai'"
         )
@@ -81,109 +90,25 @@ def _whole_seconds(times: pd.Series) -> pd.Series:
     return pd.Series(rounded, times.index, name=times.name)
 
 
-def localise(times: pd.Series, tz: str, *, ambiguous: str | None = None, series: pd.Series | None = None) -> pd.Series:
-    """Return naive local timestamps as naive UTC timestamps.
-
-    Parameters
-    ----------
-    times : pandas.Series
-        Naive timestamps.
-    tz : str
-        Their time zone.
-    ambiguous : {"infer", "first", "second"}, optional
-        Which hour a timestamp means that occurs twice, when the clock is set back; "infer": by the order of rows in each series,
-        the first where it does not show which.
-    series : pandas.Series, optional
-        What each timestamp belongs to (a station), for "infer"; by default all are of one.
-
-    Raises
-    ------
-    SchemaError
-        An unknown time zone, timestamps in an hour that the clock skips, timestamps that occur twice and no rule for them.
-    """
-    try:
-        # In the clock's first hour (True) or its second where it is set back, NaT where it is set forward.
-        local = times.dt.tz_localize(tz, ambiguous=np.ones(len(times), bool), nonexistent="NaT")
-        second = times.dt.tz_localize(tz, ambiguous=np.zeros(len(times), bool), nonexistent="NaT")
-    except (KeyError, ValueError, IndexError, TypeError, OSError, AttributeError) as error:
-        raise SchemaError(f"unknown time zone {tz!r}; fix: an IANA name such as tz='Europe/Berlin'") from error
-    skipped = local.isna() & times.notna()
-    if skipped.any():
-        raise SchemaError(
-            f"{int(skipped.sum())} timestamps do not exist in {tz!r}, first: {times[skipped].iloc[0]}: the clock skips this hour when "
-            "daylight saving time begins; fix: tz='Etc/GMT-1' (that is UTC+1) if the network keeps standard time all year, or leave these rows "
-            f"out: table = table[~pd.to_datetime(table['time']).isin(pd.to_datetime({[str(t) for t in times[skipped].unique()]}))]"
-        )
-    twice = local != second
-    if twice.any():
-        later = _is_second(times, twice, tz, ambiguous, series)
-        local = local.mask(later, second)
-    return local.dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("s")
-
-
-def _is_second(
-    times: pd.Series, twice: pd.Series, tz: str, ambiguous: str | None, series: pd.Series | None
-) -> pd.Series:
-    """Return which of the timestamps that occur ``twice`` on the clock are those of its second hour."""
-    if ambiguous is None:
-        raise SchemaError(
-            f"{int(twice.sum())} timestamps occur twice in {tz!r}, first: {times[twice].iloc[0]}: the clock is set back when daylight saving "
-            "time ends; fix: ambiguous='infer' if the rows of each station are in the order of time, ambiguous='first' or 'second', or "
-            "tz='Etc/GMT-1' (that is UTC+1) if the network keeps standard time all year"
-        )
-    if ambiguous != "infer":
-        return twice & (ambiguous == "second")
-    later = twice.to_numpy(copy=True)
-    later[later] = _by_order(times, twice.to_numpy(), 0 if series is None else series.to_numpy())
-    return pd.Series(later, times.index)
-
-
-def _by_order(times: pd.Series, twice: NDArray[np.bool_], series: Any) -> NDArray[np.bool_]:
-    """Return which of the timestamps that occur ``twice`` are of the second hour, by the order of the rows of each series.
-
-    Rows of a series may be newest first. A timestamp that a series has once is of the second hour where it comes after one of that
-    hour, or after a later time of the clock; else of the first.
-    """
-    rows = pd.DataFrame({"time": times.to_numpy(), "series": series, "at": np.arange(len(times))})
-    sign = np.sign(rows.groupby("series")["time"].diff().dt.total_seconds()).fillna(0)
-    back = (sign.groupby(rows["series"]).transform("sum") < 0).to_numpy()
-    rows = rows.assign(order=np.where(back, -rows["at"], rows["at"]))[twice].sort_values("order")
-    rows["night"] = rows["time"].dt.normalize()
-    same = rows.groupby(["series", "time"])
-    alone = same["at"].transform("size") == 1
-    second = same.cumcount() == 1
-    night = [rows["series"], rows["night"]]
-    after = second | (rows["time"].groupby(night).diff() < pd.Timedelta(0))
-    unsure = alone & ~after.groupby(night).transform("any")
-    after = after.groupby(night).cummax()
-    if unsure.any():
-        warn(
-            f"{int(unsure.sum())} timestamps that the clock shows twice occur once, and their rows do not show in which hour: the first is "
-            f"taken, first: {rows['time'][unsure].iloc[0]}; fix: timestamps in UTC or with offsets to be certain"
-        )
-    return (second | (alone & after)).sort_index().to_numpy()
-
-
-def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
+def regular_axis(timestamps: pd.Series, column: str = TIME, known: np.timedelta64 | None = None) -> pd.DatetimeIndex:
     """Return the regular axis that holds every timestamp.
 
-    Its step is the most frequent difference of distinct timestamps, or the longest that all differences are multiples of, where
+    Its step is the ``known`` one of the format, where all timestamps are on it: those of hours of which every second is missing do not
+    show it. Else it is the most frequent difference of distinct timestamps, or the longest that all differences are multiples of, where
     that is not much shorter. ``column`` is the user's name of the column, for messages.
 
     Raises
     ------
     SchemaError
-        Timestamps of months, quarters or years, fewer than two distinct timestamps, timestamps off the step, or a stray one that
-        makes the axis nearly empty.
+        Timestamps of months, quarters or years, timestamps off the step, or a stray one that makes the axis nearly empty.
     """
     distinct = pd.DatetimeIndex(timestamps.unique()).sort_values()
     if len(distinct) < 2:
-        raise SchemaError(
-            f"the table has one time only ({distinct[0]}), expected at least 2 to know the step; "
-            "fix: open all files of the record together"
-        )
+        return distinct.as_unit("s")
     step = pd.Series(np.diff(distinct)).mode().iloc[0]
     _check_no_noise(distinct, column)
+    if known is not None and not ((distinct - distinct[0]) % pd.Timedelta(known)).any():
+        step = pd.Timedelta(known)
     step_name = timesteps.step_name(step.to_timedelta64())
     off = (distinct - distinct[0]) % step != pd.Timedelta(0)
     if off.any() and (unit := calendar_unit(distinct.to_numpy())) is not None:
@@ -209,12 +134,6 @@ def regular_axis(timestamps: pd.Series, column: str = TIME) -> pd.DatetimeIndex:
         )
     timesteps.steps_per_day(step.to_timedelta64())
     return pd.date_range(distinct[0], distinct[-1], freq=step, unit="s")
-
-
-def axis_of_step(timestamps: pd.Series, step: np.timedelta64) -> pd.DatetimeIndex:
-    """Return the axis of a known step from the first to the last timestamp, all on it; at least two steps."""
-    first, last = timestamps.min(), timestamps.max()
-    return pd.date_range(first, max(last, first + step), freq=pd.Timedelta(step), unit="s")
 
 
 def _check_no_noise(distinct: pd.DatetimeIndex, column: str) -> None:

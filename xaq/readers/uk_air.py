@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from ..arrays import timesteps
 from ..conventions import LAT, LON, NAME, STATION, TIME, canonical_name, match_key
 from ..errors import SchemaError
 from . import files
@@ -67,10 +68,10 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         raise SchemaError("UK-AIR is read from files, not from a frame; fix: pass the path")
     request = replace(request, timestamps=request.timestamps or "end")
     places = request.places()
-    request.check_named((), places)
+    request.check_taken(places)
     rows = gather([_rows(path, request, places) for path in source.paths])
     rows = replace(rows, frame=rows.frame.assign(**{STATION: _ids(rows.frame[NAME], places)}))
-    return assemble(rows, places, tz=request.tz or "UTC", ambiguous=request.ambiguous)
+    return assemble(rows, places, tz=request.tz, own_tz="UTC", step=timesteps.HOUR, ambiguous=request.ambiguous)
 
 
 def _ids(sites: pd.Series, places: Rows | None) -> pd.Series:

@@ -253,7 +253,7 @@ def _coordinate_problems(ds: xr.Dataset) -> list[str]:
 
 def _time_problems(ds: xr.Dataset) -> list[str]:
     try:
-        timesteps.steps_per_day(timesteps.regular_step(ds[TIME].values))
+        timesteps.steps_per_day(timestamps.step_of(ds[TIME]))
     except SchemaError as error:
         calendar = timestamps.calendar_problem(ds[TIME].values)
         return error.problems if calendar is None else [calendar]
@@ -408,7 +408,7 @@ def stations_hash(ds: xr.Dataset) -> str:
 
 def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
     """Return the summary of a conformed dataset for its reprs, as (heading, text) pairs. Metadata only."""
-    step = timesteps.regular_step(ds[TIME].values)
+    step = timestamps.step_of(ds[TIME])
     n, n_hidden = ds.sizes[STATION], int(hidden_mask(ds).sum())
     lon, lat = longitudes.unwrap(ds[LON].values), ds[LAT].values
     times = ds[TIME].to_index()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..arrays import timesteps
 from ..conventions import STATION, TIME
 from .schema import pollutants, some
+from .timestamps import step_of
 
 #: Equal differences between values that tell a series of a longer step from one with missing values; of days, one is enough.
 _LEAST_EQUAL = 3
@@ -103,7 +104,7 @@ class Group:
 def groups(ds: xr.Dataset, series: Iterable[Series]) -> list[Group]:
     """Return the series of a dataset by their step and phase, shortest steps first; series without a value belong to any."""
     times = ds[TIME].values.astype("datetime64[s]")
-    step = timesteps.regular_step(times)
+    step = step_of(ds[TIME])
     ids = ds[STATION].values.astype(str).tolist()
     found: dict[tuple[np.timedelta64, np.timedelta64], dict[str, None]] = {}
     for one in series:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..arrays import timesteps
 from ..conventions import TIME
 from ..errors import SchemaError
+from .timestamps import step_of
 
 #: A regular axis that would be this many times longer than the list of timestamps means that some of them are wrong.
 _LONGEST = 20
@@ -56,16 +57,15 @@ class TimeAxis:
         Raises
         ------
         SchemaError
-            Fewer than two distinct timestamps, or timestamps so far apart that a regular axis would be nearly empty.
+            A single timestamp without a stated step, or timestamps so far apart that a regular axis would be nearly empty.
         """
         timestamps = ds[TIME].values.astype("datetime64[s]")
         distinct = np.unique(timestamps)
         if len(distinct) < 2:
-            raise SchemaError(
-                f"time has {len(distinct)} distinct timestamp(s), at least 2 are needed to know the step; "
-                "fix: open a longer record"
-            )
-        step, phase = _step_and_phase(distinct)
+            step = step_of(ds[TIME][:1])
+            phase = (distinct[0] - np.datetime64(0, "s")) % step
+        else:
+            step, phase = _step_and_phase(distinct)
         residue = (timestamps - np.datetime64(0, "s")) % step
         axis = np.unique(_rounded(timestamps, step, phase, "nearest"))
         length = int((axis[-1] - axis[0]) // step) + 1

@@ -13,12 +13,49 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from ..arrays import timesteps
+from ..conventions import TIME
 from ..errors import SchemaError, warn
 
+#: The attribute of a time coordinate with a single time that states its step, as ``"1D"``.
+STEP = "step"
 _SECOND, _MINUTE, _DAY = (np.timedelta64(n, "s") for n in (1, 60, 86400))
 #: Periods of the calendar as pandas names them: their months, the fewest and the most days between labels.
 _CALENDAR = {"M": (1, 26, 34), "Q": (3, 85, 96), "Y": (12, 360, 371)}
 UNIT_NAMES = {"M": "month", "Q": "quarter", "Y": "year"}
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+def step_of(time: xr.DataArray) -> np.timedelta64:
+    """Return the step of a time coordinate, in seconds: its differences, or what its attribute states where it has one time.
+
+    Raises
+    ------
+    SchemaError
+        Irregular times; a single time without the attribute, or with one that is no time.
+    """
+    stated = time.attrs.get(STEP)
+    if time.size != 1 or stated is None:
+        return timesteps.regular_step(np.atleast_1d(time.values))
+    try:
+        seconds = pd.Timedelta(str(stated)).total_seconds()
+    except ValueError:
+        seconds = 0.0
+    if not seconds >= 1 or seconds % 1:
+        raise SchemaError(
+            f"the attribute {STEP!r} of time is {stated!r}, expected the time from one step to the next; "
+            "fix: ds.assign_coords(time=ds.time.assign_attrs(step='1D'))"
+        )
+    return np.timedelta64(int(seconds), "s")
+
+
+def with_step(ds: xr.Dataset, step: np.timedelta64 | None, time: Any = TIME) -> xr.Dataset:
+    """Return the dataset with its step stated, where it has a single time, which cannot show it, and states none."""
+    if step is None or time not in ds.coords or ds[time].size != 1 or STEP in ds[time].attrs:
+        return ds
+    return ds.assign_coords({time: ds[time].assign_attrs({STEP: timesteps.step_name(step)})})
 
 
 # -- types -------------------------------------------------------------------------------------------------------------

@@ -62,7 +62,13 @@ class Selection:
     @property
     def step(self) -> np.timedelta64:
         """The step of the data."""
-        return timesteps.regular_step(self.observations.times)
+        times = self.observations.times
+        if len(times) < 2:
+            raise SchemaError(
+                f"the period has one step ({times[0]}), expected many to learn from; fix: a longer record or time=None; "
+                "ds.aq.reanalyze('kriging', ...) needs no training"
+            )
+        return timesteps.regular_step(times)
 
     def computed(self) -> tuple[tuple[str, ...], dict[str, NDArray]]:
         """Return the names of the variables that are read, and the values of the visible stations."""
@@ -201,7 +207,7 @@ def fit_background(
         )
     observations = selection.observations
     gridded = settle_field(field, selection.target, selection.units)
-    gridded.check_covers(observations.lon, observations.lat, "visible stations", subject=BACKGROUND)
+    gridded.check_overlaps(observations.lon, observations.lat, "visible stations", subject=BACKGROUND)
     gridded.check_step(selection.step, subject=BACKGROUND)
     gridded.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
     return BackgroundFactor.fit(gridded, observations, seed=seed)

@@ -1,0 +1,96 @@
+"""Backgrounds and rasters of commands: the results and the provenance of Python."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xaq
+from xaq.cli import grids, main
+
+AXES = {"lat": np.linspace(48.0, 52.0, 9), "lon": np.linspace(8.0, 12.0, 9)}
+#: A small network that trains in a moment.
+BRIEF = ["--no-geography", "--max-epochs", "0"]
+
+
+@pytest.fixture
+def fields(network, here):
+    """A background and another pollutant in one file, and elevation in two forms."""
+    ds = xaq.open_stations(network / "obs.csv", stations=network / "stations.csv", tz="UTC", units={"no2": "ppb"})
+    values = 10.0 + np.arange(81.0).reshape(9, 9) / 9 + np.zeros((ds.sizes["time"], 1, 1))
+    field = xr.DataArray(values, {"time": ds.time.values, **AXES}, ("time", "lat", "lon"), attrs={"units": "ug m-3"})
+    xr.Dataset({"pm25": field, "o3": field + 5, "fine": field + 1}).to_netcdf("cams.nc")
+    elevation = field.isel(time=0, drop=True).assign_attrs(units="m") * 10
+    xr.Dataset({"HGT": elevation, "slope": elevation / 2}).to_netcdf("land.nc")
+    return ds
+
+
+def cube_of(data, *options):
+    store = ["--target", "pm25", "--grid", "0.5", "--time", "2020-01-02T08", "--store", "b.zarr"]
+    assert main(["reanalyze", "kriging", *data, *options, *store]) == 0
+    return xaq.open_cube("b.zarr")
+
+
+@pytest.mark.parametrize(("given", "variable"), [("cams.nc", "pm25"), ("cams.nc:fine", "fine"), ("c*.nc:o3", "o3")])
+def test_a_background_gives_the_cube_and_provenance_of_python(fields, data, given, variable):
+    cube = cube_of(data, "--background", given)
+    expected = fields.aq.reanalyze(
+        "kriging", target="pm25", grid=0.5, time="2020-01-02T08", background=xaq.open_field("cams.nc", variable)
+    )
+    np.testing.assert_array_equal(cube.pm25, expected.pm25)
+    assert cube.attrs["xaq_provenance"] == expected.attrs["xaq_provenance"]
+    assert f'"name": "{variable}"' in cube.attrs["xaq_provenance"]
+
+
+def test_a_model_of_a_background_and_rasters_is_trained_verified_and_used(fields, data, here):
+    pytest.importorskip("rioxarray")
+    xr.open_dataset("land.nc").HGT.rename(lat="y", lon="x").rio.write_crs(4326).rio.to_raster("dem.tif")
+    options = ["--background", "cams.nc:pm25", "--rasters", "elevation=dem.tif"]
+    assert main(["train", *data, "--target", "pm25", "--hide", "s003,s010", *BRIEF, *options, "-o", "m.xaq"]) == 0
+    trend = xaq.load_model("m.xaq").recipe.trend
+    assert [raster["name"] for raster in trend.rasters] == ["elevation"]
+    assert trend.background["name"] == "pm25"
+    assert main(["verify", "m.xaq", *data, *options, "--csv", "scores.csv"]) == 0
+    assert "background" in (here / "scores.csv").read_text()
+    xr.Dataset({"lon": ("point", [10.0]), "lat": ("point", [50.0])}).to_dataframe().to_csv("p.csv")
+    assert main(["estimate", "m.xaq", *data, *options, "--points", "p.csv", "-o", "e.csv"]) == 0
+    where = ["--lon", "10", "--lat", "50", "--time", "2020-01-02T08"]
+    assert main(["plot", "explanation", "m.xaq", *data, *options, *where, "-o", "x.png"]) == 0
+
+
+def test_rasters_are_opened_by_name(fields):
+    opened = grids.rasters("elevation=land.nc:HGT,slope=land.nc")
+    assert list(opened) == ["elevation", "slope"]
+    with xr.open_dataset("land.nc") as land:
+        np.testing.assert_array_equal(opened["elevation"], land.HGT)
+        np.testing.assert_array_equal(opened["slope"], land.slope)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "fix"),
+    [
+        (["--background", "no.nc"], 1, "--background field.nc"),
+        (["--background", ""], 2, "--background cams.nc:pm25"),
+        (["--background", "cams.nc:dust"], 1, "--background cams.nc:pm25"),
+        (["--rasters", "dem.tif"], 2, "--rasters 'elevation=dem.tif'"),
+        (["--rasters", "elevation=no.tif"], 1, "--rasters elevation=dem.tif"),
+        (["--rasters", "elevation=land.nc"], 1, "--rasters elevation=land.nc:HGT"),
+    ],
+)
+def test_fields_that_cannot_be_used_are_refused_with_a_fix(fields, data, capsys, options, code, fix):
+    assert main(["train", *data, "--target", "pm25", *BRIEF, *options, "-o", "m.xaq"]) == code
+    assert capsys.readouterr().err.strip().endswith(f"fix: {fix}")
+
+
+@pytest.mark.parametrize(
+    ("value", "files", "variable"),
+    [
+        ("a.nc", ["a.nc"], None),
+        ("a.nc:no2", ["a.nc"], "no2"),
+        ("a.nc,b.nc:no2", ["a.nc", "b.nc"], "no2"),
+        ("s3://bucket/a.zarr", ["s3://bucket/a.zarr"], None),
+        ("s3://bucket/a.zarr:no2", ["s3://bucket/a.zarr"], "no2"),
+        (r"C:\a.nc", [r"C:\a.nc"], None),
+    ],
+)
+def test_a_variable_is_told_from_a_path(value, files, variable):
+    assert grids._parts(value, "--background", "") == (files, variable)

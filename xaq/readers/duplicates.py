@@ -1,0 +1,51 @@
+"""Rows of the same station, time and variable: an error, but for rows that complete each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from ..conventions import ELEVATION, LAT, LON, STATION, TIME
+from ..errors import SchemaError
+
+
+def without_duplicates(frame: pd.DataFrame, keys: Sequence[str], called: Callable[[str], str]) -> pd.DataFrame:
+    """Return a table with one row for each combination of its keys.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns ``station``, ``time`` and variables. Rows of one station and time are joined where no variable has two values:
+        files with a pollutant each, or rows with a pollutant each.
+    keys : sequence of str
+        ``station``, ``time`` and, in a narrow table, ``parameter``, whose rows complete nothing.
+    called : callable
+        Returns the user's name of a column.
+
+    Raises
+    ------
+    SchemaError
+        Duplicate rows.
+    """
+    twice = frame.duplicated([*keys])
+    if not twice.any():
+        return frame
+    if len(keys) == 2 and _complete_each_other(frame[frame.duplicated([*keys], keep=False)], keys):
+        return frame.groupby([*keys], as_index=False, sort=False).first()
+    first = frame.loc[twice, [*keys]].iloc[0]
+    names = [called(c) for c in keys]
+    what = "".join(f", {first[c]}" for c in keys[2:])
+    raise SchemaError(
+        f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]} UTC{what}; "
+        f"fix: table = table.drop_duplicates({names}), or table.groupby({names}, as_index=False).mean(numeric_only=True)"
+    )
+
+
+def _complete_each_other(again: pd.DataFrame, keys: Sequence[str]) -> bool:
+    """Whether no variable has two values for the same keys, and what is not a variable is the same."""
+    others = again.columns.difference([*keys], sort=False)
+    numbers = [c for c in others if pd.api.types.is_numeric_dtype(again[c]) and c not in (LON, LAT, ELEVATION)]
+    rows = again.groupby([*keys], sort=False)
+    one_value = bool(numbers) and bool((rows[numbers].count() <= 1).all(axis=None))
+    return one_value and bool((rows[[*others.difference(numbers)]].nunique() <= 1).all(axis=None))
