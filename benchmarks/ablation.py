@@ -26,7 +26,7 @@ import xarray as xr
 from xaq import AQNetConfig
 from xaq.arrays import timesteps
 from xaq.interpolate import scale_mixture
-from xaq.training import train
+from xaq.training import learn
 
 from . import networks
 
@@ -37,14 +37,13 @@ FROZEN: dict[str, tuple[str, ...]] = {
     "anisotropy": ("knn.theta_stretch",),
     "variance_ratio": ("knn.theta_variance_ratio",),
     "noise by station-day": ("knn.noise_head",),
-    "temporal module": ("temporal",),
 }
 
 
 @contextmanager
 def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
     """Train networks whose parameters with these prefixes keep their initial values."""
-    make = train.untrained_network
+    make = learn.untrained_network
 
     def held(recipe: Any) -> Any:
         network = make(recipe)
@@ -52,7 +51,7 @@ def frozen(beginnings: tuple[str, ...]) -> Iterator[None]:
             parameter.requires_grad_(not name.startswith(beginnings))
         return network
 
-    with patch.object(train, "untrained_network", held):
+    with patch.object(learn, "untrained_network", held):
         yield
 
 
@@ -73,6 +72,11 @@ def variants(ds: xr.Dataset, target: str) -> Iterator[tuple[str, AbstractContext
     if config.advects:
         yield "without advection", nullcontext(), {"config": replace(config, advection=False)}
     yield "without cyclic encoding", nullcontext(), {"config": replace(config, cyclic=False)}
+    yield (
+        "with the temporal module",
+        nullcontext(),
+        {"config": replace(config, temporal=True, days_before=3, days_after=3)},
+    )
     if others := [str(n) for n in ds.data_vars if n != target]:
         yield f"with {len(others)} covariates", nullcontext(), {"covariates": others}
 

@@ -23,7 +23,7 @@ from xaq.plot.accessor import PlotAccessor
 from xaq.stations import schema
 
 GRID = xaq.Grid.regular(1.0, bounds=(9.0, 49.0, 11.0, 51.0))
-CONFIG = AQNetConfig(hidden=8, heads=2, k=4, steps_per_day=4, patch=4, days_before=1, days_after=1)
+CONFIG = AQNetConfig(hidden=8, heads=2, k=4, steps_per_day=4, patch=4, days_before=1, days_after=1, temporal=True)
 
 
 @cache
@@ -154,7 +154,9 @@ WRONG = {
 FLAGS, EMPTY, NUMBERS = {"None", "True"} - {"None"}, {"[]", "()"}, {"0.5", "2**70", "0-d"}
 #: Of these values, those that a parameter accepts, by its name, and where a function differs by both names.
 ACCEPTS = {
-    **dict.fromkeys(("progress", "overwrite", "update", "consolidated", "geography", "advection", "cyclic"), FLAGS),
+    **dict.fromkeys(
+        ("progress", "overwrite", "update", "consolidated", "geography", "temporal", "advection", "cyclic"), FLAGS
+    ),
     **dict.fromkeys(("verify", "forget", "unlimited"), FLAGS),
     **{key: {"None"} for key in ("init", "target", "background", "by", "config", "ax", "axes", "cmap", "other")},
     **{key: {"None", "{}"} for key in ("attrs", "rasters", "chunks", "units", "unplaced", "far", "sea")},

@@ -128,7 +128,7 @@ FREE_TEXT = {
 }
 WRONG = {
     "text": ("xxx", FREE_TEXT),
-    "true": (True, {"advection", "cyclic"}),
+    "true": (True, {"temporal", "advection", "cyclic"}),
     "null": (
         None,
         {"background", "interval", "site_effect", "error_covariance", "mae", "rmse", "bias", "r2", "crps", "coverage"}

@@ -1,5 +1,6 @@
 """A model is a value and a file: safetensors + JSON, nothing executed on loading."""
 
+import dataclasses
 import pickle
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,9 @@ def network():
 
 @pytest.fixture(scope="module")
 def model(network):
-    return network.aq.train("pm25", config=AQNetConfig(hidden=8, heads=2, k=8), max_epochs=1, progress=False)
+    return network.aq.train(
+        "pm25", config=AQNetConfig(hidden=8, heads=2, k=8, temporal=True), max_epochs=1, progress=False
+    )
 
 
 def test_a_saved_model_is_the_same_model(network, model, tmp_path):
@@ -165,3 +168,17 @@ def test_attention_rows_sum_to_one(network, model):
     attention = model.attention(observations, network.time.values[48])
     assert attention.shape == (observations.values.shape[0], 1, 7)
     np.testing.assert_allclose(attention.sum(axis=-1), 1.0, rtol=1e-5)
+
+
+def test_a_model_without_temporal_module_has_no_attention_and_says_how_to_get_one(network):
+    from xaq.stations import schema
+
+    model = network.aq.train("pm25", max_epochs=0, progress=False)
+    observations = schema.observations(network.aq.visible, "pm25")
+    with pytest.raises(ModelError, match="no temporal module") as caught:
+        model.attention(observations, network.time.values[48])
+    advice = str(caught.value).split("fix: ")[1].split(";")[0]
+    names = {"dataclasses": dataclasses, "xaq": xaq}
+    exec(advice, names)
+    again = network.aq.train("pm25", config=names["config"], max_epochs=0, progress=False)
+    assert again.attention(observations, network.time.values[72]).shape == (len(observations.values), 1, 7)

@@ -1,6 +1,7 @@
 """Scores of means of periods at held-out stations."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,11 @@ import pytest
 import xarray as xr
 
 import xaq
+from xaq.cube.ensemble import Ensemble
+from xaq.cube.request import RequestOptions
 from xaq.errors import ModelError, SchemaError
+from xaq.evaluate.verify import held_out_truth
+from xaq.evaluate.verify_means import means_of_longer, period_means
 from xaq.interpolate.kriging import Covariance
 
 
@@ -48,6 +53,22 @@ def test_means_are_scored_as_by_hand(network, model):
     assert table.loc["AQ-Net", "bias"] == pytest.approx(error.mean(), rel=1e-3, abs=1e-4)
     assert table.loc[["AQ-Net", "kriging"], ["crps", "coverage", "width"]].notna().all(axis=None)
     assert table.loc["idw", ["crps", "coverage", "width"]].isna().all()
+
+
+def test_means_of_months_are_the_same_from_their_days_as_from_their_steps():
+    """Gaps of single hours, of days and of half a month."""
+    ds = xaq.datasets.synthetic(n_stations=12, days=70).aq.hide(fraction=0.25, seed=1)
+    rng = np.random.default_rng(0)
+    ds.pm25.values[rng.random(ds.pm25.shape) < 0.1] = np.nan
+    ds.pm25[:, 100:160] = np.nan
+    ds.pm25[6:, 740:1150] = np.nan
+    truth = held_out_truth(ds, "pm25", None)
+    mapper, options = xaq.OrdinaryKriging(Covariance(50.0, 0.1, 60.0)), RequestOptions()
+    ensemble = Ensemble(members=4, freq="D", capture=1e-9)
+    days = period_means(ds, mapper, truth, options, ensemble).compute()
+    months = period_means(ds, mapper, truth, options, replace(ensemble, freq="MS", capture=0.75)).compute()
+    xr.testing.assert_allclose(means_of_longer(days, truth, "D", "MS"), months, rtol=1e-5)
+    assert 0 < np.isfinite(months.pm25).sum() < months.pm25.size
 
 
 def test_only_steps_that_are_estimated_and_observed_are_averaged(network):

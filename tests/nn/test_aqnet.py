@@ -7,10 +7,34 @@ from windows import make_window
 from xaq.nn.aqnet import AnalysisNetwork, ForecastNetwork, build_network
 from xaq.nn.config import AQNetConfig
 
-CONFIGS = [AQNetConfig.default(task, n) for task in ("analysis", "forecast") for n in (24, 1)]
+DAYS = {"days_before": 3, "days_after": 3}
+WITH_TEMPORAL = [
+    *(AQNetConfig(steps_per_day=n, patch=n, temporal=True, **DAYS) for n in (24, 1)),
+    *(AQNetConfig.default("forecast", n) for n in (24, 1)),
+]
+WITHOUT = [AQNetConfig.default("analysis", n) for n in (24, 1)]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.task}-{c.steps_per_day}")
+@pytest.mark.parametrize("config", WITHOUT, ids=lambda c: f"{c.task}-{c.steps_per_day}")
+def test_an_analysis_has_no_temporal_module_by_default(config):
+    network = build_network(config, range_km=50.0, nugget=0.1)
+    side = network.station_side(make_window(config))
+    assert network.temporal is None
+    assert side.attention is None
+    assert side.z_hat is None
+    assert side.noise.shape == side.log_weight.shape == (2, 1, 6)
+    assert all(torch.isfinite(t).all() for t in side if t is not None)
+
+
+def test_the_days_that_a_default_analysis_reads_are_those_that_advection_needs():
+    hourly, daily = WITHOUT
+    assert hourly.advects
+    assert (hourly.days_before, hourly.days_after) == (1, 1)
+    assert not daily.advects
+    assert daily.input_steps == 1
+
+
+@pytest.mark.parametrize("config", WITH_TEMPORAL, ids=lambda c: f"{c.task}-{c.steps_per_day}")
 def test_station_side_shapes_and_attention(config):
     torch.manual_seed(0)
     network = build_network(config, range_km=50.0, nugget=0.1)
@@ -55,7 +79,7 @@ def test_an_untrained_forecast_is_the_base_forecast_and_a_trained_one_stays_with
 
 
 def test_without_cyclic_encoding_the_calendar_has_no_influence():
-    config = AQNetConfig(cyclic=False)
+    config = AQNetConfig(cyclic=False, temporal=True)
     torch.manual_seed(0)
     network = build_network(config, range_km=50.0, nugget=0.1)
     torch.nn.init.normal_(network.knn.noise_head[-1].weight)
@@ -71,7 +95,7 @@ def test_the_network_is_that_of_the_task_with_the_same_neural_knn(task, kind):
     network = build_network(config, **fitted, log_weight=0.3, log_mean=1.0, log_std=0.5)
     assert type(network) is kind
     assert (float(network.knn.range_km), float(network.knn.nugget)) == pytest.approx((50.0, 0.1))
-    assert network.knn.noise_head[0].in_features == config.hidden + 12
+    assert network.knn.noise_head[0].in_features == (config.hidden if config.has_temporal else 0) + 12
     if kind is ForecastNetwork:
         assert float(network.log_weight) == pytest.approx(0.3)
         assert (network.base_forecast.log_mean, network.base_forecast.log_std) == (1.0, 0.5)
@@ -79,12 +103,11 @@ def test_the_network_is_that_of_the_task_with_the_same_neural_knn(task, kind):
 
 def test_precomputed_patches_and_base_forecasts_give_the_same_station_side():
     torch.manual_seed(0)
-    for task in ("analysis", "forecast"):
-        config = AQNetConfig.default(task, 24)
+    for config in (WITH_TEMPORAL[0], WITH_TEMPORAL[2]):
         network = build_network(config, range_km=50.0, nugget=0.1).eval()
         torch.nn.init.normal_(network.knn.noise_head[-1].weight)
         window = make_window(config)
-        if task == "analysis":
+        if config.task == "analysis":
             made = network.patches(window.z, window.covariates, window.residual, window.cyclic[:, None])
         else:
             made = network.base_forecast(window)

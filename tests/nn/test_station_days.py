@@ -1,5 +1,7 @@
 """Summaries of station-days and the state of the network, by brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from windows import make_window
@@ -7,7 +9,7 @@ from windows import make_window
 from xaq.nn.config import AQNetConfig
 from xaq.nn.station_days import log_variance_ratio, n_evidence, summarise
 
-CONFIG = AQNetConfig(steps_per_day=4, patch=4, n_covariates=2, target_days=2)
+CONFIG = AQNetConfig(steps_per_day=4, patch=4, n_covariates=2, target_days=2, temporal=True)
 TARGET_DAYS = slice(-CONFIG.input_offset, -CONFIG.input_offset + CONFIG.target_steps)
 
 
@@ -62,6 +64,9 @@ def test_evidence_is_features_then_summaries_then_state():
     assert torch.equal(evidence[..., : CONFIG.hidden], features)
     assert torch.equal(evidence[..., CONFIG.hidden : CONFIG.hidden + 3], days.summary)
     assert torch.equal(evidence[:, 4, :, CONFIG.hidden + 3 :], days.state)
+    without = replace(CONFIG, temporal=False)
+    assert torch.equal(days.evidence(None), evidence[..., CONFIG.hidden :])
+    assert n_evidence(without) == n_evidence(CONFIG) - CONFIG.hidden
 
 
 def test_the_variance_ratio_is_bounded_and_zero_without_residuals():

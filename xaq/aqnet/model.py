@@ -50,7 +50,7 @@ class Model:
     >>> model.name, model.task, model.target, model.step
     ('AQ-Net', 'analysis', 'pm25', np.timedelta64(3600,'s'))
     >>> model.has_interval, model.margin_days, model.fields, str(model.device), len(model.hash)
-    (True, (3, 3), (), 'cpu', 64)
+    (True, (1, 1), (), 'cpu', 64)
     >>> model.error_covariance.times_hours
     (0.0, 3.0, 12.0, 48.0)
     """
@@ -316,11 +316,17 @@ class Model:
         numpy.ndarray, (station, target day, history day) float32
             Rows sum to one.
 
+        Raises
+        ------
+        ModelError
+            The model has no temporal module, as an analysis by default.
+
         Examples
         --------
         >>> import xaq
         >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
-        >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+        >>> config = xaq.AQNetConfig(temporal=True)
+        >>> model = ds.aq.train("pm25", config=config, max_epochs=0, progress=False)
         >>> observations = xaq.stations.schema.observations(ds, "pm25")
         >>> model.attention(observations, ds.time.values[72]).shape
         (16, 1, 7)

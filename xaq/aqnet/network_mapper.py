@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..arrays import timesteps
+from ..errors import ModelError
 from ..interpolate.base import Estimate, Explanation, Observations
 from ..interpolate.trend import RasterSource
 from ..nn.aqnet import Network
@@ -88,11 +90,23 @@ class NetworkMapper:
         return lru_cache(maxsize=1)(lambda *keys: StationGeometry.of(self.recipe, *(np.frombuffer(k) for k in keys)))
 
     def attention(self, observations: Observations, start: np.datetime64) -> NDArray[np.float32]:
-        """Return the attention of target days to the days of the window, ``(station, target day, history day)``."""
+        """Return the attention of target days to the days of the window, ``(station, target day, history day)``.
+
+        Raises
+        ------
+        ModelError
+            The model has no temporal module.
+        """
         config = self.recipe.config
+        if not config.has_temporal:
+            raise ModelError(
+                "the model has no temporal module, which makes the attention: an analysis has none by default; fix: "
+                f"config = dataclasses.replace(xaq.AQNetConfig.default('analysis', {config.steps_per_day}), temporal=True, "
+                f"days_before=3, days_after=3); ds.aq.train({self.recipe.target!r}, config=config), or task='forecast'"
+            )
         with torch.inference_mode():
             made = self._station_side(observations, np.array([start]).astype("datetime64[s]"))
-        attention = made.side.attention[0]
+        attention = cast(Tensor, made.side.attention)[0]
         per_day = max(1, config.steps_per_day // config.patch)
         return attention.reshape(*attention.shape[:2], -1, per_day).sum(dim=-1).cpu().numpy()
 

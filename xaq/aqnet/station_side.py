@@ -251,7 +251,8 @@ def run_station_side(
             "log_weight": series.log_weight,
         }
         inputs = {name: torch.as_tensor(value, device=device) for name, value in given.items()}
-        patches = _all_patches(network, recipe, record, inputs["residual"], n_windows)
+        if network.temporal is not None:
+            patches = _all_patches(network, recipe, record, inputs["residual"], n_windows)
     parts = []
     for start in torch.as_tensor(first, device=device).split(n_windows):
         window = record.window(start, visible, **inputs)
@@ -261,9 +262,12 @@ def run_station_side(
 
 def _joined(parts: list[StationSide]) -> StationSide:
     """Return the station sides of consecutive windows as one."""
-    forecasts = [part.z_hat for part in parts if part.z_hat is not None]
-    noise, log_weight, attention = (torch.cat(column) for column in zip(*(part[:3] for part in parts), strict=True))
-    return StationSide(noise, log_weight, attention, torch.cat(forecasts) if forecasts else None)
+    noise, log_weight = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
+    attention, forecast = (
+        torch.cat([tensor for tensor in column if tensor is not None]) if column[0] is not None else None
+        for column in zip(*(part[2:] for part in parts), strict=True)
+    )
+    return StationSide(noise, log_weight, attention, forecast)
 
 
 def _all_patches(network: AnalysisNetwork, recipe: Recipe, record: Record, residual: Tensor, n_days: int) -> Tensor:

@@ -27,11 +27,13 @@ from ..stations import holdout, limits, schema, taking_part
 from ..stations.timestamps import step_of
 from .scores import score_probabilities, scores, with_crps
 from .verify_forecast import verify_forecast
-from .verify_means import MEMBERS, period_means, score_means, verify_means
+from .verify_means import MEMBERS, means_of_longer, period_means, score_means, verify_means
 
 _BASELINES = ("kriging", "idw", "nearest")
 #: Members that the scores of means in a model are made from.
 _MEMBERS_TRAINED = 50
+#: Data capture of a period with any observed step.
+_ANY_STEP = 1e-9
 
 
 def verify(
@@ -193,13 +195,16 @@ def score_held_out_means(
     except SchemaError:
         return []
     daily = timesteps.steps_per_day(step_of(truth[TIME])) == 1
-    for freq in ("MS", "YS") if daily else ("D", "MS", "YS"):
-        try:
-            made = period_means(ds, model, truth, options, Ensemble(members=_MEMBERS_TRAINED, freq=freq)).compute()
-        except SchemaError:
-            # A field does not cover the hidden stations, as the scores of steps have warned.
-            return []
-        table = score_means(made, str(truth.name), 0.9)
+    shortest = "MS" if daily else "D"
+    ensemble = Ensemble(members=_MEMBERS_TRAINED, freq=shortest, capture=_ANY_STEP)
+    try:
+        made = period_means(ds, model, truth, options, ensemble).compute()
+    except SchemaError:
+        # A field does not cover the hidden stations, as the scores of steps have warned.
+        return []
+    for freq in dict.fromkeys((shortest, "MS", "YS")):
+        # Members are the most work: they are made once, and averaged further.
+        table = score_means(means_of_longer(made, truth, shortest, freq), str(truth.name), 0.9)
         if table["n"]:
             found = {name: _json_ready(value) for name, value in table.items()}
             rows.append({"of": freq, "method": model.name, **found, "stations": f"{len(truth)} hidden"})

@@ -9,9 +9,11 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
+from ..arrays.timesteps import DATA_CAPTURE
 from ..conventions import LAT, LON, MEMBER, STATION, TIME
-from ..cube.calendar import FREQUENCIES
+from ..cube.calendar import FREQUENCIES, Calendar
 from ..cube.ensemble import Ensemble, Joint
 from ..cube.ensemble_graph import period_layers
 from ..cube.mapper import method_name
@@ -20,10 +22,11 @@ from ..cube.request import RequestOptions, check_fields_reach, interval_probabil
 from ..cube.tiles import PointTargets
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
+from ..stations.timestamps import step_of
 from .scores import ensemble_crps, scores
 
 #: Members that scores are made from, and periods at once.
-MEMBERS, _PERIODS = 100, 32
+MEMBERS, _PERIODS = 100, 366
 
 
 def period_means(
@@ -80,6 +83,42 @@ def score_means(made: xr.Dataset, target: str, level: float) -> dict[str, float]
         layers = {"lower": lower, "upper": upper, "crps": ensemble_crps(members, truth.values)}
         fields = fields.assign({f"{target}_{name}": (truth.dims, layer) for name, layer in layers.items()})
     return scores(fields, truth)
+
+
+def means_of_longer(
+    made: xr.Dataset, truth: xr.DataArray, freq: str, longer: str, capture: float = DATA_CAPTURE
+) -> xr.Dataset:
+    """Return means of longer periods from the means of the periods that they consist of.
+
+    Parameters
+    ----------
+    made : xarray.Dataset
+        From :func:`period_means` with ``freq``, a mean wherever a step is observed.
+    truth : xarray.DataArray, (station, time)
+        The observations that it was made with; they say how many steps a mean has.
+    freq, longer : {"D", "MS", "QS", "YS"}
+    capture : float
+        NaN where a smaller fraction of the steps of a longer period is observed.
+    """
+    times, seen = truth[TIME].values, np.isfinite(truth.transpose(TIME, STATION).values)
+    step = step_of(truth[TIME])
+    short, long = (Calendar.of(times, step, name, None) for name in (freq, longer))
+    short_count, long_count = (
+        np.add.reduceat(seen, np.searchsorted(calendar.index, np.arange(len(calendar.start))), dtype=float)
+        for calendar in (short, long)
+    )
+    kept = long_count >= np.maximum(capture * long.expected[:, None], 1)
+    # The longer period of each short one, by its first step.
+    first = np.searchsorted(short.index, np.arange(len(short.start)))
+    begin = np.searchsorted(long.index[first], np.arange(len(long.start)))
+
+    def averaged(values: NDArray) -> NDArray[np.float32]:
+        weight = np.where(np.isfinite(values), short_count, 0.0)
+        total, count = (np.add.reduceat(part, begin, axis=-2) for part in (np.nan_to_num(values) * weight, weight))
+        return np.where(kept & (count > 0), total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+    data = {name: (made[name].dims, averaged(made[name].values)) for name in made.data_vars}
+    return xr.Dataset(data, {TIME: long.start, STATION: made[STATION].variable})
 
 
 def verify_means(

@@ -38,15 +38,15 @@ class StationSide(NamedTuple):
         Nugget of each station-day relative to the sill.
     log_weight : (window, day, station)
         Weight gamma of the log scale around each station.
-    attention : (window, station, day, patch)
-        Attention of each target day to the patches of the window. Rows sum to one.
+    attention : (window, station, day, patch), optional
+        Attention of each target day to the patches of the window. Rows sum to one; None without the temporal module.
     z_hat : (window, station, target_step), optional
         Forecast at stations on the standardised log scale; None in an analysis.
     """
 
     noise: Tensor
     log_weight: Tensor
-    attention: Tensor
+    attention: Tensor | None
     z_hat: Tensor | None
 
 
@@ -75,7 +75,7 @@ class Network(nn.Module, ABC):
             A part of it that is at hand: the embedded patches of an analysis, the base forecast of a forecast.
         """
 
-    def _nuggets(self, window: Window, features: Tensor, days: StationDays) -> Tensor:
+    def _nuggets(self, window: Window, features: Tensor | None, days: StationDays) -> Tensor:
         """Return the nugget of each station-day, ``(window, station, day)``; hidden stations do not count as redundant."""
         return self.knn.nuggets(days.evidence(features), days.variance_ratio, window.redundancy * window.visible)
 
@@ -158,7 +158,8 @@ class AnalysisNetwork(Network):
     ) -> None:
         super().__init__(config)
         # The target, its mask and its residual; covariates and their masks.
-        self.temporal = TemporalModule(config, n_channels=3 + 2 * config.n_covariates)
+        n_channels = 3 + 2 * config.n_covariates
+        self.temporal = TemporalModule(config, n_channels=n_channels) if config.temporal else None
         self.knn = _neural_knn(config, range_km, nugget, centre)
 
     def station_side(self, window: Window, patches: Tensor | None = None) -> StationSide:
@@ -170,27 +171,35 @@ class AnalysisNetwork(Network):
         patches : (window, station, patch, hidden), optional
             From :meth:`patches`, for windows that overlap.
         """
-        config, (n_window, n_station) = self.config, window.z.shape[:2]
+        config = self.config
         if not config.cyclic:
             window = window.without_calendar()
-        # Each station's window in embedded patches: (window, station, patch, hidden).
-        if patches is None:
-            patches = self.patches(window.z, window.covariates, window.residual, window.cyclic[:, None])
-        # The LSTM reads the patches in their order: (window * station, patch, hidden).
-        memory, _ = self.temporal.encode(patches.flatten(0, 1))
-        # Attention, one query per target day: (window, station, day, hidden) and (window, station, day, patch).
-        queries = window.cyclic_target.repeat_interleave(n_station, dim=0)
-        features, attention = (
-            rearrange(t, "(w s) d c -> w s d c", w=n_window) for t in self.temporal.attend(memory, queries)
-        )
+        features, attention = self._temporal_features(window, patches)
         # Evidence is what was observed on the target days; nuggets: (window, station, day).
         target_days = slice(-config.input_offset, -config.input_offset + config.target_steps)
         days = summarise(window, window.z[..., target_days], target_days, config.steps_per_day)
         noise = self._nuggets(window, features, days)
         return StationSide(_by_row(noise), _by_row(window.log_weight), attention, None)
 
+    def _temporal_features(self, window: Window, patches: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Return features ``(window, station, day, hidden)`` and attention ``(window, station, day, patch)``, if it makes any."""
+        if self.temporal is None:
+            return None, None
+        # Each station's window in embedded patches: (window, station, patch, hidden).
+        if patches is None:
+            patches = self.patches(window.z, window.covariates, window.residual, window.cyclic[:, None])
+        # The LSTM reads the patches in their order: (window * station, patch, hidden).
+        memory, _ = self.temporal.encode(patches.flatten(0, 1))
+        # Attention, one query per target day.
+        n_window, n_station = window.z.shape[:2]
+        queries = window.cyclic_target.repeat_interleave(n_station, dim=0)
+        features, attention = (
+            rearrange(t, "(w s) d c -> w s d c", w=n_window) for t in self.temporal.attend(memory, queries)
+        )
+        return features, attention
+
     def patches(self, z: Tensor, covariates: Tensor, residual: Tensor, cyclic: Tensor) -> Tensor:
-        """Return embedded patches ``(..., patch, hidden)``. Overlapping windows have them in common.
+        """Return embedded patches ``(..., patch, hidden)`` for the temporal module. Overlapping windows have them in common.
 
         Parameters
         ----------
@@ -202,6 +211,7 @@ class AnalysisNetwork(Network):
         """
         channels = [with_mask(z[..., None]), with_mask(covariates), torch.nan_to_num(residual)[..., None]]
         calendar = cyclic if self.config.cyclic else torch.zeros_like(cyclic)
+        assert self.temporal is not None
         return self.temporal.patches(torch.cat(channels, dim=-1), calendar.expand(*z.shape, -1))
 
 

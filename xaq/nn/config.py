@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from .._arguments import check_choice, check_flag, check_integer, check_number
@@ -28,11 +28,16 @@ class AQNetConfig:
     steps_per_day : int
         Steps of a day, which have one set of weights in common: 24 for hourly data, 1 for daily data.
     days_before, days_after : int
-        Days read before and after the target days. A forecast reads none after its init time.
+        Days read before and after the target days. A forecast reads none after its init time. An analysis without the
+        temporal module needs them only to advect neighbours.
     target_days : int
         Days estimated per window: 1 in an analysis, the horizon in a forecast.
     patch : int
         Steps per patch. Patches of 6 h turn 336 h into 56 steps of the LSTM, which is six times faster than 336 steps.
+    temporal : bool
+        Give an analysis the temporal module too: LSTM and attention over the days of each station's window, as evidence
+        on its noise. It gained nothing at hidden stations, and takes most of the training time. A forecast is made
+        of it and always has it.
     hidden, lstm_layers, heads : int
         Width, depth and attention heads of the temporal module. They are small because a network has tens of stations.
     k : int
@@ -70,6 +75,7 @@ class AQNetConfig:
     days_after: int = 3
     target_days: int = 1
     patch: int = 6
+    temporal: bool = False
     hidden: int = 32
     lstm_layers: int = 1
     heads: int = 4
@@ -123,7 +129,7 @@ class AQNetConfig:
             self.dropout, "dropout", "at least 0 and below 1", fix="dropout=0.0", valid=lambda part: 0 <= part < 1,
             error=ModelError,
         )  # fmt: skip
-        for name in ("advection", "cyclic"):
+        for name in ("temporal", "advection", "cyclic"):
             settled[name] = check_flag(getattr(self, name), name, error=ModelError)
         return settled
 
@@ -165,9 +171,10 @@ class AQNetConfig:
                 task=task, steps_per_day=steps_per_day, patch=patch, days_before=14, days_after=0,
                 target_days=7, hidden=64, dropout=0.2,
             )  # fmt: skip
-        # Patches of a day: shorter ones gained nothing at hidden stations.
-        days = 3 if steps_per_day > 1 else 7
-        return cls(steps_per_day=steps_per_day, patch=steps_per_day, days_before=days, days_after=days)
+        # Patches of a day: shorter ones gained nothing at hidden stations. Advection needs a day on either side.
+        beside = cls(steps_per_day=steps_per_day, patch=steps_per_day)
+        days = 1 if beside.advects else 0
+        return replace(beside, days_before=days, days_after=days)
 
     @classmethod
     def published(cls, steps_per_day: int = 24) -> AQNetConfig:
@@ -196,6 +203,11 @@ class AQNetConfig:
             task="forecast", steps_per_day=steps_per_day, days_before=14, days_after=0, target_days=7,
             patch=1, hidden=128, lstm_layers=2, heads=4, k=20,
         )  # fmt: skip
+
+    @property
+    def has_temporal(self) -> bool:
+        """Whether the network has the temporal module."""
+        return self.temporal or self.task == "forecast"
 
     @property
     def advects(self) -> bool:

@@ -41,15 +41,15 @@ class StationDays(NamedTuple):
         """Log residual-variance ratio q, ``(window, station, day)``."""
         return self.summary[..., -1]
 
-    def evidence(self, features: Tensor) -> Tensor:
-        """Return features ``(window, station, day, hidden)`` followed by the summaries and the state of the network."""
-        state = self.state[:, None].expand(-1, features.shape[1], -1, -1)
-        return torch.cat([features, self.summary, state], dim=-1)
+    def evidence(self, features: Tensor | None) -> Tensor:
+        """Return the features ``(window, station, day, hidden)`` if any, the summaries and the state of the network."""
+        state = self.state[:, None].expand(-1, self.summary.shape[1], -1, -1)
+        return torch.cat([*([] if features is None else [features]), self.summary, state], dim=-1)
 
 
 def n_evidence(config: AQNetConfig) -> int:
     """Return the length of :meth:`StationDays.evidence`."""
-    return config.hidden + _N_SUMMARY + _N_STATE + config.n_covariates
+    return (config.hidden if config.has_temporal else 0) + _N_SUMMARY + _N_STATE + config.n_covariates
 
 
 def summarise(window: Window, z: Tensor, steps: slice, steps_per_day: int) -> StationDays:

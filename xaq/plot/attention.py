@@ -66,7 +66,7 @@ def attention(
     SchemaError
         The station is unknown or hidden, or the day is not in the record.
     ModelError
-        ``model`` is not a trained model, or does not fit the dataset.
+        ``model`` is not a trained model, has no temporal module (an analysis by default), or does not fit the dataset.
 
     Notes
     -----
@@ -77,7 +77,8 @@ def attention(
     --------
     >>> import xaq
     >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
-    >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
+    >>> config = xaq.AQNetConfig(temporal=True)
+    >>> model = ds.aq.train("pm25", config=config, max_epochs=0, progress=False)
     >>> ds.aq.plot.attention(model).get_ylabel()
     'target day'
     """

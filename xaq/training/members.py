@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -70,6 +72,14 @@ class _Counter(Dataset):
 
     def __getitem__(self, index: int) -> int:
         return index
+
+
+@contextmanager
+def _dropout_seeded(seed: int) -> Iterator[None]:
+    """Seed the global state, which dropout draws from, for the length of a block."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 class AQNetTraining(lightning.LightningModule):
@@ -143,9 +153,8 @@ class AQNetTraining(lightning.LightningModule):
     ) -> HiddenEstimates:
         """Estimate samples of a fold in the chosen windows."""
         data = self.data
-        with torch.random.fork_rng():
-            # Dropout draws from the global state.
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        seed = int(torch.randint(2**31, (), generator=generator))
+        with _dropout_seeded(seed) if self.recipe.config.dropout else nullcontext():
             return hidden_estimates(
                 network, data, fold, data.train_starts[chosen], self.recipe,
                 generator=generator, max_samples=_SAMPLES,

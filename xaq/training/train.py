@@ -111,7 +111,9 @@ def train(
 
     Notes
     -----
-    Computes the target and covariates of the visible stations. Kheder et al., SCIA 2025, arXiv 2502.11941, and
+    Computes the target and covariates of the visible stations. On a CPU, training uses one thread: torch's threads wait
+    actively for each other, so that two trainings on one machine would stop each other; what torch is set to is restored
+    afterwards. Kheder et al., SCIA 2025, arXiv 2502.11941, and
     ``docs/method.md`` for what differs here.
 
     Examples
@@ -135,7 +137,7 @@ def train(
         )
     if checkpoint is not None:
         checkpoint = Path(check_path(checkpoint, "checkpoint", fix="checkpoint='run'", error=ModelError))
-    from ..aqnet.device import pick_device
+    from ..aqnet.device import one_thread, pick_device
     from ..aqnet.model import Model
     from .calibrate import calibrate, fit_errors
     from .fit_classical import fit_classical
@@ -151,14 +153,16 @@ def train(
     limits.require_computable(computed)
     limits.warn_if_impossible(selection.ds, names, computed)
     selection, trend = remove_trend(selection, background=background, rasters=rasters, geography=geography, seed=seed)
-    recipe = fit_classical(selection, trend, config=config, seed=seed)
-    learned = learn(
-        selection.observations, recipe, trend, max_epochs=max_epochs, patience=patience, device=device,
-        precision=precision, checkpoint=checkpoint, progress=progress,
-    )  # fmt: skip
-    interval = calibrate(learned.members, learned.data, recipe)
-    observations = selection.observations
-    errors = fit_errors(learned.members, learned.data, recipe, interval, observations.lon, observations.lat)
+    # Threads of torch wait actively for each other: two trainings at once would hardly get on.
+    with one_thread():
+        recipe = fit_classical(selection, trend, config=config, seed=seed)
+        learned = learn(
+            selection.observations, recipe, trend, max_epochs=max_epochs, patience=patience, device=device,
+            precision=precision, checkpoint=checkpoint, progress=progress,
+        )  # fmt: skip
+        interval = calibrate(learned.members, learned.data, recipe)
+        observations = selection.observations
+        errors = fit_errors(learned.members, learned.data, recipe, interval, observations.lon, observations.lat)
     learned.use_whole_period()
     recipe = replace(recipe, interval=interval, error_covariance=errors, training=learned.summary)
     model = Model(learned.network, recipe)
