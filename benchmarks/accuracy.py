@@ -28,7 +28,9 @@ from xaq.stations import schema
 
 from . import networks
 
-CLASSICAL = ("nearest", "idw", "idw-released", "kriging", "kriging-log", "kriging-spacetime", "boosting")
+CLASSICAL = (
+    "nearest", "idw", "idw-released", "kriging", "kriging-log", "kriging-spacetime", "kriging-drift", "boosting",
+)  # fmt: skip
 AQNET = "aqnet"
 #: AQ-Net without geography: it knows a place by its coordinates only.
 STATIONS_ALONE = "aqnet-stations"

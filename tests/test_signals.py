@@ -190,6 +190,7 @@ def test_a_training_command_ends_without_model_and_leftovers(data, tmp_path, num
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["scratch"]
 
 
+@pytest.mark.slow
 def test_a_script_that_trains_is_ended_by_sigterm_and_leaves_nothing(tmp_path):
     """It ends as any script does that does not handle the signal: 143 in a shell."""
     script = (

@@ -26,7 +26,7 @@ each_text = pytest.mark.parametrize("path", TEXTS, ids=lambda p: str(p.relative_
 WORDS = {
     r"fore(tel|told)": "predict",
     r"\bm[e]nd(s|ed|ing)?\b": "fix, repair",
-    r"\bdrift(s|ed|ing)?\b(?! kriging)(?<!external drift)": "advection (drift is kriging's external drift alone)",
+    r"\bdrift(s|ed|ing)\b|\b(they|neighbours|patterns?|winds?) drift\b": "advection (drift is kriging's external drift alone)",
     r"\bunrest\b": "residual-variance ratio",
     r"\bstamps?\b|\bstamped\b": "timestamp, block record",
     r"\bsurroundings\b": "pooling neighbourhood",
@@ -50,7 +50,6 @@ NAMES = {
     "stamps",
     "relief",
     "unrest",
-    "drift",
     "surroundings",
     "certificate",
     "usual",

@@ -41,6 +41,7 @@ def test_a_background_gives_the_cube_and_provenance_of_python(fields, data, give
     assert f'"name": "{variable}"' in cube.attrs["xaq_provenance"]
 
 
+@pytest.mark.slow
 def test_a_model_of_a_background_and_rasters_is_trained_verified_and_used(fields, data, here):
     pytest.importorskip("rioxarray")
     xr.open_dataset("land.nc").HGT.rename(lat="y", lon="x").rio.write_crs(4326).rio.to_raster("dem.tif")

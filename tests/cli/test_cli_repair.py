@@ -1,5 +1,7 @@
 """``xaq repair`` and ``xaq check``: the repairs of Python, files that read back as they were written, and what is left."""
 
+import shlex
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -119,3 +121,56 @@ def test_units_of_stations_are_told_from_those_of_variables(given, units):
 def test_units_of_both_or_of_none_are_refused(given):
     with pytest.raises(SchemaError, match="fix: --correct-units"):
         text.units_by_station(given)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["repair", "obs.csv", "--stations", "stations.csv", "--tz", "UTC", "--units", "no2=ppb"], "obs.csv"),
+        (["repair", "obs.csv", "--stations", "stations.csv", "--tz", "UTC", "--units", "no2=ppb"], "sub/../stations.csv"),
+        (["estimate", "idw", "obs.csv", "--stations", "stations.csv", "--tz", "UTC", "--points", "stations.csv"], "stations.csv"),
+        (["check", "obs.csv", "--stations", "stations.csv", "--tz", "UTC"], "obs.csv"),
+    ],
+    ids=["repair", "another path", "estimate", "check"],
+)  # fmt: skip
+def test_a_command_never_writes_over_what_it_reads(network, here, capsys, words, name):
+    for file in ("obs.csv", "stations.csv"):
+        (here / file).write_bytes((network / file).read_bytes())
+    (here / "sub").mkdir()
+    before = (here / name).read_bytes()
+    option = "--csv" if words[0] == "check" else "-o"
+    assert main([*words, option, name]) == 2
+    assert (here / name).read_bytes() == before
+    said = capsys.readouterr().err
+    assert f"{name} is read by this command" in said
+    assert f"fix: {option} " in said
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong", "said", "fix"),
+    [
+        ("--convert-units", "pm25=ppb", "'ppb' are not units of pm25", "--convert-units 'pm25=ug m-3'"),
+        ("--correct-units", "pm25=ppb", "are not units of pm25", "--correct-units 'pm25=ug m-3'"),
+        ("--far", "s001=200/95", "far['s001'] is 95.0", "--far s001=10.0/50.0"),
+    ],
+)
+def test_the_fix_of_a_repair_is_its_option(network, data, here, capsys, option, wrong, said, fix):
+    assert main(["repair", *data, option, wrong, "-o", "r.nc"]) != 0
+    message = capsys.readouterr().err
+    assert said in message
+    assert message.partition("fix: ")[2].strip() == fix
+    assert main(["repair", *data, *shlex.split(fix), "-o", "r.nc"]) == 0
+
+
+def test_a_station_list_without_its_option_is_named(network, here, capsys):
+    table, listed = str(network / "obs.csv"), str(network / "stations.csv")
+    assert main(["check", table, listed, "--tz", "UTC", "--units", "no2=ppb"]) == 2
+    message = capsys.readouterr().err
+    assert "looks like a station list" in message
+    assert message.partition("fix: ")[2].strip() == f"--stations {listed}"
+
+
+def test_a_point_without_a_coordinate_is_shown_as_it_stands(network, data, here, capsys):
+    pd.DataFrame({"id": ["a", "b"], "lon": [10.0, None], "lat": [50.0, 51.0]}).to_csv("points.csv", index=False)
+    assert main(["estimate", "idw", *data, "--target", "pm25", "--points", "points.csv", "-o", "e.csv"]) == 1
+    assert "first: row 2 ('nan')" in capsys.readouterr().err

@@ -138,3 +138,11 @@ def test_a_method_is_not_trained_before_it_is_verified(data, capsys):
 def test_a_model_file_that_is_missing_is_no_misspelt_method(data, capsys):
     assert main(["verify", "no.xaq", *data]) == 1
     assert capsys.readouterr().err.startswith("xaq: no model file at no.xaq; fix: xaq train ")
+
+
+def test_a_part_of_an_option_is_not_taken_for_the_option(data, capsys):
+    """``--time`` is no option of ``check``; it was read as ``--timestamps``."""
+    with pytest.raises(SystemExit) as stop:
+        main(["check", *data, "--time", "start"])
+    assert stop.value.code == 2
+    assert "--time is no option, perhaps --timestamps" in capsys.readouterr().err

@@ -1,4 +1,7 @@
-"""Small cubes that other programs read: daily, hourly in Zarr 3 and 2, and a forecast, each also as netCDF."""
+"""Small cubes that other programs read: daily, hourly in Zarr 3 and 2, and a forecast, each also as netCDF.
+
+The hourly one lies in the south and west, where a sign that is lost is seen; the others in the north and east.
+"""
 
 import shutil
 import subprocess
@@ -10,12 +13,14 @@ import xarray as xr
 import xaq
 from xaq.nn.config import AQNetConfig
 
-GRID = xaq.Grid.regular(0.5, bounds=(8.0, 48.0, 12.0, 51.0))
 CUBES = ("daily", "hourly", "hourly Zarr 2", "forecast")
+#: West, south, east and north of the cells of each, degrees.
+EDGES = {**dict.fromkeys(CUBES, (8.0, 48.0, 12.0, 51.0)), "hourly": (-60.0, -36.0, -56.0, -33.0)}
 
 
 def make(kind: str, store: Path) -> xr.Dataset:
     """Return a stored cube; it begins in the afternoon, so that a client that drops the hours of an epoch is seen."""
+    grid = xaq.Grid.regular(0.5, bounds=EDGES[kind])
     if kind == "forecast":
         ds = xaq.datasets.synthetic(n_stations=12, days=30, step="6h", seed=4)
         config = AQNetConfig(
@@ -30,13 +35,16 @@ def make(kind: str, store: Path) -> xr.Dataset:
             target_days=2,
         )
         model = ds.aq.train(task="forecast", config=config, max_epochs=0, progress=False)
-        return ds.aq.reanalyze(model, grid=GRID, store=store, progress=False)
+        return ds.aq.reanalyze(model, grid=grid, store=store, progress=False)
     ds = xaq.datasets.synthetic(n_stations=12, days=4, seed=4)
-    # No station reports in one hour: the cube is missing there.
-    ds["pm25"] = ds.pm25.where(ds.time != ds.time[20])
+    # No station reports in one hour, or on one day: the cube is missing there.
+    silent = ds.time.dt.day == 2 if kind == "daily" else ds.time == ds.time[20]
+    ds["pm25"] = ds.pm25.where(~silent)
+    if kind == "hourly":
+        ds = ds.assign_coords(lon=ds.lon - 68.0, lat=ds.lat - 84.0)
     how = {"freq": "D"} if kind == "daily" else {"time": slice("2020-01-01T17", None)}
     zarr_format = 2 if kind.endswith("2") else 3
-    return ds.aq.reanalyze("kriging", grid=GRID, store=store, zarr_format=zarr_format, progress=False, **how)
+    return ds.aq.reanalyze("kriging", grid=grid, store=store, zarr_format=zarr_format, progress=False, **how)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +63,18 @@ def cubes(tmp_path_factory) -> dict[str, tuple[xr.Dataset, Path, Path]]:
 def case(request, cubes) -> tuple[xr.Dataset, Path, Path]:
     """One kind of cube after the other."""
     return cubes[request.param]
+
+
+def box(cube: xr.Dataset) -> tuple[float, float, float, float]:
+    """Return west, south, east and north of the cells of a cube, degrees."""
+    lon, lat = cube.lon_bnds, cube.lat_bnds
+    return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
+
+
+def inner(cube: xr.Dataset) -> tuple[float, float, float, float]:
+    """Return the same of a part of the cells."""
+    west, south, east, north = box(cube)
+    return west + 1.0, south + 1.0, east - 1.0, north - 0.5
 
 
 def run(program: str, *arguments: object) -> str:

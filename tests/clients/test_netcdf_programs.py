@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import rasterio
 import xarray as xr
-from conftest import run
+from conftest import box, run
 
 pytestmark = pytest.mark.clients
 
@@ -72,9 +72,31 @@ def test_cdo_sees_times_and_grid_and_averages(case, tmp_path):
         np.testing.assert_allclose(area.pm25.squeeze(), cube.pm25.weighted(weights).mean(("lat", "lon")), rtol=1e-4)
     run("cdo", "-s", "-O", "remapbil,r720x360", "-selname,pm25", file, tmp_path / "map.nc")
     with xr.open_dataset(tmp_path / "map.nc") as finer:
-        cell = finer.pm25.isel(time=0).sel(lon=10.0, lat=49.75, method="nearest")
-        expected = cube.pm25.isel(time=0).interp(lon=float(cell.lon), lat=float(cell.lat))
+        west, south, *_ = box(cube)
+        cell = finer.pm25.isel(time=0).sel(lon=(west + 2.0) % 360.0, lat=south + 1.75, method="nearest")
+        # CDO's grid has longitudes of 0 .. 360.
+        lon = (float(cell.lon) + 180.0) % 360.0 - 180.0
+        expected = cube.pm25.isel(time=0).interp(lon=lon, lat=float(cell.lat))
         np.testing.assert_allclose(cell, expected, rtol=1e-4)
+
+
+def test_cdo_reads_cells_from_their_bounds(case, tmp_path):
+    cube, _, file = case
+    run("cdo", "-s", "-O", "gridarea", "-selname,pm25", file, tmp_path / "area.nc")
+    with xr.open_dataset(tmp_path / "area.nc") as area:
+        heights = np.diff(np.sin(np.radians(cube.lat_bnds.values)), axis=1)
+        widths = np.diff(np.radians(cube.lon_bnds.values), axis=1)
+        # In units of the sphere, as CDO takes spherical polygons for cells.
+        np.testing.assert_allclose(area.cell_area / 6_371_000.0**2, heights * widths.T, rtol=1e-3)
+    run("cdo", "-s", "-O", "remapcon,r360x180", "-selname,pm25", "-seltimestep,1", file, tmp_path / "coarse.nc")
+    with xr.open_dataset(tmp_path / "coarse.nc") as coarse:
+        west, south, east, north = box(cube)
+        filled = coarse.pm25.squeeze().stack(cell=("lat", "lon")).dropna("cell")
+        assert south <= float(filled.lat.min()) <= float(filled.lat.max()) <= north
+        lon = (filled.lon + 180.0) % 360.0 - 180.0
+        assert west <= float(lon.min()) <= float(lon.max()) <= east
+        assert float(filled.min()) >= float(cube.pm25[0].min())
+        assert float(filled.max()) <= float(cube.pm25[0].max())
 
 
 def test_nco_averages_over_records_and_cells(case, tmp_path):
@@ -100,4 +122,4 @@ def test_gdal_knows_crs_missing_value_and_times(case, tmp_path):
     run("gdal_translate", "-q", "-b", "3", f'NETCDF:"{file}":pm25', tmp_path / "one.tif")
     with rasterio.open(tmp_path / "one.tif") as raster:
         np.testing.assert_allclose(raster.read(1)[::-1], cube.pm25.isel(time=2).values, rtol=1e-6)
-        assert raster.bounds == (8.0, 48.0, 12.0, 51.0)
+        assert raster.bounds == box(cube)

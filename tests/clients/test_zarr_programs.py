@@ -84,6 +84,8 @@ def test_zarrita_reads_values_times_and_what_is_missing_over_http(case, serve):
     np.testing.assert_array_equal(np.array(read["values"], "f4"), cube.pm25[2, 2].values)
     np.testing.assert_array_equal(np.array(read["times"]).astype("M8[s]"), cube.time.values.astype("M8[s]"))
     missing = np.flatnonzero(cube.pm25.isnull().all(("lat", "lon")))
+    # Forecasts have a value at every step.
+    assert missing.size or "forecast_period" in cube.coords
     for step in missing:
         assert set(zarrita(f"{url}/{store.name}", "pm25", step, 2)["values"]) == {None}
 

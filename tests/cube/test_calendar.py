@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaq.cube.calendar import FREQUENCIES, Calendar
+from xaq.cube.calendar import FREQUENCIES, Calendar, ends_of
 from xaq.errors import SchemaError
 
 HOUR, DAY = np.timedelta64(3600, "s"), np.timedelta64(86400, "s")
@@ -113,7 +113,7 @@ def test_days_named_by_local_midnight_in_utc_are_of_their_own_month():
         "datetime64[s]"
     )
     made = Calendar.of(times, np.timedelta64(86400, "s"), "MS", None)
-    assert made.start.astype("datetime64[M]").astype(str).tolist() == ["2020-01", "2020-02"]
+    assert made.start.astype(str).tolist() == ["2019-12-31T23:00:00", "2020-01-31T23:00:00"]
     assert np.bincount(made.index).tolist() == [31, 29]
 
 
@@ -122,3 +122,22 @@ def test_steps_longer_than_a_period_are_refused():
     with pytest.raises(SchemaError, match="fix: freq='YS'"):
         Calendar.of(times, np.timedelta64(45 * 86400, "s"), "MS", None)
     assert len(Calendar.of(times, np.timedelta64(45 * 86400, "s"), "YS", None).start) == 1
+
+
+@pytest.mark.parametrize("midnight", ["2019-12-31T16", "2020-01-01T05"])
+def test_periods_of_daily_values_begin_when_their_days_begin(midnight):
+    times = np.datetime64(midnight, "s") + np.arange(91) * DAY
+    made = Calendar.of(times, DAY, "MS", None)
+    assert made.start[0] == times[0]
+    # Each value begins and ends in the month that it is of.
+    assert (made.start[made.index] <= times).all()
+    assert (times + DAY <= made.end[made.index]).all()
+    assert np.bincount(made.index).tolist() == made.expected.tolist() == [31, 29, 31]
+
+
+@pytest.mark.parametrize("offset", [0, -8, 5])
+@pytest.mark.parametrize("freq", ["MS", "QS", "YS"])
+def test_ends_of_periods_are_those_of_the_calendar(offset, freq):
+    times = np.datetime64("2019-01-01", "s") + np.arange(3 * 365) * DAY + np.timedelta64(offset, "h")
+    made = Calendar.of(times, DAY, freq, None)
+    np.testing.assert_array_equal(ends_of(made.start, freq, None), made.end)

@@ -13,15 +13,15 @@ from xaq.errors import StoreError
 def test_a_mistyped_grid_is_refused_with_one_that_fits(tmp_path):
     ds = xaq.datasets.load("germany")
     with pytest.raises(
-        StoreError, match=r"365 steps, 1 variable: 1\d\d\.\d GB before compression, above max_size=50 GB"
+        StoreError, match=r"365 steps, 1 variable: \d{3}\.\d MB before compression, above max_size=0\.1 GB"
     ) as refused:
-        ds.aq.reanalyze("idw", grid=0.001, store=tmp_path / "c.zarr", max_size=50)
+        ds.aq.reanalyze("idw", grid=0.02, store=tmp_path / "c.zarr", max_size=0.1)
     assert list(tmp_path.iterdir()) == []
     fix = str(refused.value).partition("fix: ")[2]
     spacing, size = float(fix.split("=")[1].split(",")[0]), float(fix.rpartition("=")[2])
     cells = np.prod([s for d, s in ds.aq.reanalyze("idw", grid=spacing).sizes.items() if d in ("lat", "lon")])
-    assert cells * 365 * 4 <= 50e9 < 1.3 * cells * 365 * 4
-    needed = float(str(refused.value).partition(": ")[2].split()[0])
+    assert cells * 365 * 4 <= 0.1e9 < 1.3 * cells * 365 * 4
+    needed = float(str(refused.value).partition(": ")[2].split()[0]) / 1e3
     assert needed <= size <= 1.1 * needed, "what is asked for then"
 
 

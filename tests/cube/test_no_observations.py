@@ -28,7 +28,9 @@ def empty(request, network):
     return network.assign(pm25=xr.full_like(network.pm25, request.param))
 
 
-@pytest.mark.parametrize("method", ["idw", "nearest", "kriging", "kriging-log", "kriging-spacetime", "model"])
+@pytest.mark.parametrize(
+    "method", ["idw", "nearest", "kriging", "kriging-log", "kriging-spacetime", "kriging-drift", "model"]
+)
 @pytest.mark.parametrize("lazy", [False, True], ids=["memory", "lazy"])
 def test_every_mapper_says_that_there_is_no_observation(empty, model, method, lazy, tmp_path):
     mapper = model if method == "model" else method

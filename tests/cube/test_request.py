@@ -299,7 +299,7 @@ def test_impossible_requests_name_what_is_wrong(stations):
             SchemaError,
             "every station is hidden",
         ),
-        (stations, "idw", {"rasters": {"height": raster}}, ModelError, "rasters are read by a trained model, not by"),
+        (stations, "idw", {"rasters": {"height": raster}}, ModelError, "not by 'idw'; fix: 'kriging-drift', or"),
         (stations, fitted, {"background": field}, ModelError, "fitted without a background"),
         (stations, "background", {}, ModelError, "no method 'background'"),
         (two, "idw", {}, SchemaError, "which variable"),

@@ -464,6 +464,39 @@ def test_an_update_interrupted_while_it_resizes_is_completed(network, tmp_path, 
     assert {k: v for k, v in tree(cut).items() if "/c/" in k} == {k: v for k, v in tree(whole).items() if "/c/" in k}
 
 
+@pytest.mark.parametrize("stop", range(5))
+def test_an_update_that_stops_anywhere_leaves_no_wrong_time(network, tmp_path, monkeypatch, stop):
+    path, calls = tmp_path / "c.zarr", []
+    before = write(network.isel(time=slice(0, 48)), "idw", path).time.values
+
+    def stopping(made):
+        def called(*args, **options):
+            calls.append(made)
+            if len(calls) > stop:
+                raise KeyboardInterrupt
+            return made(*args, **options)
+
+        return called
+
+    for owner, name in ((zarr.Array, "resize"), (store._Writer, "_write_small")):
+        monkeypatch.setattr(owner, name, stopping(getattr(owner, name)))
+    with pytest.raises(KeyboardInterrupt):
+        write(network, "idw", path, update=True)
+    monkeypatch.undo()
+    # While some arrays are longer than others, nothing can be read.
+    along_time = ("pm25", "stations_reporting", "time", "time_bnds")
+    sizes = {array.shape[0] for name, array in zarr.open_group(path, mode="r").arrays() if name in along_time}
+    if len(sizes) == 1:
+        left = xr.open_zarr(path, consolidated=False)
+        np.testing.assert_array_equal(left.time[:48], before)
+        assert (np.diff(left.time) == np.timedelta64(1, "h")).all()
+        assert (left.time_bnds[:, 0] == left.time).all()
+    else:
+        with pytest.raises(ValueError, match="conflicting sizes"):
+            xr.open_zarr(path, consolidated=False)
+    np.testing.assert_array_equal(write(network, "idw", path, update=True).time, network.time)
+
+
 # -- damage --------------------------------------------------------------------------------------------------------
 
 

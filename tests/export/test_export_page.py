@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import rasterio
 import xarray as xr
+import zarr
 
 import xaq
 
@@ -67,11 +68,21 @@ def test_a_month_is_written_as_netcdf(names):
         assert back.attrs["license"] == "CC-BY-4.0"
 
 
-def test_a_part_is_copied(names):
+def test_a_part_is_copied_without_the_place_of_the_whole(names):
     exec(code_of("Copies and subsets"), names)
     with xr.open_zarr("january.zarr", decode_coords="all") as back:
-        xr.testing.assert_equal(back.compute(), names["cube"].compute())
+        part = names["cube"].sel(lat=slice(50.0, 51.0), lon=slice(10.0, 11.0))
+        assert 0 < part.pm25.size < names["cube"].pm25.size
+        xr.testing.assert_equal(back.compute(), part.compute())
+        assert back.attrs["title"] == part.attrs["title"]
+        assert back.attrs["xaq_provenance"] == part.attrs["xaq_provenance"]
         assert back.rio.crs.to_epsg() == 4326
+        # What rioxarray takes for the place of a cell is where the cell is.
+        edges = [*part.lon_bnds.values[[0, -1], [0, 1]], *part.lat_bnds.values[[0, -1], [0, 1]]]
+        assert sorted(back.pm25.rio.bounds()) == sorted(edges)
+    root = zarr.open_group("january.zarr", mode="r")
+    for attrs in (root.attrs, *(array.attrs for _, array in root.arrays())):
+        assert not [name for name in attrs if name.startswith(("spatial:", "proj:", "zarr_conventions"))]
 
 
 @pytest.mark.parametrize("how", [{}, {"freq": "D"}])
@@ -102,8 +113,9 @@ def test_a_collection_is_written(names):
     assert collection["license"] == "CC-BY-4.0"
 
 
-def test_without_the_attributes_of_geozarr_xarray_writes_netcdf(names):
-    (call,) = re.findall(r"`(xr\.open_zarr\(\S+\)\.drop_attrs\(deep=False\))`", PAGE.read_text(encoding="utf-8"))
-    eval(call, names).to_netcdf("plain.nc")
+def test_what_xaq_opens_has_no_attributes_that_netcdf_cannot_hold(names):
+    with pytest.raises(TypeError, match="zarr_conventions"):
+        xr.open_zarr("pm25.zarr").to_netcdf("plain.nc")
+    xaq.open_cube("pm25.zarr").to_netcdf("plain.nc")
     with xr.open_dataset("plain.nc") as written:
         np.testing.assert_array_equal(written.pm25, names["cube"].pm25)

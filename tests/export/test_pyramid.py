@@ -145,6 +145,27 @@ def test_a_failed_call_leaves_what_was_there(cube, tmp_path, monkeypatch):
     assert xr.open_datatree(path, engine="zarr")["0"].sizes["time"] == 1
 
 
+def test_rows_and_columns_are_sorted_from_north_west_to_south_east(cube, tmp_path):
+    tree = xaq.to_pyramid(cube.sortby("lon", ascending=False), tmp_path / "p.zarr")
+    finest = tree["0"].to_dataset().load()
+    np.testing.assert_array_equal(finest.lon, cube.lon)
+    np.testing.assert_array_equal(finest.pm25, cube.pm25[:, ::-1])
+
+
+def test_times_count_seconds_from_1970(folder):
+    times = zarr.open_group(folder, mode="r")["1/time"]
+    assert times.attrs["units"] == "seconds since 1970-01-01"
+    assert times.dtype == np.int64
+    assert times[:2].tolist() == [1_577_836_800, 1_577_836_800 + 21_600]
+
+
+def test_a_pyramid_names_no_variable_that_it_has_not(tree):
+    for level in tree.children.values():
+        for variable in level.data_vars.values():
+            named = " ".join(variable.attrs.get(key, "") for key in ("ancillary_variables", "coordinates", "bounds"))
+            assert set(named.split()) <= set(level.variables)
+
+
 def test_what_is_no_cube_with_even_axes_is_refused(cube, tmp_path):
     with pytest.raises(SchemaError, match="expected a Dataset with lat and lon"):
         xaq.to_pyramid(cube.pm25, tmp_path / "p.zarr")

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import zarr
 
@@ -51,6 +52,11 @@ def test_the_asset_is_the_store_with_its_form_and_cells(store, stations, tmp_pat
     assert asset["type"] == "application/vnd.zarr; version=3"
     assert asset["proj:transform"] == [0.5, 0.0, 9.0, 0.0, 0.5, 49.0]
     assert asset["proj:shape"] == [3, 4]
+    assert asset["proj:bbox"] == [9.0, 49.0, 11.0, 50.5]
+    assert {"name": "status_flag", "unit": "1"} in asset["cf:parameter"]
+    particles = "mass_concentration_of_pm2p5_ambient_aerosol_particles_in_air"
+    # The target alone: bounds of its interval have no standard name.
+    assert [p for p in asset["cf:parameter"] if p["name"] == particles] == [{"name": particles, "unit": "ug m-3"}]
     # The schema of CF 0.2.0 refuses summaries in which it has no part.
     assert xaq.stac(store)["summaries"]["cf:parameter"] == asset["cf:parameter"]
     older = tmp_path / "two.zarr"
@@ -73,6 +79,36 @@ def test_what_is_given_is_taken(store):
     linked = xaq.stac(store, license="https://example.org/terms")
     assert linked["license"] == "other"
     assert linked["links"] == [{"rel": "license", "href": "https://example.org/terms"}]
+
+
+def test_a_box_across_the_date_line_is_geographic_and_that_of_the_projection_is_not(stations, tmp_path):
+    east = stations.isel(time=slice(8)).assign_coords(lon=stations.lon + 170.0)
+    grid = xaq.Grid.regular(0.5, bounds=(179.0, 49.0, -179.0, 50.5))
+    east.aq.reanalyze("idw", grid=grid, store=tmp_path / "c.zarr", progress=False)
+    made = xaq.stac(tmp_path / "c.zarr")
+    assert made["extent"]["spatial"]["bbox"] == [[179.0, 49.0, -179.0, 50.5]]
+    assert made["assets"]["zarr"]["proj:bbox"] == [179.0, 49.0, 181.0, 50.5]
+
+
+def test_an_institution_is_the_producer(stations, tmp_path):
+    stations.isel(time=slice(8)).aq.reanalyze("idw", grid=0.5, store=tmp_path / "c.zarr", progress=False)
+    assert "providers" not in xaq.stac(tmp_path / "c.zarr")
+    with pytest.MonkeyPatch.context() as patch:
+        cube = xaq.open_cube(tmp_path / "c.zarr").assign_attrs(institution="University of Somewhere")
+        patch.setattr("xaq.export.stac.open_cube", lambda store: cube)
+        made = xaq.stac(tmp_path / "c.zarr")
+    assert made["providers"] == [{"name": "University of Somewhere", "roles": ["producer"]}]
+
+
+@pytest.mark.parametrize(("tz", "step"), [("UTC", "P1D"), ("Europe/Berlin", None)])
+def test_local_days_have_no_step_where_the_clock_changes(stations, tmp_path, tz, step):
+    spring = stations.assign_coords(time=stations.time + (np.datetime64("2020-03-01") - stations.time[0]))
+    options = {"grid": 0.5, "progress": False, "store": tmp_path / "c.zarr"}
+    spring.aq.reanalyze("idw", freq="D", tz=tz, time="2020-03", **options)
+    time = xaq.stac(tmp_path / "c.zarr")["cube:dimensions"]["time"]
+    assert time.get("step") == step
+    if step is None:
+        assert time["values"][-3:] == ["2020-03-28T23:00:00Z", "2020-03-29T22:00:00Z", "2020-03-30T22:00:00Z"]
 
 
 def test_months_have_the_step_of_a_month(stations, tmp_path):

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import rioxarray  # noqa: F401 - registers the .rio accessor
 import scipy.interpolate
 import xarray as xr
+from fixes import fix_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -242,3 +244,24 @@ def test_radians_are_refused_and_converted():
     with pytest.raises(SchemaError, match="radians") as error:
         sample_points(field, [10.0], [50.0])
     assert sample_points(applied(error, field=field), [10.0], [50.0]).item() == pytest.approx(smooth(10, 50), abs=0.01)
+
+
+@pytest.mark.parametrize("names", [("rlon", "rlat"), ("east", "north")], ids=["by name", "by standard name"])
+def test_degrees_of_a_rotated_pole_are_not_to_be_called_longitudes(stations, names):
+    """The fix projects; ``lon`` and ``lat`` as names would place the field elsewhere."""
+    x, y = names
+    pole = {
+        "grid_mapping_name": "rotated_latitude_longitude",
+        "grid_north_pole_latitude": 39.25,
+        "grid_north_pole_longitude": -162.0,
+    }
+    turned = pyproj.Transformer.from_crs("EPSG:4326", pyproj.CRS.from_cf(pole), always_xy=True)
+    east, north = turned.transform(stations.lon.values, stations.lat.values)
+    axes = {y: np.linspace(north.min() - 1, north.max() + 1, 20), x: np.linspace(east.min() - 1, east.max() + 1, 20)}
+    field = xr.DataArray(np.broadcast_to(axes[x], (20, 20)), axes, (y, x), "blh", {"grid_mapping": "pole"})
+    field[x].attrs["standard_name"], field[y].attrs["standard_name"] = "grid_longitude", "grid_latitude"
+    with pytest.raises(SchemaError, match="degrees of a rotated pole") as error:
+        stations.aq.sample(field)
+    ds = xr.Dataset({"pole": ((), 0, pole)})
+    fixed = eval(fix_of(error.value), {"field": field, "ds": ds, "pyproj": pyproj})
+    np.testing.assert_allclose(stations.aq.sample(fixed).blh, east, rtol=1e-5)

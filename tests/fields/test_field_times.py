@@ -1,12 +1,16 @@
 """Times of a field as they come; the fix that a message names is applied, and the field is then sampled as it should be."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from fixes import applied, fix_of
 
+import xaq
 from xaq.errors import SchemaError, XaqWarning
+from xaq.fields.sample import sample_points
 
 TIMES = pd.date_range("2020-01-01", periods=48, freq="h")
 
@@ -68,3 +72,44 @@ def test_times_off_whole_seconds_are_rounded(stations):
     with pytest.warns(XaqWarning, match="48 timestamps off whole seconds"):
         made = stations.aq.sample(late)
     np.testing.assert_allclose(made.blh, stations.aq.sample(field()).blh, rtol=1e-5)
+
+
+# -- gaps -----------------------------------------------------------------------------------------------------------
+
+
+def field_with_a_gap(times):
+    """A field that is lost for half a day; its value is the hour of the record."""
+    kept = np.r_[0:20, 32 : len(times)]
+    values = np.broadcast_to(kept[:, None, None].astype("f4"), (len(kept), 8, 8))
+    axes = {"time": times[kept], "lat": np.linspace(46, 54, 8), "lon": np.linspace(6, 14, 8)}
+    return xr.DataArray(values.copy() + 1.0, axes, tuple(axes), "pm25", {"units": "ug m-3"})
+
+
+def test_a_gap_of_a_field_is_missing_where_it_is_sampled():
+    ds = xaq.datasets.synthetic(n_stations=6, days=3)
+    sampled = ds.aq.sample(field_with_a_gap(ds.time.values), name="cams").cams.transpose("station", "time").values
+    hours = np.arange(72)
+    inside = (hours > 19) & (hours < 32)
+    assert np.isnan(sampled[:, inside]).all()
+    np.testing.assert_allclose(sampled[:, ~inside], np.broadcast_to(hours[~inside] + 1.0, (6, 60)), rtol=1e-6)
+
+
+def test_a_background_with_a_gap_is_refused_unless_the_gap_is_filled_or_outside_the_period():
+    ds = xaq.datasets.synthetic(n_stations=12, days=3)
+    field = field_with_a_gap(ds.time.values)
+    places = {"lon": [10.0], "lat": [50.0], "background": field}
+    with pytest.raises(SchemaError, match="1 gap in the period, the first from 2020-01-01T19:00:00") as caught:
+        ds.aq.estimate("kriging", **places)
+    advice = re.search(r"field\.resample\(.*\)", str(caught.value)).group()
+    filled = eval(advice, {"field": field})
+    assert np.isfinite(ds.aq.estimate("kriging", **places | {"background": filled}).pm25).all()
+    later = ds.isel(time=slice(32, None))
+    assert np.isfinite(later.aq.estimate("kriging", **places).pm25).all()
+
+
+def test_months_have_no_gaps():
+    months = pd.date_range("2020-01-01", periods=12, freq="MS")
+    axes = {"time": months, "lat": [0.0, 1.0, 2.0], "lon": [0.0, 1.0, 2.0]}
+    monthly = xr.DataArray(np.zeros((12, 3, 3)), axes, tuple(axes), "x")
+    days = pd.date_range("2020-01-05", "2020-11-05", freq="D")
+    assert np.isfinite(sample_points(monthly, [1.0], [1.0], time=days)).all()

@@ -81,6 +81,7 @@ def test_points_outside_have_no_value(network, western):
     np.testing.assert_array_equal(made.supported, [True, False])
 
 
+@pytest.mark.slow
 def test_scores_are_of_the_hidden_stations_that_a_background_covers(network, western):
     ds = network.aq.hide(fraction=0.4, seed=3)
     beyond = int((ds.hidden & (ds.lon > EAST)).sum())

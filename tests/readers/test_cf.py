@@ -223,3 +223,17 @@ def test_a_model_trained_on_a_store_is_the_model(lazy, network):
     ):
         assert axes.has_data()
     plt.close("all")
+
+
+def test_the_fix_for_several_files_refuses_other_units(network, tmp_path):
+    for i, units in enumerate(("ug m-3", "ug m-3", "mg m-3")):
+        part = network[["pm25"]].isel(time=slice(24 * i, 24 * i + 24))
+        part.assign(pm25=part.pm25.assign_attrs(units=units)).to_netcdf(tmp_path / f"{i}.nc")
+    paths = [tmp_path / f"{i}.nc" for i in range(3)]
+    with pytest.raises(SchemaError) as caught:
+        open_stations(paths)
+    fix = str(caught.value).split("fix: ")[1]
+    names = {"xr": xr, "open_stations": open_stations, "paths": paths[:2]}
+    np.testing.assert_array_equal(eval(fix, names).pm25, network.pm25[:, :48])
+    with pytest.raises(xr.MergeError, match="units"):
+        eval(fix, {**names, "paths": paths})

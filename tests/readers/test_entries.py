@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import xaq
-from xaq.errors import SchemaError
+from xaq.errors import SchemaError, XaqWarning
 from xaq.readers.entries import named_statuses, statuses_beside
 
 HOURS = ["2020-01-01 00:00", "2020-01-01 01:00", "2020-01-01 02:00"]
@@ -260,6 +260,37 @@ def test_repeated_columns_of_statuses_before_what_has_none(tmp_path):
     assert named_statuses(header, "a.csv")[3:7] == ["o3_status", "unit", "no2", "no2_status"]
 
 
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({"status": "V"}, "'status' ('V')"),
+        ({"pm25_flag": [0, 1, 0, 2, 0, 0]}, "'pm25_flag' (0, 1, 2)"),
+        ({"pm25_flag": list("VSVVVV"), "flag": "P"}, "'pm25_flag' ('V', 'S'), 'flag' ('P')"),
+    ],
+)
+def test_without_a_rule_columns_of_statuses_are_named_once(tmp_path, more, text):
+    rows = table([1, 2, 3, 4, 5, 6], **more)
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for path, station in zip(paths, "ab", strict=True):
+        rows[rows.station == station].to_csv(path, index=False)
+    for source in (rows, paths):
+        with pytest.warns(XaqWarning) as caught:
+            assert values_of(opened(source)) == [1, 2, 3, 4, 5, 6]
+        about = [str(w.message) for w in caught if "valid=" in str(w.message)]
+        assert len(about) == 1
+        assert "every value counts" in about[0]
+        assert text in about[0] or source is paths
+    name = next(iter(more))
+    assert "fix: valid={" + repr(name) in about[0]
+
+
+def test_statuses_that_the_caller_judges_give_no_warning(recwarn):
+    opened(table([1, 2, 3, 4, 5, 6], status="V"), valid=["V"])
+    opened(table([1, 2, 3, 4, 5, 6], quality_index=7.0))
+    assert not len(recwarn)
+
+
+@pytest.mark.filterwarnings("ignore:.*every value counts")
 @pytest.mark.parametrize("flag", ["0", "V"])
 def test_without_a_rule_every_value_of_a_wide_table_counts(flag):
     rows = pd.DataFrame(

@@ -153,7 +153,7 @@ def test_an_unknown_zone(tz):
 
 @pytest.mark.parametrize("start", ["2020-10-25 00:00", "2020-03-29 00:00"], ids=["ambiguous", "nonexistent"])
 def test_timestamps_around_a_change_of_clocks_are_refused(start):
-    with pytest.raises(SchemaError, match="Etc/GMT-1"):
+    with pytest.raises(SchemaError, match=r"tz='\+01:00' if the network keeps standard time"):
         read(table(start), tz="Europe/Berlin")
     assert read(table(start), tz="Etc/GMT-1").sizes["time"] == 4
 

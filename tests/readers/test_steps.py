@@ -274,3 +274,9 @@ def test_times_of_other_types_in_a_table_have_a_fix_that_works(kind):
         opened(table)
     exec(str(caught.value).partition("fix: ")[2], {"pd": pd, "table": table})
     np.testing.assert_array_equal(opened(table).time, HOURS)
+
+
+def test_days_of_an_hourly_table_in_local_time_are_those_of_utc_and_the_history_says_so():
+    ds = opened(rows("ab", HOURS), tz="Asia/Shanghai", step="1D")
+    assert ds.time.values[0] == np.datetime64("2024-01-05")
+    assert "means over 1D, which begin at 00:00 UTC, each with" in ds.history

@@ -1,6 +1,7 @@
 """A time means the same in every form in which users have one: text, a coordinate's entry, with a time zone."""
 
 import datetime
+import re
 
 import numpy as np
 import pandas as pd
@@ -47,3 +48,14 @@ def test_what_is_no_time_is_refused_in_few_words(network, wrong):
     with pytest.raises(SchemaError, match=r"fix: time=") as caught:
         schema.select_period(network, wrong)
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("written", ["08.01.2020", "8/1/2020 06:00", "08-01-2020"])
+def test_a_date_with_its_year_last_is_refused_with_the_day_that_it_may_be(written):
+    """pandas takes it for the first of August."""
+    ds = xaq.datasets.synthetic(n_stations=4, days=12)
+    with pytest.raises(SchemaError, match="year last") as caught:
+        ds.aq.estimate("idw", lon=[10.0], lat=[50.0], time=written)
+    advice = re.search(r"fix: '([^']*)'", str(caught.value)).group(1)
+    made = ds.aq.estimate("idw", lon=[10.0], lat=[50.0], time=advice)
+    assert str(made.time.values[0])[:10] == "2020-01-08"

@@ -49,10 +49,8 @@ class Model:
     >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
     >>> model.name, model.task, model.target, model.step
     ('AQ-Net', 'analysis', 'pm25', np.timedelta64(3600,'s'))
-    >>> model.has_interval, model.margin_days, model.fields, str(model.device), len(model.hash)
-    (True, (1, 1), (), 'cpu', 64)
-    >>> model.error_covariance.times_hours
-    (0.0, 3.0, 12.0, 48.0)
+    >>> model.has_interval, model.margin_days, model.fields, str(model.device), len(model.hash), model.error_covariance.times_hours
+    (True, (1, 1), (), 'cpu', 64, (0.0, 3.0, 12.0, 48.0))
     """
 
     name = NetworkMapper.name
@@ -176,8 +174,8 @@ class Model:
         Parameters
         ----------
         path : path
-            Written to a temporary name first and renamed, so that it is whole or absent, and an older file is replaced only
-            by a whole one. Its permissions follow the umask.
+            Written to a temporary name first and renamed: an older file is replaced only by a whole one. Its permissions
+            follow the umask.
 
         Returns
         -------
@@ -187,8 +185,7 @@ class Model:
         Raises
         ------
         ModelError
-            There is no such folder, it cannot be written to, or the path is that of a folder or a device; nothing is left
-            there then.
+            There is no such folder, it cannot be written to, or the path is a folder or a device; nothing is left there then.
 
         Examples
         --------
@@ -325,10 +322,8 @@ class Model:
         --------
         >>> import xaq
         >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
-        >>> config = xaq.AQNetConfig(temporal=True)
-        >>> model = ds.aq.train("pm25", config=config, max_epochs=0, progress=False)
-        >>> observations = xaq.stations.schema.observations(ds, "pm25")
-        >>> model.attention(observations, ds.time.values[72]).shape
+        >>> model = ds.aq.train("pm25", config=xaq.AQNetConfig(temporal=True), max_epochs=0, progress=False)
+        >>> model.attention(xaq.stations.schema.observations(ds, "pm25"), ds.time.values[72]).shape
         (16, 1, 7)
         """
         return self._ratios.attention(self._mapper.trend.remove(observations), start)

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings(), sigterm_raises():
             warnings.showwarning = partial(_show_warning, Command.of(arguments))
+            output.refuse_inputs(arguments)
             with _log_shown():
                 arguments.run(arguments)
             sys.stdout.flush()

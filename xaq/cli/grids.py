@@ -97,7 +97,7 @@ def _geotiff(path: str) -> xr.DataArray:
     import rioxarray
 
     try:
-        raster: xr.DataArray = rioxarray.open_rasterio(path, masked=True)
+        raster: xr.DataArray = rioxarray.open_rasterio(path, mask_and_scale=True)
     except OSError as error:
         raise SchemaError(
             f"cannot be opened as GeoTIFF ({error}); fix: --rasters elevation=dem.tif", subject=path

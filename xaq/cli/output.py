@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,8 @@ from ..errors import SchemaError, XaqError
 PIPE_CLOSED = 128 + signal.SIGPIPE
 #: The exit code of wrong usage, as argparse has it.
 WRONG_USAGE = 2
+#: Arguments of files that commands read.
+_INPUTS = ("table", "stations", "points", "other", "other_stations", "model", "cube", "method_or_cube")
 
 
 class UsageError(SchemaError):
@@ -45,6 +49,16 @@ def require_file(path: str, option: str, default: str) -> None:
         raise usage(f"no folder {target.parent} for {target.name}; fix: mkdir -p {target.parent}")
     if not os.access(target if target.exists() else target.parent, os.W_OK):
         raise usage(f"{path} cannot be written; fix: {option} <a path in a folder that you may write to>")
+
+
+def refuse_inputs(a: argparse.Namespace) -> None:
+    """Raise where a command would write over a file that it reads."""
+    given = [getattr(a, name, None) or [] for name in _INPUTS]
+    inputs = {Path(path).resolve() for value in given for path in ([value] if isinstance(value, str) else value)}
+    for option, path in (("-o", getattr(a, "output", None)), ("--csv", getattr(a, "csv", None))):
+        if path and Path(path).resolve() in inputs:
+            other = Path(path).with_stem(f"{Path(path).stem}-{a.verb}")
+            raise usage(f"{path} is read by this command, and would be lost; fix: {option} {shlex.quote(str(other))}")
 
 
 def require_figure(path: str) -> None:

@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose usage names only what must be given."""
 
     def __init__(self, **asked: Any) -> None:
-        super().__init__(**{"formatter_class": FORMATTER, **asked})
+        super().__init__(**{"formatter_class": FORMATTER, "allow_abbrev": False, **asked})
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and where the help is, and exit with the code of wrong usage."""
@@ -48,6 +48,9 @@ def refuse_rest(parser: argparse.ArgumentParser, rest: Sequence[str]) -> None:
     word = rest[0].partition("=")[0]
     if word.startswith("-"):
         known = [text for a in parser._actions for text in a.option_strings]
-        similar = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
+        # A part of an option is not taken for it, but meant.
+        similar = [text for text in known if text.startswith(word)] or difflib.get_close_matches(
+            word, known, n=1, cutoff=0.7
+        )
         parser.error(f"{word} is no option" + (f", perhaps {similar[0]}" if similar else ""))
     parser.error(f"{word!r} is one argument too many, or stands behind an option: files go one after the other")

@@ -7,9 +7,11 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import xarray as xr
 
 from .. import datasets
+from ..conventions import LAT, LON, ROLE_NAMES, TIME, is_pollutant, match_key
 from ..errors import ModelError, SchemaError
 from ..interpolate.classical import CLASSICAL
 from ..quality.flags import prepare
@@ -154,12 +156,30 @@ def _opened(a: argparse.Namespace) -> xr.Dataset:
 
 def _read(a: argparse.Namespace, source: Any, step: str | None) -> xr.Dataset:
     """Open station data with the options of reading."""
+    for path in a.table[1:] if a.stations is None else []:
+        if _is_station_list(path):
+            raise output.usage(
+                f"{path} looks like a station list, with coordinates and no time; fix: --stations {shlex.quote(path)}"
+            )
     return open_stations(
         source, stations=a.stations, format=a.format, tz=a.tz, timestamps=a.timestamps, step=step,
         units=text.units(a.units), columns=text.columns(a.columns), pollutant=a.pollutant,
         encoding=text.encodings(a.encoding), skiprows=a.skiprows, na_values=text.entries(a.na_values, "--na-values"),
         censored=a.censored, valid=text.entries(a.valid, "--valid"), ambiguous=a.ambiguous,
     )  # fmt: skip
+
+
+def _is_station_list(path: str) -> bool:
+    """Return whether a file is a CSV whose header has coordinates, and neither a time nor a pollutant."""
+    if Path(path).suffix.lower() != ".csv" or not Path(path).is_file():
+        return False
+    try:
+        header = pd.read_csv(path, nrows=0, sep=None, engine="python")
+    except (ValueError, OSError):
+        return False  # the reader says what is wrong
+    names = [match_key(name) for name in header.columns]
+    found = {role: any(name in names for name in ROLE_NAMES[role]) for role in (LON, LAT, TIME)}
+    return found[LON] and found[LAT] and not found[TIME] and not any(is_pollutant(name) for name in names)
 
 
 def load(path: str) -> Model:

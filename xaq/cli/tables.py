@@ -118,7 +118,7 @@ def _numbers(frame: pd.DataFrame, column: Any, path: str) -> Any:
         at = int(numbers.isna().to_numpy().argmax())
         raise SchemaError(
             f"{int(numbers.isna().sum())} of {len(frame)} points have no {column} in degrees, first: row {at + 1} "
-            f"({frame[column].iloc[at]!r}); fix: correct the file, or leave these rows out",
+            f"({str(frame[column].iloc[at])!r}); fix: correct the file, or leave these rows out",
             subject=path,
         )
     return numbers.to_numpy(float)

@@ -61,6 +61,7 @@ class Calendar:
     @classmethod
     def of(cls, times: NDArray[np.datetime64], step: np.timedelta64, freq: str, tz: str | None) -> Calendar:
         """Return the periods that hold consecutive times; a step belongs to the period in which it starts."""
+        offset = np.timedelta64(0, "s")
         if timesteps.steps_per_day(step) == 1:
             if tz is not None:
                 raise SchemaError(
@@ -71,8 +72,8 @@ class Calendar:
                 raise SchemaError(
                     "freq='D' has no meaning for daily values; fix: freq=None, or freq='MS'", subject="argument"
                 )
-            # Of a network that names local midnight in UTC, a value is of the day that most of it is in.
-            times = (times + np.timedelta64(12, "h")).astype("datetime64[D]").astype("datetime64[s]")
+            midnights = _nearest_midnights(times)
+            times, offset = midnights, times[0] - midnights[0]
         zone = tz or "UTC"
         local = local_times(times, zone)
         period = local.to_period(TO_PERIOD[freq])
@@ -86,7 +87,7 @@ class Calendar:
                 f"steps of {step / timesteps.DAY:g} days leave out some of the periods of freq={freq!r}; fix: freq='YS'",
                 subject="argument",
             )
-        return cls(start, end, index, ((end - start) / step).astype(np.int64))
+        return cls(start + offset, end + offset, index, ((end - start) / step).astype(np.int64))
 
     def block(self, first: int, last: int) -> tuple[slice, NDArray[np.int64]]:
         """Return the steps of some periods, and the period of each, counted from the first of them."""
@@ -140,9 +141,20 @@ def of_periods(
 
 
 def ends_of(starts: NDArray[np.datetime64], freq: str, tz: str | None) -> NDArray[np.datetime64]:
-    """Return the ends of the periods that begin at some times, ``(period,)`` UTC."""
-    zone = tz or "UTC"
-    return _as_utc((local_times(starts, zone).to_period(TO_PERIOD[freq]) + 1).start_time, zone)
+    """Return the ends of the periods that begin at some times, ``(period,)`` UTC.
+
+    Months and longer ones in UTC may be of daily values with an offset; days are not made of them.
+    """
+    zone, begin = tz or "UTC", starts
+    if tz is None and freq != "D":
+        begin = _nearest_midnights(starts)
+    ends = _as_utc((local_times(begin, zone).to_period(TO_PERIOD[freq]) + 1).start_time, zone)
+    return ends + (starts - begin)
+
+
+def _nearest_midnights(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Return midnights of the days that most of daily values is in: of a network that names local midnight in UTC, its days."""
+    return (times + np.timedelta64(12, "h")).astype("datetime64[D]").astype("datetime64[s]")
 
 
 def _as_utc(local: pd.DatetimeIndex, zone: str) -> NDArray[np.datetime64]:

@@ -87,8 +87,11 @@ def periods_axis(joint: Joint, n_period: int) -> TimeAxis:
         steps = np.searchsorted(calendar.index, edges)
         count = reporting_count(request, tuple(np.diff(steps).tolist()))
         reporting = period_reporting(count, calendar.index, edges)
+    # Days of a network may begin at another hour than midnight in UTC.
+    own_days = ensemble.tz is None and bool((calendar.start != calendar.start.astype("datetime64[D]")).any())
+    period = FREQUENCIES[ensemble.freq] + (" of the network's days" if own_days else "")
     return TimeAxis(
-        calendar.start, calendar.end, f"start of the {FREQUENCIES[ensemble.freq]} ({ensemble.tz or 'UTC'})",
+        calendar.start, calendar.end, f"start of the {period} ({ensemble.tz or 'UTC'})",
         f"time: {statistic} ({step})", f"{_OF_PERIOD[ensemble.freq]} {statistic} of ", reporting,
     )  # fmt: skip
 

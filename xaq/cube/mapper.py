@@ -14,10 +14,11 @@ from ..conventions import LAT, LON, TIME, canonical_units
 from ..errors import ModelError
 from ..fields.background import BACKGROUND, BackgroundAlone, settle_field
 from ..fields.gridded import Gridded
+from ..fields.predictors import Predictors
 from ..fields.rasters import rasters_by_name
 from ..fields.trend import trend_of_model
-from ..interpolate.base import Field, Mapper, ReadsFields
-from ..interpolate.classical import CLASSICAL, UNFITTED, classical
+from ..interpolate.base import Field, Mapper, Observations, ReadsFields
+from ..interpolate.classical import CLASSICAL, DRIFT, UNFITTED, classical, drift_kriging
 from ..interpolate.trained import TrainedMapper
 from ..interpolate.trend import BackgroundFactor, OverTrend, Trend
 from ..stations import taking_part
@@ -36,10 +37,12 @@ def settle_mapper(
     if isinstance(mapper, TrainedMapper):
         return mapper.with_trend(trend_of_model(mapper.recipe.trend, field, named, visible))
     check_mapper(mapper)
-    if named:
-        raise ModelError(f"rasters are read by a trained model, not by {method_name(mapper)!r}; fix: rasters=None")
+    if named and mapper != DRIFT:
+        raise ModelError(
+            f"rasters are read by a trained model and by {DRIFT!r}, not by {method_name(mapper)!r}; fix: {DRIFT!r}, or rasters=None"
+        )
     if isinstance(mapper, str):
-        return _fit_by_name(mapper, visible, target, field)
+        return _fit_by_name(mapper, visible, target, field, named)
     if field is not None:
         raise ModelError(f"{mapper.name} was fitted without a background; fix: pass it by name, or background=None")
     return mapper
@@ -60,11 +63,13 @@ def _settle_background(
         return None
     field = settle_field(background, target, str(visible[target].attrs["units"]))
     field.check_overlaps(visible[LON].values, visible[LAT].values, "stations", subject=BACKGROUND)
-    field.check_step(step_of(visible[TIME]), subject=BACKGROUND)
+    field.check_step(step_of(visible[TIME]), visible[TIME].values[0], subject=BACKGROUND)
     return field
 
 
-def _fit_by_name(name: str, visible: xr.Dataset, target: str, field: Gridded | None) -> Mapper:
+def _fit_by_name(
+    name: str, visible: xr.Dataset, target: str, field: Gridded | None, rasters: Mapping[str, xr.DataArray]
+) -> Mapper:
     """Return a classical method by its name: fitted to the visible stations, over the background where there is one."""
     if name == BACKGROUND and field is not None:
         return BackgroundAlone(field)
@@ -76,15 +81,24 @@ def _fit_by_name(name: str, visible: xr.Dataset, target: str, field: Gridded | N
     if field is None and name in UNFITTED:
         # Nothing to fit, so that lazy observations stay lazy.
         return UNFITTED[name]()
-    observations = taking_part.observed(visible, target).observations
-    if field is None:
+    found = taking_part.observed(visible, target)
+    observations = found.observations
+    background = None if field is None else _fit_background(field, observations)
+    if name == DRIFT:
+        predictors = Predictors.of(rasters, background, found.stations)
+        return drift_kriging(observations, background=background, predictors=predictors)
+    if background is None:
         return classical(name, observations)
+    trend = Trend(background=background)
+    return OverTrend(classical(name, trend.remove(observations)), trend)
+
+
+def _fit_background(field: Gridded, observations: Observations) -> BackgroundFactor:
     # Times without a report need no background: they may lie outside its period.
     reported = observations.times[np.isfinite(observations.values).any(axis=0)]
     if len(reported):
         field.check_period(reported[0], reported[-1], subject=BACKGROUND)
-    trend = Trend(background=BackgroundFactor.fit(field, observations))
-    return OverTrend(classical(name, trend.remove(observations)), trend)
+    return BackgroundFactor.fit(field, observations)
 
 
 def check_model(model: TrainedMapper, ds: xr.Dataset, target: str) -> None:

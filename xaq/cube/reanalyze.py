@@ -40,7 +40,7 @@ from .tiles import split
 #: What of the provenance must agree between a stored cube and a call that completes or extends it.
 _IDENTITY = (
     "method", "model_hash", "target", "units", "stations_hash", "init_time", "interval_level", "max_distance_km",
-    "background", "rasters",
+    "background", "rasters", "drift", "site_effect",
 )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def reanalyze(
     ----------
     ds : xarray.Dataset
         A station dataset; hidden stations are not used.
-    mapper : Model or {"kriging", "kriging-log", "kriging-spacetime", "idw", "nearest"}
+    mapper : Model or {"kriging", "kriging-log", "kriging-spacetime", "kriging-drift", "idw", "nearest"}
         A trained model, or the name of a classical method (fitted on the visible stations).
     target : str, optional
         Variable; the model's, or the only pollutant.
@@ -104,8 +104,8 @@ def reanalyze(
         bias-corrected at the visible stations, and an increment. A model takes the background that it was trained on,
         over any period. Cells outside it, or where it is missing, are NaN and unsupported; stations there are left out.
     rasters : mapping of str to xarray.DataArray, optional
-        The rasters that the model was trained on. In cells without data, or outside, the estimate omits their term, and
-        is marked unsupported.
+        The rasters that the model was trained on, or predictors of ``"kriging-drift"``. In cells without data, or outside,
+        the estimate omits their term, and is marked unsupported.
     members : int, optional
         Make so many members: equally likely truths, whose errors hang together in space and time as errors at held-out
         stations do. Whatever is computed of each member - a mean over a district, days above a limit - has their spread as

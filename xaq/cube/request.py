@@ -21,7 +21,7 @@ from .._version import __version__
 from ..arrays import longitudes, sphere
 from ..conventions import LAT, LON, STATION, TIME
 from ..errors import GridError, ModelError, SchemaError, warn
-from ..fields.background import describe_background
+from ..fields.trend import provenance_of
 from ..interpolate.base import Field, Hashed, Mapper
 from ..interpolate.trained import TrainedMapper
 from ..interpolate.trend import OverTrend
@@ -199,9 +199,7 @@ class Request:
         }
         if recipe is not None:
             return provenance | recipe.trend.provenance()
-        if isinstance(self.mapper, OverTrend) and self.mapper.trend.background is not None:
-            provenance["background"] = describe_background(self.mapper.trend.background)
-        return provenance
+        return provenance | (provenance_of(self.mapper.trend) if isinstance(self.mapper, OverTrend) else {})
 
 
 def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) -> Request:
@@ -275,9 +273,9 @@ def reporting_slice(forecaster: Mapper | None, record: NDArray[np.datetime64], i
 
 
 def _identity(mapper: Mapper) -> str:
-    """Return the hash that a cube records; of a mapper over a background, that of the mapper inside.
+    """Return the hash that a cube records; of a mapper over a trend, that of the mapper inside.
 
-    The background is recorded beside it, and its values belong to periods.
+    The terms of the trend are recorded beside it, and values of fields belong to periods.
     """
     inner = mapper.mapper if isinstance(mapper, OverTrend) else mapper
     return inner.hash if isinstance(inner, Hashed) else str(tokenize(inner))

@@ -374,9 +374,11 @@ class _Writer:
         small.to_zarr(plain(target), consolidated=False, **how)
 
     def _units(self, name: Hashable) -> dict[str, Any]:
-        """Return the encoding of times and leads: without it, they would count from the first time of the cube."""
+        """Return the encoding of times and leads, which else count from the first time; coordinates have no fill value."""
         variable = self.cube[name]
-        return dict(variable.encoding) if variable.dtype.kind in "mM" else {}
+        if variable.dtype.kind in "mM":
+            return dict(variable.encoding)
+        return {"_FillValue": None} if name in self.cube.coords and variable.dtype.kind == "f" else {}
 
     def _restore(self, target: Target) -> None:
         """Bring back what is missing or damaged of a finished cube; blocks that are damaged are to be written again."""
@@ -395,8 +397,7 @@ class _Writer:
     def _extend(self, target: Target, update: bool) -> None:
         """Make the store as long as the cube; refuse changes that need ``update``."""
         root = zarr.open_group(plain(target), mode="r+", use_consolidated=False)
-        records = root[STATE]["records"]
-        there, here = root[self.blocks[0]].shape[0], self.shape[0]
+        records, there, here = root[STATE]["records"], root[self.blocks[0]].shape[0], self.shape[0]
         if here < there:
             raise StoreError(
                 f"{target} has {there} steps, {here} are asked for; fix: a period that reaches as far, or overwrite=True"
@@ -417,12 +418,18 @@ class _Writer:
         # An earlier call may have been interrupted below: each of these may be repeated.
         set_status(target, UNFINISHED)
         manifest.remove(target)
-        for name, variable in self.cube.variables.items():
-            if "time" in variable.dims:
-                array = root[str(name)]
-                array.resize(tuple(here if d == "time" else n for d, n in zip(variable.dims, array.shape, strict=True)))
-        records.resize((len(self.inputs), *records.shape[1:]))
+        self._resize(root, [str(name) for name in self.small.variables])
         self._write_small(target, UNFINISHED, mode="r+")
+        # After the labels: while lengths differ nobody reads new steps, which are of 1970 until labels are written.
+        self._resize(root, self.blocks)
+        records.resize((len(self.inputs), *records.shape[1:]))
+
+    def _resize(self, root: zarr.Group, names: Sequence[str]) -> None:
+        """Make the arrays of some variables as long as the cube."""
+        for name in names:
+            dims, array = self.cube[name].dims, root[name]
+            if "time" in dims:
+                array.resize(tuple(self.shape[0] if d == "time" else n for d, n in zip(dims, array.shape, strict=True)))
 
     def _finish(self, target: Target) -> None:
         """Write the cube's attributes and its status, and the manifest last of all: the cube is complete."""

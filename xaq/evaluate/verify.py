@@ -21,6 +21,7 @@ from ..cube.request import RequestOptions, check_level, make_request, settle_tar
 from ..errors import ModelError, SchemaError, warn
 from ..fields.background import BACKGROUND
 from ..interpolate.base import Mapper
+from ..interpolate.classical import DRIFT
 from ..interpolate.forecast_baselines import Forecaster
 from ..interpolate.trained import TrainedForecaster, TrainedMapper
 from ..stations import holdout, limits, schema, taking_part
@@ -81,7 +82,7 @@ def verify(
         As for :func:`reanalyze`, for the model and for every baseline (analysis only); ``"background"``, the field as it
         is, is then a baseline too.
     rasters : mapping of str to xarray.DataArray, optional
-        As for :func:`reanalyze`, for the model alone.
+        As for :func:`reanalyze`, for the model and for ``"kriging-drift"`` among the baselines.
 
     Returns
     -------
@@ -247,7 +248,7 @@ def _verify_analysis(
     shared = replace(options, target=str(truth.name))
     frames: dict[str, Any] = {}
     methods = [model, *(name for name in names if name != method_name(model))]
-    each = [shared if method is model else replace(shared, rasters=None) for method in methods]
+    each = [shared if method is model or method == DRIFT else replace(shared, rasters=None) for method in methods]
     if means is not None:
         table = verify_means(ds, methods, truth, each, means, level)
         return _finished(table, truth, level)

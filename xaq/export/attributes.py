@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,13 @@ def check_names(ds: xr.Dataset) -> None:
 def settled(attrs: dict[Any, Any]) -> dict[Any, Any]:
     """Return attributes as netCDF can hold them: texts, numbers and lists of them; others as JSON, and none for None."""
     return {name: value if _can_hold(value) else _as_text(value) for name, value in attrs.items() if value is not None}
+
+
+def settle_ancillary(attrs: dict[Any, Any], present: Collection[Any]) -> None:
+    """Name as ancillary variables those that are present alone, in place."""
+    if "ancillary_variables" in attrs:
+        names = [name for name in attrs.pop("ancillary_variables").split() if name in present]
+        attrs.update({"ancillary_variables": " ".join(names)} if names else {})
 
 
 def _can_hold(value: Any) -> bool:

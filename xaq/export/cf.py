@@ -2,61 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import rioxarray  # noqa: F401 - registers the .rio accessor
 import xarray as xr
 
-from .._arguments import shown
 from ..conventions import LAT, LON, MEMBER, TIME
 from ..cube.contents import STATUS
 from ..cube.geozarr import without_geozarr
 from ..cube.layout import flags_as_bytes
 from ..errors import SchemaError
-from .attributes import check_names, settled
-from .bounds import with_cell_bounds, with_time_bounds
+from .attributes import check_names, settle_ancillary, settled
+from .bounds import BOUNDS, with_cell_bounds, with_time_bounds
+from .form import Place
 
-#: A grid, or points as time series.
-Place = Literal["grid", "points"]
-_BOUNDS, _CRS = "bnds", "spatial_ref"
+_CRS = "spatial_ref"
 #: NetCDF's own value for missing floats. NaN would make every mean of NCO missing.
 _FILL = 9.969209968386869e36
 #: Longest edges of a chunk, as in a store: a map of 25,000 cells is one chunk for each day of hours.
 _CHUNKS = {TIME: 24, LAT: 160, LON: 160, MEMBER: 1}
-_FIX = "fix: xaq.to_netcdf(ds.aq.reanalyze(model, grid=0.1), 'pm25.nc')"
-
-
-def check_form(cube: Any) -> Place:
-    """Return whether a dataset is on a grid or at points, or raise: it is neither, or has no times."""
-    if not isinstance(cube, xr.Dataset):
-        field = isinstance(cube, xr.DataArray) and cube.name is not None
-        fix = f"fix: xaq.to_netcdf(cube[[{cube.name!r}]], 'pm25.nc')" if field else _FIX
-        raise SchemaError(
-            f"it is {shown(cube)}, expected a Dataset of xaq.reanalyze or xaq.estimate; {fix}", subject="cube"
-        )
-    absent = [name for name in (LAT, LON) if name not in cube.variables]
-    if absent or not cube.data_vars:
-        what = f"has no {' and no '.join(absent)}" if absent else "has no variables"
-        fix = "fix: cube = xaq.open_cube('pm25.zarr'), or cube.to_netcdf(path) for what has left the grid"
-        raise SchemaError(f"{what}, expected a cube or estimates at points; {fix}", subject="cube")
-    if empty := [str(dim) for dim, n in cube.sizes.items() if not n]:
-        raise SchemaError(
-            f"it has nothing along {' and '.join(empty)}, expected at least one value; fix: a selection that holds some, such as "
-            "cube.sel(time='2017-01')",
-            subject="cube",
-        )
-    lat, lon = cube[LAT], cube[LON]
-    if lat.dims in ((LAT,), ()) and lon.dims in ((LON,), ()) and lat.ndim + lon.ndim:
-        return "grid"
-    if lat.ndim <= 1 and lon.dims == lat.dims:
-        return "points"
-    raise SchemaError(
-        f"lat is along {lat.dims}, lon along {lon.dims}, expected lat(lat) and lon(lon), or points along one dimension; "
-        "fix: cube.to_netcdf(path), as xaq wrote no such grid",
-        subject="cube",
-    )
 
 
 def as_cf(cube: xr.Dataset, place: Place) -> xr.Dataset:
@@ -71,9 +37,9 @@ def as_cf(cube: xr.Dataset, place: Place) -> xr.Dataset:
     for name in ds.variables:
         _settle_attrs(ds[name], ds)
     # Named by attributes of their own, and so not as coordinates.
-    ds = ds.reset_coords([name for name in ds.coords if name == _CRS or _BOUNDS in ds[name].dims])
+    ds = ds.reset_coords([name for name in ds.coords if name == _CRS or BOUNDS in ds[name].dims])
     for name in ds.data_vars:
-        if name == _CRS or _BOUNDS in ds[name].dims:
+        if name == _CRS or BOUNDS in ds[name].dims:
             # They belong to a variable and have no coordinates of their own, of which CDO warns.
             ds[name].encoding["coordinates"] = None
     ds.attrs.pop(STATUS, None)
@@ -155,11 +121,7 @@ def _settle_attrs(variable: xr.DataArray, ds: xr.Dataset) -> None:
     if variable.name == TIME:
         # A day of xarray has 86400 s.
         attrs["units_metadata"] = "leap_seconds: none"
-    if "ancillary_variables" in attrs:
-        present = [name for name in attrs["ancillary_variables"].split() if name in ds.variables]
-        attrs["ancillary_variables"] = " ".join(present)
-        if not present:
-            del attrs["ancillary_variables"]
+    settle_ancillary(attrs, ds.variables)
     if "flag_values" in attrs:
         # Zarr keeps attributes as JSON, which has one type of integers.
         attrs["flag_values"] = np.asarray(attrs["flag_values"], variable.dtype)
@@ -179,13 +141,13 @@ def encoding_of(ds: xr.Dataset) -> dict[Any, dict[str, Any]]:
 def _encoding(variable: xr.Variable, times: dict[str, Any], is_coord: bool) -> dict[str, Any]:
     kind = variable.dtype.kind
     if kind == "M":
-        return times
+        return {**times, "_FillValue": _FILL if np.isnat(variable.values).any() else None}
     if kind == "m":
         return {"units": "hours", "dtype": "float64", "_FillValue": None}
     if kind in "OUS":
         # Characters: older programs know no strings.
         return {"dtype": "S1"}
-    if is_coord or _BOUNDS in variable.dims:
+    if is_coord or BOUNDS in variable.dims:
         return {"_FillValue": None}
     fill = {"_FillValue": variable.dtype.type(_FILL) if kind == "f" else None}
     if not variable.dims:
@@ -208,5 +170,5 @@ def _time_units(ds: xr.Dataset) -> dict[str, Any]:
     )
     # Doubles hold whole numbers of any size, and all programs read them.
     return {
-        "units": f"{unit} since {start}", "calendar": "standard", "dtype": "float64", "_FillValue": None
+        "units": f"{unit} since {start}", "calendar": "standard", "dtype": "float64"
     }  # fmt: skip

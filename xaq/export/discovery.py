@@ -7,27 +7,58 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
-from ..conventions import LAT, LON, MEMBER, REFERENCE_TIME, TIME, label
+from ..conventions import LAT, LON, MEMBER, POLLUTANTS, REFERENCE_TIME, TIME, label
 from ..cube.calendar import DURATIONS
 from ..cube.provenance import method_text, provenance
-from .cf import Place
+from .form import Place
+
+#: What xaq computes here; values from an earlier file are of what that file held.
+_OF_EXTENT = ("time_coverage_", "geospatial_lat", "geospatial_lon", "geospatial_bounds")
+#: What xaq says of an estimate of one pollutant.
+_OF_ONE = ("history", "source", "xaq_provenance")
 
 
-def discovery_attrs(ds: xr.Dataset, place: Place) -> dict[str, Any]:
-    """Return the discovery attributes of a dataset in CF's form. Reads coordinates only."""
-    known = provenance(ds)
+def global_attrs(ds: xr.Dataset, place: Place) -> dict[str, Any]:
+    """Return the global attributes of a dataset in CF's form: its own that are true of it, and those of discovery.
+
+    Reads coordinates only.
+    """
+    known, freq = provenance(ds), provenance(ds).get("freq")
+    own = {name: value for name, value in ds.attrs.items() if not str(name).startswith(_OF_EXTENT)}
+    target = known.get("target")
+    written_by_xaq = str(own.get("title")).startswith(
+        tuple(f"{label(str(target))} {s}" for s in ("analysis", "forecast from"))
+    )
+    if is_merged := target is not None and not _pollutants(ds) <= {target}:
+        # xarray keeps what the first of merged datasets says.
+        own, known = {name: value for name, value in own.items() if name not in _OF_ONE}, {}
+    if written_by_xaq and (is_merged or _starts(ds).size > 1):
+        del own["title"]
     names = [str(n) for n in ds.data_vars if "standard_name" in ds[n].attrs and not _is_flag_or_count(ds[n])]
     what = ", ".join(dict.fromkeys(label(name.removesuffix("_member")) for name in names)) or "air quality"
     return {
+        **own,
         "Conventions": "CF-1.11, ACDD-1.3",
-        "title": ds.attrs.get("title", f"{what} estimated from stations"),
+        "title": own.get("title", f"{what} estimated from stations"),
         "summary": _summary(ds, place, what, known),
         "keywords": f"air quality, {what}",
         "date_created": _written(pd.Timestamp.now("UTC").to_datetime64()),
         **_extent(ds),
-        **_coverage(ds, known.get("freq")),
+        **_coverage(ds, freq),
     }
+
+
+def _pollutants(ds: xr.Dataset) -> set[str]:
+    """Return the pollutants that a dataset holds by standard name, whatever its variables are called."""
+    said = [str(variable.attrs.get("standard_name")) for variable in ds.data_vars.values()]
+    return {name for name, p in POLLUTANTS.items() if any(s.endswith(f"_of_{p.species}_in_air") for s in said)}
+
+
+def _starts(ds: xr.Dataset) -> NDArray[np.datetime64]:
+    """Return the times from which forecasts start, each once."""
+    return np.unique(ds[REFERENCE_TIME].values) if REFERENCE_TIME in ds.variables else np.array([], "datetime64[s]")
 
 
 def _is_flag_or_count(variable: xr.DataArray) -> bool:
@@ -44,8 +75,10 @@ def _summary(ds: xr.Dataset, place: Place, what: str, known: dict[str, Any]) -> 
     parts = [f"{what} {where}"]
     if "method" in known:
         parts.append(f"estimated by {method_text(known)} from {known.get('visible_stations')} stations")
-    if REFERENCE_TIME in ds.variables:
-        parts.append(f"forecast from {_written(ds[REFERENCE_TIME].values)}")
+    if len(starts := _starts(ds)) == 1:
+        parts.append(f"forecast from {_written(starts[0])}")
+    elif starts.size:
+        parts.append(f"forecasts from {_written(starts.min())} to {_written(starts.max())}")
     if any(str(name).endswith("_lower") for name in ds.data_vars) and "interval_level" in known:
         parts.append(f"with the bounds of its {100 * known['interval_level']:g} % interval")
     if MEMBER in ds.dims:
@@ -58,17 +91,40 @@ def _extent(ds: xr.Dataset) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, units in ((LAT, "degrees_north"), (LON, "degrees_east")):
         edges = ds[f"{name}_bnds" if f"{name}_bnds" in ds.variables else name].values
-        extremes = {"min": float(edges.min()), "max": float(edges.max()), "units": units}
+        least, most = _smallest_arc(edges) if name == LON else (edges.min(), edges.max())
+        extremes = {"min": float(least), "max": float(most), "units": units}
         found |= {f"geospatial_{name}_{part}": value for part, value in extremes.items()}
     return found
 
 
+def _smallest_arc(edges: NDArray) -> tuple[float, float]:
+    """Return west and east of the smallest arc that holds longitudes, points or ``(cell, 2)``, degrees; east >= west.
+
+    The numbers are those given, unless these lie on both sides of a seam, such as 179.5 and -179.5.
+    """
+    low, high = (edges.min(axis=1), edges.max(axis=1)) if edges.ndim > 1 else (edges.ravel(), edges.ravel())
+    order = np.argsort(low % 360.0)
+    start = (low % 360.0)[order]
+    reach = np.maximum.accumulate(start + (high - low)[order])
+    gaps = np.append(start[1:], start[0] + 360.0) - reach
+    after = (widest := int(np.argmax(gaps))) + 1
+    length = 360.0 - gaps[widest]
+    if high.max() - low.min() <= length + 1e-9:
+        return low.min(), high.max()
+    west = (start[after % len(start)] + 180.0) % 360.0 - 180.0
+    return round(west, 12), round(west + length, 12)
+
+
 def _coverage(ds: xr.Dataset, freq: str | None) -> dict[str, str]:
-    """Return first and last time, length and step; nothing for a dataset without times."""
-    if TIME not in ds.variables:
+    """Return the first time, and by the bounds of times the end, length and step; nothing for a dataset without times.
+
+    Without bounds the end is not known: of means, attributes say what the steps were.
+    """
+    if TIME not in ds.variables or ds[TIME].dtype.kind != "M":
         return {}
-    starts = np.atleast_1d(ds[TIME].values)
-    edges = ds["time_bnds"].values.reshape(-1, 2) if "time_bnds" in ds.variables else np.stack([starts, starts], axis=1)
+    if "time_bnds" not in ds.variables:
+        return {"time_coverage_start": _written(ds[TIME].values.min())}
+    edges = np.sort(ds["time_bnds"].values.reshape(-1, 2), axis=1)
     first, last = edges.min(), edges.max()
     attrs = {
         "time_coverage_start": _written(first),
@@ -78,7 +134,7 @@ def _coverage(ds: xr.Dataset, freq: str | None) -> dict[str, str]:
     lengths = np.unique(edges[:, 1] - edges[:, 0])
     if freq in DURATIONS:
         attrs["time_coverage_resolution"] = DURATIONS[freq]
-    elif len(lengths) == 1 and lengths[0] > np.timedelta64(0):
+    elif len(lengths) == 1:
         attrs["time_coverage_resolution"] = _length(lengths[0])
     return attrs
 

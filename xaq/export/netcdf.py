@@ -19,8 +19,9 @@ from .._arguments import argument_error, check_flag, check_mapping, check_path, 
 from ..conventions import TIME
 from ..errors import StoreError
 from .attributes import EXPECTED, is_name
-from .cf import as_cf, check_form, encoding_of
-from .discovery import discovery_attrs
+from .cf import as_cf, encoding_of
+from .discovery import global_attrs
+from .form import check_form
 
 _FIX = "fix: xaq.to_netcdf(cube, 'pm25.nc')"
 _FIX_ATTRS = "attrs={'institution': 'University of Somewhere', 'license': 'CC-BY-4.0'}"
@@ -58,7 +59,8 @@ def to_netcdf(
     Raises
     ------
     SchemaError
-        The dataset is no cube and no estimate at points, or an argument is wrong.
+        The dataset is no cube and no estimate at points, is of a store that is not finished, has an axis whose values neither
+        all rise nor all fall, or times that are not decoded; or an argument is wrong.
     StoreError
         The file cannot be written, or the package netCDF4 is not installed; nothing is left at the path then.
 
@@ -82,7 +84,7 @@ def to_netcdf(
     if find_spec("netCDF4") is None:
         raise StoreError("the package netCDF4 is not installed; fix: pip install 'xaq[readers]'")
     ds = as_cf(cube, place)
-    ds.attrs = {**ds.attrs, **discovery_attrs(ds, place), **given}
+    ds.attrs = {**global_attrs(ds, place), **given}
     records = [TIME] if unlimited and TIME in ds.dims else []
     with _whole_or_absent(target) as part, _own_threads():
         ds.to_netcdf(part, format="NETCDF4", engine="netcdf4", encoding=encoding_of(ds), unlimited_dims=records)

@@ -24,6 +24,8 @@ from ..cube.contents import STATUS
 from ..cube.geozarr import CRS_CODE, DECLARED, PROJ, SPATIAL, affine, without_geozarr
 from ..cube.layout import flags_as_bytes
 from ..errors import GridError, SchemaError, StoreError
+from .attributes import settle_ancillary
+from .form import check_complete
 
 MULTISCALES = {
     "uuid": "d35379db-88df-4056-af3a-620245f8e347",
@@ -71,7 +73,7 @@ def to_pyramid(cube: xr.Dataset, path: str | os.PathLike[str], *, overwrite: boo
     Raises
     ------
     SchemaError
-        It is no cube.
+        It is no cube, or of a store that is not finished.
     GridError
         Its axes are uneven.
     StoreError
@@ -152,6 +154,7 @@ def _maps(cube: Any) -> tuple[xr.Dataset, _Cells]:
         raise SchemaError(
             f"got {shown(cube)}, expected a Dataset with lat and lon; fix: cube = ds.aq.reanalyze(...)", subject="cube"
         )
+    check_complete(cube)
     plane = {LAT, LON}
     names = [name for name in cube.data_vars if plane <= set(cube[name].dims) <= {TIME, *plane}]
     if not names or 0 in (cube.sizes[LAT], cube.sizes[LON]):
@@ -163,6 +166,7 @@ def _maps(cube: Any) -> tuple[xr.Dataset, _Cells]:
     maps = maps.drop_vars([name for name, c in maps.coords.items() if c.ndim > 1 or not set(c.dims) <= {TIME, *plane}])
     for variable in maps.variables.values():
         variable.attrs.pop("bounds", None)
+        settle_ancillary(variable.attrs, maps.variables)
     for name in names:
         # Where coordinates are decoded, xarray holds the name of the CRS as encoding.
         maps[name].attrs["grid_mapping"] = "spatial_ref"

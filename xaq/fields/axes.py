@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -68,10 +69,12 @@ def pick_variable(field: xr.DataArray | xr.Dataset, name: str | None, subject: s
                 f"field[{(candidates or ['pm25'])[0]!r}]", subject=subject,
             )  # fmt: skip
     else:
-        raise SchemaError(
-            f"got {type(field).__name__}, expected an xarray DataArray or Dataset; fix: xr.open_dataset(...), or "
-            "rioxarray.open_rasterio(...)", subject=subject,
-        )  # fmt: skip
+        is_path = isinstance(field, (str, os.PathLike))
+        path = os.fspath(field) if is_path else "field.nc"
+        is_raster = path.lower().endswith((".tif", ".tiff"))
+        call = f"rioxarray.open_rasterio({path!r}, mask_and_scale=True)" if is_raster else f"xaq.open_field({path!r})"
+        got = f"the path {path!r}" if is_path else type(field).__name__
+        raise SchemaError(f"got {got}, expected an xarray DataArray or Dataset; fix: {call}", subject=subject)
     if array.dtype.kind not in "iuf":
         raise SchemaError(
             f"{array.name!r} is {array.dtype}, expected numbers; fix: field.astype(float)", subject=subject
@@ -111,6 +114,7 @@ def find_axes(array: xr.DataArray, subject: str) -> Axes:
             "south_north",
         }:  # of a model whose grid is in other variables or in attributes of the file
             fix = f"pass the dataset that it is from, or xaq.open_field(ds, {array.name!r})"
+        _refuse_rotated(array, subject)
         raise SchemaError(
             f"no axes of longitude and latitude, or of x and y, in {', '.join(map(str, array.dims)) or 'a number'}; fix: {fix}",
             subject=subject,
@@ -125,6 +129,20 @@ def find_axes(array: xr.DataArray, subject: str) -> Axes:
         text = f"{x} and {y} are in kilometres, its CRS {crs.name} is in metres"
         raise SchemaError(f"{text}; fix: field.assign_coords({metres.format('field')})", subject=subject)
     return Axes(x, y, time, "" if crs.equals(CRS("EPSG:4326"), ignore_axis_order=True) else crs.to_wkt())
+
+
+def _refuse_rotated(array: xr.DataArray, subject: str) -> None:
+    """Raise where axes are degrees of a rotated pole, which are longitudes and latitudes of other places."""
+    named = {str(c.attrs.get("standard_name")): str(n) for n, c in array.coords.items() if c.ndim == 1}
+    x, y = named.get("grid_longitude", "rlon"), named.get("grid_latitude", "rlat")
+    if {x, y} <= {*array.dims}:
+        mapping = array.attrs.get("grid_mapping", array.encoding.get("grid_mapping", "rotated_pole"))
+        raise SchemaError(
+            f"{x} and {y} are degrees of a rotated pole, without its longitudes and latitudes in two dimensions or its CRS "
+            f"(ds: the dataset of its grid mapping); fix: field.rename({x}='x', {y}='y').rio.write_crs("
+            f"pyproj.CRS.from_cf(ds[{str(mapping)!r}].attrs))",
+            subject=subject,
+        )
 
 
 def _curvilinear(array: xr.DataArray, names: tuple[Hashable, Hashable], time: Hashable | None, subject: str) -> Axes:

@@ -12,12 +12,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..conventions import TIME, canonical_name, canonical_units
-from ..errors import ModelError, SchemaError
+from ..conventions import POLLUTANTS, TIME, canonical_name, canonical_units
+from ..errors import ModelError, SchemaError, warn
 from ..interpolate.base import Estimate, Observations
 from ..interpolate.trend import BackgroundFactor
 from ..stations.units import factor
-from .field_units import field_units
+from .field_units import field_name, field_units
 from .forms import readable
 from .gridded import Gridded
 
@@ -50,6 +50,12 @@ def settle_field(field: xr.DataArray | xr.Dataset, target: str, units: str) -> G
         )
     if problems:
         raise SchemaError(problems, subject=BACKGROUND)
+    pollutant = field_name(gridded.name)
+    if pollutant in POLLUTANTS and pollutant != canonical_name(target):
+        warn(
+            f"{BACKGROUND}: it is {gridded.name!r}, the target {target!r}, and one pollutant is no field of another; fix: "
+            f"background=xaq.open_field('field.nc', {target!r}), if that is what was meant"
+        )
     return gridded
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..conventions import TIME
 from ..errors import SchemaError
 from ..stations.schema import some
 from .ecmwf import sums_at_start
+from .field_units import check_unpacked, convert, field_units
 from .forecasts import LEAD, durations
 from .settle import with_times
 
@@ -21,7 +23,7 @@ def combined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        Their grids differ, or variables have other times than others.
+        Their grids or units differ, or variables have other times than others.
     """
     groups: dict[frozenset[str], list[xr.Dataset]] = {}
     for part in parts:
@@ -65,6 +67,7 @@ def _along_time(parts: list[xr.Dataset]) -> xr.Dataset:
             "fix: open the files of each kind in a call of their own",
             subject="open_field",
         )
+    parts = _in_one_unit(parts)
     try:
         whole = xr.concat(parts, TIME, data_vars="all", coords="minimal", compat="override", join="exact")
     except ValueError as error:
@@ -73,6 +76,37 @@ def _along_time(parts: list[xr.Dataset]) -> xr.Dataset:
             subject="open_field",
         ) from error
     return whole.assign_attrs(history=_histories(parts))
+
+
+def _in_one_unit(parts: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Return datasets whose variables have one unit each: converted where units differ, or raise. Lazy.
+
+    A join keeps the attributes of the first part, whatever the others state.
+    """
+    for part in parts:
+        for array in part.data_vars.values():
+            check_unpacked(array, "open_field")
+    if not _several_units(parts):
+        return parts
+    parts = [convert(part) for part in parts]
+    for name, counts in _several_units(parts).items():
+        (first, *_), n = counts, len(parts)
+        said = ", ".join(f"in {units!r} in {count} of {n} files" for units, count in counts.items())
+        raise SchemaError(
+            f"{name!r} is {said}: open each kind in a call of its own, such as a and b, convert one and join them; fix: "
+            f"xr.concat([a, (b * factor).assign_attrs(units={first!r})], 'time')",
+            subject="open_field",
+        )
+    return parts
+
+
+def _several_units(parts: list[xr.Dataset]) -> dict[str, Counter[str]]:
+    """Return how many parts have a variable in which units, of variables that have several."""
+    counts = {
+        str(name): Counter(field_units(str(part[name].attrs.get("units", ""))) for part in parts)
+        for name in parts[0].data_vars
+    }
+    return {name: count for name, count in counts.items() if len(count) > 1}
 
 
 def _in_time(part: xr.Dataset) -> xr.Dataset:

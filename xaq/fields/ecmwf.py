@@ -15,6 +15,7 @@ import xarray as xr
 from ..conventions import LAT, TIME
 from ..errors import SchemaError, warn
 from ..stations import schema
+from .bounds import MARK, names_of_bounds
 from .forecasts import LEAD, on_valid_time
 
 #: Short names of what is summed over the time before its label, where a file does not say so by ``GRIB_stepType``.
@@ -25,8 +26,6 @@ _SUMS = frozenset({
 #: The hour of ERA5, and the hours from which its forecasts of sums start.
 _HOUR, _STARTS, _LONGEST = np.timedelta64(3600, "s"), (6, 18), np.timedelta64(12 * 3600, "s")
 _DAY = np.timedelta64(24 * 3600, "s")
-#: An attribute of sums between :func:`normalise` and :func:`sums_at_start`, which removes it.
-_MARK = "_xaq_sum_before_label"
 #: Spacing of ERA5-Land in degrees; its sums are since midnight.
 _LAND = 0.1
 
@@ -51,7 +50,8 @@ def normalise(ds: xr.Dataset) -> xr.Dataset:
         Instants and sums share the times.
     """
     ds = _one_version(ds)
-    kinds = {str(name): _is_sum(str(name), ds[name]) for name in ds.data_vars if ds[name].ndim >= 2}
+    fields = [n for n, v in ds.data_vars.items() if v.ndim >= 2 and n not in names_of_bounds(ds)]
+    kinds = {str(name): _is_sum(str(name), ds[name]) for name in fields}
     if "forecast_reference_time" in ds.variables and LEAD in ds.variables:
         ds = on_valid_time(ds, "forecast_reference_time", LEAD)
     elif TIME in ds.variables and "step" in ds.variables:
@@ -99,7 +99,7 @@ def _marked_sums(ds: xr.Dataset, kinds: dict[str, bool]) -> xr.Dataset:
             f"axis cannot label; fix: {' and '.join(calls)}",
             subject="gridded field",
         )
-    return ds.assign({n: ds[n].assign_attrs({_MARK: 1}) for n in sums})
+    return ds.assign({n: ds[n].assign_attrs({MARK: 1}) for n in sums})
 
 
 def sums_at_start(ds: xr.Dataset) -> xr.Dataset:
@@ -107,12 +107,12 @@ def sums_at_start(ds: xr.Dataset) -> xr.Dataset:
 
     It is done once, after files have been joined: a single time does not say over how long it sums.
     """
-    sums = [str(n) for n, v in ds.data_vars.items() if _MARK in v.attrs]
+    sums = [str(n) for n, v in ds.data_vars.items() if MARK in v.attrs]
     if not sums:
         return ds
     ds = ds.copy()
     for name in sums:
-        ds[name].attrs = {k: v for k, v in ds[name].attrs.items() if k != _MARK}
+        ds[name].attrs = {k: v for k, v in ds[name].attrs.items() if k != MARK}
     if TIME not in ds.dims:
         return ds
     called = ", ".join(sums)

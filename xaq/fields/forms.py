@@ -15,6 +15,7 @@ import xarray as xr
 from ..conventions import LAT, LON
 from ..stations import schema
 from . import cams_europe, ecmwf, field_units, ioapi, model_grid, nasa, wrf
+from .bounds import at_start
 from .combine import combined
 from .forecasts import take_lead
 from .settle import settle_axes
@@ -91,7 +92,7 @@ def completed(ds: xr.Dataset, lead: pd.Timedelta | None = None) -> xr.Dataset:
 
 
 def readable(field: xr.DataArray | xr.Dataset, name: str | None = None) -> xr.DataArray | xr.Dataset:
-    """Return what a user has opened as xaq reads it; unchanged where it has none of the known forms. Lazy.
+    """Return what a user has opened as xaq reads it; unchanged where it has none of the known forms and no bounds of time. Lazy.
 
     An array keeps its name. Of a dataset, ``name`` chooses a variable by its name here or in its file.
     """
@@ -105,7 +106,8 @@ def readable(field: xr.DataArray | xr.Dataset, name: str | None = None) -> xr.Da
     else:
         return field
     if form_of(ds) is None:
-        return field
+        # An array has lost its bounds.
+        return at_start(field) if isinstance(field, xr.Dataset) else field
     made = completed(combined([settled(ds)]))
     if not made.data_vars:
         return field  # a row, a point: the caller says what is missing

@@ -7,6 +7,7 @@ size only the parts around the points are loaded.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -24,7 +25,7 @@ from scipy.sparse import csr_array
 from .._arguments import check_choice
 from ..arrays import longitudes, timesteps
 from ..conventions import TIME
-from ..errors import SchemaError
+from ..errors import SchemaError, warn
 from .axes import counts_turns, find_axes, pick_variable, with_axes
 from .curvilinear import Curvilinear
 from .field_units import check_unpacked
@@ -230,8 +231,10 @@ class Gridded:
             here = f"its own coordinates ({named})"
         return self._limits("x"), self._limits("y"), here
 
-    def check_period(self, first: np.datetime64, last: np.datetime64, *, subject: str = _SUBJECT) -> None:
-        """Raise where a period is not inside that of the field; a static field covers any."""
+    def check_period(
+        self, first: np.datetime64, last: np.datetime64, *, subject: str = _SUBJECT, gaps: bool = False
+    ) -> None:
+        """Raise where a period is not inside that of the field, or has a gap of it unless ``gaps``; a static field covers any."""
         if self.is_static:
             return
         begin, end = self.times[0], self.times[-1]
@@ -244,18 +247,46 @@ class Gridded:
                 f"{self.name!r} covers {begin} to {end}, needed is {first} to {last}, and it is never extrapolated; fix: {fix}",
                 subject=subject,
             )
+        within = [] if gaps else [(a, b) for a, b in self.times[self._gaps[:, None] + [0, 1]] if a < last and b > first]
+        if within:
+            before, after = within[0]
+            typical = timesteps.step_name(np.median(np.diff(self.times)).astype("timedelta64[s]"))
+            raise SchemaError(
+                f"{self.name!r} has {len(within)} gap{'s' * (len(within) > 1)} in the period, the first from {before} to {after} with "
+                f"a step of {typical} elsewhere, and gaps are not interpolated; fix: the files that are missing, or "
+                f"field.resample(time={typical!r}).interpolate('linear'), if that is good enough", subject=subject,
+            )  # fmt: skip
 
-    def check_step(self, step: np.timedelta64, *, subject: str = _SUBJECT) -> None:
-        """Raise where the field has a shorter step than the stations: its single values are not means over their step."""
+    @cached_property
+    def _gaps(self) -> NDArray[np.intp]:
+        """The own times after which the next is more than twice as far away as usual, ``(gap,)`` int."""
+        steps = np.diff(self.times).astype("timedelta64[s]").astype(np.int64)
+        return np.flatnonzero(steps > 2 * np.median(steps)) if len(steps) else np.empty(0, np.intp)
+
+    def check_step(self, step: np.timedelta64, start: np.datetime64, *, subject: str = _SUBJECT) -> None:
+        """Raise where the field has a shorter step than stations; warn where values are interpolated that means do not have."""
         if self.is_static or len(self.times) < 2:
             return
-        own = np.diff(self.times).min()
+        own, name = np.diff(self.times).min(), timesteps.step_name(step)
         if own < step:
-            name = timesteps.step_name(step)
             raise SchemaError(
                 f"{self.name!r} has a step of {timesteps.step_name(own)}, the stations {name}: its value at the start of each step "
                 f"is not the mean over it; fix: field.resample(time={name!r}).mean()", subject=subject,
             )  # fmt: skip
+        late = (self.times[0] - start) % step
+        if own == step and late:
+            warn(
+                f"{subject}: {self.name!r} has its times {timesteps.step_name(late)} after those of the stations, at the same step of "
+                f"{name}, and is interpolated between them; fix: field.assign_coords(time=field.time - np.timedelta64("
+                f"{late.astype('timedelta64[s]').astype(int)}, 's')), if its values are means over that step"
+            )
+        if own > step and _labels_starts(self.data, own):
+            half = int((own - step) / np.timedelta64(2, "s"))
+            warn(
+                f"{subject}: {self.name!r} has means over {timesteps.step_name(own)}, which are interpolated at the stations' step of {name} "
+                f"as if they were of the start of their interval; fix: field.assign_coords(time=field.time + np.timedelta64({half}, 's')), "
+                "of a field that begins a step earlier"
+            )
 
     # -- values --------------------------------------------------------------------------------------------------
 
@@ -314,6 +345,8 @@ class Gridded:
             raise SchemaError(f"{self.name!r} has no time; fix: leave time out", subject=_SUBJECT)
         seconds, own = (t.astype("datetime64[s]").astype(np.int64).astype(float) for t in (times, self.times))
         steps, step_weight = bracket(own, seconds, "bilinear")
+        between = np.isin(steps[:, 0], self._gaps) & (step_weight[:, 0] < 1.0) & (step_weight[:, 1] < 1.0)
+        step_weight = np.where(between[:, None], np.nan, step_weight)
         step_key, steps = compress(steps)
         data = data.isel({TIME: step_key})
         return _Window(data, space, weight_matrix(steps, step_weight, data.sizes[TIME]))
@@ -322,3 +355,12 @@ class Gridded:
 def _load(array: xr.DataArray) -> NDArray:
     """Return the values; a chunk that is computed inside a Dask task is computed in its thread."""
     return np.asarray(array.data.compute(scheduler="synchronous") if array.chunks is not None else array.values)
+
+
+def _labels_starts(field: xr.DataArray, own: np.timedelta64) -> bool:
+    """Whether values are known to be means or sums at the start of their interval; those of days are, unless said otherwise."""
+    methods, history = (str(field.attrs.get(key, "")) for key in ("cell_methods", "history"))
+    known = re.search(r"\btime: (?!point)", methods) is not None or "labelled with the start" in history
+    is_days = bool(own >= timesteps.DAY) and "time: point" not in methods
+    after = int(field[TIME].values[0].astype("datetime64[s]").astype(np.int64)) % int(own / np.timedelta64(1, "s"))
+    return (known or is_days) and after == 0

@@ -73,7 +73,7 @@ def sample_points(
         return xr.DataArray(gridded.lazy(x, y), coords, (POINT,), gridded.name, _attrs(field, gridded))
     times = gridded.times if time is None else _times(time)
     if not gridded.is_static:
-        gridded.check_period(times.min(), times.max())
+        gridded.check_period(times.min(), times.max(), gaps=True)
     values = gridded.lazy(x, y, times)
     return xr.DataArray(values, {**coords, TIME: times}, (POINT, TIME), gridded.name, _attrs(field, gridded))
 
@@ -89,7 +89,8 @@ def sample(
         A station dataset.
     field : xarray.DataArray or Dataset
         As for :func:`xaq.fields.sample.sample_points`: weather of a reanalysis, a chemical transport model, a digital
-        elevation model. A step longer than that of the stations is interpolated linearly; a shorter one is an error.
+        elevation model. A step longer than that of the stations is interpolated linearly, with a
+        warning where its values are means; a shorter one is an error.
     name : str, optional
         Name of the new variable, and of the one to take from a dataset of several. Default: the field's own name.
     method : {"bilinear", "nearest"}
@@ -137,8 +138,8 @@ def sample(
         made = ds.assign_coords({gridded.name: ((STATION,), gridded.lazy(lon, lat), attrs)})
     else:
         times = ds[TIME].values.astype("datetime64[s]")
-        gridded.check_period(times[0], times[-1])
-        gridded.check_step(step_of(ds[TIME]))
+        gridded.check_period(times[0], times[-1], gaps=True)
+        gridded.check_step(step_of(ds[TIME]), times[0])
         made = ds.assign({gridded.name: ((STATION, TIME), gridded.lazy(lon, lat, times), attrs)})
     return schema.record(made, "sample", [f"{gridded.name} {attrs['source']}"])
 

@@ -11,6 +11,7 @@ from ..arrays import longitudes
 from ..conventions import LAT, LON, ROLE_CF, TIME
 from ..errors import SchemaError
 from ..stations import schema, timestamps
+from .bounds import at_start, without_bounds
 from .forecasts import LEAD, durations
 from .levels import with_marks
 
@@ -22,14 +23,14 @@ def settle_axes(ds: xr.Dataset) -> xr.Dataset:
     """Return the variables of a dataset that are fields, on settled axes. Lazy; loads coordinates only.
 
     Longitudes that wrap, such as 335 .. 360, 0 .. 45, are unwrapped. Axes of a projection and two-dimensional longitudes
-    are left as they are.
+    are left as they are. Times of means become the start of their interval where bounds of time say it.
 
     Raises
     ------
     SchemaError
         Times that are not in UTC, or have no date; points in place of a grid.
     """
-    ds = _named(_without_bounds(ds))
+    ds = _named(without_bounds(at_start(ds)))
     axes = [dim for name in (LON, LAT) if name in ds.coords for dim in ds[name].dims]
     fields = [n for n, v in ds.data_vars.items() if v.dtype.kind in "iuf" and v.ndim >= 2 and {*axes} <= {*v.dims}]
     mappings = {str(v.encoding.get("grid_mapping", v.attrs.get("grid_mapping"))) for v in ds.data_vars.values()}
@@ -41,15 +42,6 @@ def settle_axes(ds: xr.Dataset) -> xr.Dataset:
             ds = _ascending(ds, axis)
     ds = with_times(ds) if TIME in ds.dims else ds
     return ds.transpose(TIME, ..., LAT, LON, missing_dims="ignore") if LON in ds.dims else ds
-
-
-def _without_bounds(ds: xr.Dataset) -> xr.Dataset:
-    """Return a dataset without bounds of coordinates, which times that are moved would contradict."""
-    named = {v.attrs.get("bounds", v.encoding.get("bounds")) for v in ds.variables.values()}
-    ds = ds.drop_vars([n for n in named if n in ds.variables]).copy()
-    for variable in ds.variables.values():
-        variable.attrs = {k: v for k, v in variable.attrs.items() if k != "bounds"}
-    return ds
 
 
 def _named(ds: xr.Dataset) -> xr.Dataset:

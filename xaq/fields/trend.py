@@ -1,8 +1,9 @@
-"""The trend of a model: its record, and the trend itself rebuilt from the fields that a user passes."""
+"""The trend of a model: its record, and the trend itself rebuilt from the fields that a user passes; what a cube names of one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import xarray as xr
 
@@ -17,6 +18,15 @@ def record_of(trend: Trend) -> TrendRecord:
     background = None if trend.background is None else describe_background(trend.background)
     rasters = () if trend.rasters is None else trend.rasters.describe()
     return TrendRecord(background, trend.site_effect, rasters)
+
+
+def provenance_of(trend: Trend) -> dict[str, Any]:
+    """Return the terms of the trend of a fitted method that a cube names in its provenance, ready for JSON."""
+    terms = record_of(trend).provenance()
+    if trend.drift is None:
+        return terms
+    rasters = [{"name": field.name, "units": field.units, "hash": field.hash} for field in trend.drift.fields]
+    return terms | ({"rasters": rasters} if rasters else {}) | {"drift": trend.drift.describe()}
 
 
 def trend_of_model(

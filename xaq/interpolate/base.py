@@ -284,7 +284,7 @@ class Field(Protocol):
         """Return how many points lie outside the field; refuse where all do. ``what`` is the plural noun for them in messages."""
 
     def check_period(self, first: np.datetime64, last: np.datetime64) -> None:
-        """Refuse a period that reaches beyond the field's first or last time."""
+        """Refuse a period that reaches beyond the field's first or last time, or has a gap between them."""
 
     def missing(self, lon: ArrayLike, lat: ArrayLike, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
         """Return which points have no value at one of the times, ``(point,)``."""

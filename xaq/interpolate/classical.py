@@ -1,4 +1,7 @@
-"""Classical mappers: nearest station, inverse distance, ordinary kriging, and the table of their names. NumPy and SciPy only."""
+"""Classical mappers: nearest station, inverse distance, kriging without and with a trend, and the table of their names.
+
+NumPy and SciPy only.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,14 @@ from ..arrays.transforms import Scaler
 from ..errors import ModelError
 from . import kriging, leave_one_out
 from .base import Estimate, Mapper, Observations
+from .drift import Drift, PredictorSource
 from .kriging import Covariance
+from .site_effect import SiteEffect
 from .spacetime import SpaceTimeKriging
+from .trend import BackgroundFactor, OverTrend, Trend
+
+#: Name of :func:`drift_kriging`, the one classical method that reads rasters.
+DRIFT = "kriging-drift"
 
 
 @dataclass(frozen=True)
@@ -280,6 +289,53 @@ def inverse_distance_weights(distance: NDArray, power: float) -> NDArray[np.floa
     return np.maximum(distance, 1e-3) ** -power
 
 
+def drift_kriging(
+    observations: Observations,
+    *,
+    background: BackgroundFactor | None = None,
+    predictors: PredictorSource | None = None,
+    k: int = 16,
+    seed: int = 0,
+) -> OverTrend:
+    """Fit ordinary kriging of the ratio to background, external drift and site effect: ``"kriging-drift"`` by name.
+
+    Each term is fitted to the ratios that the terms before it leave, the covariance to those that all leave.
+
+    Parameters
+    ----------
+    observations : Observations
+        Visible stations.
+    background : BackgroundFactor, optional
+        Fitted to the same observations.
+    predictors : PredictorSource, optional
+        Of the drift; there is none without.
+    k : int
+        Neighbours.
+    seed : int
+        Seed of the draws of observations to leave out.
+
+    Returns
+    -------
+    OverTrend
+
+    Raises
+    ------
+    SchemaError
+        There is no observation, or none where the background has a value.
+    """
+    trend = Trend(background=background)
+    if predictors is not None:
+        there, ratios = None, observations
+        if background is not None:
+            there = background.field.at(observations.lon, observations.lat, observations.times)
+            ratios = replace(observations, values=observations.values / background.of(there))
+        trend = replace(trend, drift=Drift.fit(predictors, ratios, there, k=k, seed=seed))
+    left = leave_one_out.reporting(trend.remove(observations))
+    effect = SiteEffect.fit(left, k=k, seed=seed)
+    mapper = OrdinaryKriging.fit(Trend(site_effect=effect).remove(left), k=k, seed=seed)
+    return OverTrend(replace(mapper, name=DRIFT), replace(trend, site_effect=effect))
+
+
 #: Mappers without anything to fit, by name.
 UNFITTED: dict[str, Callable[[], Mapper]] = {"nearest": Nearest, "idw": InverseDistance}
 #: Fits of the others to observations, by name.
@@ -287,6 +343,7 @@ _FITS: dict[str, Callable[..., Mapper]] = {
     "kriging": OrdinaryKriging.fit,
     "kriging-log": OrdinaryKriging.fit_log,
     "kriging-spacetime": SpaceTimeKriging.fit,
+    DRIFT: drift_kriging,
 }
 #: Names that a user may pass in place of a mapper.
 CLASSICAL = (*UNFITTED, *_FITS)

@@ -61,6 +61,17 @@ def draw_pairs(values: NDArray, n_pairs: int, *, seed: int | Sequence[int] | np.
     return observed[rng.choice(len(observed), min(n_pairs, len(observed)), replace=False)]
 
 
+def draw_steps(values: NDArray, n_steps: int, *, seed: int | Sequence[int]) -> NDArray[np.intp]:
+    """Draw steps at which a station reports, ``(n,)`` ascending; all of them where there are fewer than ``n_steps``.
+
+    ``values (n_station, n_time)`` are NaN where missing.
+    """
+    reported = np.flatnonzero(np.isfinite(values).any(axis=0))
+    if len(reported) <= n_steps:
+        return reported
+    return np.sort(np.random.default_rng(seed).choice(reported, n_steps, replace=False))
+
+
 def reporting(observations: Observations) -> Observations:
     """Return the observations of the stations that have any: the others would be neighbours that never predict."""
     some = np.isfinite(observations.values).any(axis=1)

@@ -107,11 +107,11 @@ class SiteEffect:
         the standardised predictors of a station less those of its neighbours, with their kriging weights
         :math:`w_{ij}`; a station with fewer observations has a smaller weight.
         """
+        found = mean_residuals(observations, k=k, seed=seed)
         raw = site_predictors(observations.lon, observations.lat)
         std = raw.std(axis=0)
         # A predictor that is the same at all stations explains nothing, whatever it is divided by.
         stds = np.where(std > 1e-6, std, 1.0)
-        found = mean_residuals(observations, k=k, seed=seed)
         x = raw / stds
         # A prediction represents its neighbours' predictors: only the difference to them can explain its error.
         x -= np.einsum("nk,nkf->nf", found.weights, x[found.near])
@@ -142,10 +142,7 @@ class SiteEffect:
 def mean_residuals(observations: Observations, *, k: int, seed: int) -> MeanResiduals:
     """Krige each station from the others, and return its mean residual relative to its mean prediction."""
     values, lon, lat = observations.values, observations.lon, observations.lat
-    reported = np.flatnonzero(np.isfinite(values).any(axis=0))
-    if len(reported) > _STEPS:
-        reported = np.sort(np.random.default_rng([seed, 7]).choice(reported, _STEPS, replace=False))
-    values = values[:, reported]
+    values = values[:, leave_one_out.draw_steps(values, _STEPS, seed=[seed, 7])]
     covariance = leave_one_out.fit_covariance(values, lon, lat, k=k, n_pairs=_PAIRS, seed=seed)
     others = LeaveOneOut.of(lon, lat, covariance, k)
     filled, _ = others.fill(np.ascontiguousarray(values))

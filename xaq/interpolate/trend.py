@@ -2,17 +2,17 @@ r"""The trend: a positive factor by which places and times differ, divided out b
 
 .. math:: y'_i(t) = y_i(t) / \phi_i(t), \qquad \hat y_*(t) = \phi_*(t)\, \hat y'_*(t)
 
-Its terms are a background of the target (a chemical transport model's field, bias-corrected), the site effect of
-population density and altitude, and raster predictors. A mapper around which it is put sees ratios in the target's units:
-positive as the observations are, so that any mapper takes them as they are. The slopes of raster predictors are learned
-with a network, which applies them to the difference between a place and its neighbours.
+Its terms are a background of the target (a chemical transport model's field, bias-corrected), an external drift fitted by
+regression on predictors, the site effect of population density and altitude, and raster predictors of a network, which learns
+their slopes and applies them to the difference between a place and its neighbours. A mapper around which the trend is put
+sees ratios in the target's units: positive as the observations are, so that any mapper takes them as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError, SchemaError, warn
 from . import leave_one_out
 from .base import Estimate, Explainer, Explanation, Field, Filling, Mapper, Observations, fill_by_estimates
+from .drift import Centres, Drift, centres_at
 from .leave_one_out import LeaveOneOut
 from .site_effect import SiteEffect
 
@@ -76,6 +77,8 @@ class BackgroundFactor:
     def fit(cls, field: Field, observations: Observations, *, seed: int = 0, k: int = 16) -> BackgroundFactor:
         """Fit the mean, and choose the slope by the leave-one-out error of kriging the ratio; MAE and RMSE count alike.
 
+        At a single station the slope is 1.
+
         Raises
         ------
         SchemaError
@@ -99,11 +102,23 @@ class BackgroundFactor:
         if never:
             text = f"{field.name!r} has no value at {never} of {len(lon)} visible stations: they are left out"
             warn(text)
+        reported, known = np.isfinite(values).any(axis=0), np.isfinite(there).any(axis=0)
+        if (reported & ~known).any():
+            first = observations.times[reported & ~known][0].astype("datetime64[s]")
+            warn(
+                f"{field.name!r} has no value at any visible station at {int((reported & ~known).sum())} of {int(reported.sum())} steps, "
+                f"the first {first}: estimates are missing there; fix: field.interpolate_na('time'), if that is good enough"
+            )
+        if int(both.any(axis=1).sum()) == 1:
+            warn(
+                f"{field.name!r} has values at a single visible station, which cannot choose its slope: it is used with a slope of 1"
+            )
+            return cls(field, mean, 1.0)
         pairs = leave_one_out.draw_pairs(np.where(both, values, np.nan), _PAIRS, seed=[seed, 5])
         truth = values[pairs[:, 0], pairs[:, 1]].astype(float)
         scores = []
         for slope in SLOPES:
-            factor = cls(field, mean, slope)._of(there)
+            factor = cls(field, mean, slope).of(there)
             ratio = values / factor
             covariance = leave_one_out.fit_covariance(ratio, lon, lat, k=k, n_pairs=_PAIRS // 4, seed=seed)
             guess, _ = LeaveOneOut.of(lon, lat, covariance, k).predict(ratio, pairs)
@@ -113,9 +128,10 @@ class BackgroundFactor:
 
     def factor(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
         """Return the factor, ``(place, time)``; NaN where the field has no value. Computes a window of the field."""
-        return self._of(self.field.at(lon, lat, times))
+        return self.of(self.field.at(lon, lat, times))
 
-    def _of(self, values: NDArray) -> NDArray[np.float32]:
+    def of(self, values: NDArray) -> NDArray[np.float32]:
+        """Return the factor of values of the field."""
         return np.maximum(1.0 + self.slope * (values / self.mean - 1.0), _FLOOR).astype(np.float32)
 
 
@@ -154,6 +170,18 @@ class TrendRecord:
         return {name: term for name, term in terms.items() if term}
 
 
+class FieldTerms(NamedTuple):
+    """The terms of a trend that read the user's fields, made with one read of each.
+
+    ``background (place, time)`` and ``drift (place, time or 1)``, factors; None for a term that the trend lacks. ``centres``
+    are the means over the stations that predictors depart from.
+    """
+
+    background: NDArray[np.float32] | None
+    drift: NDArray[np.float32] | None
+    centres: Centres
+
+
 @dataclass(frozen=True)
 class Trend:
     """The terms of a trend, each optional.
@@ -164,33 +192,74 @@ class Trend:
     site_effect : SiteEffect, optional
     rasters : RasterSource, optional
         Read by the mapper inside, whose weights hold their slopes.
+    drift : Drift, optional
+        Fitted to ratios to the background.
     """
 
     background: BackgroundFactor | None = None
     site_effect: SiteEffect | None = None
     rasters: RasterSource | None = None
+    drift: Drift | None = None
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """The user's fields that estimates read."""
         background: tuple[Field, ...] = () if self.background is None else (self.background.field,)
-        return (*background, *(() if self.rasters is None else self.rasters.rasters))
+        rasters = () if self.rasters is None else self.rasters.rasters
+        return (*background, *rasters, *(() if self.drift is None else self.drift.fields))
+
+    @property
+    def reads_fields(self) -> bool:
+        """Whether the factor depends on the user's fields, and so maybe on time."""
+        return self.background is not None or self.drift is not None
 
     def site_factor(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
-        """Return the static part of the factor, ``(place,)``."""
+        """Return the site effect of places, ``(place,)``."""
         return np.ones(len(lon), np.float32) if self.site_effect is None else self.site_effect.factor(lon, lat)
 
-    def factor(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]) -> NDArray[np.float32]:
-        """Return the factor, ``(place, time)``, or ``(place, 1)`` where it is static; NaN where the background is."""
-        static = self.site_factor(lon, lat)[:, None]
-        return static if self.background is None else self.background.factor(lon, lat, times) * static
+    def factor(
+        self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64], centres: Centres = ()
+    ) -> NDArray[np.float32]:
+        """Return the factor, ``(place, time)``, or ``(place, 1)`` where it is static; NaN where the background is.
+
+        ``centres`` are those of the drift at these times, where there is one (:meth:`at_stations`).
+        """
+        terms = self.at_targets(lon, lat, times, centres)
+        return _product(terms.background, terms.drift, self.site_factor(lon, lat)[:, None])
+
+    def at_targets(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64], centres: Centres) -> FieldTerms:
+        """Return the terms that read the user's fields at places."""
+        there, background = self._background(lon, lat, times)
+        drift = None if self.drift is None else self.drift.factor(lon, lat, times, centres, there)
+        return FieldTerms(background, drift, centres)
+
+    def at_stations(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]) -> FieldTerms:
+        """Return the terms that read the user's fields at the stations."""
+        there, background = self._background(lon, lat, times)
+        drift, centres = (None, ()) if self.drift is None else self.drift.at_stations(lon, lat, times, there)
+        return FieldTerms(background, drift, centres)
+
+    def _background(
+        self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | tuple[None, None]:
+        """Return the values of the background and its factor, ``(place, time)``."""
+        if self.background is None:
+            return None, None
+        values = self.background.field.at(lon, lat, times)
+        return values, self.background.of(values)
 
     def remove(self, observations: Observations) -> Observations:
         """Return observations divided by the factor; missing where the background is."""
-        lon, lat, times = observations.lon, observations.lat, observations.times
-        background = None if self.background is None else self.background.factor(lon, lat, times)
+        lon, lat = observations.lon, observations.lat
+        terms = self.at_stations(lon, lat, observations.times)
         site = None if self.site_effect is None else self.site_effect.factor(lon, lat)[:, None]
-        return _divided(observations, background, site)
+        return _divided(observations, terms.background, terms.drift, site)
+
+
+def _product(*factors: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Return the product of factors ``(place, time or 1)``, at least one of them; None is 1."""
+    product: NDArray[np.float32] = reduce(np.multiply, [factor for factor in factors if factor is not None])
+    return product
 
 
 def _divided(observations: Observations, *factors: NDArray[np.float32] | None) -> Observations:
@@ -203,16 +272,18 @@ def _divided(observations: Observations, *factors: NDArray[np.float32] | None) -
 
 
 class PreparedRatios(NamedTuple):
-    """The station side of a mapper of ratios, the prepared times, and the factor at the stations.
+    """The station side of a mapper of ratios, the prepared times, and the trend at the stations.
 
-    ``factor (station, time or 1)``.
+    ``factor (station, time or 1)``; ``local``, the same without the background; ``centres`` of the drift.
     """
 
     inner: Any
     times: NDArray[np.datetime64]
     factor: NDArray[np.float32]
+    local: NDArray[np.float32]
     lon: NDArray
     lat: NDArray
+    centres: Centres
 
 
 @dataclass(frozen=True)
@@ -252,14 +323,15 @@ class OverTrend:
     def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> PreparedRatios:
         """Divide the trend out of the observations, and do the station side of the mapper inside."""
         lon, lat, trend = observations.lon, observations.lat, self.trend
-        # The work of Trend.remove, with the kept site effect and one read of the background for both uses.
+        # The work of Trend.remove, with the kept site effect and one read of the fields for both uses.
         site = None if trend.site_effect is None else self.site_factor(lon, lat)[:, None]
-        background = None if trend.background is None else trend.background.factor(lon, lat, observations.times)
-        ratios = _divided(observations, background, site)
-        factor = np.ones((len(lon), 1), np.float32) if site is None else site
-        if background is not None:
-            factor = background[:, np.searchsorted(observations.times, times)] * factor
-        return PreparedRatios(self.mapper.prepare(ratios, times), times, factor, lon, lat)
+        terms = trend.at_stations(lon, lat, observations.times)
+        ratios = _divided(observations, terms.background, terms.drift, site)
+        steps = np.searchsorted(observations.times, times)
+        local = _product(_at(terms.drift, steps), site, np.ones((len(lon), 1), np.float32))
+        factor = _product(_at(terms.background, steps), local)
+        prepared = self.mapper.prepare(ratios, times)
+        return PreparedRatios(prepared, times, factor, local, lon, lat, centres_at(terms.centres, steps))
 
     def estimate(self, prepared: PreparedRatios, lon: NDArray, lat: NDArray) -> Estimate:
         """Estimate ratios, and multiply them and their distribution by the trend; NaN where the background is."""
@@ -285,7 +357,7 @@ class OverTrend:
         static = None if self.trend.site_effect is None else self.site_factor(lon, lat)
         if factor is not None:
             static = factor if static is None else static * factor
-        if self.trend.background is None and isinstance(self.mapper, Filling):
+        if not self.trend.reads_fields and isinstance(self.mapper, Filling):
             self.mapper.fill(fields, prepared.inner, lon, lat, probabilities, static)
         else:
             fill_by_estimates(self, fields, prepared, lon, lat, probabilities, factor)
@@ -296,11 +368,12 @@ class OverTrend:
             raise ModelError(f"{self.name} cannot explain its estimates; fix: model = ds.aq.train(...)")
         made = self.mapper.explain(prepared.inner, lon, lat)
         place = np.array([lon]), np.array([lat])
-        here = self.trend.factor(*place, prepared.times)[0, 0]
+        terms = self.trend.at_targets(*place, prepared.times, prepared.centres)
+        local = _product(terms.drift, self.trend.site_factor(*place)[:, None])
+        here = float(_product(terms.background, local)[0, 0])
         there = prepared.factor[made.index, 0]
-        sites = self.trend.site_factor(prepared.lon[made.index], prepared.lat[made.index])
-        # The site effect of the place relative to that of its neighbours as they weigh.
-        beside = float(self.trend.site_factor(*place)[0]) / float(np.average(sites, weights=made.weight))
+        # Site effect and drift of the place relative to those of its neighbours as they weigh.
+        beside = float(local[0, 0]) / float(np.average(prepared.local[made.index, 0], weights=made.weight))
         return replace(
             made,
             value=made.value * there,
@@ -326,10 +399,15 @@ class OverTrend:
     def _factor(self, prepared: PreparedRatios, lon: NDArray, lat: NDArray) -> NDArray[np.float32] | None:
         """Return the factor of targets, ``(target, time or 1)``; None where the trend has no term of its own."""
         site = None if self.trend.site_effect is None else self.site_factor(lon, lat)[:, None]
-        if self.trend.background is None:
+        if not self.trend.reads_fields:
             return site
-        background = self.trend.background.factor(lon, lat, prepared.times)
-        return background if site is None else background * site
+        terms = self.trend.at_targets(lon, lat, prepared.times, prepared.centres)
+        return _product(terms.background, terms.drift, site)
 
     def __reduce__(self) -> tuple:
         return OverTrend, (self.mapper, self.trend)
+
+
+def _at(factor: NDArray[np.float32] | None, steps: NDArray[np.intp]) -> NDArray[np.float32] | None:
+    """Return a factor ``(place, time or 1)`` at some steps."""
+    return factor if factor is None or factor.shape[1] == 1 else factor[:, steps]

@@ -65,8 +65,8 @@ class AQNetConfig:
     --------
     >>> import xaq
     >>> config = xaq.AQNetConfig(task="forecast", days_before=14, days_after=0, target_days=7)
-    >>> config.input_steps, config.target_steps, config.input_offset, config.advects
-    (336, 168, -336, False)
+    >>> config.input_steps, config.target_steps, config.input_offset, config.advects, config.has_temporal
+    (336, 168, -336, False, True)
     """
 
     task: Task = "analysis"

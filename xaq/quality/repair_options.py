@@ -33,7 +33,7 @@ def check_options(requested: Mapping[str, Any]) -> dict[str, Any]:
     settled = dict(requested)
     for name in {*POSITIONS} & settled.keys():
         if not isinstance(settled[name], str):
-            settled[name] = {str(station): _place(at, f"{name}[{station!r}]") for station, at in settled[name].items()}
+            settled[name] = {str(station): _place(at, name, str(station)) for station, at in settled[name].items()}
     if "shift_hours" in settled:
         settled["shift_hours"] = check_number(
             settled["shift_hours"], "shift_hours", f"a number of hours within {_LONGEST_SHIFT:,.0f}", fix="shift_hours=-1",
@@ -48,8 +48,8 @@ def _is_option(name: str, how: Any) -> bool:
     return (isinstance(how, str) and how in OPTIONS[name]) or (name in POSITIONS and isinstance(how, dict))
 
 
-def _place(at: Any, name: str) -> tuple[float, float]:
-    expected, fix = "(lon, lat) in degrees", "(10.0, 50.0)"
+def _place(at: Any, problem: str, station: str) -> tuple[float, float]:
+    name, expected, fix = f"{problem}[{station!r}]", "(lon, lat) in degrees", f"{problem}={{{station!r}: (10.0, 50.0)}}"
     pair = check_sequence(at, name, expected, fix=fix, error=_error)
     if len(pair) != 2:
         raise _error(f"{name} is {shown(at)}, expected {expected}; fix: {fix}")

@@ -37,8 +37,8 @@ from ..errors import SchemaError, warn
 from ..stations import schema
 from ..stations.timestamps import with_step
 from .duplicates import without_duplicates
-from .entries import below_limit, reading_options, refuse_censored
 from .frames import take_units_row
+from .numbers import numeric
 from .places import as_ids, check_placed, leave_out, places_of, station_text, warn_of_two_meanings
 from .times import regular_axis, to_utc
 
@@ -58,11 +58,14 @@ class Rows:
         The user's name of a column, by xaq's.
     units : mapping
         Units by variable, where the headers state them.
+    columns : mapping
+        The columns of each station in a wide table.
     """
 
     frame: pd.DataFrame
     names: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def narrow(self) -> bool:
@@ -164,6 +167,7 @@ def assemble(
     tz: str | None,
     own_tz: str | None = None,
     ambiguous: str | None = None,
+    ends: bool = False,
     whole_network: bool = False,
     step: np.timedelta64 | None = None,
 ) -> xr.Dataset:
@@ -181,6 +185,8 @@ def assemble(
         The time zone that the format defines for them.
     ambiguous : {"infer", "first", "second"}, optional
         Which hour a local timestamp means that occurs twice.
+    ends : bool
+        Whether timestamps are the ends of their intervals, as the caller says.
     whole_network : bool
         Whether to leave out, with a warning, stations that the list lacks; otherwise they are an error.
     step : numpy.timedelta64, optional
@@ -213,7 +219,9 @@ def assemble(
         )
     rows = replace(
         rows,
-        frame=rows.frame.assign(**{TIME: _times(rows, tz, own_tz, ambiguous), STATION: as_ids(rows.frame[STATION])}),
+        frame=rows.frame.assign(
+            **{TIME: _times(rows, tz, own_tz, ambiguous, ends), STATION: as_ids(rows.frame[STATION])}
+        ),
     )
     frame = where.frame if places is None else _relevant(places.frame, rows.frame[STATION])
     listed = places_of(frame, where.called, "station dataset" if places is None else subject)
@@ -243,13 +251,20 @@ def only_station(places: Rows | None) -> str | None:
     return str(as_ids(places.frame[STATION].dropna()).iloc[0])
 
 
-def _times(rows: Rows, tz: str | None, own_tz: str | None, ambiguous: str | None) -> pd.Series:
+def _times(rows: Rows, tz: str | None, own_tz: str | None, ambiguous: str | None, ends: bool) -> pd.Series:
     """Return the times in UTC; errors name the column as the user does."""
     series = rows.frame[STATION].astype(str)
     if rows.narrow:
         series = series + ", " + rows.frame[PARAMETER].astype(str)
     try:
-        return to_utc(rows.frame[TIME], tz, own=own_tz, ambiguous=ambiguous, series=series if ambiguous else None)
+        return to_utc(
+            rows.frame[TIME],
+            tz,
+            own=own_tz,
+            ambiguous=ambiguous,
+            series=series if ambiguous or ends else None,
+            ends=ends,
+        )
     except SchemaError as error:
         raise SchemaError([p.replace("['time']", f"[{rows.called(TIME)!r}]") for p in error.problems]) from error
 
@@ -260,30 +275,32 @@ def _on_station_and_time(rows: Rows, places: pd.DataFrame, step: np.timedelta64 
         frame, keys = _with_known_parameters(frame), [*keys, PARAMETER]
     frame = without_duplicates(frame, keys, rows.called)
     ids = pd.Index(frame[STATION].unique()).sort_values()
-    check_placed(ids, places, rows.called(STATION))
+    check_placed(ids, places, rows.called(STATION), rows.columns)
     times = regular_axis(frame[TIME], rows.called(TIME), step)
     at = (ids.get_indexer(pd.Index(frame[STATION])), times.get_indexer(pd.Index(frame[TIME])))
     units = {**rows.units}
     if rows.narrow and VALUE in units and UNITS not in frame:
         frame = frame.assign(**{UNITS: units[VALUE]})
     if rows.narrow:
-        columns, units = _by_parameter(frame, at)
+        columns, units = _by_parameter(frame, at, rows)
     else:
         columns = {str(c): (frame[c], at) for c in sorted(frame.columns.difference([*_ROLES]), key=str)}
-    variables = {}
+    variables, notes = {}, []
     for name, (column, (i, j)) in columns.items():
         if name in places:
             warn_of_two_meanings(column, name)
         elif (numbers := numeric(column, name)) is not None:
             grid = np.full((len(ids), len(times)), np.nan, np.float32)
             grid[i, j] = numbers
+            if lost := int((column.notna().to_numpy() & np.isnan(numbers)).sum()):
+                notes.append(f"{lost} values of {name} are infinite or beyond the range of float32, and are missing")
             variables[name] = ((STATION, TIME), grid, {"units": units[name]} if name in units else {})
     if not variables:
         raise SchemaError(
             f"no column of numbers beside station, time and coordinates; the table has {', '.join(rows.header)}; "
             "fix: columns={'pm25': 'your column'}"
         )
-    return station_dataset(variables, ids, times, places)
+    return schema.record(station_dataset(variables, ids, times, places), "open_stations", notes)
 
 
 def station_dataset(
@@ -313,18 +330,20 @@ def _with_known_parameters(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{PARAMETER: texts.map(names)})
 
 
-def _by_parameter(frame: pd.DataFrame, at: tuple[NDArray, NDArray]) -> tuple[dict[str, Any], dict[str, str]]:
+def _by_parameter(
+    frame: pd.DataFrame, at: tuple[NDArray, NDArray], rows: Rows
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of a narrow table by variable, with their positions, and the units of each variable."""
     columns: dict[str, Any] = {}
     name = _parameters(frame)
     for parameter in sorted(name.unique()):
         here = (name == parameter).to_numpy()
         columns[parameter] = (frame[VALUE][here], (at[0][here], at[1][here]))
-    return columns, one_unit_each(frame)
+    return columns, one_unit_each(frame, rows)
 
 
-def one_unit_each(frame: pd.DataFrame) -> dict[str, str]:
-    """Return the units of each variable of a narrow table, where it states them.
+def one_unit_each(frame: pd.DataFrame, rows: Rows | None = None) -> dict[str, str]:
+    """Return the units of each variable of a narrow table, where it states them; ``rows`` have its names and entries as they were.
 
     Raises
     ------
@@ -345,60 +364,31 @@ def one_unit_each(frame: pd.DataFrame) -> dict[str, str]:
         if len(stated) > 1:
             raise SchemaError(
                 f"{parameter} comes in several units: {', '.join(stated)}; fix: open one of them at a time, such as "
-                f"table[~((table.parameter == {parameter!r}) & (table.units != {stated[0]!r}))]"
+                f"table = {_of_one_unit(rows or Rows(frame), parameter, stated[0])}"
             )
         if len(stated):
             units[parameter] = str(stated[0])
     return units
 
 
+def _of_one_unit(rows: Rows, parameter: str, unit: str) -> str:
+    """Return the call that leaves out the values of a variable in other units than one."""
+    if rows.columns:
+        return "table[['time', 'the columns in one unit']]"
+    texts = rows.frame[PARAMETER].astype(str)
+    here = texts[_parameters(rows.frame) == parameter]
+    if UNITS not in rows.frame:
+        others = [t for t in texts.unique() if split_header(t)[0] == parameter and split_header(t)[1] != unit]
+        return f"table[~table[{rows.called(PARAMETER)!r}].isin({others})]"
+    stated = rows.frame[UNITS][here.index].dropna().unique()
+    others = [u for u in stated if canonical_units(str(u)) != unit]
+    return f"table[~(table[{rows.called(PARAMETER)!r}].isin({here.unique().tolist()}) & table[{rows.called(UNITS)!r}].isin({others}))]"
+
+
 def _parameters(frame: pd.DataFrame) -> pd.Series:
     """Return the variable of each row of a narrow table, under xaq's name."""
     name = frame[PARAMETER].astype(str)
     return name.map({text: canonical_name(text) for text in name.unique()})
-
-
-def numeric(column: pd.Series, name: str) -> NDArray | None:
-    """Return the column as float32 with infinities as NaN, or None for dates, and for text that is not a pollutant.
-
-    Raises
-    ------
-    SchemaError
-        A pollutant with entries that are not numbers.
-    """
-    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-        return None
-    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
-        try:
-            numbers = pd.to_numeric(column, errors="coerce")
-        except (TypeError, ValueError, OverflowError):
-            numbers = pd.Series(np.nan, column.index)
-        lost = column.notna() & numbers.isna()
-        if name in POLLUTANTS and (below := below_limit(column)).any():
-            raise refuse_censored(column[below], name, column[lost & ~below].map(str).unique().tolist())
-        examples = ", ".join(map(repr, column[lost].map(str).unique()[:3]))
-        if name not in POLLUTANTS:
-            if 0 < lost.sum() < 0.5 * column.notna().sum():
-                warn(
-                    f"column {name!r} is left out: {int(lost.sum())} entries are not numbers, such as {examples}; "
-                    "fix: make them numbers or missing"
-                )
-            return None if lost.any() or pd.api.types.is_bool_dtype(column) else _finite(numbers)
-        if lost.any():
-            raise SchemaError(
-                f"column {name!r} has {int(lost.sum())} entries that are not numbers, such as {examples}; "
-                f"fix: table = pd.read_csv(..., {(options := reading_options(column[lost]))})"
-                + ", or decimal=',' where commas are decimal marks"
-                * ("thousands=','" in options)
-            )
-        column = numbers
-    return _finite(column)
-
-
-def _finite(column: pd.Series) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        array = column.to_numpy(np.float32, na_value=np.nan)
-    return np.where(np.isfinite(array), array, np.float32(np.nan))
 
 
 # -- units -------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..conventions import ELEVATION, LAT, LON, STATION, TIME, canonical_name
-from ..errors import SchemaError
+from ..errors import SchemaError, warn
 from ..stations import schema
 from .assembly import Rows, assemble, check_columns
 from .one_step import with_known_step
@@ -41,6 +41,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     known = [*ds.variables, *ds.dims]
     check_columns(request.column_names, known)
     ds = _text_identifiers(_rename(ds, request.columns_in(known)))
+    ds = _on_bounds(ds, request.timestamps)
     ragged = _ragged_layout(ds)
     if ragged is not None:
         ds = _orthogonal(ds, ragged)
@@ -50,7 +51,9 @@ def _read(source: Source, request: Request) -> xr.Dataset:
 
 def _open(paths: tuple[Path, ...]) -> xr.Dataset:
     if len(paths) > 1:
-        raise SchemaError(f"{len(paths)} files, expected one; fix: open_stations(xr.open_mfdataset(paths))")
+        raise SchemaError(
+            f"{len(paths)} files, expected one; fix: open_stations(xr.open_mfdataset(paths, combine_attrs='no_conflicts'))"
+        )
     (path,) = paths
     try:
         return xr.open_zarr(path) if is_zarr(path) else xr.open_dataset(path, chunks={})
@@ -80,6 +83,45 @@ def _text_identifiers(ds: xr.Dataset) -> xr.Dataset:
         return ds
     text = np.char.decode(ds[name].values, "utf-8", "replace")
     return ds.assign_coords({name: (ds[name].dims, text, ds[name].attrs)})
+
+
+def _on_bounds(ds: xr.Dataset, timestamps: str | None) -> xr.Dataset:
+    """Return the dataset without bounds of coordinates, and with times at the start of their bounds.
+
+    What the caller says of ``timestamps`` comes first; bounds of running means say nothing about the label of a step.
+    """
+    time, found = schema.find_role(ds, TIME), {}
+    for name, variable in ds.variables.items():
+        bounds = variable.attrs.get("bounds", variable.encoding.get("bounds"))
+        if bounds is not None:
+            found[name] = bounds
+    if not found:
+        return ds
+    edges = ds[found[time]].values if time in found and found[time] in ds.variables else None
+    ds = ds.drop_vars({bounds for bounds in found.values() if bounds in ds.variables})
+    for name in found:
+        ds[name] = ds[name].copy()
+        ds[name].attrs.pop("bounds", None)
+        ds[name].encoding.pop("bounds", None)
+    return ds if edges is None or timestamps is not None else _at_starts(ds, str(time), edges)
+
+
+def _at_starts(ds: xr.Dataset, time: str, edges: NDArray[np.datetime64]) -> xr.Dataset:
+    """Return the dataset with times at the lower ``edges`` ``(time, 2)`` of intervals of one length that do not overlap."""
+    if edges.shape != (ds[time].size, 2) or edges.dtype.kind != "M":
+        return ds
+    starts, lengths = edges.min(axis=1), np.unique(edges.max(axis=1) - edges.min(axis=1))
+    if (starts == ds[time].values).all():
+        return ds
+    if len(lengths) > 1 or (np.diff(np.unique(starts)) < lengths[0]).any():
+        warn(
+            "bounds of time overlap or differ in length: its labels are taken for the starts; fix: timestamps='end' if they are ends"
+        )
+        return ds
+    moved = ds.assign_coords({time: ds[time].copy(data=starts)})
+    return schema.record(
+        moved, "open_stations", [f"each timestamp moved to the start of its bounds (first: {starts[0]})"]
+    )
 
 
 # -- ragged ------------------------------------------------------------------------------------------------------------

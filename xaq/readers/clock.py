@@ -10,10 +10,12 @@ import pandas as pd
 from .._arguments import shown
 from ..conventions import ROLE_NAMES, TIME
 from ..errors import SchemaError
-from .assembly import first_column, lower_names
+from .assembly import check_columns, first_column, lower_names
 from .source import Request
-from .times import hour_24, parse
+from .times import as_dates, hour_24, parse
 
+#: The role of a column of hours that the caller names.
+HOUR = "hour"
 _DATES = ("date", *ROLE_NAMES[TIME])
 _HOURS = ("hour", "hours", "hr", "hour_of_day", "time", "clock", "time_of_day")
 _CALENDAR = ("year", "month", "day")
@@ -32,6 +34,8 @@ def with_time(frame: pd.DataFrame, request: Request) -> pd.DataFrame:
     by_name = lower_names(frame.columns)
     named = request.columns_in(frame.columns)
     free = {name: column for name, column in by_name.items() if column not in named.values()}
+    if HOUR not in named:
+        check_columns([(role, name) for role, name in request.column_names if role == HOUR], list(frame.columns))
     dates = named.get(TIME, first_column(free, _DATES))
     if dates is None and all(name in free for name in _CALENDAR):
         parts = frame[[free[name] for name in _CALENDAR]].apply(pd.to_numeric, errors="coerce")
@@ -40,11 +44,17 @@ def with_time(frame: pd.DataFrame, request: Request) -> pd.DataFrame:
         dates = TIME
     if dates is None:
         return frame
-    clock = _clock_of(frame, dates, free)
+    clock = named.get(HOUR) or _clock_of(frame, dates, free)
     if clock is None:
         if hour_24(frame[dates]).any():
             _check_end(str(dates), request)
         return frame
+    if pd.api.types.is_numeric_dtype(frame[dates]):
+        fix = as_dates(frame[dates], with_clock=True).replace("['time']", f"[{str(dates)!r}]")
+        raise SchemaError(
+            f"column {str(dates)!r} is {frame[dates].dtype}, such as {frame[dates].iloc[0]}, expected dates beside the hours of column "
+            f"{str(clock)!r}; fix: {fix}"
+        )
     if (
         hour_24(frame[dates]).any()
         or (day := parse(frame[dates])).dt.tz is not None
@@ -63,16 +73,26 @@ def _clock_of(frame: pd.DataFrame, dates: Any, free: dict[str, Any]) -> Any:
         column = free.get(name)
         if column is None or column == dates:
             continue
-        if name not in ("time", "clock") or frame[column].dropna().astype(str).str.strip().str.fullmatch(_CLOCK).all():
+        if name not in ("time", "clock") or _are_clocks(frame[column].dropna()):
             return column
     return None
+
+
+def _are_clocks(column: pd.Series) -> bool:
+    """Whether a column has hours and minutes, as text or as whole numbers such as 0, 100 and 2330."""
+    if pd.api.types.is_numeric_dtype(column):
+        return bool(column.between(0, 2400).all() and (column % 1 == 0).all() and not column.empty)
+    return bool(column.astype(str).str.strip().str.fullmatch(_CLOCK).all())
 
 
 def _time_of_day(column: pd.Series, called: str) -> pd.Series:
     """Return hours, or hours and minutes, as the time since midnight."""
     text = column.astype(str).str.strip()
+    if pd.api.types.is_numeric_dtype(column) and column.max() > 25 and (column % 1 == 0).all():
+        # 15 is a quarter past midnight where 2330 stands beside it.
+        text = column.astype(np.int64).astype(str).str.zfill(4).where(column >= 0, text)
     parts = text.str.extract(f"^{_CLOCK}$").astype(float)
-    whole = pd.to_numeric(text, errors="coerce")
+    whole = pd.to_numeric(text, errors="coerce").mask(text.str.fullmatch(r"\d{4}"))
     hours = whole.where(whole <= 24, parts[0])
     minutes, seconds = (parts[i].where(whole.isna() | (whole > 24), 0.0).fillna(0.0) for i in (1, 2))
     time = 3600 * hours + 60 * minutes + seconds

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from ..conventions import MASS_UNITS, STATION, TIME, match_key
 from ..errors import SchemaError
 from . import files
-from .assembly import numeric, station_dataset
+from .assembly import station_dataset
+from .numbers import numeric
 from .places import leave_out, places_of, station_text
 from .source import Format, Request, Source
 from .times import to_utc

@@ -39,7 +39,7 @@ from . import (
 from .arguments import check_arguments, error
 from .assembly import with_units
 from .folders import listing
-from .one_step import check_step, settle_step, with_known_step
+from .one_step import check_step, settle_step, with_known_step, with_whole_ends
 from .source import Format, Request, Source, Table
 
 FORMATS: dict[str, Format] = {
@@ -91,7 +91,7 @@ def open_stations(
     step : str or timedelta, optional
         Bring all stations to this step, such as ``"1h"`` or ``"1D"``: means over each interval, weighted by the time that
         each value stands for, missing where less than 75 % of it is observed; of wind directions, the direction of the mean
-        unit vector. Intervals begin where those of stations with this step do, else at whole steps of UTC. Stations of
+        unit vector. Intervals begin where those of stations with this step do, else at whole steps (days too) of UTC. Stations of
         different steps or phases are an error without it. For tables and data in memory.
     units : str or mapping, optional
         Units by variable, or one string for the only pollutant. Particles without units are assumed to be in ug m-3,
@@ -166,6 +166,7 @@ def open_stations(
         ds = schema.record(chosen.read(found, request), "open_stations", request.history)
         ds = schema.conform(with_known_step(ds, every))
         if not chosen.intervals:
+            ds = with_whole_ends(ds, timestamps)
             ds = settle_step(ds, every, timestamps or _labels(ds, chosen))
         ds = with_units(ds, units)
     except SchemaError as raised:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from ..conventions import ELEVATION, LAT, LON, STATION, TIME
+from ..conventions import ELEVATION, LAT, LON, STATION, TIME, is_pollutant
 from ..errors import SchemaError
+
+#: An hour, or hours and minutes: 7, 24, 7:30, 0730, 07:30:00; as a float 7.0.
+_HOUR = r"(?:[01]?\d|2[0-4])(?::?[0-5]\d(?::[0-5]\d)?)?(?:\.0)?"
 
 
 def without_duplicates(frame: pd.DataFrame, keys: Sequence[str], called: Callable[[str], str]) -> pd.DataFrame:
@@ -36,10 +39,30 @@ def without_duplicates(frame: pd.DataFrame, keys: Sequence[str], called: Callabl
     first = frame.loc[twice, [*keys]].iloc[0]
     names = [called(c) for c in keys]
     what = "".join(f", {first[c]}" for c in keys[2:])
+    if (hours := _hours(frame, keys)) is not None:
+        raise SchemaError(
+            f"{int(twice.sum())} rows have the station and the date of others, first: station {first[STATION]}, {first[TIME]:%Y-%m-%d}, and "
+            f"column {called(hours)!r} seems to hold their hours; fix: columns={{'time': {called(TIME)!r}, 'hour': {called(hours)!r}}}"
+        )
     raise SchemaError(
         f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]} UTC{what}; "
         f"fix: table = table.drop_duplicates({names}), or table.groupby({names}, as_index=False).mean(numeric_only=True)"
     )
+
+
+def _hours(frame: pd.DataFrame, keys: Sequence[str]) -> str | None:
+    """Return the column that holds the hours of rows whose times are dates, or None."""
+    if (frame[TIME] != frame[TIME].dt.normalize()).any():
+        return None
+    for column in frame.columns.difference([*keys], sort=False):
+        texts = frame[column].dropna().astype(str).str.strip()
+        if (
+            not is_pollutant(str(column))
+            and texts.str.fullmatch(_HOUR).all()
+            and not frame.duplicated([*keys, column]).any()
+        ):
+            return str(column)
+    return None
 
 
 def _complete_each_other(again: pd.DataFrame, keys: Sequence[str]) -> bool:

@@ -257,6 +257,22 @@ def valid_only(frame: pd.DataFrame, valid: Any, columns: Mapping[str, str], coun
     return frame.drop(columns=list(rules))
 
 
+def warn_of_statuses(frames: Sequence[pd.DataFrame], columns: Mapping[str, str]) -> None:
+    """Warn of columns of statuses where the caller does not say which count, with the statuses in the tables."""
+    there: dict[Any, dict[str, None]] = {}
+    for frame in frames:
+        for column, values in statuses_beside(list(frame.columns), columns).items():
+            if values is not None or match_key(column) in _STATUS:
+                there.setdefault(column, {}).update(dict.fromkeys(map(shown, frame[column].dropna().unique().tolist())))
+    listed = [f"{str(column)!r} ({', '.join([*found][:5])})" for column, found in there.items() if found]
+    if listed:
+        column = next(c for c, found in there.items() if found)
+        warn(
+            f"every value counts, whatever its status, in the columns {', '.join(listed[:5])}; fix: "
+            f"valid={{{str(column)!r}: [{next(iter(there[column]))}]}}, with those that count"
+        )
+
+
 def _rules(
     header: Sequence[Any], columns: Mapping[str, str], valid: Any
 ) -> tuple[dict[Any, list[Any]], dict[Any, Any]]:
@@ -370,10 +386,15 @@ def reading_options(entries: pd.Series) -> str:
     """Return the options of ``pd.read_csv`` that turn these entries into numbers or missing values."""
     texts = pd.Series(entries.map(str).unique())
     thousands = texts.str.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
-    commas = texts.str.fullmatch(r"[+-]?\d+,\d+") & ~thousands
+    commas = texts.str.fullmatch(r"[+-]?\d+,\d+([eE][+-]?\d+)?") & ~thousands
     both = texts.str.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+,\d+")
-    words = texts[~commas & ~thousands & ~both].tolist()[:5]
+    spaced = texts.str.fullmatch(r"[+-]?\d{1,3}([ ']\d{3})+([.,]\d*)?")
+    words = texts[~commas & ~thousands & ~both & ~spaced].tolist()[:5]
     # One comma before three digits may be a decimal mark, which only the caller knows.
     mark = ["decimal=','"] if commas.any() else ["thousands=','"] * bool(thousands.any())
     mark = ["thousands='.'", "decimal=','"] if both.any() else mark
+    if spaced.any():
+        gap = texts[spaced].str.extract(r"\d([ '])\d{3}")[0].iloc[0]
+        decimals = commas.any() or texts[spaced].str.contains(",").any()
+        mark = [f"thousands={gap!r}", *["decimal=','"] * bool(decimals)]
     return ", ".join(mark + [f"na_values={words}"] * bool(words))

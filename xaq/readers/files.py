@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -22,7 +22,7 @@ from typing import IO
 import pandas as pd
 import pyarrow as pa
 
-from ..conventions import match_key
+from ..conventions import LAT, LON, ROLE_NAMES, STATION, match_key
 from ..errors import SchemaError
 from . import binary
 from .banner import ROWS_ABOVE, SEPARATORS, lines_above
@@ -187,9 +187,12 @@ def _sniff(path: Path, encoding: str, skiprows: int | None) -> Dialect:
             "fix: separate fields by comma, semicolon, tab or |, or skiprows=1 for a header in the second line",
             subject=str(path),
         )
-    decimal = _decimal(rows[separator][1:], separator, path)
+    decimal = _decimal(rows[separator], separator, path)
     header = named_statuses([f.strip("\ufeff") for f in rows[separator][0]], str(path))
-    return Dialect(encoding, separator, decimal, tuple(header), skip)
+    dialect = Dialect(encoding, separator, decimal, tuple(header), skip)
+    if not decimal:
+        raise _unclear_comma(path, dialect, rows[separator])
+    return dialect
 
 
 def rows(path: Path, dialect: Dialect) -> Iterator[list[str]]:
@@ -305,20 +308,40 @@ def _agree(table: list[list[str]]) -> bool:
     return len(table[0]) > 1 and all(len(row) == len(table[0]) for row in table)
 
 
-def _decimal(body: list[list[str]], separator: str, path: Path) -> str:
-    """Return the decimal mark; raise where the file has both."""
+def _decimal(table: list[list[str]], separator: str, path: Path) -> str:
+    """Return the decimal mark of rows below a header; raise where the file has both, or a comma may be of thousands."""
     if separator == ",":
         return "."
-    commas = [f for row in body for f in row if re.fullmatch(r"[+-]?\d+,\d+", f)]
-    points = [f for row in body for f in row if re.fullmatch(r"[+-]?\d+\.\d+", f)]
+    places = [match_key(name) in (*ROLE_NAMES[LON], *ROLE_NAMES[LAT]) for name in table[0]]
+    commas = [
+        (f, place)
+        for row in table[1:]
+        for f, place in zip(row, places, strict=False)
+        if re.fullmatch(r"[+-]?\d+,\d+", f)
+    ]
+    points = [f for row in table[1:] for f in row if re.fullmatch(r"[+-]?\d+\.\d+", f)]
     if not commas:
         return "."
     if points:
         raise SchemaError(
-            f"has decimal commas ({commas[0]}) and decimal points ({points[0]}); fix: write all numbers one way",
+            f"has decimal commas ({commas[0][0]}) and decimal points ({points[0]}); fix: write all numbers one way",
             subject=str(path),
         )
+    # Coordinates have no thousands.
+    if all(re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", f) and not place for f, place in commas):
+        return ""
     return ","
+
+
+def _unclear_comma(path: Path, dialect: Dialect, rows: list[list[str]]) -> SchemaError:
+    """Return the error of numbers such as ``1,200``, where no other number shows what the comma is."""
+    example = next(f for row in rows[1:] for f in row if re.fullmatch(r"[+-]?\d+,\d+", f))
+    call = _reading_text(path, replace(dialect, decimal=","), ROLE_NAMES[STATION])
+    return SchemaError(
+        f"has numbers such as {example!r}, whose comma may be of thousands or decimal, and no number shows which; fix: table = {call}, "
+        "where it is decimal, or with thousands=',' in place of decimal=','; then open_stations(table, ...)",
+        subject=str(path),
+    )
 
 
 def _encoding(path: Path, given: str | None) -> str:

@@ -62,6 +62,29 @@ def with_known_step(ds: xr.Dataset, step: np.timedelta64 | None, time: Any = TIM
     return ds
 
 
+def with_whole_ends(ds: xr.Dataset, timestamps: str | None) -> xr.Dataset:
+    """Return a conformed dataset whose labels are no last seconds of intervals: 00:59:59 with ``timestamps="end"`` is 01:00.
+
+    Raises
+    ------
+    SchemaError
+        Labels of last seconds, and the caller does not say what they are.
+    """
+    times = ds[TIME].values.astype("datetime64[s]")
+    last = (times - np.datetime64(0, "s")) % np.timedelta64(60, "s") == np.timedelta64(59, "s")
+    if timestamps == "start" or not last.all() or step_of(ds[TIME]) < np.timedelta64(60, "s"):
+        return ds
+    if timestamps is None:
+        raise SchemaError(
+            f"every timestamp ends with :59, the last second of an interval, first: {times[0]}; expected its start or its end; "
+            "fix: timestamps='end', or timestamps='start' if the intervals do begin at these seconds"
+        )
+    moved = ds.assign_coords({TIME: ds[TIME].copy(data=times + _SECOND)})
+    return schema.record(
+        moved, "open_stations", ["timestamps of the last second of each interval moved to its end (+1 s)"]
+    )
+
+
 def settle_step(ds: xr.Dataset, step: np.timedelta64 | None, timestamps: str) -> xr.Dataset:
     """Return a conformed dataset whose stations have one step, each timestamp at the start of its interval.
 
@@ -191,7 +214,8 @@ def _means(ds: xr.Dataset, found: list[Group], step: np.timedelta64, timestamps:
             f"step={timesteps.step_name(step)!r} leaves no interval of which {timesteps.DATA_CAPTURE:.0%} are observed; "
             "fix: a shorter step=, or a longer record"
         )
-    note = f"means over {timesteps.step_name(step)}, each with at least {timesteps.DATA_CAPTURE:.0%} observed, of {'; '.join(map(str, found))}"
+    begin = f", which begin at {pd.Timestamp(phase, unit='s'):%H:%M} UTC" if step >= timesteps.DAY else ""
+    note = f"means over {timesteps.step_name(step)}{begin}, each with at least {timesteps.DATA_CAPTURE:.0%} observed, of {'; '.join(map(str, found))}"
     kept = with_step(means_of.isel({TIME: slice(at[0], at[-1] + 1)}), step)
     return schema.record(kept, "open_stations", [note])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -152,14 +152,19 @@ def placed(places: pd.DataFrame) -> pd.Index:
     return places.index[places[[LON, LAT]].notna().all(axis=1)]
 
 
-def check_placed(ids: pd.Index, places: pd.DataFrame, called: str) -> None:
-    """Raise where stations have no coordinates; ``called`` is the user's name of the column of stations."""
+def check_placed(ids: pd.Index, places: pd.DataFrame, called: str, columns: Mapping[str, list[str]]) -> None:
+    """Raise where stations have no coordinates.
+
+    ``called`` is the user's name of the column of stations, ``columns`` are those of each station in a wide table.
+    """
     unplaced = ids.difference(placed(places))
     if len(unplaced):
+        kept = f"table[~table[{called!r}].astype(str).isin({unplaced.tolist()})]"
+        if columns:
+            kept = f"table.drop(columns={[c for station in unplaced for c in columns[station]]})"
         raise SchemaError(
             f"{len(unplaced)} of {len(ids)} stations have no coordinates: {some(unplaced)} ({_why(unplaced, places)}); "
-            "fix: add them to the list, or leave them out: "
-            f"table = table[~table[{called!r}].astype(str).isin({unplaced.tolist()})]"
+            f"fix: add them to the list, or leave them out: table = {kept}"
         )
 
 

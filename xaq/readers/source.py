@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION, TIME, canonical_units, match_key
+from ..conventions import ROLE_NAMES, STATION, TIME, canonical_units, is_pollutant, match_key
 from ..errors import SchemaError, warn
 from . import entries, files
 from .assembly import Rows, check_columns, first_column, lower_names, name_columns
@@ -177,9 +177,10 @@ class Request:
             frame = frame.drop(columns=[c for c in frame.columns if c != own and match_key(c) == STATION])
         return name_columns(frame, columns, "station list")
 
-    def check_columns(self, rows: Rows, places: Rows | None) -> None:
-        """Raise where ``columns=`` names a column that neither the table nor the station list has."""
-        self.check_named(rows.names.values(), places)
+    def check_columns(self, rows: Rows, places: Rows | None, *taken: str) -> None:
+        """Raise where ``columns=`` names a column that neither the table nor the station list has; roles ``taken`` are used before."""
+        used = [name for role, name in self.column_names if role in taken]
+        self.check_named([*rows.names.values(), *used], places)
 
     def check_taken(self, places: Rows | None, *roles: str) -> None:
         """Raise where ``columns=`` names a column that a reader with columns of its own does not use.
@@ -293,4 +294,12 @@ def gather(pieces: Sequence[Rows]) -> Rows:
             f"{name} comes in several units: {units[name]} and {other} in the headers of the files; fix: "
             f"xr.concat([ds, others.aq.convert_units({{{name!r}: {units[name]!r}}})], 'time'), where ds and others are opened one by one"
         )
-    return Rows(pd.concat([piece.frame for piece in pieces], ignore_index=True), names, units)
+    for name, unit in units.items():
+        silent = sum(name in piece.frame and name not in piece.units for piece in pieces)
+        if silent and is_pollutant(name):
+            warn(
+                f"{silent} of {len(pieces)} files state no units of {name}; they are taken for {canonical_units(unit)}, which the others "
+                "state; fix: open them one by one with units=, if theirs are others"
+            )
+    columns = {station: names for piece in pieces for station, names in piece.columns.items()}
+    return Rows(pd.concat([piece.frame for piece in pieces], ignore_index=True), names, units, columns)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, is_pollutant, match_key
+from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, canonical_units, is_pollutant, is_units, match_key
 from ..errors import SchemaError
 from .assembly import (
     PARAMETER,
@@ -23,10 +24,12 @@ from .assembly import (
     no_column,
     only_station,
 )
-from .clock import with_time
-from .entries import statuses_beside
+from .clock import HOUR, with_time
+from .entries import statuses_beside, warn_of_statuses
 from .frames import take_units_row
 from .source import Format, Request, Source, gather
+from .stated_zones import check_stated_zone
+from .times import with_years_first
 
 #: Names of the three columns of a narrow table, one row per station, time and variable.
 NARROW_NAMES: dict[str, tuple[str, ...]] = {
@@ -49,12 +52,13 @@ def long_rows(
     frame: pd.DataFrame, columns: Mapping[str, str] | None, units_row: Mapping[Any, str] | None = None
 ) -> Rows:
     """Return the rows of a long or narrow table; ``units_row`` as in ``assembly.name_columns``."""
-    narrow = narrow_columns(frame)
-    if narrow:
+    taken: dict[Any, str] = {}
+    if narrow := narrow_columns(frame):
         taken = {c: r for c, r in narrow.items() if r not in (columns or {})}
         clash = [r for r in taken.values() if r in frame.columns and r not in taken]
         frame = frame.drop(columns=clash).rename(columns=taken)
-    return name_columns(frame, columns, "table", units_row)
+    rows = name_columns(frame, columns, "table", units_row)
+    return replace(rows, names={**rows.names, **{role: str(column) for column, role in taken.items()}})
 
 
 def wide_rows(
@@ -66,7 +70,7 @@ def wide_rows(
 ) -> Rows:
     """Return the rows of a wide table: a time column and one column per station, or per station and pollutant."""
     known = set() if places is None or STATION not in places.frame else set(places.frame[STATION].astype(str))
-    stated = units_row or {}
+    stated = {**{c: unit for c in frame.columns if (unit := split_units(c)[1])}, **(units_row or {})}
     time = _time_column(frame, columns)
     # Where the caller does not say which statuses count, every value does.
     statuses = {c for c, values in statuses_beside(list(frame.columns), columns or {}).items() if values is not None}
@@ -90,7 +94,10 @@ def wide_rows(
     ]  # fmt: skip
     if not parts:
         raise SchemaError(f"the wide table has no columns beside {time!r}; fix: a column per station")
-    return Rows(pd.concat(parts, ignore_index=True), {TIME: str(time)})
+    of_station: dict[str, list[Any]] = {}
+    for column, (station, _) in cells.items():
+        of_station.setdefault(station, []).append(column)
+    return Rows(pd.concat(parts, ignore_index=True), {TIME: str(time)}, columns=of_station)
 
 
 def station_and_variable(column: Any, known: Collection[str]) -> tuple[str, str | None]:
@@ -102,6 +109,7 @@ def station_and_variable(column: Any, known: Collection[str]) -> tuple[str, str 
         text = str(column).strip()
         if text in known:
             return text, None
+        text = split_units(column)[0]
         cuts = [(text[: m.start()].strip(), text[m.end() :].strip()) for m in re.finditer(r"[_\s/:|.-]", text)]
     else:
         text, cuts = " ".join(map(str, column)), [(str(column[0]), str(column[-1]))]
@@ -116,6 +124,14 @@ def station_and_variable(column: Any, known: Collection[str]) -> tuple[str, str 
     return named[0] if named else (text, None)
 
 
+def split_units(column: Any) -> tuple[str, str | None]:
+    """Return the name of a wide table's column and the units in brackets behind it: ``"A1_NO2 (ppb)"`` -> ``("A1_NO2", "1e-9")``."""
+    found = re.fullmatch(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]", str(column).strip())
+    if isinstance(column, tuple) or found is None or not is_units(found[2]):
+        return str(column).strip(), None
+    return found[1], canonical_units(found[2])
+
+
 def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
     if columns and TIME in columns:
         return columns[TIME]
@@ -128,20 +144,43 @@ def _time_column(frame: pd.DataFrame, columns: Mapping[str, str] | None) -> Any:
 
 def _tables(source: Source, request: Request) -> Iterator[tuple[pd.DataFrame, dict[Any, str]]]:
     """Yield the tables of a source with the values that count and their time in one column, and the units of a row under the header."""
-    for table in source.frames(request):
-        frame, units = take_units_row(table)
+    tables = [take_units_row(table) for table in source.frames(request)]
+    if request.valid is None:
+        warn_of_statuses([frame for frame, _ in tables], request.columns_in(tables[0][0].columns))
+    for frame, units in tables:
         yield with_time(request.valid_in(frame), request), units
 
 
+def _gathered(pieces: Sequence[Rows], source: Source, request: Request) -> Rows:
+    """Return the rows of several files as one; each has its own order of day and month, and may state its time zone."""
+    for rows in pieces:
+        check_stated_zone(rows, request.tz)
+    if len(pieces) > 1:
+        pieces = [_with_years_first(rows, path.name) for rows, path in zip(pieces, source.paths, strict=True)]
+    return gather(pieces)
+
+
+def _with_years_first(rows: Rows, name: str) -> Rows:
+    if TIME not in rows.frame:
+        return rows
+    try:
+        return replace(rows, frame=rows.frame.assign(**{TIME: with_years_first(rows.frame[TIME])}))
+    except SchemaError as error:
+        called = f"[{rows.called(TIME)!r}]"
+        raise SchemaError([f"in {name}, " + p.replace("['time']", called) for p in error.problems]) from error
+
+
 def _read_long(source: Source, request: Request) -> xr.Dataset:
-    rows = gather(
-        [long_rows(frame, request.columns_in(frame.columns), units) for frame, units in _tables(source, request)]
+    rows = _gathered(
+        [long_rows(frame, request.columns_in(frame.columns), units) for frame, units in _tables(source, request)],
+        source,
+        request,
     )
     places = request.places()
-    request.check_columns(rows, places)
+    request.check_columns(rows, places, HOUR)
     if STATION not in rows.frame and only_station(places) is not None and not _of_one_station(rows, request):
         raise SchemaError(no_column(STATION, "table", rows.header))
-    return assemble(rows, places, tz=request.tz, ambiguous=request.ambiguous)
+    return assemble(rows, places, tz=request.tz, ambiguous=request.ambiguous, ends=request.timestamps == "end")
 
 
 def _of_one_station(rows: Rows, request: Request) -> bool:
@@ -153,14 +192,16 @@ def _of_one_station(rows: Rows, request: Request) -> bool:
 
 def _read_wide(source: Source, request: Request) -> xr.Dataset:
     places = request.places()
-    rows = gather(
+    rows = _gathered(
         [
             wide_rows(frame, request.columns_in(frame.columns), places, request.pollutant, units)
             for frame, units in _tables(source, request)
-        ]
+        ],
+        source,
+        request,
     )
-    request.check_columns(rows, places)
-    return assemble(rows, places, tz=request.tz, ambiguous=request.ambiguous)
+    request.check_columns(rows, places, HOUR)
+    return assemble(rows, places, tz=request.tz, ambiguous=request.ambiguous, ends=request.timestamps == "end")
 
 
 LONG = Format("long", "a table with a row per station and time", _read_long, statuses=True)

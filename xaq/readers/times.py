@@ -5,6 +5,7 @@ Neither a time zone nor the order of day and month is guessed.
 
 from __future__ import annotations
 
+import re
 import warnings
 from numbers import Number
 
@@ -16,7 +17,7 @@ from ..arrays import timesteps
 from ..conventions import TIME
 from ..errors import SchemaError, warn
 from ..stations.timestamps import UNIT_NAMES, calendar_unit, rows_on_days, whole_seconds
-from .zones import localise, zone_of
+from .zones import localise, localise_ends, zone_of
 
 #: An axis with more steps than the first number, of which less than the second fraction have rows, has a stray timestamp.
 _SPARSE_STEPS, _SPARSE_FRACTION = 50_000, 0.02
@@ -26,6 +27,10 @@ _OFFSET = r"[T ]\d{2}(?::?\d{2}(?::?\d{2}(?:\.\d+)?)?)?\s?(?:Z|[+-]\d{2}(?::?\d{
 _NOISE = np.timedelta64(5, "s")
 #: The mark in a date such as 31.01.20, whose order cannot be known.
 _SHORT_YEAR = r"^\s*\d{1,2}([/.-])\d{1,2}\1\d{2}(?!\d)"
+#: Numbers below this, in 1979, are seconds since 1970 of no record of a network.
+_FIRST_SECONDS = 3e8
+#: A date such as 31/01/2020.
+_DAY_MONTH_YEAR = re.compile(r"^\s*(\d{1,2})([/.-])(\d{1,2})\2(\d{4})")
 #: An axis for stations of several steps has at most so many times the steps that have rows (two phases of an hour on an axis of
 #: minutes: 30), and at most so many steps in all.
 _LONGEST, _MOST_STEPS = 32, 500_000
@@ -38,6 +43,7 @@ def to_utc(
     own: str | None = None,
     ambiguous: str | None = None,
     series: pd.Series | None = None,
+    ends: bool = False,
 ) -> pd.Series:
     """Return timestamps as naive UTC; daily timestamps are not shifted.
 
@@ -51,6 +57,8 @@ def to_utc(
         The time zone that the format defines for them; that of the caller takes precedence, with a warning.
     ambiguous, series
         As in :func:`localise`.
+    ends : bool
+        Whether timestamps are the ends of their intervals, as the caller says.
 
     Raises
     ------
@@ -63,7 +71,7 @@ def to_utc(
         timestamps = pd.to_numeric(timestamps)
     if pd.api.types.is_numeric_dtype(timestamps):
         raise SchemaError(
-            f"time is {timestamps.dtype}, such as {timestamps.iloc[0]}, expected dates; fix: {_as_dates(timestamps)}"
+            f"time is {timestamps.dtype}, such as {timestamps.iloc[0]}, expected dates; fix: {as_dates(timestamps)}"
         )
     times = parse(timestamps)
     if times.isna().any():
@@ -77,7 +85,7 @@ def to_utc(
         raise SchemaError(
             "timestamps have hours but no time zone, and xaq does not guess it; fix: tz='UTC' or tz='Asia/Shanghai'"
         )
-    return localise(times, tz, ambiguous=ambiguous, series=series)
+    return (localise_ends if ends else localise)(times, tz, ambiguous=ambiguous, series=series)
 
 
 def _whole_seconds(times: pd.Series) -> pd.Series:
@@ -228,35 +236,52 @@ def parse(timestamps: pd.Series) -> pd.Series:
         raise SchemaError(_no_dates(timestamps)) from error
 
 
-def _as_dates(numbers: pd.Series) -> str:
-    """Return the call that makes dates of numbers: dates written as numbers, days as Excel counts them, else since 1970."""
+def as_dates(numbers: pd.Series, *, with_clock: bool = False) -> str:
+    """Return the call that makes dates of numbers: dates written as numbers, days as Excel counts them, else since 1970.
+
+    ``with_clock`` says that the hour is in another column, so that the numbers are days.
+    """
     table, known = "table['time']", numbers.dropna()
     first, last = (abs(float(n)) for n in (known.min(), known.max())) if len(known) else (0.0, 0.0)
-    if (how := _written(known)) is not None:
+    if (how := _written(known, with_clock)) is not None:
         return f"table['time'] = pd.to_datetime({table}.astype('int64').astype(str), format={how!r})"
+    if _with_hour_24(known):
+        text = f"{table}.astype('int64').astype(str)"
+        return (
+            f"table['time'] = pd.to_datetime({text}.str[:8]) + pd.to_timedelta({text}.str[8:].astype(int), unit='h'), and "
+            "timestamps='end', because the hour 24 is the end of a day"
+        )
     if first > 20_000 and last < 80_000:
         return f"table['time'] = pd.to_datetime({table}, unit='D', origin='1899-12-30')"
+    if last <= 2400:
+        return "columns={'time': 'your column of dates'}, with the hours in a column 'hour'"
+    if last < _FIRST_SECONDS:
+        return f"table['time'] = pd.to_datetime({table}, unit='h', origin='1900-01-01'), with the unit and the origin of these numbers"
     unit = next(u for u, most in (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf)) if last < most)
     return f"table['time'] = pd.to_datetime({table}, unit={unit!r})"
 
 
-def _written(numbers: pd.Series) -> str | None:
+def _with_hour_24(numbers: pd.Series) -> bool:
+    """Whether numbers are dates with hours to 24, such as 2020013124."""
+    if numbers.empty or (numbers % 1 != 0).any():
+        return False
+    days = pd.to_datetime((numbers // 100).astype("int64").astype(str), format="%Y%m%d", errors="coerce")
+    return bool(days.dt.year.between(1900, 2100).all() and (numbers % 100).between(0, 24).all())
+
+
+def _written(numbers: pd.Series, with_clock: bool) -> str | None:
     """Return the format of numbers such as 2020013123, which are dates of 1900 to 2100; None where they are none."""
     if numbers.empty or (numbers % 1 != 0).any():
         return None
     text = numbers.astype("int64").astype(str)
-    for how, digits in (
-        ("%Y", 4),
-        ("%Y%m", 6),
-        ("%Y%m%d", 8),
-        ("%Y%m%d%H", 10),
-        ("%Y%m%d%H%M", 12),
-        ("%Y%m%d%H%M%S", 14),
-    ):
-        if (text.str.len() == digits).all():
-            dates = pd.to_datetime(text, format=how, errors="coerce")
-            return how if dates.notna().all() and dates.dt.year.between(1900, 2100).all() else None
-    return None
+    formats = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+    if with_clock:
+        formats = {6: "%y%m%d", 8: "%Y%m%d"}
+    how = formats.get(len(text.iloc[0]))
+    if how is None or text.str.len().nunique() > 1:
+        return None
+    dates = pd.to_datetime(text, format=how, errors="coerce")
+    return how if dates.notna().all() and dates.dt.year.between(1900, 2100).all() else None
 
 
 def _no_dates(timestamps: pd.Series) -> str:
@@ -271,7 +296,7 @@ def _no_dates(timestamps: pd.Series) -> str:
         )
     numbers = pd.to_numeric(text, errors="coerce")
     if numbers.notna().all():
-        fix = _as_dates(numbers).replace("table['time'].astype('int64')", "table['time']")
+        fix = as_dates(numbers).replace("table['time'].astype('int64')", "table['time']")
         fix = fix.replace("(table['time'], unit", "(pd.to_numeric(table['time']), unit")
         return f"time is text of numbers, such as {text.iloc[0]!r}, expected dates; fix: {fix}"
     marks = text.str.extract(_SHORT_YEAR)[0].dropna()
@@ -330,15 +355,37 @@ def _day_first(timestamps: pd.Series) -> bool:
     """Whether ``1/2/2020`` means 1 February; raise where no row shows which."""
     if not _is_text(timestamps):
         return False
-    parts = timestamps.dropna().astype(str).str.extract(r"^\s*(\d{1,2})([/.-])(\d{1,2})\2\d{4}").dropna()
+    text = timestamps.dropna().astype(str)
+    parts = text.str.extract(_DAY_MONTH_YEAR).dropna()
     if parts.empty:
         return False
-    first, second = parts[0].astype(int).max(), parts[2].astype(int).max()
-    if first > 12 or (parts[1] == ".").all():
+    first, second = parts[0].astype(int), parts[2].astype(int)
+    if first.max() > 12 or (parts[1] == ".").all():
         return True
-    if second <= 12:
+    if second.max() <= 12:
+        unclear = text[parts.index[first != second]] if (first != second).any() else text[parts.index]
+        example = str(unclear.iloc[0]).strip()
+        mark = parts[1].iloc[0]
+        clock = ("", " %H:%M", " %H:%M:%S")[min(example.count(":"), 2)]
         raise SchemaError(
-            f"time such as {timestamps.iloc[0]!r} may be day/month or month/day, and no row shows which; "
-            "fix: table['time'] = pd.to_datetime(table['time'], format='%d/%m/%Y %H:%M')"
+            f"time such as {example!r} may be day/month or month/day, and no row shows which; "
+            f"fix: table['time'] = pd.to_datetime(table['time'], format='%d{mark}%m{mark}%Y{clock}'), "
+            f"or '%m{mark}%d{mark}%Y{clock}'"
         )
     return False
+
+
+def with_years_first(timestamps: pd.Series) -> pd.Series:
+    """Return timestamps in which text such as ``13/01/2020 10:00`` is ``2020-01-13 10:00``; others as they are.
+
+    Raises
+    ------
+    SchemaError
+        No row shows which is the day and which the month.
+    """
+    if not _is_text(timestamps) or not timestamps.astype(str).str.match(_DAY_MONTH_YEAR).any():
+        return timestamps
+    day, month = (1, 3) if _day_first(timestamps) else (3, 1)
+    return timestamps.str.replace(
+        _DAY_MONTH_YEAR, lambda m: f"{m[4]}-{int(m[month]):02d}-{int(m[day]):02d}", regex=True
+    )

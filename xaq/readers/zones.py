@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from ..errors import SchemaError, warn
 
 #: The errors of pandas and zoneinfo at a name that is no time zone.
 _UNKNOWN_ZONE = (KeyError, ValueError, IndexError, TypeError, OSError, AttributeError)
+_SEASONS = pd.DatetimeIndex(["2020-01-01", "2020-07-01"])
+#: Abbreviations of standard time that are IANA zones with summer time, and a city that says so.
+_LOCAL = {"CET": "Europe/Berlin", "MET": "Europe/Berlin", "EET": "Europe/Helsinki", "WET": "Europe/Lisbon"}
 #: Which of two hours a local timestamp means that occurs twice.
 AMBIGUOUS = ("infer", "first", "second")
 
@@ -30,12 +34,44 @@ def zone_of(tz: str | None, own: str | None) -> str | None:
 
 def same_zone(one: str, other: str) -> bool:
     """Whether two time zones have the same offsets in winter and in summer; an unknown zone is no other one."""
-    seasons = pd.DatetimeIndex(["2020-01-01", "2020-07-01"], tz="UTC")
+    offsets = offsets_of(one), offsets_of(other)
+    return not all(offsets) or offsets[0] == offsets[1]  # localise names an unknown zone
+
+
+def offsets_of(zone: str) -> tuple[float, ...]:
+    """Return the offsets of a time zone from UTC in hours, in January and July; none of an unknown zone."""
     try:
-        offsets = [[t.utcoffset() for t in seasons.tz_convert(zone)] for zone in (one, other)]
+        local = _SEASONS.tz_localize("UTC").tz_convert(zone).tz_localize(None)
     except _UNKNOWN_ZONE:
-        return True  # localise names it
-    return offsets[0] == offsets[1]
+        return ()
+    return tuple(((local - _SEASONS) / pd.Timedelta("1h")).tolist())
+
+
+def fixed_offset(text: str) -> float | None:
+    """Return the hours of an offset such as ``UTC+1``, ``GMT-03:30`` or ``+01:00``, None of another text."""
+    found = re.fullmatch(r"(?:UTC|GMT)?\s*([+-])\s*(\d{1,2})(?::?(\d{2}))?", text.strip(), re.IGNORECASE)
+    if found is None:
+        return None
+    return (-1 if found[1] == "-" else 1) * (int(found[2]) + int(found[3] or 0) / 60)
+
+
+def offset_name(hours: float) -> str:
+    """Return the name of the time zone of an offset from UTC, such as ``+01:00``."""
+    minutes = round(abs(hours) * 60)
+    return f"{'-' if hours < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _warn_of_summer(times: pd.Series, local: pd.Series, tz: str) -> None:
+    """Warn where the abbreviation of a standard time stands for local clocks, and timestamps are in summer."""
+    if tz.upper() not in _LOCAL:
+        return
+    standard = min(offsets_of(tz))
+    shifted = times - local.dt.tz_convert("UTC").dt.tz_localize(None) != pd.Timedelta(hours=standard)
+    if (shifted & times.notna()).any():
+        warn(
+            f"tz={tz!r} has summer time, and {int(shifted.sum())} timestamps are read as an hour ahead of {tz}; fix: "
+            f"tz={offset_name(standard)!r} if the clocks keep {tz} all year, or tz={_LOCAL[tz.upper()]!r} if they have summer time"
+        )
 
 
 def localise(times: pd.Series, tz: str, *, ambiguous: str | None = None, series: pd.Series | None = None) -> pd.Series:
@@ -63,18 +99,21 @@ def localise(times: pd.Series, tz: str, *, ambiguous: str | None = None, series:
         local = times.dt.tz_localize(tz, ambiguous=np.ones(len(times), bool), nonexistent="NaT")
         second = times.dt.tz_localize(tz, ambiguous=np.zeros(len(times), bool), nonexistent="NaT")
     except _UNKNOWN_ZONE as error:
-        raise SchemaError(f"unknown time zone {tz!r}; fix: an IANA name such as tz='Europe/Berlin'") from error
+        hours = fixed_offset(tz)
+        fix = "an IANA name such as tz='Europe/Berlin'" if hours is None else f"tz={offset_name(hours)!r}"
+        raise SchemaError(f"unknown time zone {tz!r}; fix: {fix}") from error
     skipped = local.isna() & times.notna()
     if skipped.any():
         raise SchemaError(
             f"{int(skipped.sum())} timestamps do not exist in {tz!r}, first: {times[skipped].iloc[0]}: the clock skips this hour when "
-            "daylight saving time begins; fix: tz='Etc/GMT-1' (that is UTC+1) if the network keeps standard time all year, or leave these rows "
-            f"out: table = table[~pd.to_datetime(table['time']).isin(pd.to_datetime({[str(t) for t in times[skipped].unique()]}))]"
+            f"daylight saving time begins; fix: tz={offset_name(min(offsets_of(tz)))!r} if the network keeps standard time all year, or leave "
+            f"these rows out: table = table[~pd.to_datetime(table['time']).isin(pd.to_datetime({[str(t) for t in times[skipped].unique()]}))]"
         )
     twice = local != second
     if twice.any():
         later = _is_second(times, twice, tz, ambiguous, series)
         local = local.mask(later, second)
+    _warn_of_summer(times, local, tz)
     return local.dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("s")
 
 
@@ -86,7 +125,7 @@ def _is_second(
         raise SchemaError(
             f"{int(twice.sum())} timestamps occur twice in {tz!r}, first: {times[twice].iloc[0]}: the clock is set back when daylight saving "
             "time ends; fix: ambiguous='infer' if the rows of each station are in the order of time, ambiguous='first' or 'second', or "
-            "tz='Etc/GMT-1' (that is UTC+1) if the network keeps standard time all year"
+            f"tz={offset_name(min(offsets_of(tz)))!r} if the network keeps standard time all year"
         )
     if ambiguous != "infer":
         return twice & (ambiguous == "second")
@@ -119,3 +158,28 @@ def _by_order(times: pd.Series, twice: NDArray[np.bool_], series: Any) -> NDArra
             f"taken, first: {rows['time'][unsure].iloc[0]}; fix: timestamps in UTC or with offsets to be certain"
         )
     return (second | (alone & after)).sort_index().to_numpy()
+
+
+def localise_ends(times: pd.Series, tz: str, *, ambiguous: str | None, series: pd.Series | None) -> pd.Series:
+    """Return the naive local ends of intervals as naive UTC timestamps, as :func:`localise` does.
+
+    Some networks count an end as the start on the clock and a step: 02:00 in the night whose clock skips that hour, and 03:00
+    twice in the night whose clock shows 02:00 twice. Where the ends fit only so, their starts are localised.
+    """
+    apart = pd.Series(np.sort(times.unique())).diff().mode()
+    if apart.empty or len(set(offsets_of(tz))) < 2:  # an unknown zone, or one without summer time
+        return localise(times, tz, ambiguous=ambiguous, series=series)
+    step = apart.iloc[0]
+    (ends_skipped, ends_twice), (starts_skipped, starts_twice) = _unclear(times, tz), _unclear(times - step, tz)
+    repeated = pd.DataFrame({"time": times, "series": 0 if series is None else series}).duplicated(keep=False)
+    twice = repeated & starts_twice & ~ends_twice
+    if starts_skipped.any() or not (ends_skipped.any() or twice.any()):
+        return localise(times, tz, ambiguous=ambiguous, series=series)
+    return localise(times - step, tz, ambiguous=ambiguous, series=series) + step
+
+
+def _unclear(times: pd.Series, tz: str) -> tuple[pd.Series, pd.Series]:
+    """Return which naive timestamps the clock of a time zone skips, and which it shows twice."""
+    first = times.dt.tz_localize(tz, ambiguous=np.ones(len(times), bool), nonexistent="NaT")
+    second = times.dt.tz_localize(tz, ambiguous=np.zeros(len(times), bool), nonexistent="NaT")
+    return first.isna(), first.notna() & (first != second)

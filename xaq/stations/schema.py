@@ -332,7 +332,7 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
     """
     if time is None:
         return ds
-    if isinstance(time, str) and "/" in time:
+    if isinstance(time, str) and time.count("/") == 1:
         time = tuple(part or None for part in time.split("/", 1))
     if isinstance(time, (tuple, list)) and len(time) == 2:
         time = slice(time[0], time[1])

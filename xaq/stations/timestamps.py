@@ -5,6 +5,7 @@ Station datasets, fields and tables share these rules, so that the same timestam
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ STEP = "step"
 _SECOND, _MINUTE, _DAY = (np.timedelta64(n, "s") for n in (1, 60, 86400))
 #: Periods of the calendar as pandas names them: their months, the fewest and the most days between labels.
 _CALENDAR = {"M": (1, 26, 34), "Q": (3, 85, 96), "Y": (12, 360, 371)}
+_YEAR_LAST = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})(?!\d)")
 UNIT_NAMES = {"M": "month", "Q": "quarter", "Y": "year"}
 
 
@@ -238,7 +240,18 @@ def plain_time(time: Any) -> Any:
     """Return a time as the axis of a dataset has it: of an array without dimensions its entry; in UTC, without a zone.
 
     What is no such time is returned as it is: text such as "2020-01" names a period, and whoever selects judges it.
+
+    Raises
+    ------
+    SchemaError
+        A date with its year last: 08.01.2018 is two days, by who writes it.
     """
+    if isinstance(time, str) and (found := _YEAR_LAST.match(time)):
+        first, second, year = found.groups()
+        raise SchemaError(
+            f"time {time!r} has its year last, so that the order of day and month is not known; fix: '{year}-{int(second):02d}-"
+            f"{int(first):02d}', if the day comes first"
+        )
     if isinstance(time, (xr.DataArray, np.ndarray)) and time.ndim == 0:
         time = np.asarray(time)[()]
     try:

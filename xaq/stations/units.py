@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from .._arguments import check_mapping, check_number, check_text
-from ..conventions import POLLUTANTS, canonical_name, canonical_units, cf_attrs, is_concentration
+from ..conventions import MASS_UNITS, POLLUTANTS, canonical_name, canonical_units, cf_attrs, is_concentration
 from ..errors import SchemaError
 from . import schema
 
@@ -50,13 +50,14 @@ def factor(
     SchemaError
         Units in which this pollutant has no concentration.
     """
-    old, new = canonical_units(old), canonical_units(new)
-    bad = [unit for unit in (old, new) if not is_concentration(unit, pollutant)]
+    bad = [unit for unit in (old, new) if not is_concentration(canonical_units(unit), pollutant)]
     if bad:
         known = "'ug m-3', 'mg m-3'" if POLLUTANTS[pollutant].particle else "'ug m-3', 'mg m-3', 'ppb', 'ppm'"
         raise SchemaError(
-            f"{', '.join(map(repr, bad))} are not units of {pollutant} that xaq knows; fix: one such as {known}"
+            f"{', '.join(map(repr, bad))} are not units of {pollutant} that xaq knows, such as {known}; "
+            f"fix: units={{{pollutant!r}: {MASS_UNITS!r}}}"
         )
+    old, new = canonical_units(old), canonical_units(new)
     if old == new:
         return 1.0
     if old in _MASS and new in _MASS:
@@ -139,7 +140,7 @@ def convert_units(
     for pollutant, unit in wanted.items():
         name, new = names[pollutant], canonical_units(unit)
         old = canonical_units(ds[name].attrs["units"])
-        times = factor(pollutant, old, new, temperature=temperature, pressure=pressure)
+        times = factor(pollutant, old, unit, temperature=temperature, pressure=pressure)
         if old == new:
             continue
         converted = (ds[name] * times).astype(ds[name].dtype).transpose(*ds[name].dims)

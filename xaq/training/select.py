@@ -208,7 +208,7 @@ def fit_background(
     observations = selection.observations
     gridded = settle_field(field, selection.target, selection.units)
     gridded.check_overlaps(observations.lon, observations.lat, "visible stations", subject=BACKGROUND)
-    gridded.check_step(selection.step, subject=BACKGROUND)
+    gridded.check_step(selection.step, observations.times[0], subject=BACKGROUND)
     gridded.check_period(*observations.times[[0, -1]], subject=BACKGROUND)
     return BackgroundFactor.fit(gridded, observations, seed=seed)
 
