@@ -113,7 +113,7 @@ def test_cmaq_is_a_background_of_the_ozone_sites_of_a_day(shared_files, shared_d
     field = xaq.open_field(file)
     where = {"target": "o3", "time": "2016-07-15", "grid": xaq.Grid.regular(0.5, bounds=(-115.0, 30.0, -77.0, 46.0))}
     # Alaska and Hawaii.
-    with pytest.warns(XaqWarning, match="'o3' has no value at 8 of 1252 visible stations: they are left out"):
+    with pytest.warns(XaqWarning, match="'O3_8HRMAX' has no value at 8 of 1252 visible stations: they are left out"):
         whole = ds.aq.reanalyze("kriging", background=field, **where)
     assert whole.o3.notnull().all()
     ds = ds.isel(station=~Gridded.of(field).outside(ds.lon.values, ds.lat.values))
