@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 import xaq
+from xaq.fields.sample import sample_points
 
 from .networks import data_folder
 
@@ -55,6 +58,38 @@ def network(n_station: int, n_hour: int, *, missing: float = 0.13, seed: int = 0
         attrs={"title": f"synthetic network, {origin}"},
     )
     return xaq.open_stations(ds)
+
+
+def daily_network(n_station: int, n_day: int, *, seed: int = 0) -> xr.Dataset:
+    """Return the values of :func:`network` as daily ones: waves of 18 to 400 days, and gaps of 1 to 48 days."""
+    ds = network(n_station, n_day, seed=seed)
+    return xaq.open_stations(ds.assign_coords(time=pd.date_range("2015-01-01", periods=n_day, freq="D", unit="s")))
+
+
+def weather(n_hour: int, *, seed: int = 0) -> list[xr.DataArray]:
+    """Return four hourly fields of 0.25 degrees around these places, each cell with a cycle of its own."""
+    rng = np.random.default_rng([seed, 12])
+    west, south, east, north = BOUNDS
+    axes = {
+        "time": pd.date_range("2015-01-01", periods=n_hour, freq="h", unit="s"),
+        "lat": np.arange(south - 0.5, north + 0.5, 0.25),
+        "lon": np.arange(west - 0.5, east + 0.5, 0.25),
+    }
+    hours = np.arange(n_hour, dtype=np.float32)[:, None, None]
+    phases = rng.uniform(0, 2 * np.pi, (4, len(axes["lat"]), len(axes["lon"]))).astype(np.float32)
+    return [
+        xr.DataArray(np.cos(phase + hours / np.float32(6 + i)), axes, tuple(axes), f"field{i}", {"units": "1"})
+        for i, phase in enumerate(phases)
+    ]
+
+
+def follow(ds: xr.Dataset, fields: Sequence[xr.DataArray]) -> xr.Dataset:
+    """Return a network whose values also follow fields: each raises them by up to 20 %, so that it has a slope."""
+    values = ds.pm25
+    for field in fields:
+        there = sample_points(field, ds.lon, ds.lat, time=ds.time).transpose("point", "time").values
+        values = values * np.exp(0.2 * there)
+    return ds.assign(pm25=values.astype("float32").assign_attrs(ds.pm25.attrs))
 
 
 def _gaps(rng: np.random.Generator, shape: tuple[int, int], missing: float) -> np.ndarray:

@@ -1,11 +1,14 @@
 """Time of a year of hourly maps from a trained model to a finished store, and of other gridding tools, in one run.
 
 ``python -m benchmarks.speed [--days 365] [--stations 584] [--spacing 0.1] [--scaling] [--out speed.json]``
+``python -m benchmarks.speed --rows training --stations 1600 --days 365 [--step D]``
 
 Every row runs in a process of its own, so that its peak memory is its own. The practical limit is inverse distance as a
 sparse product with a plain ``to_zarr`` of as many bytes. Slow peers grid a few hours, and their time is extrapolated; the
 table says from how many hours. ``member`` is one member of the cube with its estimates, ``annual`` annual means from 50
-members, ``gstools`` one conditional simulation for each hour. The network is synthetic: places of the Chinese national network
+members, ``fields`` the cube of a model over four hourly fields, and how many times the CPU seconds of one without them it
+takes, ``gstools`` one conditional simulation for each hour; ``training``, which runs where it is asked for, is the whole of
+:func:`xaq.train` with 15 % of the stations hidden. The network is synthetic: places of the Chinese national network
 where its list is at hand, a smooth field, 13 % missing. Timings on shared machines vary: compare ratios within a run.
 """
 
@@ -59,6 +62,34 @@ def run_xaq(o: argparse.Namespace, folder: Path) -> dict[str, float]:
         cube = ds.aq.reanalyze(model, grid=_grid(o.spacing), store=store, precision=o.precision, progress=False)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, **_reads(cube, store)}
+
+
+def run_fields(o: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Write the cube of a model over four hourly fields of 0.25 degrees, and before it that of one without them."""
+    import dask
+
+    import xaq
+
+    fields = made.weather(24 * max(o.days, _TRAIN_DAYS))
+    train = {"target": "pm25", "max_epochs": 0, "progress": False}
+    model = made.follow(made.network(o.stations, 24 * _TRAIN_DAYS), fields).aq.train(fields=fields, **train)
+    slopes = [term["slope"] for term in model.recipe.trend.drift]
+    assert all(slopes), "a field without a slope is not read"
+    ds = made.follow(made.network(o.stations, 24 * o.days), fields)
+    grid, least = _grid(o.spacing), {}
+    mappers = {"without": (xaq.load_model(folder / "model.xaq", device="cpu"), None), "with": (model.to("cpu"), fields)}
+    # Twice, in turn: the first cube of a process also pays for what is loaded and kept.
+    for name in (*mappers, *mappers):
+        mapper, given = mappers[name]
+        wall, cpu = time.perf_counter(), time.process_time()
+        with dask.config.set(num_workers=o.threads):
+            ds.aq.reanalyze(
+                mapper, grid=grid, store=folder / "f.zarr", fields=given, precision=o.precision, overwrite=True, progress=False
+            )  # fmt: skip
+        took = time.process_time() - cpu, time.perf_counter() - wall
+        least[name] = min(took, least.get(name, took))
+    (cpu, seconds), (without, _) = least["with"], least["without"]
+    return {"seconds": seconds, "cpu": cpu, "times_without": cpu / without}
 
 
 def run_limit(o: argparse.Namespace, folder: Path) -> dict[str, float]:
@@ -181,10 +212,21 @@ def run_gstools(o: argparse.Namespace, folder: Path) -> dict[str, float]:
     return {"seconds": one * 24 * o.days, "measured_hours": 1, "one_field": one}
 
 
+def run_training(o: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Train to the end with 15 % of the stations hidden; ``cpu_seconds`` are those of all threads."""
+    ds = made.network(o.stations, 24 * o.days) if o.step == "h" else made.daily_network(o.stations, o.days)
+    ds, start, begin = ds.aq.hide(fraction=0.15, seed=0), time.process_time(), time.perf_counter()
+    model = ds.aq.train("pm25", progress=False)
+    measured = {"seconds": time.perf_counter() - begin, "cpu_seconds": time.process_time() - start}
+    return {**measured, "epochs": model.recipe.training["epochs"]}
+
+
 ROWS: dict[str, Row] = {
-    "xaq": run_xaq, "member": run_member, "annual": run_annual, "gstools": run_gstools, "limit": run_limit,
+    "xaq": run_xaq, "fields": run_fields, "member": run_member, "annual": run_annual, "gstools": run_gstools, "limit": run_limit,
     "verde": run_verde, "griddata": run_griddata, "pykrige": run_pykrige,
 }  # fmt: skip
+#: Rows that are run where they are asked for by name.
+_ASKED: dict[str, Row] = {"training": run_training}
 
 
 def _reads(cube: Any, store: Path) -> dict[str, float]:
@@ -296,7 +338,8 @@ def main() -> None:
     parser.add_argument("--precision", type=float, help="rounding step of the values that xaq stores, ug m-3")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="blocks computed at once")
     parser.add_argument("--members", type=int, default=50, help="of the row annual")
-    parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS | _ASKED)}")
+    parser.add_argument("--step", default="h", choices=("h", "D"), help="of the row training: hours or days")
     parser.add_argument("--scaling", action="store_true", help="vary cells, days, stations and threads instead")
     parser.add_argument("--plot", type=Path, help="figure of the scaling")
     parser.add_argument("--out", type=Path, help="JSON to write")
@@ -319,7 +362,7 @@ def main() -> None:
         else:
             rows = {}
             for name in options.rows.split(","):
-                rows[name] = measure(ROWS[name], options, folder)
+                rows[name] = measure((ROWS | _ASKED)[name], options, folder)
                 print(f"  {name}: {rows[name]['seconds']:.1f} s", flush=True)
             table = pd.DataFrame(rows).T.rename_axis("row")
             table["times_xaq"] = table.seconds / table.seconds.get("xaq", np.nan)

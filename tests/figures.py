@@ -80,7 +80,10 @@ def explained_by_hand(ds):
     near = ds.isel(station=np.flatnonzero(~ds.hidden.values)[:4])
     of_station = {"weight": [0.7, 0.28, 0.04, -0.02], "value": [10.0, 20.0, 30.0, 40.0], "observed": [1, 1, 0, 1]}
     out = near[["lon", "lat"]].drop_vars("hidden").assign({n: ("station", np.array(v)) for n, v in of_station.items()})
-    out = out.assign(estimate=14.04, kriging=15.06, learned=-1.02).assign_coords(time=ds.time.values[8])
+    out = out.assign(estimate=14.04, kriging=20.0, advection=0.0, log_scale=0.12, learned=-1.02)
+    out = out.assign(factor=("term", [0.9, 0.83])).assign_coords(
+        term=["elevation", "site effect"], time=ds.time.values[8]
+    )
     out["estimate"].attrs["units"] = "ug m-3"
     out = out.assign_coords(place_lon=float(near.lon.mean()), place_lat=float(near.lat.mean()))
     return out.assign_attrs(xaq_provenance=json.dumps({"target": "pm25"}))

@@ -6,7 +6,7 @@ from typing import Any
 
 import xaq
 from xaq.fields import sample
-from xaq.interpolate import base
+from xaq.interpolate import base, explanation
 from xaq.plot.accessor import PlotAccessor
 
 #: Members of the contract of mappers: documented in full in xaq.interpolate.base, in one line by each implementation.
@@ -16,8 +16,8 @@ MAPPERS = {"InverseDistance", "Model", "Nearest", "OrdinaryKriging", "SpaceTimeK
 BESIDE = {
     "xaq.fields.sample.sample_points": sample.sample_points,
     "xaq.interpolate.base.Estimate": base.Estimate,
-    "xaq.interpolate.base.Explainer": base.Explainer,
-    "xaq.interpolate.base.Explanation": base.Explanation,
+    "xaq.interpolate.explanation.Explainer": explanation.Explainer,
+    "xaq.interpolate.explanation.Explanation": explanation.Explanation,
     "xaq.interpolate.base.Mapper": base.Mapper,
     "xaq.interpolate.base.Observations": base.Observations,
     "xaq.plot.accessor.PlotAccessor": PlotAccessor,

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import xaq
+from xaq import _method
 from xaq.accessor import AqAccessor
 from xaq.plot.accessor import PlotAccessor
 from xaq.stations import schema
@@ -53,6 +54,31 @@ def test_methods_have_the_signature_of_what_they_call_without_the_dataset(name):
     (first, *others), (dataset, *expected) = of_method.parameters.values(), of_function.parameters.values()
     assert (first.name, dataset.name) == ("self", "ds")
     assert [(p.name, p.kind, p.default) for p in others] == [(p.name, p.kind, p.default) for p in expected]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda aq: aq.reanalyze("idw", bounds=(5, 47, 16, 55)),
+            "reanalyze() got an unexpected keyword argument 'bounds'; fix: grid=xaq.Grid.regular(",
+        ),
+        (lambda aq: aq.reanalyze("idw", girds=0.1), "reanalyze() got an unexpected keyword argument 'girds'; fix: grid="),
+        (lambda aq: aq.hide(n=5), "hide() got an unexpected keyword argument 'n'; fix: fraction=0.15"),
+        (lambda aq: aq.train(pollutant="pm25"), "train() got an unexpected keyword argument 'pollutant'; fix: target='pm25'"),
+        (lambda aq: aq.plot.stations(colormap="magma"), "stations() got an unexpected keyword argument 'colormap'; fix: cmap='viridis'"),
+        (lambda aq: aq.check(bounds=1), "check() got an unexpected keyword argument 'bounds'; fix: one of "),
+    ],
+)  # fmt: skip
+def test_an_argument_of_another_name_is_refused_with_the_one_that_was_meant(call, said):
+    with pytest.raises(TypeError) as error:
+        call(xaq.datasets.synthetic(n_stations=5, days=2).aq)
+    assert str(error.value).startswith(said)
+
+
+def test_every_fix_of_an_argument_of_another_name_names_an_argument_that_exists():
+    known = {p for n in METHODS for p in inspect.signature(method_of(n)).parameters}
+    assert {fix.partition("=")[0] for fix in _method._OTHER_NAMES} <= known
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,11 +1,18 @@
 """The benchmarks on small networks: pooled scores, folds, the bootstrap and joined stations are right."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import xaq
-from benchmarks import accuracy, ceiling, networks
+from benchmarks import accuracy, ceiling, gpu, networks, reach
+from xaq.arrays import sphere
+from xaq.interpolate.kriging import Covariance
+from xaq.interpolate.leave_one_out import LeaveOneOut
+from xaq.stations import schema
 
 METHODS = ["nearest", "idw", "kriging"]
 
@@ -115,3 +122,42 @@ def test_the_ceiling_removes_linear_errors_and_no_noise():
     later[200:] += 100.0
     np.testing.assert_allclose(ceiling.corrected(later, near, 1e-2)[200:] - left[200:], 100.0)
     assert np.isnan(ceiling.corrected(errors[:40], near[:40], 1e-2)).all()
+
+
+def test_without_stations_nearby_kriging_is_left_with_the_others():
+    seen = schema.observations(xaq.datasets.synthetic(n_stations=20, days=2, seed=4), "pm25")
+    values, lon, lat = seen.values.astype(float), seen.lon, seen.lat
+    distance = sphere.distance_km(lon[:, None], lat[:, None], lon, lat)
+    network = reach.Network(values, lon, lat, distance, Covariance(80.0, 0.1))
+    others = LeaveOneOut.of(lon, lat, network.covariance, 16)
+    steps = np.flatnonzero(np.isfinite(values[3]))
+    expected, _ = others.predict(values, np.stack([np.full(len(steps), 3), steps], axis=1))
+    kriged, mean = reach.errors_without(network, 3, 0.0)
+    np.testing.assert_allclose(kriged, expected - values[3, steps], rtol=1e-6, atol=1e-6)
+    left = np.delete(values, 3, axis=0)[:, steps]
+    np.testing.assert_allclose(mean, np.nanmean(left, axis=0) - values[3, steps], rtol=1e-6)
+    # Farther than the nearest two stations, these two have no influence.
+    near = np.argsort(distance[3])[1:3]
+    network.values[near] = 1e9
+    radius = distance[3, near[1]]
+    assert np.abs(reach.errors_without(network, 3, radius)).max() < 1e3
+    assert reach.errors_without(network, 3, distance.max()) is None
+
+
+def test_the_comparison_with_a_gpu_runs_to_the_end_on_a_cpu(capsys):
+    try:
+        gpu.main(["--device", "cpu", "--small"])
+    finally:
+        logging.disable(logging.NOTSET)
+    text = capsys.readouterr().out
+    assert "s to a trained model (1 epochs)" in text
+    assert "million per second), to a store" in text
+    assert text.count("largest relative difference of cpu from cpu: 0.0e+00") == 2
+
+
+def test_the_comparison_with_a_gpu_ends_with_an_error_where_values_differ():
+    values = xr.DataArray([20.0, 40.0])
+    gpu.check_agreement(values * 1.0009, values, "cuda", "cpu")
+    for wrong in (values * 1.002, values * np.nan):
+        with pytest.raises(SystemExit, match="differ"):
+            gpu.check_agreement(wrong, values, "cuda", "cpu")

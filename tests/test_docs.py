@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import test_walls
 from PIL import Image
@@ -50,26 +51,67 @@ def test_the_gallery_shows_existing_calls_beside_their_pictures():
     assert all((ROOT / "docs" / p).stat().st_size < 200_000 for p in pictures)
 
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+(EXAMPLE,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
 def test_the_readme_shows_existing_verbs_and_commands():
     import xaq
     from xaq.accessor import AqAccessor
     from xaq.cli import main
     from xaq.plot.accessor import PlotAccessor
 
-    readme = (ROOT / "README.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    assert len(example.strip().splitlines()) <= 15
-    for node in ast.walk(ast.parse(example)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            owner = ast.unparse(node.func.value)
-            holder = {"ds.aq": AqAccessor, "ds.aq.plot": PlotAccessor, "xaq": xaq, "model": xaq.Model}[owner]
-            assert hasattr(holder, node.func.attr), ast.unparse(node)
-    for command in re.findall(r"^xaq (\w+) ", readme, re.MULTILINE):
+    assert len(EXAMPLE.strip().splitlines()) <= 15
+    holders = {"ds.aq": AqAccessor, "ds.aq.plot": PlotAccessor, "xaq": xaq, "model": xaq.Model}
+    for node in ast.walk(ast.parse(EXAMPLE)):
+        holder = holders.get(ast.unparse(node.value)) if isinstance(node, ast.Attribute) else None
+        assert holder is None or hasattr(holder, node.attr), ast.unparse(node)
+    for command in re.findall(r"^xaq (\w+) ", README, re.MULTILINE):
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0
-    for target in re.findall(r"`make (\w+)`", readme):
+    for target in re.findall(r"`make ([\w-]+)`", README):
         assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+
+
+def test_the_report_of_the_readme_is_the_one_of_check():
+    import xaq
+
+    shown, _ = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    assert str(xaq.datasets.load("germany").aq.check()).strip() == shown.strip()
+
+
+@pytest.mark.slow
+def test_the_scores_of_the_readme_are_those_that_its_example_prints(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(EXAMPLE, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert (tmp_path / "map.png").stat().st_size > 10_000
+    _, shown = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    columns, *rows = (line.split() for line in printed[printed.index("mae") :].splitlines())
+    expected, *lines = (line.split() for line in shown.strip().splitlines())
+    assert columns == expected
+    for row, line in zip(rows, lines, strict=True):
+        assert row[0] == line[0]
+        # Other processors and versions round differently.
+        np.testing.assert_allclose(np.array(row[1:], float), np.array(line[1:], float), atol=0.06)
+
+
+def table_of(text: str, first: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the header of the table whose header begins with a cell, and its rows by their first cell, without bold."""
+    lines = text.replace("**", "")[text.index(f"| {first} |") :].split("\n\n")[0].splitlines()
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in lines)
+    return header, {name: cells for name, *cells in rows}
+
+
+def test_the_accuracy_of_the_readme_is_that_of_its_page():
+    (_, *columns), full = table_of((ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8"), "network")
+    _, short = table_of(README, "network")
+    aqnet, coverage = columns.index("AQ-Net"), columns.index("coverage")
+    assert [name.split(",")[0] for name in short] == [name.split(",")[0] for name in full]
+    for (best, model, covered), row in zip(short.values(), full.values(), strict=True):
+        assert (model, covered) == (row[aqnet], row[coverage])
+        assert best.split(",")[0] == max(row[:aqnet], key=lambda scores: float(scores.split(" / ")[0]))
 
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))

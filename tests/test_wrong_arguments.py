@@ -162,7 +162,7 @@ ACCEPTS = {
     **{key: {"None", "{}"} for key in ("attrs", "rasters", "chunks", "units", "unplaced", "far", "sea")},
     **dict.fromkeys(("covariates", "known"), EMPTY),
     **{key: {"0"} for key in ("seed", "patience", "max_epochs", "days_before", "days_after")},
-    **{key: {"0"} for key in ("n_covariates", "n_known", "n_rasters")},
+    **{key: {"0"} for key in ("n_covariates", "n_known")},
     **{key: {"(1,)"} for key in ("lon", "lat")},
     **{key: {"None", "-1", "0", *NUMBERS} for key in ("vmin", "vmax")},
     "time": {"None", "2020"},
@@ -174,6 +174,7 @@ ACCEPTS = {
     "encoding": {"None"},
     "stations": FLAGS,
     "lines": {"None", *EMPTY},
+    "fields": {"None", "{}", *EMPTY},
     "baselines": {"None", *EMPTY},
     "level": {"0.5"},
     **{key: {"None"} for key in ("freq", "members")},
@@ -191,7 +192,6 @@ ACCEPTS = {
     "blocks": {"None"},
     "power": {"0", "0.5", "0-d"},
     "dropout": {"0", "0.5"},
-    "max_correction": {"0", "0.5", "0-d"},
     "missing": {"0", "0.5"},
     "noise": {"0", *NUMBERS},
     "temperature": {"-1", "0", *NUMBERS},
@@ -199,7 +199,7 @@ ACCEPTS = {
     "shift_hours": {"None", "-1", "0", "0.5", "0-d"},
     "interval": {"0-d"},
     "station": {"None"},
-    "zoom": {"None"},
+    "zoom": {"None", "True"},
     **{
         (call, "tz"): {"None"}
         for call in ("reanalyze", "reanalyze a store", "reanalyze with a model", "reanalyze days")
@@ -250,9 +250,13 @@ ACCEPTS = {
     ("plot.width", "vmax"): {"None", *NUMBERS},
     ("plot.attention", "vmax"): {"None", *NUMBERS},
     ("plot.series", "station"): set(),
+    **{("plot.series", name): {"None"} for name in ("lon", "lat")},  # a station is named
+    **{(f"plot.{name}", "tz"): {"None"} for name in ("map", "width", "panels", "compare")},
     ("plot.hours", "station"): set(),
     ("plot.reliability", "baselines"): EMPTY,
     ("plot.reliability_of_means", "time"): {"None"},  # one step has no mean of a day
+    # A cube was made with its own fields.
+    **{(f"plot.{name}", of): {"None"} for name in ("errors", "series", "hours") for of in ("rasters", "fields")},
     ("plot.table", "stations"): set(),
     ("plot.skill", "stations"): set(),
     ("datasets.synthetic_truth", "grid"): set(),

@@ -1,8 +1,19 @@
-"""xaq: air-quality station networks to gridded reanalysis cubes.
+"""Air-quality station networks to gridded reanalysis cubes.
 
-Importing xaq registers the accessor ``ds.aq`` on xarray Datasets. Heavy packages are loaded on first use: torch when a
-model is trained or loaded, matplotlib and cartopy when a figure is drawn.
+Importing xaq adds ``ds.aq`` to every xarray Dataset. The steps, in order::
+
+    ds = xaq.open_stations("values.csv", stations="sites.csv", tz="Europe/Berlin")
+    ds.aq.check()                                              # problems, each with the call that fixes it
+    ds = ds.aq.hide(fraction=0.15, seed=7)                     # stations set apart for verification
+    model = ds.aq.train("pm25")
+    ds.aq.verify(model)                                        # scores at the hidden stations
+    cube = ds.aq.reanalyze(model, grid=0.1, store="pm25.zarr")
+    ds.aq.plot.map(cube, time="2017-01-01")
+
+``help(xaq.train)`` explains one step; each ``ds.aq.VERB(...)`` is also ``xaq.VERB(ds, ...)``. ``xaq.datasets.load("germany")`` needs no files.
 """
+
+# Heavy packages are loaded on first use: torch when a model is trained or loaded, matplotlib and cartopy when a figure is drawn.
 
 from __future__ import annotations
 

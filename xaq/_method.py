@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import xarray as xr
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: How an argument is passed, and what other packages call it.
+_OTHER_NAMES = {
+    "grid=xaq.Grid.regular(0.1, bounds=(5, 47, 16, 55))": ("bounds", "bbox", "extent", "region", "domain"),
+    "grid=0.1": ("resolution", "res", "spacing", "cell_size"),
+    "target='pm25'": ("pollutant", "variable", "var", "param", "parameter", "species", "column"),
+    "time=slice('2017-01-01', '2017-01-31')": ("when", "date", "dates", "period", "start", "end", "times"),
+    "fraction=0.15": ("n", "frac", "test_size", "percent", "share"),
+    "stations=['a', 'b']": ("ids", "station", "station_ids", "names"),
+    "store='pm25.zarr'": ("path", "file", "filename", "output", "out"),
+    "max_distance=50": ("radius", "max_dist", "cutoff"),
+    "freq='D'": ("frequency", "resample", "period_freq", "averaging"),
+    "tz='Europe/Warsaw'": ("timezone", "time_zone", "zone"),
+    "max_epochs=10": ("epochs", "n_epochs", "num_epochs"),
+    "members=50": ("n_members", "ensemble", "realizations", "n_samples"),
+    "cmap='viridis'": ("colormap", "colors", "colours", "palette"),
+    "lines='rivers.geojson'": ("borders", "basemap", "coastline", "coastlines", "shapefile"),
+}
 
 #: In a numpydoc section: the dataset as a parameter with a description of its own, and as the first name of several.
 _ALONE = re.compile(r"^ds : .*\n(?: .*\n|\n(?= ))*", re.MULTILINE)
@@ -22,18 +41,30 @@ def method(function: Callable[Concatenate[xr.Dataset, P], R]) -> Callable[Concat
 
     Users, tab completion, Sphinx and type checkers see the function's own parameters and docstring, without the dataset.
     """
-
-    def forward(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(self._ds, *args, **kwargs)
-
     signature = inspect.signature(function)
     dataset, *others = signature.parameters.values()
+    names = [parameter.name for parameter in others]
+
+    def forward(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if unknown := [name for name in kwargs if name not in names]:
+            raise TypeError(_unknown(function.__name__, unknown[0], names))
+        return function(self._ds, *args, **kwargs)
+
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     forward.__annotations__ = {name: of for name, of in function.__annotations__.items() if name != dataset.name}
     forward.__doc__ = without_dataset(inspect.getdoc(function) or "") + "\n"
     # The wrapped function is for readers of the source, and for the names that annotations refer to.
     forward.__dict__.update(__signature__=signature.replace(parameters=[itself, *others]), __wrapped__=function)
     return cast(Callable[Concatenate[Any, P], R], _Unnamed(forward))
+
+
+def _unknown(function: str, given: str, names: Sequence[str]) -> str:
+    """Return the message for an argument that a method does not have, with the argument that was meant."""
+    meant = next((fix for fix, others in _OTHER_NAMES.items() if given.lower() in others), "")
+    if meant.partition("=")[0] not in names:
+        close = difflib.get_close_matches(given, names, n=1)
+        meant = f"{close[0]}=" if close else f"one of {', '.join(names)}"
+    return f"{function}() got an unexpected keyword argument {given!r}; fix: {meant}"
 
 
 def without_dataset(docstring: str) -> str:

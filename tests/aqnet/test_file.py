@@ -140,7 +140,7 @@ WRONG = {
     "infinity": (float("-inf"), set()),
     "huger than single precision": (1e39, set()),
     "huger than any float": (10**400, set()),
-    "fraction": (0.123, {"dropout", "max_correction"}),
+    "fraction": (0.123, {"dropout"}),
     "negative": (-1, set()),
     "huge": (10**6 + 1, {"seed"}),
     "very huge": (10**30, set()),

@@ -72,7 +72,10 @@ def test_a_model_travels_between_processes_and_is_loaded_once(model):
         ),
         (
             TrendRecord(
-                rasters=({"name": "elevation", "units": "m", "hash": "0", "low": 0.0, "high": 1.0, "std": 1.0},)
+                drift=(
+                    {"kind": "raster", "name": "elevation", "units": "m", "hash": "0"}
+                    | {"low": 0.0, "high": 1.0, "std": 1.0, "slope": 0.1},
+                )
             ),
             "rasters=",
         ),
@@ -82,8 +85,7 @@ def test_a_model_trained_on_fields_does_nothing_without_them(network, model, rec
     """Also where its Python API is used, which no verb guards; and after a journey to another process."""
     from xaq.stations import schema
 
-    config = replace(model.recipe.config, n_rasters=len(record.rasters))
-    recipe = replace(model.recipe, trend=record, config=config)
+    recipe = replace(model.recipe, trend=record)
     bare = xaq.aqnet.model.Model(untrained_network(recipe), recipe)
     observations, times = schema.observations(network.aq.visible, "pm25"), network.time.values[48:72]
     prepared = model.prepare(observations, times)

@@ -67,7 +67,7 @@ def test_the_options_of_periods_reach_python(data, cohort, monkeypatch):
     assert parsed == {
         "target": "pm25", "time": "2020-01-01", "init": "2020-01-01", "freq": "D", "tz": "Europe/Berlin", "members": 2,
         "seed": 3, "level": 0.8, "statistic": "max", "capture": 0.5, "max_distance": 9.0,
-        "background": None, "rasters": None,
+        "background": None, "rasters": None, "fields": None,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Backgrounds and rasters of commands: the results and the provenance of Python."""
+"""Backgrounds, rasters and fields of commands: the results and the provenance of Python."""
 
 import numpy as np
 import pytest
@@ -66,6 +66,20 @@ def test_rasters_are_opened_by_name(fields):
         np.testing.assert_array_equal(opened["slope"], land.slope)
 
 
+def test_fields_give_the_estimates_of_python(fields, data, here):
+    xr.Dataset({"lon": ("point", [10.0]), "lat": ("point", [50.0])}).to_dataframe().to_csv("p.csv")
+    where = ["--target", "pm25", "--points", "p.csv", "-o", "e.csv"]
+    assert main(["estimate", "kriging-drift", *data, "--fields", "cams.nc:o3,land.nc", *where]) == 0
+    expected = fields.aq.estimate(
+        "kriging-drift", target="pm25", lon=[10.0], lat=[50.0],
+        fields=[xaq.open_field("cams.nc", "o3"), xaq.open_field("land.nc")],
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        np.loadtxt("e.csv", delimiter=",", skiprows=1, usecols=4), expected.pm25[:, 0], rtol=1e-3
+    )
+    assert [type(field).__name__ for field in grids.fields("cams.nc:o3,land.nc")] == ["DataArray", "Dataset"]
+
+
 @pytest.mark.parametrize(
     ("options", "code", "fix"),
     [
@@ -75,6 +89,9 @@ def test_rasters_are_opened_by_name(fields):
         (["--rasters", "dem.tif"], 2, "--rasters 'elevation=dem.tif'"),
         (["--rasters", "elevation=no.tif"], 1, "--rasters elevation=dem.tif"),
         (["--rasters", "elevation=land.nc"], 1, "--rasters elevation=land.nc:HGT"),
+        (["--fields", ""], 2, "--fields era5.nc:blh"),
+        (["--fields", "no.nc"], 1, "--fields field.nc"),
+        (["--fields", "land.nc,cams.nc:dust"], 1, "--fields cams.nc:pm25"),
     ],
 )
 def test_fields_that_cannot_be_used_are_refused_with_a_fix(fields, data, capsys, options, code, fix):

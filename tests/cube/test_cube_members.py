@@ -194,7 +194,7 @@ def test_means_of_cells_have_the_estimate_and_a_narrower_interval(network, model
     cells = network.aq.reanalyze(model, grid=GRID, members=60, support="cell").compute()
     np.testing.assert_allclose(cells.pm25, cube.pm25, rtol=1e-5)
     width = (cells.pm25_upper - cells.pm25_lower) / (cube.pm25_upper - cube.pm25_lower)
-    assert float(width.max()) <= 1 + 1e-4
+    assert float(width.max()) <= 1 + 1e-3
     assert float(width.mean()) < 0.98
     inside = (cells.pm25_member >= cells.pm25_lower) & (cells.pm25_member <= cells.pm25_upper)
     assert float(inside.mean()) == pytest.approx(0.9, abs=0.02)

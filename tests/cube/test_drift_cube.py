@@ -82,7 +82,7 @@ def test_provenance_names_every_term(network):
     assert found["background"]["name"] == "pm25"
     assert found["site_effect"].keys() >= {"altitude"}
     raster, log_background = found["drift"]
-    assert raster.keys() == {"name", "units", "hash", "low", "high", "std", "slope"}
+    assert raster.keys() == {"kind", "name", "units", "hash", "low", "high", "std", "slope"}
     assert (raster["name"], log_background["name"]) == ("waves", "log(background)")
     assert all(np.isfinite(term["slope"]) for term in found["drift"])
     alone = json.loads(made(network, background=None, rasters=None).attrs["xaq_provenance"])

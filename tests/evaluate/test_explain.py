@@ -12,6 +12,7 @@ from xaq.aqnet.model import Model
 from xaq.aqnet.recipe import untrained_network
 from xaq.arrays.sphere import distance_km
 from xaq.errors import GridError, ModelError, SchemaError
+from xaq.interpolate.classical import OrdinaryKriging
 from xaq.interpolate.site_effect import SiteEffect
 from xaq.interpolate.site_predictors import data_digest, site_predictors
 from xaq.interpolate.trend import TrendRecord
@@ -65,12 +66,12 @@ def test_weights_sum_to_one_and_contributions_to_the_estimate(why):
     assert float(why.weight.sum()) == pytest.approx(1.0, abs=1e-4)
     assert not np.allclose(why.value, why.advected)
     assert 0 < float(why.log_weight) < 1
-    assert float(why.correction) == 1.0
+    assert why.factor.shape == (0,)
     assert float(why.contribution.sum()) == pytest.approx(float(why.estimate), rel=1e-4)
 
 
-def test_the_correction_is_relative_to_the_weighted_mean_of_the_neighbours(network, model):
-    """Stations that observe their site effect and nothing else: the estimate is their weighted mean times the correction."""
+def test_the_factor_of_the_site_effect_is_relative_to_the_neighbours(network, model):
+    """Stations that observe their site effect and nothing else: the estimate is their kriging times the factor."""
     places = schema.observations(network, "pm25")
     mean, std = (tuple(f(site_predictors(places.lon, places.lat), axis=0)) for f in (np.mean, np.std))
     effect = SiteEffect((0.0, 0.4, 0.0, 0.0), mean, std, (-1e9,) * 4, (1e9,) * 4, data_digest())
@@ -80,11 +81,22 @@ def test_the_correction_is_relative_to_the_weighted_mean_of_the_neighbours(netwo
         data={**network.data_vars, "pm25": network.pm25.copy(data=np.broadcast_to(values, network.pm25.shape))}
     )
     why = flat.aq.explain(over, **SPOT, time=WHEN)
-    among = float((why.weight * why.value).sum())
-    # The weighted mean differs from the unweighted one, so that the test tells them apart.
-    assert abs(float(why.value.mean()) / among - 1) > 0.01
-    assert float(why.correction) == pytest.approx(float(why.estimate) / among, rel=1e-3)
-    assert float(why.correction) != pytest.approx(1.0, abs=0.01)
+    assert why.term.values.tolist() == ["site effect"]
+    assert float(why.kriging * why.factor[0]) == pytest.approx(float(why.estimate), rel=1e-4)
+    assert float(why.factor[0]) != pytest.approx(1.0, abs=0.01)
+
+
+def test_parts_are_kriging_of_the_observations_and_what_each_step_adds(network, model):
+    full = network.copy(deep=True)
+    full["pm25"] = full.pm25.interpolate_na("time", fill_value="extrapolate").assign_attrs(network.pm25.attrs)
+    why = full.aq.explain(model, **SPOT, time=WHEN)
+    kriging = OrdinaryKriging(model.recipe.covariance, model.recipe.config.k)
+    there = full.aq.estimate(kriging, lon=[SPOT["lon"]], lat=[SPOT["lat"]], time=WHEN, target="pm25")
+    expected = there.pm25.compute().item()
+    assert float(why.kriging) == pytest.approx(expected, rel=1e-4)
+    parts = [float(why[part]) for part in ("advection", "log_scale", "learned")]
+    assert min(map(abs, parts)) > 1e-3
+    assert sum(parts, float(why.kriging)) == pytest.approx(float(why.estimate), rel=1e-5)
 
 
 def test_contributions_follow_from_weights_on_the_linear_scale(network, untrained):
@@ -97,15 +109,14 @@ def test_an_untrained_model_has_learned_nothing(network, untrained, why):
     for weight in (1.0, 0.0, 0.3):
         nothing = network.aq.explain(restarted(untrained, log_weight=weight), **SPOT, time=WHEN)
         assert abs(float(nothing.learned)) < 1e-4
-        assert float(nothing.correction) == 1.0
         # The weight of a day is that of the whole period only where that is 0 or 1.
         if weight in (0.0, 1.0):
             assert float(nothing.log_weight) == pytest.approx(weight, abs=1e-5)
         else:
             assert 0 < float(nothing.log_weight) < 1
     assert abs(float(why.learned)) > 0.02
-    assert float(why.kriging) == pytest.approx(float(nothing.estimate), rel=1e-5)
-    assert float(why.kriging + why.learned) == pytest.approx(float(why.estimate))
+    before = why.kriging + why.advection + why.log_scale
+    assert float(before) == pytest.approx(float(nothing.estimate), rel=1e-5)
 
 
 def test_neighbours_are_the_nearest_visible_stations(network, model, why):

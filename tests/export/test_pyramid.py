@@ -13,7 +13,9 @@ from xaq.export import pyramid
 @pytest.fixture(scope="module")
 def cube():
     ds = xaq.datasets.synthetic(n_stations=12, days=2, step="6h")
-    made = ds.aq.reanalyze("idw", grid=xaq.Grid.regular(0.25, bounds=(9.0, 45.0, 13.25, 49.75))).compute()
+    made = ds.aq.reanalyze(
+        "idw", grid=xaq.Grid.regular(0.25, bounds=(9.0, 45.0, 13.25, 49.75)), max_distance=180
+    ).compute()
     # Cells without a value, and cells far from stations.
     made["pm25"][2, :3, :5] = np.nan
     made["supported"][:, :3] = 0

@@ -70,8 +70,8 @@ def test_a_map_says_that_a_background_was_used_and_where_it_has_no_value(network
         )
         assert ax.get_title("left").splitlines()[1] == f"{method}, 40 stations"
         texts = [t.get_text() for t in ax.get_legend().get_texts()]
-        assert ("no station near or no value of the background" in texts) == (cube is over)
-        assert ("no station near" in texts) == (cube is plain)
+        assert ("not supported: no station near or no value of the background" in texts) == (cube is over)
+        assert ("not supported: no station near" in texts) == (cube is plain)
 
 
 def test_points_outside_have_no_value(network, western):
@@ -105,9 +105,9 @@ def test_a_field_of_another_region_is_refused(network, whole):
         network.aq.reanalyze("kriging", grid=GRID, background=elsewhere)
     grid = xaq.Grid.regular(0.5, bounds=(12.2, 49.0, 13.2, 51.0))
     with pytest.raises(SchemaError, match="does not cover 8 of 8 cells of the grid"):
-        network.aq.reanalyze("kriging", grid=grid, background=whole)
+        network.aq.reanalyze("kriging", grid=grid, background=whole, max_distance=100)
     with pytest.raises(SchemaError, match="does not cover 1 of 1 points"):
-        network.aq.estimate("kriging", lon=12.5, lat=50.0, background=whole)
+        network.aq.estimate("kriging", lon=12.5, lat=50.0, background=whole, max_distance=101)
 
 
 def test_a_raster_outside_which_cells_lie_is_as_one_without_data_there(network, whole):

@@ -14,7 +14,9 @@ from xaq.arrays import sphere
 from xaq.errors import ModelError
 from xaq.interpolate import site_effect, site_predictors
 from xaq.interpolate.base import Observations
-from xaq.interpolate.site_effect import SiteEffect
+from xaq.interpolate.held_out import deal_stations
+from xaq.interpolate.kriging import Covariance
+from xaq.interpolate.site_effect import SiteEffect, fit_with_folds, trusted_fraction
 from xaq.interpolate.site_predictors import KERNELS_KM, SITE_PREDICTORS
 from xaq.interpolate.trend import Trend, TrendRecord
 from xaq.stations import schema
@@ -140,6 +142,51 @@ def test_where_places_do_not_matter_next_to_nothing_is_believed():
     assert np.abs(np.log(fitted.factor(lon, lat))).max() < 0.03
 
 
+def test_predictions_are_trusted_as_far_as_they_hold_at_many_places():
+    rng = np.random.default_rng(0)
+    n, place = 60, np.arange(60)
+    predicted = rng.normal(0.0, 0.1, n)
+    fraction = lambda truth, of=predicted, place=place: trusted_fraction(truth, of, np.ones(len(of)), place)  # noqa: E731
+    assert fraction(2.0 * predicted) == 1.0
+    assert fraction(0.5 * predicted) == pytest.approx(0.5, abs=0.01)
+    assert fraction(-predicted) == 0.0
+    # Right, with noise as large: fewer places are trusted less.
+    noisy = predicted + rng.normal(0.0, 0.1, n)
+    assert fraction(noisy) > 0.8
+    assert fraction(noisy[:12], predicted[:12], np.arange(12)) < 0.2
+    # One place among twenty says it all: what the others say of it is chance.
+    alone = np.where(place == 0, 1.0, 1e-3)[:20]
+    assert np.mean([fraction(alone + rng.normal(0.0, 0.01, 20), alone, place[:20]) for _ in range(50)]) < 0.2
+    assert fraction(predicted, predicted, np.zeros(n, int)) == 0.0
+
+
+def test_a_dozen_stations_with_lasting_differences_of_their_own_get_no_site_effect():
+    """What would be learned from them is chance: in most draws nothing is kept."""
+    kept = []
+    for seed in range(8):
+        lon, lat = germany(14, seed)
+        own = np.random.default_rng(seed).normal(0.0, 0.2, 14)
+        kept.append(np.abs(np.log(SiteEffect.fit(observed(lon, lat, own)).factor(lon, lat))).max())
+    assert np.median(kept) == 0.0
+
+
+def test_effects_without_a_fold_do_not_know_its_stations(monkeypatch):
+    lon, lat = germany(40)
+    seen = observed(lon, lat, standardised(lon, lat) @ np.array([0.1, 0.0, 0.05, -0.1]))
+    # What all stations decide together: the covariance, and how far the slopes are trusted.
+    monkeypatch.setattr(site_effect.leave_one_out, "fit_covariance", lambda *_, **__: Covariance(200.0, 0.1))
+    monkeypatch.setattr(site_effect, "trusted_fraction", lambda *_: 1.0)
+    before = fit_with_folds(seen)
+    fold_of = deal_stations(lon, lat, 0)
+    assert len(before.without) == fold_of.max() + 1
+    changed = seen.values.copy()
+    changed[fold_of == 3] *= 5.0
+    after = fit_with_folds(replace(seen, values=changed))
+    assert after.without[3] == before.without[3]
+    assert all(after.without[f] != before.without[f] for f in range(10) if f != 3)
+    assert after.effect != before.effect
+
+
 def test_the_level_is_bounded_and_no_place_counts_as_more_than_the_stations():
     lon, lat = germany()
     fitted = replace(SiteEffect.fit(observed(lon, lat, np.zeros(len(lon)))), slopes=(0.0, 0.0, 0.0, -5.0))
@@ -213,7 +260,8 @@ def test_an_explanation_adds_up_and_names_the_site_effect(ds, model):
     why = ds.aq.explain(model, lon=10.0, lat=48.0, time=timestamp)
     estimate = ds.aq.estimate(model, lon=[10.0], lat=[48.0], time=slice(timestamp, timestamp)).pm10
     assert float(why.contribution.sum()) == pytest.approx(float(estimate.squeeze()), rel=1e-4)
-    assert float(why.correction) != 1.0
+    assert why.term.values.tolist() == ["site effect"]
+    assert float(why.factor[0]) != 1.0
     assert float(why.learned) == 0.0
     seen = why.observed.values
     np.testing.assert_allclose(why.value[seen], ds.pm10.sel(station=why.station[seen], time=timestamp), rtol=1e-5)

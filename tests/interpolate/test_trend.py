@@ -82,11 +82,12 @@ def test_filling_writes_what_estimating_returns(trend):
     over = OverTrend(KRIGING, trend)
     assert isinstance(over, Filling)
     prepared = over.prepare(observed(), TIMES[:5])
-    fields, factor = np.empty((3, 5, 3), "f4"), np.array([1.0, 2.0, 0.5], "f4")
-    over.fill(fields, prepared, *PLACES, [0.1, 0.9], factor)
     made = over.estimate(prepared, *PLACES)
-    for field, expected in zip(fields, (made.value, made.quantile(0.1), made.quantile(0.9)), strict=True):
-        np.testing.assert_allclose(field, np.maximum(expected.T, 0) * factor, rtol=1e-5)
+    for factor in (np.array([[1.0], [2.0], [0.5]], "f4"), np.linspace(0.5, 2.0, 15, dtype="f4").reshape(3, 5)):
+        fields = np.empty((3, 5, 3), "f4")
+        over.fill(fields, prepared, *PLACES, [0.1, 0.9], factor)
+        for field, expected in zip(fields, (made.value, made.quantile(0.1), made.quantile(0.9)), strict=True):
+            np.testing.assert_allclose(field, (np.maximum(expected, 0) * factor).T, rtol=1e-5)
 
 
 def test_preparing_reads_the_background_once_and_the_predictors_of_the_stations_once(monkeypatch):
@@ -147,8 +148,13 @@ def test_a_record_survives_json_and_names_its_terms():
     import json
     from dataclasses import asdict
 
-    record = TrendRecord({"name": "cams", "slope": 0.5}, EFFECT, ({"name": "elevation"},))
+    elevation = {"kind": "raster", "name": "elevation", "units": "m", "hash": "0"}
+    drift = (elevation | {"slope": 0.1}, {"kind": "background", "name": "log(background)", "units": "", "slope": 0.2})
+    record = TrendRecord({"name": "cams", "slope": 0.5}, EFFECT, drift)
     again = TrendRecord.from_json(json.loads(json.dumps(asdict(record))))
     assert again == record
-    assert list(record.provenance()) == ["background", "site_effect", "rasters"]
+    found = record.provenance()
+    assert list(found) == ["background", "site_effect", "rasters", "drift"]
+    assert found["rasters"] == [{"name": "elevation", "units": "m", "hash": "0"}]
+    assert found["drift"] == list(drift)
     assert TrendRecord().provenance() == {}

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 
 from xaq.nn.advection import Advected
-from xaq.nn.estimate import apply_weights, attribute, estimate_and_spread, predictor_difference, station_table
+from xaq.nn.estimate import apply_weights, attribute, estimate_and_spread, station_table
 from xaq.nn.neural_knn import Weights
 
 
 def half(**changes):
     equal = torch.tensor([[0.5, 0.5]])
-    return Weights(equal, torch.ones(1), torch.zeros(1), torch.zeros(1))._replace(**changes)
+    return Weights(equal, torch.ones(1), torch.zeros(1))._replace(**changes)
 
 
 def test_filled_neighbours_widen_the_interval_and_leave_the_estimate():
@@ -28,7 +28,7 @@ def test_deviations_of_filled_neighbours_add_up_before_they_widen_the_variance()
     kriging_weights, variance = rng.normal(0.25, 0.3, (5, 4)), rng.gamma(2.0, 0.2, 5)
     rows = rng.integers(0, 9, (5, 4))
     table = station_table(torch.as_tensor(values), torch.as_tensor(filled), 1.0, 4.0, advects=False)
-    weights = Weights(torch.as_tensor(kriging_weights), torch.as_tensor(variance), *torch.zeros(2, 5).double())
+    weights = Weights(torch.as_tensor(kriging_weights), torch.as_tensor(variance), torch.zeros(5).double())
     applied = apply_weights(weights, torch.as_tensor(rows), table, 1.0)
     expected = np.empty((5, 4))
     for target, step in np.ndindex(5, 4):
@@ -50,8 +50,6 @@ def test_apply_weights_mixes_scales_and_reports_disagreement():
     torch.testing.assert_close(mean.disagreement, torch.tensor([[1.0, 0.0]]), atol=1e-3, rtol=0)
     log = apply_weights(half(log_weight=torch.ones(1)), rows, table, 1.0)
     torch.testing.assert_close(log.estimate[0, 0], torch.tensor(8.0).sqrt() - 1.0)
-    corrected = apply_weights(half(correction=torch.tensor([0.1])), rows, table, 1.0)
-    torch.testing.assert_close(corrected.estimate, mean.estimate * torch.exp(torch.tensor(0.1)))
 
 
 def test_advected_neighbours_make_the_estimate_and_their_reports_the_disagreement():
@@ -74,7 +72,7 @@ def test_advected_neighbours_make_the_estimate_and_their_reports_the_disagreemen
 def test_contributions_on_the_log_scale_add_up_without_advection_too():
     values, rows = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([[0, 1]])
     table = station_table(values, torch.zeros_like(values), 2.0, 1.0, advects=False)
-    weights = half(log_weight=torch.ones(1), correction=torch.tensor([0.2]))
+    weights = half(log_weight=torch.ones(1))
     made = attribute(weights, rows, table, 2.0)
     torch.testing.assert_close(made.contribution.sum(dim=1), apply_weights(weights, rows, table, 2.0).estimate)
     assert torch.equal(made.value, made.advected)
@@ -84,12 +82,8 @@ def test_the_spread_is_the_sum_of_its_terms_and_the_trend_factor_multiplies_both
     values, rows = torch.tensor([[1.0, 5.0], [3.0, 2.0]]), torch.tensor([[0, 1]])
     table = station_table(values, torch.full_like(values, 0.1), 1.0, 1.0, advects=False)
     applied = apply_weights(half(), rows, table, 1.0)
-    estimate, spread = estimate_and_spread(half(), rows, table, 1.0, None, (0.5, 0.2, 0.3), torch.tensor([2.0]))
+    estimate, spread = estimate_and_spread(half(), rows, table, 1.0, None, (0.5, 0.2, 0.3), torch.tensor([[2.0, 3.0]]))
     terms = zip((0.5, 0.2, 0.3), applied.spread_terms, strict=True)
-    torch.testing.assert_close(estimate, 2.0 * applied.estimate)
-    torch.testing.assert_close(spread, 2.0 * sum(a * term for a, term in terms))
-
-
-def test_an_unknown_raster_makes_no_difference():
-    targets, neighbours = torch.tensor([[1.0, torch.nan]]), torch.tensor([[[0.5, 0.0], [torch.nan, 1.0]]])
-    assert torch.equal(predictor_difference(targets, neighbours), torch.tensor([[[0.5, 0.0], [0.0, 0.0]]]))
+    factor = torch.tensor([[2.0, 3.0]])
+    torch.testing.assert_close(estimate, factor * applied.estimate)
+    torch.testing.assert_close(spread, factor * sum(a * term for a, term in terms))

@@ -39,19 +39,18 @@ def knn(**changes):
             "range_km": 60.0,
             "nugget": 0.2,
             "centre": (6.5, 48.0),
-            "max_correction": 0.3,
             **changes,
         }
     )
 
 
-def run_knn(module, targets, neighbours, seed=1, predictors=None):
+def run_knn(module, targets, neighbours, seed=1):
     generator = torch.Generator().manual_seed(seed)
     n, k = neighbours.shape[:2]
     drawn = torch.randn(n * k, N_EVIDENCE, generator=generator), torch.rand(n * k, generator=generator)
     evidence, log_weight = (t.to(targets.device) for t in drawn)
     rows = torch.arange(n * k, device=targets.device).reshape(n, k)
-    return module(module.geometry(targets, neighbours), nuggets(module, evidence), log_weight, rows, predictors)
+    return module(module.geometry(targets, neighbours), nuggets(module, evidence), log_weight, rows)
 
 
 def test_untrained_neural_knn_is_ordinary_kriging():
@@ -60,7 +59,6 @@ def test_untrained_neural_knn_is_ordinary_kriging():
     got = run_knn(knn(), *places)
     np.testing.assert_allclose(got.kriging.detach(), expected, atol=5e-5)
     np.testing.assert_allclose(got.variance.detach(), variance, rtol=1e-3)
-    assert (got.correction == 0).all()
 
 
 def test_the_learned_noise_of_the_network_is_the_nugget_of_kriging():
@@ -109,26 +107,24 @@ def test_targets_with_common_neighbours_get_the_weights_of_each_alone(device):
         torch.testing.assert_close(torch.cat(got), expected.detach(), atol=1e-4, rtol=1e-3)
 
 
-def test_any_parameters_keep_weights_summing_to_one_and_the_correction_bounded():
+def test_any_parameters_keep_weights_summing_to_one():
     places, _ = geometry()
-    module = knn(n_rasters=2)
+    module = knn()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn_like(parameter) * 3)
-    got = run_knn(module, *places, predictors=torch.randn(*places[1].shape[:2], 2))
+    got = run_knn(module, *places)
     torch.testing.assert_close(got.kriging.sum(dim=1), torch.ones(len(places[0])), atol=1e-3, rtol=0)
-    assert 0 < got.correction.abs().max() <= 0.3
     assert ((got.log_weight >= 0) & (got.log_weight <= 1)).all()
     assert (got.variance > 0).all()
 
 
 def test_learned_parameters_receive_gradients_at_zero():
     places, _ = geometry()
-    module = knn(n_rasters=2)
-    got = run_knn(module, *places, predictors=torch.randn(*places[1].shape[:2], 2))
-    (got.kriging[:, 0].sum() + got.correction.sum()).backward()
+    module = knn()
+    run_knn(module, *places).kriging[:, 0].sum().backward()
     assert module.noise_head[-1].weight.grad.abs().sum() > 0
-    for name in ("theta_range", "theta_noise", "theta_exponent", "theta_stretch", "theta_variance_ratio", "slope"):
+    for name in ("theta_range", "theta_noise", "theta_exponent", "theta_stretch", "theta_variance_ratio"):
         assert (getattr(module, name).grad != 0).all(), name
 
 

@@ -74,6 +74,34 @@ def test_own_lines_replace_the_bundled_ones(ds, cube, tmp_path):
     assert {len(parts) for parts in basemap.read_lines(own).values()} == {2}
 
 
+class Geometries(dict):
+    """What a GeoDataFrame has that is read: columns, and geometries in a projection."""
+
+    columns = ("layer", "geometry")
+    crs = "EPSG:3035"
+
+    @property
+    def geometry(self):
+        return self["geometry"]
+
+    def to_crs(self, crs):
+        assert crs == "EPSG:4326"
+        return Geometries(self, geometry=[LineString([(9.0, 50.0), (11.0, 50.0)]), None])
+
+
+def test_a_frame_of_geopandas_is_drawn_by_its_layers_in_degrees(ds, cube):
+    frame = Geometries(layer=["rivers", "borders"], geometry=[LineString([(4e6, 3e6), (5e6, 3e6)]), None])
+    (drawn,) = [c for c in plot.map(ds, cube, lines=frame).collections if c.get_label() == "_rivers"]
+    assert len(drawn.get_segments()) == 1
+    assert {c.get_label() for c in plot.map(ds, cube, lines=frame).collections} & {"_coastline", "_lines"} == set()
+
+
+def test_a_file_that_is_no_geojson_is_to_be_read_by_geopandas(tmp_path):
+    (tmp_path / "rivers.shp").write_bytes(b"\0\0\x27\x0a")
+    with pytest.raises(SchemaError, match=r"as GeoJSON .*; fix: lines=geopandas.read_file\('.*rivers.shp'\)"):
+        basemap.read_lines(tmp_path / "rivers.shp")
+
+
 def test_invalid_lines_are_refused(tmp_path):
     with pytest.raises(SchemaError, match="cannot read"):
         basemap.read_lines(tmp_path / "none.geojson")

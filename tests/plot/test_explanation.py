@@ -27,8 +27,11 @@ def test_an_explanation_shows_values_weights_and_the_sum(ds):
     np.testing.assert_allclose(widths[:2] / widths[0], [1.0, 0.4])
     assert [dash is not None for _, dash in weights.get_linestyles()] == [False, False, False, True]
     assert [t.get_text() for t in ax.texts] == ["70 %", "28 %"]
-    assert ax.get_title("left") == (
-        "PM2.5, 2020-01-01 08:00 UTC\nestimate 14.0 = kriging 15.1 \N{MINUS SIGN} learned 1.1 µg m⁻³"
+    # However its lines are wrapped.
+    assert " ".join(ax.get_title("left").split()) == (
+        "PM2.5, 2020-01-01 08:00 UTC "
+        "estimate 14.0 = kriging 20.0 \N{MINUS SIGN} trend 5.1 + log scale 0.2 \N{MINUS SIGN} learned 1.1 µg m⁻³ "
+        "trend 0.75 = elevation 0.90 \N{MULTIPLICATION SIGN} site effect 0.83"
     )
     assert bar_label(ax) == "PM2.5 [µg m⁻³]"
     legend = [t.get_text() for t in ax.get_legend().get_texts()]

@@ -7,10 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from figures import bar_label, layer, legend_of, mesh_of
 
 from xaq import plot
+from xaq.cube.reanalyze import reanalyze
 from xaq.errors import SchemaError
+from xaq.plot.times import period_text
 
 ds, cube, network, network_cube, idw_cube, closed = (
     figures.ds,
@@ -40,7 +43,7 @@ def test_visible_are_circles_and_hidden_are_triangles_where_the_stations_are(ds,
         np.testing.assert_allclose(art.get_offsets(), np.c_[ds.lon.values, ds.lat.values][mask])
         path = art.get_paths()[0]
         assert (len(path.vertices) == corners) if corners else (len(path.vertices) > 8)
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["visible station", "hidden station"]
+    assert legend_of(ax)[:2] == ["visible station", "hidden station"]
 
 
 def test_field_is_drawn_in_its_cells_and_unsupported_cells_are_blank(ds, cube):
@@ -56,13 +59,34 @@ def test_field_is_drawn_in_its_cells_and_unsupported_cells_are_blank(ds, cube):
 def test_unsupported_cells_are_hatched_or_blank_and_never_coloured(network, network_cube):
     network_cube = network_cube.assign(supported=network_cube.supported & (network_cube.lon > 9.0))
     hatched, blank = (plot.map(network, network_cube, unsupported=u, lines=[]) for u in ("hatched", "blank"))
-    assert "no station near" in legend_of(hatched)
-    assert "no station near" not in legend_of(blank)
+    assert "not supported: no station near" in legend_of(hatched)
+    assert not [text for text in legend_of(blank) if "not supported" in text]
     for ax in (hatched, blank):
         mask = np.ma.getmaskarray(mesh_of(ax).get_array()).reshape(network_cube.supported.shape)
         assert (mask == (network_cube.supported.values == 0)).all()
     with pytest.raises(SchemaError, match="'hatched' or 'blank'"):
         plot.map(network, network_cube, unsupported="grey")
+
+
+@pytest.mark.parametrize(("dpi", "half"), [(60, 0), (120, 1), (300, 4)])
+def test_a_single_unsupported_cell_is_hatched(ds, cube, dpi, half):
+    """A cell of a map of seventy columns, and the pixels around its centre."""
+    row, column = cube.sizes["lat"] // 2, cube.sizes["lon"] // 2
+    alone = cube.supported.copy(data=np.ones(cube.supported.shape, bool))
+    alone[row, column] = False
+    ax = plot.map(ds, cube.assign(supported=alone), time="2020-01-01T08", lines=[], stations=False)
+    x, y = (float(cube[name][i]) for name, i in (("lon", column), ("lat", row)))
+    ax.set_extent((x - 9.0, x + 9.0, y - 9.0, y + 9.0), ccrs.PlateCarree())
+    ax.figure.set_dpi(dpi)
+    ax.figure.canvas.draw()
+    image = np.asarray(ax.figure.canvas.buffer_rgba())[..., :3].astype(int)
+    at = ax.transData.transform(ax.projection.transform_point(x, y, ccrs.PlateCarree()))
+    left, up = (round(float(v)) for v in (at[0], image.shape[0] - at[1]))
+    colours = image[up - half : up + half + 1, left - half : left + half + 1].reshape(-1, 3)
+    assert (np.ptp(colours, axis=1) <= 4).all()
+    assert colours.max() < 250
+    # Lines on their ground; a cell of three pixels has the ground alone.
+    assert not half or np.ptp(colours) > 20
 
 
 def test_colour_bar_has_units_and_is_as_high_as_the_map(ds, cube):
@@ -166,3 +190,69 @@ def test_a_map_without_stations_needs_a_cube_only(ds, cube):
     assert bar_label(alone) == bar_label(same)
     with pytest.raises(SchemaError, match="fix: stations=False"):
         plot.map(None, cube, lines=[])
+
+
+def test_a_mean_without_time_is_drawn_with_the_places_of_stations(ds, cube):
+    mean = cube.mean("time", keep_attrs=True)
+    ax = plot.map(ds, mean, lines=[])
+    np.testing.assert_allclose(mesh_of(ax).get_array().ravel(), mean.pm25.values.ravel(), rtol=1e-6)
+    assert ax.get_title("left") == "PM2.5, time not stated\nkriging, 15 stations"
+    assert bar_label(ax) == "PM2.5 [µg m⁻³]"
+    assert len(layer(ax, "_visible").get_offsets()) == 15
+    np.testing.assert_array_equal(layer(ax, "_visible").get_facecolors(), [[1, 1, 1, 1]])
+    assert legend_of(ax)[:2] == ["visible station", "hidden station"]
+    with pytest.raises(SchemaError, match="'pm25' has no time, and time is '2020-01-01'; fix: time=None"):
+        plot.map(ds, mean, time="2020-01-01", lines=[])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pm25_upper", "upper bound of the 90 % interval of PM2.5 concentration [µg m⁻³]"),
+        ("nearest_station", "great-circle distance to the nearest visible station [km]"),
+    ],
+)
+def test_any_variable_of_a_cube_is_drawn_without_values_of_stations(ds, cube, name, text):
+    ax = plot.map(ds, cube, target=name, lines=[])
+    drawn = cube[name].mean("time") if "time" in cube[name].dims else cube[name]
+    np.testing.assert_allclose(mesh_of(ax).get_array().ravel(), drawn.values.ravel(), rtol=1e-5)
+    assert bar_label(ax) == text
+    np.testing.assert_array_equal(layer(ax, "_hidden").get_facecolors(), [[1, 1, 1, 1]])
+
+
+def test_one_variable_can_be_passed_and_other_dimensions_are_refused(ds, cube):
+    alone, whole = (plot.map(ds, c, time="2020-01-01T08", lines=[]) for c in (cube.pm25, cube))
+    np.testing.assert_array_equal(mesh_of(alone).get_array(), mesh_of(whole).get_array())
+    members = cube.assign(pm25_member=cube.pm25.expand_dims(member=3))
+    with pytest.raises(SchemaError, match=r"'pm25_member' has the dimension member too; fix: cube.isel\(member=0\)"):
+        plot.map(ds, members, target="pm25_member", lines=[])
+
+
+@pytest.mark.parametrize("draw", [plot.map, plot.width, lambda *a, **k: plot.panels(*a, [k.pop("time")], **k)[0]])
+def test_texts_of_time_are_read_and_written_in_the_time_zone(ds, cube, draw):
+    local = draw(ds, cube, time="2020-01-02T08", tz="Asia/Shanghai", lines=[])
+    utc = draw(ds, cube, time="2020-01-02T00", lines=[])
+    np.testing.assert_array_equal(mesh_of(local).get_array(), mesh_of(utc).get_array())
+    assert "2020-01-02 08:00 Asia/Shanghai" in local.get_title("left")
+    day = draw(ds, cube, time="2020-01-02", tz="Europe/Berlin", lines=[])
+    expected = draw(ds, cube, time=("2020-01-01T23", "2020-01-02T22"), lines=[])
+    np.testing.assert_array_equal(mesh_of(day).get_array(), mesh_of(expected).get_array())
+    assert "2020-01-02 (Europe/Berlin)" in day.get_title("left")
+    utc_time = draw(ds, cube, time=cube.time.values[3], tz="Europe/Berlin", lines=[])
+    assert "2020-01-01 04:00 Europe/Berlin" in utc_time.get_title("left")
+
+
+def test_days_of_a_change_of_the_clock_are_whole_days():
+    times = pd.date_range("2020-03-28T23:00", "2020-03-29T21:00", freq="h").astype("datetime64[s]")
+    assert len(times) == 23
+    hours = xr.Dataset(coords={"time": times})
+    assert period_text(hours, zone="Europe/Berlin") == "daily mean 2020-03-29 (Europe/Berlin)"
+    assert period_text(hours.isel(time=slice(1, None)), zone="Europe/Berlin").startswith("mean of 22 hours")
+
+
+def test_a_time_zone_of_a_cube_of_periods_is_refused_and_an_unknown_one_too(ds, cube):
+    with pytest.raises(SchemaError, match="tz is 'Berlin', expected the name of a time zone"):
+        plot.map(ds, cube, tz="Berlin")
+    days = reanalyze(ds, "kriging", grid=0.5, freq="D")
+    with pytest.raises(SchemaError, match=r"daily means by the clock of UTC.*freq='D', tz='Europe/Berlin'"):
+        plot.map(ds, days, tz="Europe/Berlin")

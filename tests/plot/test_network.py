@@ -5,7 +5,8 @@ import figures
 import numpy as np
 import pytest
 from cartopy.mpl.geoaxes import GeoAxes
-from figures import layer
+from cartopy.mpl.gridliner import Gridliner
+from figures import layer, legend_of
 
 from xaq import datasets, plot
 from xaq.errors import SchemaError
@@ -58,3 +59,47 @@ def test_a_city_is_found_and_an_even_network_has_no_zoom(network):
     assert south < 48.0 < north
     with pytest.raises(SchemaError, match="holds no station"):
         plot.stations(network, zoom=(0.0, 0.0, 1.0, 1.0))
+
+
+def test_the_target_can_be_given_by_place_and_the_zoom_as_a_flag(network):
+    assert plot.stations(network, "pm25", zoom=False, lines=[]).get_title("left").startswith("PM2.5 at 30 stations")
+    crowd = network.assign_coords(
+        lon=("station", np.r_[np.linspace(12.0, 12.2, 20), np.linspace(5, 15, 10)]),
+        lat=("station", np.r_[np.linspace(48.0, 48.2, 20), np.linspace(45, 55, 10)]),
+    )
+    boxes = [insets_of(plot.stations(crowd, zoom=zoom, lines=[])) for zoom in (True, "densest", False, None)]
+    assert [len(found) for found in boxes] == [1, 1, 0, 0]
+    with pytest.raises(SchemaError, match=r"zoom is 3, expected .*True, False or None"):
+        plot.stations(network, zoom=3)
+
+
+def insets_of(ax):
+    return [a for a in ax.child_axes if isinstance(a, GeoAxes)]
+
+
+def test_an_inset_shows_the_stations_of_its_box_whole_and_has_coordinates(network):
+    box = (9.7, 49.8, 10.3, 50.2)
+    city = datasets.synthetic(n_stations=60, days=2, missing=0.0)
+    ax = plot.stations(city, zoom=box, lines=[])
+    (inset,) = insets_of(ax)
+    ax.figure.canvas.draw()
+    markers = layer(inset, "_visible")
+    assert not markers.get_clip_on()
+    lon, lat = np.asarray(markers.get_offsets()).T
+    assert ((lon > box[0]) & (lon < box[2]) & (lat > box[1]) & (lat < box[3])).all()
+    assert {"50°N", "10°E"} <= {t.get_text() for t in inset.findobj(Gridliner)[0].label_artists}
+
+
+def test_an_inset_whose_stations_are_silent_is_drawn(network):
+    inside = (np.abs(network.lon - 10.0) < 0.3) & (np.abs(network.lat - 50.0) < 0.3)
+    silent = network.assign(pm25=network.pm25.where(~inside).assign_attrs(network.pm25.attrs))
+    assert 0 < int(inside.sum()) < 30
+    assert insets_of(plot.stations(silent, zoom=(9.7, 49.7, 10.3, 50.3), lines=[]))
+
+
+def test_the_legend_of_sizes_has_values_of_the_colour_bar(network):
+    ax = plot.stations(network, zoom=None, lines=[])
+    ticks = [f"{t:g} µg m⁻³" for t in layer(ax, "_visible").colorbar.get_ticks()]
+    sizes = [t for t in legend_of(ax) if t.endswith("µg m⁻³")]
+    assert len(sizes) >= 2
+    assert set(sizes) <= set(ticks)

@@ -4,7 +4,7 @@ import figures
 import numpy as np
 import pytest
 from cartopy.mpl.geoaxes import GeoAxes
-from figures import mesh_of
+from figures import layer, mesh_of
 
 from xaq import plot
 from xaq.errors import SchemaError
@@ -42,3 +42,11 @@ def test_cubes_of_different_cells_or_times_are_not_compared(network, network_cub
         plot.compare(network, network_cube, idw_cube.isel(lon=slice(1, None)))
     with pytest.raises(SchemaError, match="different times"):
         plot.compare(network, network_cube, idw_cube.isel(time=slice(24)))
+
+
+def test_markers_of_small_maps_are_smaller_in_proportion(network, network_cube):
+    alone = layer(plot.map(network, network_cube, lines=[]), "_visible")
+    several = layer(plot.panels(network, network_cube, ["2020-01-01", "2020-01-02"], lines=[])[1], "_visible")
+    assert 0.2 < several.get_sizes()[0] / alone.get_sizes()[0] < 0.5
+    pair = layer(plot.compare(network, network_cube, network_cube, lines=[])[0], "_hidden")
+    assert pair.get_sizes()[0] == pytest.approx(1.5 * several.get_sizes()[0])

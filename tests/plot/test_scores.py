@@ -77,3 +77,15 @@ def test_reliability_needs_intervals_hidden_stations_and_fractions(network, fore
         plot.reliability(network, "kriging", levels=[90])
     with pytest.raises(ModelError, match="forecast"):
         plot.reliability(network, forecast[1])
+
+
+def test_long_names_of_methods_do_not_reach_into_the_numbers(network):
+    scores = network.aq.verify("idw", baselines=["kriging"]).rename(
+        index={"idw": "a method with a name of many words, " * 2}
+    )
+    ax = plot.table(scores)
+    ax.figure.canvas.draw()
+    (name,) = [t for t in ax.texts if t.get_text().startswith("a method")]
+    others = [t for t in ax.texts if t.get_ha() == "right"]
+    assert len(others) >= 4
+    assert name.get_window_extent().x1 < min(t.get_window_extent().x0 for t in others)

@@ -114,3 +114,52 @@ def test_a_forecast_is_labelled_as_one(forecast):
     }
     assert {"forecast", "observed"} <= labels
     assert "reanalysed" not in labels
+
+
+def test_the_first_and_the_last_hour_of_each_of_a_few_days_are_labelled(ds):
+    (ax,) = plot.hours(ds, "idw", str(ds.station[ds.hidden][0].item()), slots=[(9, 12)], tz="Etc/GMT-2")
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["09:00\n01 Jan", "09:00\n02 Jan"]
+    assert [t.get_text() for t in ax.get_xticklabels(minor=True)] == ["12:00", "12:00"]
+    (ax,) = plot.hours(ds, "idw", str(ds.station[ds.hidden][0].item()), slots=[(9, 9)])
+    assert not [t.get_text() for t in ax.get_xticklabels(minor=True)]
+
+
+def test_a_place_that_is_no_station_has_estimates_alone(ds, cube):
+    ax = plot.series(ds, "kriging", lon=10.0, lat=50.0, time="2020-01-01")
+    expected = ds.aq.estimate("kriging", lon=[10.0], lat=[50.0], time="2020-01-01").pm25.values[:, 0]
+    np.testing.assert_allclose(line(ax, "reanalysed"), expected, rtol=1e-5)
+    assert [a.get_label() for a in ax.lines] == ["reanalysed"]
+    assert ax.get_title("left") == "PM2.5 at 10 E, 50 N, kriging, times in UTC"
+    of_cube = plot.series(ds, cube, lon=10.03, lat=50.02)
+    cell = cube.pm25.sel(lon=10.03, lat=50.02, method="nearest")
+    np.testing.assert_array_equal(line(of_cube, "reanalysed"), cell)
+    assert f"cell at {float(cell.lon):.6g} E" in of_cube.get_title("left")
+
+
+def test_estimates_at_points_are_drawn_at_one_of_them(ds):
+    seen = ds.isel(station=[int(np.flatnonzero(~ds.hidden)[0])])
+    points = ds.aq.estimate("kriging", lon=[10.0, float(seen.lon[0])], lat=[50.0, float(seen.lat[0])])
+    at_point = plot.series(ds, points, lon=10.0, lat=50.0)
+    np.testing.assert_array_equal(line(at_point, "reanalysed"), points.pm25.values[:, 0])
+    assert [c.get_label() for c in at_point.collections] == ["90 % interval"]
+    np.testing.assert_array_equal(line(plot.series(ds, points.isel(point=[0])), "reanalysed"), points.pm25.values[:, 0])
+    at_station = plot.series(ds, points, str(seen.station.values[0]))
+    np.testing.assert_array_equal(line(at_station, "reanalysed"), points.pm25.values[:, 1])
+    np.testing.assert_array_equal(line(at_station, "observed"), seen.pm25.values[0])
+    assert "visible station, used for the estimate" in at_station.get_title("left")
+
+
+def test_a_place_must_be_named_once_and_be_one_of_the_points(ds, cube):
+    points = ds.aq.estimate("idw", lon=[10.0, 10.5], lat=[50.0, 50.0])
+    for source, place, error, said in [
+        (points, {}, SchemaError, "no place is named; fix: station='s000', or lon="),
+        ("idw", {}, SchemaError, "no place is named"),
+        (cube, {"lon": 10.0}, SchemaError, "lat is None, expected degrees"),
+        (cube, {"station": "s000", "lon": 10.0, "lat": 50.0}, SchemaError, "both name a place"),
+        (cube, {"lon": 99.0, "lat": 50.0}, GridError, "outside the cube"),
+        (points, {"lon": 10.4, "lat": 50.0}, GridError, "no point of the estimate lies at .*fix: lon=10.5, lat=50"),
+        (points, {"lon": 10.0, "lat": 50.0, "target": "o3"}, SchemaError, "no variable 'o3'"),
+    ]:
+        with pytest.raises(error, match=said):
+            plot.series(ds, source, **place)
+    assert not plt.get_fignums()

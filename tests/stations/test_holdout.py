@@ -114,6 +114,27 @@ def test_hide_refuses(stations, arguments):
         holdout.hide(stations, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fraction"),
+    [
+        ({"stations": 15}, 0.15),
+        ({"stations": 0.2}, 0.2),
+        ({"stations": "20 %"}, 0.2),
+        ({"stations": ["15"]}, 0.15),
+        ({"fraction": 20}, 0.2),
+        ({"fraction": "20%"}, 0.2),
+    ],
+)
+def test_a_number_is_taken_for_the_fraction_that_was_meant(stations, arguments, fraction):
+    with pytest.raises(SchemaError, match=f"fix: fraction={fraction}(,|$)"):
+        holdout.hide(stations, **arguments)
+
+
+def test_a_name_that_is_no_number_is_taken_for_no_fraction(stations):
+    with pytest.raises(SchemaError, match="fix: ids of the dataset"):
+        holdout.hide(stations, ["nowhere"])
+
+
 def with_row(ds, name, *, of=0, silent=False):
     row = ds.isel(station=[of]).copy(deep=True).assign_coords(station=[name])
     if silent:

@@ -17,7 +17,7 @@ from xaq.stations.names import name_problem
 
 BAD = [
     "pm2.5_ug/m3", "PM2.5 ug/m3", "a/b", "a\\b", "/", "", " ", ".", "..", "...", "__x", "zarr.json", ".zattrs", "_xaq",
-    "supported", "stations_reporting", "nearest_station", "lat_bnds", "time_bnds", "spatial_ref", "bnds", "point",
+    "supported", "stations_reporting", "nearest_station", "dissimilarity", "lat_bnds", "time_bnds", "spatial_ref", "bnds", "point",
     "quantile", "x" * 250, "a\nb", "a\0b", 5, 2.5, ("pm25", "mean"), b"pm25",
 ]  # fmt: skip
 VERBS = {
@@ -111,3 +111,21 @@ def test_a_covariate_may_have_any_name():
     ds = station_dataset()
     ds = ds.assign({"a/b": ds.pm25.assign_attrs(units="1")})
     assert isinstance(ds.aq.reanalyze("idw", grid=1.0), xr.Dataset)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (["pm25"], r"target is \['pm25'\], expected the name of one variable; .*fix: target='pm25'$"),
+        (("no2", "pm25"), "fix: target='no2', then target='pm25': one call for each$"),
+        ("NO2 (ppb)", "no variable 'NO2 \\(ppb\\)'; .*fix: target='no2'$"),
+        ("PM2.5", "fix: target='pm25'$"),
+        ("nox", "fix: target='no2'$"),
+    ],
+)
+def test_the_fix_of_an_unknown_target_is_what_was_meant(target, said):
+    ds = station_dataset()
+    ds["no2"] = ds.pm25.copy()
+    for verb in VERBS.values():
+        with pytest.raises(SchemaError, match=said):
+            verb(ds, target)

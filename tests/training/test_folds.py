@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from xaq.aqnet.station_side import make_record
 from xaq.interpolate.held_out import FOLDS, deal_stations
 from xaq.stations import schema
+from xaq.training.data import prepare_data
 from xaq.training.folds import make_folds
+from xaq.training.hidden import hidden_estimates
 
 
 @given(st.integers(2, 40), st.integers(0, 1000))
@@ -33,12 +35,33 @@ def test_each_fold_knows_the_stations_outside_it_only(small_ds, small_model):
         hidden = set(fold.targets.tolist())
         assert set(torch.nonzero(~fold.visible)[:, 0].tolist()) == hidden
         assert not hidden & set(fold.neighbours.flatten().tolist())
-        assert torch.isnan(fold.series.values[fold.targets]).all()
+        assert (fold.series.table[:, fold.targets] == 0).all()
         assert torch.isnan(fold.series.residual[fold.targets]).all()
-        observed = torch.as_tensor(observations.at(times))[fold.visible]
+        observed = torch.as_tensor(observations.at(times))[fold.visible, starts[0] : starts[-1] + 24]
         seen = torch.isfinite(observed)
-        assert torch.equal(fold.series.values[fold.visible][seen], observed[seen])
+        filled = fold.series.table[:, fold.visible, :24].transpose(0, 1).flatten(1)
+        assert torch.equal(filled[seen], observed[seen])
+        assert (filled > 0).all()
         assert fold.series.advected.shape == (*fold.neighbours.shape, len(days), 48)
         window = fold.window(record, torch.as_tensor(starts))
         assert torch.isnan(window.residual[:, fold.targets]).all()
         assert torch.equal(window.visible, fold.visible)
+
+
+def test_a_fold_reads_and_is_compared_with_its_own_ratios(small_ds, small_model):
+    observations = schema.observations(schema.conform(small_ds), "pm25")
+    fold_of = deal_stations(observations.lon, observations.lat, small_model.recipe.seed)
+    ratios = np.ones((fold_of.max() + 1, 14), np.float32)
+    ratios[1] = 2.0
+    plain, other = (prepare_data(observations, small_model.recipe, fold_ratios=r) for r in (None, ratios))
+    starts = plain.train_starts[:2]
+    for number in (0, 1):
+        expected, made = (
+            hidden_estimates(small_model.network, d, d.folds[number], starts, small_model.recipe)
+            for d in (plain, other)
+        )
+        torch.testing.assert_close(made.truth, ratios[number, 0] * expected.truth, equal_nan=True)
+        if number == 0:
+            torch.testing.assert_close(made.estimate, expected.estimate)
+        else:
+            assert 1.9 < (made.estimate / expected.estimate).median() < 2.1

@@ -1,9 +1,13 @@
 """Estimates at hidden stations: which neighbours are kept, and no influence of what is hidden."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from xaq.aqnet.network_mapper import NetworkMapper
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 from xaq.training.data import prepare_data
@@ -45,6 +49,46 @@ def test_every_day_of_every_target_is_sampled_once_and_a_draw_takes_some_of_them
     assert len(set(keys(drawn))) == 7
     assert set(keys(drawn)) <= set(keys(everything))
     assert torch.equal(drawn.neighbours(fold), fold.neighbours[drawn.target[:, None], drawn.kept])
+
+
+def moved_by_learning(network):
+    """Return a copy of a network with every parameter away from its first guess."""
+    network = copy.deepcopy(network)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return network
+
+
+def test_training_estimates_hidden_stations_as_the_model_does_from_the_others(small_ds, small_model):
+    """What training makes once for all windows, and pairs of stations, gives what a map gives at the hidden stations."""
+    seen = schema.observations(schema.conform(small_ds), "pm25")
+    data = prepare_data(seen, small_model.recipe)
+    network = moved_by_learning(small_model.network)
+    fold, starts = data.folds[0], data.train_starts[2:5]
+    with torch.no_grad():
+        batch = hidden_estimates(network, data, fold, starts, small_model.recipe)
+    others = fold.visible.numpy()
+    rest = replace(seen, values=seen.values[others], lon=seen.lon[others], lat=seen.lat[others])
+    targets, variance = fold.targets.numpy(), fold.series.residual_variance.numpy()
+    # The model takes the climatological residual variance from its recipe, training from the stations outside the fold.
+    known = tuple(zip(rest.lon.tolist(), rest.lat.tolist(), variance[others].tolist(), strict=True))
+    mapper = NetworkMapper(network, replace(small_model.recipe, residual_variance=known))
+    prepared = mapper.prepare(rest, seen.times)
+    expected = mapper.estimate(prepared, seen.lon[targets], seen.lat[targets]).value[:, 2 * 24 : 5 * 24]
+    got = np.empty((len(targets), 3, 24), np.float32)
+    got[batch.samples.target, batch.samples.window] = batch.estimate
+    np.testing.assert_allclose(got.reshape(len(targets), -1), expected, rtol=2e-4)
+
+
+def test_evidence_at_hand_gives_what_the_windows_give(small_ds, small_model):
+    data = prepare_data(schema.observations(schema.conform(small_ds), "pm25"), small_model.recipe)
+    network, starts = moved_by_learning(small_model.network), data.train_starts[[1, 4]]
+    for fold in data.folds[:2]:
+        bare = replace(fold, series=replace(fold.series, days=None))
+        one, two = (hidden_estimates(network, data, f, starts, small_model.recipe) for f in (fold, bare))
+        torch.testing.assert_close(one.estimate, two.estimate)
 
 
 def test_observations_of_hidden_targets_have_no_influence_on_their_estimates(small_ds, small_model):

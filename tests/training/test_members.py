@@ -11,7 +11,7 @@ from xaq.nn.config import AQNetConfig
 from xaq.training.loop import SCHEDULES
 from xaq.training.members import AQNetTraining
 
-SMALL = AQNetConfig(hidden=8, heads=2, days_before=1, days_after=1, k=6, n_rasters=1)
+SMALL = AQNetConfig(hidden=8, heads=2, days_before=1, days_after=1, k=6)
 
 
 def test_the_loss_is_mae_plus_half_the_rmse_relative_to_the_mean_where_observed():

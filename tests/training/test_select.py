@@ -7,6 +7,7 @@ import pytest
 
 import xaq
 from xaq.errors import ModelError, SchemaError
+from xaq.interpolate.site_effect import fit_with_folds
 from xaq.interpolate.trend import Trend
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
@@ -28,7 +29,7 @@ def network():
 def test_the_steps_called_one_by_one_are_training(network):
     selection, trend = remove_trend(select_observations(network, "pm25"), seed=2)
     recipe = fit_classical(selection, trend, config=SMALL, seed=2)
-    learned = learn(selection.observations, recipe, trend, max_epochs=1, progress=False)
+    learned = learn(selection.observations, recipe, max_epochs=1, progress=False)
     interval, seen = calibrate(learned.members, learned.data, recipe), selection.observations
     errors = fit_errors(learned.members, learned.data, recipe, interval, seen.lon, seen.lat)
     fitted = replace(recipe, interval=interval, error_covariance=errors, training=learned.summary)
@@ -105,3 +106,41 @@ def test_the_first_guess_is_on_the_scale_on_which_the_field_varies(multiplicativ
     values = values.astype("f4")
     _, weight = choose_first_guess(values, Scaler.fit(values), lon, lat, k=8, seed=0)
     assert weight >= 0.5 if multiplicative else weight <= 0.25
+
+
+def test_few_stations_or_one_among_many_do_not_choose_the_log_scale():
+    from synthetic import scatter
+
+    from xaq.arrays.transforms import Scaler
+
+    def weight(values, lon, lat):
+        values = values.astype("f4")
+        return choose_first_guess(values, Scaler.fit(values), lon, lat, k=8, seed=0)[1]
+
+    lon, lat = scatter(60, seed=2)
+    rng = np.random.default_rng(0)
+    waves = np.sin(2 * lon[:, None] + rng.uniform(0, 7, 200)) + np.cos(2 * lat[:, None] + rng.uniform(0, 7, 200))
+    multiplicative = 20 * np.exp(waves)
+    assert weight(multiplicative, lon, lat) > 0
+    assert weight(multiplicative[:8], lon[:8], lat[:8]) == 0
+    # The log scale would be better by what it spares at one station: eight times as high as the rest.
+    additive = 60 + 10 * waves
+    additive[7] *= 8
+    assert weight(additive, lon, lat) == 0
+
+
+def test_each_fold_is_calibrated_with_a_site_effect_that_it_had_no_part_in():
+    ds = xaq.datasets.load("germany").isel(time=slice(0, 60))
+    selection = select_observations(schema.conform(ds), "pm10")
+    left, trend = remove_trend(selection, seed=3)
+    lon, lat = left.observations.lon, left.observations.lat
+    expected = fit_with_folds(selection.observations, seed=3)
+    assert trend.site_effect == expected.effect
+    for ratio, without in zip(left.fold_ratios, expected.without, strict=True):
+        np.testing.assert_allclose(
+            left.observations.values * ratio[:, None],
+            selection.observations.values / without.factor(lon, lat)[:, None],
+            rtol=1e-5,
+        )
+    assert np.ptp(left.fold_ratios, axis=0).max() > 0.01
+    assert remove_trend(selection, geography=False)[0].fold_ratios is None

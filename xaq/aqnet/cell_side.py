@@ -18,15 +18,13 @@ from torch import Tensor
 
 from ..arrays import sphere
 from ..interpolate import advection, leave_one_out
-from ..interpolate.trend import RasterSource
 from ..nn.advection import Advected
 from ..nn.aqnet import Network, StationSide
-from ..nn.estimate import predictor_difference
 from ..nn.neural_knn import SharedGeometry, Weights
 from .recipe import Recipe
 from .station_side import AdvectedDays, displacements, knot_lags
 
-#: Cells whose weights are made at once: enough to hide the cost of a call, few enough for the cache of a core.
+#: Cells whose weights are made at once on a CPU: enough to hide the cost of a call, few enough for the cache of a core.
 _CELLS = 4096
 #: Cells among which distinct sets of neighbours are searched together: 4 kB are kept for each set.
 _SHARING_CELLS = 16_384
@@ -87,29 +85,24 @@ class CellSide:
     ----------
     network : Network
     recipe : Recipe
-    rasters : RasterSource, optional
-        Raster predictors, where the network has slopes for them.
     device : torch.device
     """
 
-    def __init__(self, network: Network, recipe: Recipe, rasters: RasterSource | None, device: torch.device) -> None:
+    def __init__(self, network: Network, recipe: Recipe, device: torch.device) -> None:
         self.network = network
         self.recipe = recipe
-        self.rasters = rasters
         self.device = device
 
     def blocks(self, prepared: Prepared, lon: NDArray, lat: NDArray, need: NDArray[np.intp]) -> Iterator[CellBlock]:
         """Yield the window-days ``need``, some cells at a time."""
         tables = prepared.table.unflatten(0, (-1, len(prepared.lon)))
+        batch = _CELLS if self.device.type == "cpu" else _SHARING_CELLS
         for first in range(0, len(lon), _SHARING_CELLS):
             part = slice(first, first + _SHARING_CELLS)
             near = self.neighbourhoods(prepared, lon[part], lat[part])
-            difference = self._raster_difference(prepared, lon[part], lat[part], near.near)
             room = torch.empty(len(near.sets), (near.sets.shape[1] + 1) ** 2, device=self.device)
             for position, day in enumerate(need.tolist()):
-                made = self.network.cells_of_day(
-                    prepared.side, day, near.sets, near.near, near.geometry, difference, _CELLS, room
-                )
+                made = self.network.cells_of_day(prepared.side, day, near.sets, near.near, near.geometry, batch, room)
                 table = None if prepared.advected is None else prepared.advected.table(day, near.stations, self._lags)
                 for cells, weights in made:
                     advected = None if table is None else Advected(table, near.rows[cells], near.weights[cells])
@@ -140,15 +133,6 @@ class CellSide:
         knot, weight = (torch.as_tensor(a, device=self.device).flatten(1) for a in advection.knot_weights(displacement))
         position = torch.searchsorted(some, near).repeat_interleave(knot.shape[1] // near.shape[1], dim=1)
         return Neighbourhoods(sets, near, geometry, some, position * len(advection.knots()) + knot, weight)
-
-    def _raster_difference(self, prepared: Prepared, lon: NDArray, lat: NDArray, near: Tensor) -> Tensor | None:
-        """Return the raster predictors of targets less those of their neighbours, ``(target, k, raster)``."""
-        if self.rasters is None:
-            return None
-        here = self.rasters.at(lon, lat)
-        there = self.rasters.at_stations(prepared.lon, prepared.lat)
-        targets, stations = (torch.as_tensor(a, device=self.device) for a in (here, there))
-        return predictor_difference(targets, stations[near])
 
     @cached_property
     def _lags(self) -> Tensor:

@@ -48,8 +48,9 @@ def _gain(score: float) -> str:
 
 def _trend_facts(recipe: Recipe) -> list[tuple[str, str]]:
     trend, lines = recipe.trend, []
-    if trend.rasters:
-        lines.append(("rasters", ", ".join(raster["name"] for raster in trend.rasters)))
+    if trend.drift:
+        slopes = ", ".join(f"{term['name']} {term['slope']:+.3f}" for term in trend.drift)
+        lines.append(("external drift", f"log factor per standard deviation of {slopes}"))
     if trend.site_effect is not None:
         slopes = ", ".join(f"{name} {slope:+.3f}" for name, slope in trend.site_effect.describe().items())
         lines.append(("site effect", f"log factor per standard deviation of {slopes}"))

@@ -14,22 +14,24 @@ from .._arguments import shown
 from ..arrays import timesteps
 from ..arrays.transforms import climatology_design
 from ..errors import ModelError
+from ..interpolate.drift import BACKGROUND, FIELD, RASTER
 from ..interpolate.error_covariance import ErrorCovariance
 from ..interpolate.site_predictors import SITE_PREDICTORS
+from ..interpolate.trend import TrendRecord
 from ..nn.config import AQNetConfig
 from .recipe import FORMAT, Interval, Recipe
 
 #: Greatest integer of a configuration. Wider networks cannot be trained, and larger sizes overflow.
 _LARGEST = 1_000_000
 _GREATEST_FLOAT = float(np.finfo(np.float32).max)
-#: Greatest bound of the raster correction: a factor of exp(10).
-_GREATEST_CORRECTION = 10.0
 #: What sums of weights may differ by from 1: rounding.
 _ROUNDING = 1e-6
-#: What a model keeps of a field, and of a background and a raster beside it.
+#: What a model keeps of a field, of a background beside it, and of the predictors of a drift: a field, or a logarithm.
 _FIELD = {"name": str, "units": str, "hash": str}
 _BACKGROUND = {**_FIELD, "mean": float, "slope": float}
-_RASTER = {**_FIELD, "low": float, "high": float, "std": float}
+_SLOPE = {"kind": str, "low": float, "high": float, "std": float, "slope": float}
+_PREDICTOR = _FIELD | _SLOPE
+_LOGARITHM = {"name": str, "units": str, "least": float} | _SLOPE
 #: The numbers that a row of scores may have; None is an unknown one.
 _SCORES = ("mae", "rmse", "bias", "r2", "crps", "coverage", "width", "n")
 
@@ -160,15 +162,10 @@ def _of_data(r: Recipe) -> Iterator[tuple[bool, str]]:
     )
     for name, value in sizes.items():
         yield 0 <= value <= _LARGEST, f"config.{name} is {value}, expected 0 to {_LARGEST}"
-    bound = config.max_correction
+    inputs = (len(r.covariates) + len(r.known), len(r.known))
     yield (
-        0 <= bound <= _GREATEST_CORRECTION,
-        f"config.max_correction is {bound}, expected 0 to {_GREATEST_CORRECTION:g}",
-    )
-    inputs = (len(r.covariates) + len(r.known), len(r.known), len(r.trend.rasters))
-    yield (
-        inputs == (config.n_covariates, config.n_known, config.n_rasters),
-        f"{inputs} covariates, known ones and rasters are named, expected as many as config has",
+        inputs == (config.n_covariates, config.n_known),
+        f"{inputs} covariates and known ones are named, expected as many as config has",
     )
     yield r.seed >= 0, f"seed is {r.seed}, expected 0 or more"
     yield all(map(_is_time, r.period)), f"period is {r.period}, expected two times"
@@ -251,8 +248,7 @@ def _of_provenance(r: Recipe) -> Iterator[str]:
         if r.trend.background is not None:
             _check_fields(r.trend.background, _BACKGROUND, "trend.background")
             _expect(r.trend.background["mean"] > 0, r.trend.background["mean"], "trend.background.mean", "above 0")
-        for raster in r.trend.rasters:
-            _check_fields(raster, _RASTER, "trend.rasters")
+        _check_drift(r.trend)
         for name, value in r.training.items():
             _expect(type(value) is str or _is_finite(value), value, f"training.{name}", "text or a finite number")
         for row in r.held_out_scores:
@@ -265,6 +261,21 @@ def _of_provenance(r: Recipe) -> Iterator[str]:
             _check_fields(row, kinds, "mean_scores")
     except HeaderError as error:
         yield str(error)
+
+
+def _check_drift(trend: TrendRecord) -> None:
+    """Raise where a drift has predictors that no training run makes."""
+    names = [term["name"] for term in trend.drift if isinstance(term, dict) and "name" in term]
+    for term in trend.drift:
+        logarithm = isinstance(term, dict) and term.get("kind") == BACKGROUND
+        _check_fields(term, _LOGARITHM if logarithm else _PREDICTOR, "trend.drift")
+        _expect(logarithm or term["kind"] in (RASTER, FIELD), term["kind"], "trend.drift.kind", "a kind of predictor")
+        _expect(term["std"] > 0, term["std"], "trend.drift.std", "above 0")
+        _expect(term["low"] <= term["high"], term["low"], "trend.drift.low", "at most trend.drift.high")
+        if logarithm:
+            _expect(term["least"] > 0, term["least"], "trend.drift.least", "above 0")
+            _expect(trend.background is not None, term["name"], "trend.drift.name", "no logarithm without a background")
+    _expect(len(set(names)) == len(names), names, "trend.drift.name", "each once")
 
 
 def _rises(values: Sequence[float], *, strictly: bool = False) -> bool:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from .._display import html_table
 from ..errors import ModelError
-from ..interpolate.base import Estimate, Explanation, Field, Observations
+from ..interpolate.base import Estimate, Field, Observations
+from ..interpolate.drift import FIELD, RASTER
 from ..interpolate.error_covariance import ErrorCovariance
-from ..interpolate.trend import OverTrend, PreparedRatios, Trend
+from ..interpolate.explanation import Explanation
+from ..interpolate.trend import OverTrend, PreparedRatios, Trend, TrendRecord
 from ..nn.aqnet import Network
 from . import file
 from .description import describe
@@ -59,7 +61,7 @@ class Model:
         self.network = network.eval().requires_grad_(False)
         self.recipe = recipe
         self.trend = Trend(site_effect=recipe.trend.site_effect) if trend is None else trend
-        self._ratios = NetworkMapper(self.network, recipe, self.trend.rasters)
+        self._ratios = NetworkMapper(self.network, recipe)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -212,16 +214,7 @@ class Model:
     @cached_property
     def _mapper(self) -> OverTrend:
         """The network over its trend, whose fields must be at hand."""
-        record = self.recipe.trend
-        missing = {
-            "background=field": record.background is not None and self.trend.background is None,
-            "rasters={...}": bool(record.rasters) and self.trend.rasters is None,
-        }
-        if any(missing.values()):
-            wanted = ", ".join(argument for argument, lacks in missing.items() if lacks)
-            raise ModelError(
-                f"the model was trained on fields of the user's and cannot estimate without them; fix: ds.aq.estimate(model, {wanted}, ...)"
-            )
+        _require_fields(self.recipe.trend, self.trend)
         return OverTrend(self._ratios, self.trend)
 
     def prepare(self, observations: Observations, times: NDArray[np.datetime64]) -> PreparedRatios:
@@ -327,6 +320,22 @@ class Model:
         (16, 1, 7)
         """
         return self._ratios.attention(self._mapper.trend.remove(observations), start)
+
+
+def _require_fields(record: TrendRecord, trend: Trend) -> None:
+    """Raise where a trend lacks fields that the model was trained on."""
+    missing = {
+        "background=field": record.background is not None and trend.background is None,
+        **{
+            argument: any(d["kind"] == kind for d in record.drift) and trend.drift is None
+            for argument, kind in (("rasters={...}", RASTER), ("fields=[...]", FIELD))
+        },
+    }
+    if any(missing.values()):
+        wanted = ", ".join(argument for argument, lacks in missing.items() if lacks)
+        raise ModelError(
+            f"the model was trained on fields of the user's and cannot estimate without them; fix: ds.aq.estimate(model, {wanted}, ...)"
+        )
 
 
 def load_model(path: str | os.PathLike, *, device: str = "auto") -> Model:

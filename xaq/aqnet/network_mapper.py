@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..arrays import timesteps
 from ..errors import ModelError
-from ..interpolate.base import Estimate, Explanation, Observations
-from ..interpolate.trend import RasterSource
+from ..interpolate.base import Estimate, Observations
+from ..interpolate.explanation import Explanation
 from ..nn.aqnet import Network
 from ..nn.estimate import estimate_and_spread
 from .cell_side import CellSide, Prepared, as_key
@@ -34,16 +34,14 @@ class NetworkMapper:
         The weights, in evaluation mode.
     recipe : Recipe
         What was fitted before the network, and the interval.
-    rasters : RasterSource, optional
-        Raster predictors, where the network has slopes for them.
     """
 
     name = "AQ-Net"
 
-    def __init__(self, network: Network, recipe: Recipe, rasters: RasterSource | None = None) -> None:
+    def __init__(self, network: Network, recipe: Recipe) -> None:
         self.network = network
         self.recipe = recipe
-        self.cells = CellSide(network, recipe, rasters, self.device)
+        self.cells = CellSide(network, recipe, self.device)
 
     @property
     def device(self) -> torch.device:
@@ -124,12 +122,13 @@ class NetworkMapper:
         steps, days = self.recipe.config.steps_per_day, self.recipe.config.target_days
         need = np.unique(prepared.select // steps)
         slot = np.searchsorted(need, prepared.select // steps) * steps + prepared.select % steps
-        # Times first, as a cube stores them; the estimate is a view of it.
-        out = np.full((2, len(need) * steps, len(lon)), np.nan, np.float32)
         with torch.inference_mode(), one_thread():
+            # Times first, as a cube stores them; the estimate is a view of it. A GPU's is copied once, at the end.
+            collected = torch.full((2, len(need) * steps, len(lon)), torch.nan, device=self.device)
             for position, cells, *made in self._estimates(prepared, lon, lat, need):
-                for row, array in zip(out, made, strict=True):
-                    row[position * steps : (position + 1) * steps, cells] = array.T.cpu().numpy()
+                for row, array in zip(collected, made, strict=True):
+                    row[position * steps : (position + 1) * steps, cells] = array.T
+            out = collected.cpu().numpy()
         value, spread = (out if len(slot) == out.shape[1] else out[:, slot]).swapaxes(1, 2)
         interval = self.recipe.interval
         if interval is None:
@@ -151,13 +150,18 @@ class NetworkMapper:
         interval = self.recipe.interval
         quantiles = [interval.quantile(need % leads, p) for p in probabilities] if interval else []
         with torch.inference_mode(), one_thread():
-            out = [torch.from_numpy(field) for field in fields]
+            host = [torch.from_numpy(field) for field in fields]
+            # What a GPU makes is collected there and copied once.
+            out = host if self.device.type == "cpu" else [torch.empty_like(h, device=self.device) for h in host]
             for j, cells, value, spread in self._estimates(prepared, lon, lat, need, factor):
                 at = slice(first[j], first[j] + count[j])
                 made = [value, *(torch.add(value, spread, alpha=float(q[j])) for q in quantiles)]
                 for field, array in zip(out, made, strict=True):
                     array = array.clamp_(min=0)
                     field[at, cells] = (array if count[j] == steps else array[:, prepared.select[at] % steps]).T
+            if out is not host:
+                for field, collected in zip(host, out, strict=True):
+                    field.copy_(collected)
 
     def _estimates(
         self,
@@ -172,21 +176,29 @@ class NetworkMapper:
         coefficients = interval.coefficients if interval else (0.0, 0.0, 0.0)
         scale = None if factor is None else torch.as_tensor(factor, device=self.device)
         for b in self.cells.blocks(prepared, lon, lat, need):
-            own = None if scale is None else scale[b.cells]
+            own = None if scale is None else self._of_day(scale[b.cells], prepared.select, int(need[b.position]))
             made = estimate_and_spread(b.weights, b.rows, b.table, offset, b.advected, coefficients, own)
             yield b.position, b.cells, *made
+
+    def _of_day(self, factor: Tensor, select: NDArray[np.intp], day: int) -> Tensor:
+        """Return the factor at the steps of a window-day, ``(cell, step or 1)``; 1 at steps that are not prepared."""
+        if factor.shape[1] == 1:
+            return factor
+        steps = self.recipe.config.steps_per_day
+        at = np.flatnonzero(select // steps == day)
+        if len(at) == steps:
+            return factor[:, int(at[0]) : int(at[0]) + steps]
+        own = factor.new_ones(len(factor), steps)
+        own[:, select[at] % steps] = factor[:, at]
+        return own
 
     # -- explanation ---------------------------------------------------------------------------------------------
 
     def explain(self, prepared: Prepared, lon: float, lat: float) -> Explanation:
         """Say what the estimate of an analysis at a place was made of, at the one prepared time."""
-        return explain(self.cells, prepared, lon, lat, self._first_guess(prepared, lon, lat))
-
-    def _first_guess(self, prepared: Prepared, lon: float, lat: float) -> float:
-        """Return the estimate of the untrained network; its table is the same, for that is made before any network."""
-        network = untrained_network(self.recipe).to(self.device)
+        network = untrained_network(self.recipe).to(self.device).eval()
         with torch.inference_mode():
             side = prepared.side._replace(noise=network.knn.nugget.expand_as(prepared.side.noise).contiguous())
-        untrained = NetworkMapper(network.eval(), self.recipe)
-        made = untrained.estimate(replace(prepared, side=side), np.array([lon]), np.array([lat]))
-        return float(made.value[0, 0])
+        # The table is the same, for it is made before any network.
+        before = replace(prepared, side=side)
+        return explain(self.cells, prepared, CellSide(network, self.recipe, self.device), before, lon, lat)

@@ -17,7 +17,7 @@ from ..nn.aqnet import Network, build_network
 from ..nn.config import AQNetConfig
 
 #: Version of the model's file; a file of another version is refused.
-FORMAT = 10
+FORMAT = 11
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Recipe:
     covariates, known : tuple of str
         Other variables that the network reads; ``known`` ones over a forecast's horizon too.
     trend : TrendRecord
-        Background, site effect and rasters.
+        Background, external drift and site effect.
     seed, period, visible, hidden, stations_hash, training, held_out_scores, mean_scores, xaq_version
         Where the model comes from; ``mean_scores`` are those of means of days, months and years.
     format : int
@@ -102,6 +102,11 @@ class Recipe:
     mean_scores: list[dict[str, Any]] = field(default_factory=list)
     xaq_version: str = ""
     format: int = FORMAT
+
+    @property
+    def learned(self) -> bool:
+        """Whether training gained anything; otherwise the weights are those of the classical first guess."""
+        return float(self.training.get("score", 1.0)) < 1.0
 
     def to_json(self) -> str:
         """Return the recipe as JSON text, keys sorted."""

@@ -37,7 +37,8 @@ class AdvectedDays(NamedTuple):
     """The stations' series and their slowness weights, by window-day: what advected neighbours are made from.
 
     ``series (day, station, 2, step + 2 * reach)`` holds values and logs, interpolated where no station reports;
-    ``slowness_weights (day, station, slowness, slot)``; ``silent (day, step)`` marks steps without any report.
+    ``slowness_weights (day, station, slowness, slot)``; ``silent (day, step)`` marks steps without any report, in the
+    memory of the CPU: asking a GPU about each day would wait for it.
     """
 
     series: Tensor
@@ -48,7 +49,7 @@ class AdvectedDays(NamedTuple):
         """Return the advected values of stations at the knots, ``(station * knot, 2 * step)``; NaN at silent steps."""
         read = advect(self.series[day, stations], self.slowness_weights[day, stations], lags)
         if self.silent[day].any():
-            read.masked_fill_(self.silent[day], torch.nan)
+            read.masked_fill_(self.silent[day].to(read.device), torch.nan)
         return read.flatten(0, 1).flatten(1)
 
 
@@ -205,9 +206,10 @@ def residual_variance_of(residual: NDArray) -> NDArray[np.float32]:
     residual : (station, step), NaN where not observed
     """
     seen = np.isfinite(residual)
-    total, count = np.where(seen, residual, 0.0).astype(float) ** 2, seen.sum(axis=1)
-    network = float(total.sum() / max(seen.sum(), 1))
-    own = np.where(count > 0, total.sum(axis=1) / np.maximum(count, 1), network)
+    known, count = np.where(seen, residual, 0.0), seen.sum(axis=1)
+    total = np.einsum("st,st->s", known, known, dtype=float)
+    network = float(total.sum() / max(count.sum(), 1))
+    own = np.where(count > 0, total / np.maximum(count, 1), network)
     return np.maximum(own, 0.02 * network).astype(np.float32)
 
 
@@ -330,4 +332,4 @@ def station_days(
     days = at.reshape(-1, config.steps_per_day)
     values_of_days, weights = advected_days(series.advected, days[:, 0], recipe)
     silent = torch.as_tensor(~np.isfinite(series.values[:, at]).any(axis=0).reshape(days.shape))
-    return table, AdvectedDays(values_of_days.to(device), weights.to(device), silent.to(device))
+    return table, AdvectedDays(values_of_days.to(device), weights.to(device), silent)

@@ -178,8 +178,8 @@ def _of_figure(name: str, call: ast.Call, command: Command) -> str | None:
         text = value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else None
         given = command.values.get(kind.replace(" ", "_")) or command.values.get("method_or_cube")
         words.append(shlex.quote(text or given or ("cube.zarr" if "cube" in kind else command.model)))
-    needs = zip(figure.needs, call.args[len(figure.subjects) :], strict=False)
-    options = [rendered(f"--{need}", need, value) for need, value in needs]
+    named = zip(figure.needs or figure.example, call.args[len(figure.subjects) :], strict=False)
+    options = [rendered(f"--{option}", option, value) for option, value in named]
     return None if None in options else " ".join([*words, command.data, *map(str, options), f"-o {figure.file}"])
 
 

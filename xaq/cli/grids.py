@@ -1,4 +1,4 @@
-"""Gridded fields of a command: the background and the rasters, opened as :func:`xaq.open_field` opens them."""
+"""Gridded fields of a command: background, rasters and fields, opened as :func:`xaq.open_field` opens them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 OPTIONS = (
     ("background", "FILE[:VARIABLE]", "field of the target, such as CAMS; several files with commas, or a quoted pattern"),
     ("rasters", "NAME=FILE[:VARIABLE],...", "static rasters by name, also GeoTIFF, such as elevation=dem.tif"),
+    ("fields", "FILE[:VARIABLE],...", "predictors in time, such as era5.nc:blh; of a file without a variable, all"),
 )  # fmt: skip
 
 
 def opened(a: argparse.Namespace) -> dict[str, Any]:
-    """Return the background and the rasters of a command, as the verbs take them; lazy."""
-    return {"background": background(a.background), "rasters": rasters(a.rasters)}
+    """Return the background, the rasters and the fields of a command, as the verbs take them; lazy."""
+    return {"background": background(a.background), "rasters": rasters(a.rasters), "fields": fields(a.fields)}
 
 
 def background(value: str | None) -> xr.DataArray | xr.Dataset | None:
@@ -68,6 +69,17 @@ def rasters(value: str | None) -> dict[str, xr.DataArray] | None:
                 )
             raster = raster[name]
         found[name] = raster
+    return found
+
+
+def fields(value: str | None) -> list[xr.DataArray | xr.Dataset] | None:
+    """Open fields: an array where a variable is chosen, else all variables of a file."""
+    if value is None:
+        return None
+    found = []
+    for name in text.names(value) or [""]:
+        files, variable = _parts(name, "--fields", "era5.nc:blh")
+        found.append(_field(files, variable, "--fields "))
     return found
 
 

@@ -18,7 +18,7 @@ from .verb import Verb
 
 #: Options that maps have in common.
 _LIMITS = ("vmin", "vmax", "cmap")
-_MAP = ("time", "target", *_LIMITS, "no_stations", "unsupported", "lines")
+_MAP = ("time", "period_tz", "target", *_LIMITS, "no_stations", "unsupported", "lines")
 #: Gridded fields, of figures that make the estimates themselves.
 _FIELDS = tuple(name for name, *_ in grids.OPTIONS)
 _METHODS = ", ".join(CLASSICAL)
@@ -34,13 +34,17 @@ _SUBJECTS = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: what it shows, what it is made from beside the stations, its options, and the file that it becomes."""
+    """A figure: what it shows, what it is made from beside the stations, its options, and the file that it becomes.
+
+    Of the options, ``needs`` must be given; the example has these and those of ``example``.
+    """
 
     text: str
     subjects: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     file: str = "figure.png"
+    example: tuple[str, ...] = ()
 
 
 FIGURES = {
@@ -49,31 +53,32 @@ FIGURES = {
     "compare": Figure("two cubes and their difference", ("cube", "other"), _MAP),
     "width": Figure(
         "the width of the interval of a cube", ("cube",),
-        ("time", "target", "vmax", "cmap", "unsupported", "lines"),
+        ("time", "period_tz", "target", "vmax", "cmap", "unsupported", "lines"),
     ),
     "stations": Figure("the stations by concentration", (), ("time", "target", "zoom", *_LIMITS, "lines")),
-    "errors": Figure("errors at the hidden stations", ("method or cube",), ("time", "target", "lines")),
+    "errors": Figure("errors at the hidden stations", ("method or cube",), ("time", "target", "lines", *_FIELDS)),
     "series": Figure(
-        "observations and estimates at a station", ("method or cube",), ("time", "target"), ("station",)
+        "observations and estimates at a station, or estimates at another place", ("method or cube",),
+        ("station", "lon", "lat", "time", "target", *_FIELDS), example=("station",),
     ),
     "hours": Figure(
-        "a station at hours of the day", ("method or cube",), ("time", "target", "slots", "period_tz"), ("station",)
+        "a station at hours of the day", ("method or cube",), ("time", "target", "slots", "period_tz", *_FIELDS), ("station",)
     ),
     "attention": Figure("the weights of the hours in the temporal module", ("model",), ("time", "station", "vmax", "cmap")),
     "reliability": Figure(
-        "observed against nominal coverage of intervals", ("method",), ("time", "target", "baselines", "levels")
+        "observed against nominal coverage of intervals", ("method",), ("time", "target", "baselines", "levels", *_FIELDS)
     ),
     "reliability_of_means": Figure(
-        "observed against nominal coverage of intervals of means", ("method",), ("time", "target", "of", "levels")
+        "observed against nominal coverage of intervals of means", ("method",), ("time", "target", "of", "levels", *_FIELDS)
     ),
-    "error_covariance": Figure("how errors are correlated in space and time", ("method",), ("time", "target")),
+    "error_covariance": Figure("how errors are correlated in space and time", ("method",), ("time", "target", *_FIELDS)),
     "explanation": Figure(
         "the neighbours and weights of an estimate", ("model",), (*_LIMITS, "lines", *_FIELDS), ("lon", "lat", "time")
     ),
     "animation": Figure(
-        "the steps of a cube as a film", ("cube",), (*_MAP, "interval"), file="film.gif"
+        "the steps of a cube as a film", ("cube",), ("time", *_MAP[2:], "interval"), file="film.gif"
     ),
-    "explore": Figure("a cube as a page with a time slider", ("cube",), (*_MAP, "dpi"), file="page.html"),
+    "explore": Figure("a cube as a page with a time slider", ("cube",), ("time", *_MAP[2:], "dpi"), file="page.html"),
     "table": Figure("the scores at the hidden stations as a table", ("method",), ("time", "target", "metrics", "scored", *_FIELDS)),
     "skill": Figure(
         "the skill of a forecast by horizon", ("method",), ("time", "target", "reference", "metric", "scored")
@@ -97,7 +102,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "per_row": {"type": int, "metavar": "N", "help": "maps beside each other (default 3)"},
     "zoom": {"metavar": "W,S,E,N", "help": "second map of this part: densest (default), none, or bounds in degrees"},
     "slots": {"metavar": "H-H,...", "help": "hours of the day (default 9-12,16-19)"},
-    "period_tz": {"metavar": "ZONE", "help": "time zone of the hours (default UTC)"},
+    "period_tz": {"metavar": "ZONE", "help": "time zone of the times and hours (default UTC)"},
     "baselines": {"metavar": "NAMES", "help": "methods beside it, comma-separated (default kriging)"},
     "levels": {"metavar": "LEVELS", "help": "nominal coverages, comma-separated"},
     "of": {"metavar": "FREQS", "help": "means of D, MS, QS, YS, comma-separated (default D,MS,YS)"},
@@ -142,7 +147,9 @@ _EXAMPLES = {
 
 def _example(name: str, figure: Figure) -> str:
     """Return a command that draws a figure."""
-    subjects, options = (" ".join(_EXAMPLES[of] for of in names) for names in (figure.subjects, figure.needs))
+    subjects, options = (
+        " ".join(_EXAMPLES[of] for of in names) for names in (figure.subjects, (*figure.needs, *figure.example))
+    )
     file = f"-o {name}{Path(figure.file).suffix}"
     return " ".join(filter(None, ["xaq plot", name, subjects, "clean.nc", options, file]))
 
@@ -258,6 +265,7 @@ def _read_levels(value: str) -> list[float]:
 _READ: dict[str, Callable[[str], Any]] = {
     "baselines": text.names, "of": text.names, "metrics": text.names, "levels": _read_levels,
     "slots": _read_slots, "zoom": _read_zoom, "background": grids.background, "rasters": grids.rasters,
+    "fields": grids.fields,
 }  # fmt: skip
 
 VERB = Verb(

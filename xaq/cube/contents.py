@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import xarray as xr
 import zarr
 from zarr.abc.store import Store
 
@@ -162,6 +163,18 @@ def sweep(target: Target, found: Found) -> None:
     """Delete the temporary files of killed writers: zarr writes a file under another name, and then renames it."""
     pattern = _own(found)
     delete_keys(target, [key for key in list_keys(target) if key.endswith(".partial") and pattern.fullmatch(key)])
+
+
+def write_attributes(root: zarr.Group, cube: xr.Dataset) -> None:
+    """Write the attributes of a cube that is complete; of its variables the numbers, which an update may have changed."""
+    attrs = json.loads(json.dumps(cube.attrs))
+    if (before := root.attrs.get("history")) and before != attrs.get("history"):
+        attrs["history"] = f"{attrs['history']}\n{before}"
+    root.attrs.update({**attrs, STATUS: COMPLETE})
+    for name, variable in cube.data_vars.items():
+        numbers = {key: value for key, value in variable.attrs.items() if isinstance(value, float)}
+        if numbers:
+            root[str(name)].attrs.update(numbers)
 
 
 def set_status(target: Target, status: str) -> None:

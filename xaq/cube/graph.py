@@ -17,11 +17,13 @@ from ..stations import schema
 from .ensemble import Ensemble, Joint
 from .ensemble_graph import PERIODS_PER_BLOCK, cell_layers, distributions, member_layer, period_layers
 from .grid import Grid
-from .labels import Layers, labelled, steps_axis
-from .nodes import stations_node, task, whole
+from .labels import Layers, Support, labelled, steps_axis
+from .nodes import dissimilarity_node, stations_node, task, threshold_of, whole
 from .request import Request
 from .station_side import station_nodes
 from .tasks import (
+    dissimilarity_at_points,
+    dissimilarity_in_tile,
     estimate_points,
     estimate_tile,
     missing_at_points,
@@ -90,14 +92,12 @@ def lazy_cube(joint: Joint, grid: Grid, sizes: tuple[int, int, int]) -> xr.Datas
     """Return the labelled cube of a request on a grid, in blocks of ``sizes`` steps or periods, rows and columns. Lazy."""
     request, ensemble = joint.request, joint.ensemble
     tiles = Tiles.of(grid, sizes[1:])
-    near = tiles.map(nearest_in_tile, stations_node(request), request.lon, request.lat, dtype=np.float32)
-    missing = tiles.map(missing_in_tile, whole(request.fields), request.times, dtype=bool) if request.fields else None
     if ensemble.freq is not None:
         layers, axis = period_layers(joint, tiles, sizes[0])
     else:
         layers = _step_layers(joint, tiles, sizes[0])
         axis = steps_axis(request, layers.values[0].chunks[0])
-    cube = labelled(request, layers, axis, (LAT, LON), grid.coords(), near, missing, ensemble)
+    cube = labelled(request, layers, axis, (LAT, LON), grid.coords(), _support(request, tiles), ensemble)
     cube = cube.assign_coords(grid.bounds()).rio.write_crs("EPSG:4326")
     cube["spatial_ref"].attrs["long_name"] = "coordinate reference system, WGS 84"
     for name in cube.data_vars:
@@ -106,6 +106,15 @@ def lazy_cube(joint: Joint, grid: Grid, sizes: tuple[int, int, int]) -> xr.Datas
             cube[name].encoding.pop("grid_mapping", None)
             cube[name].attrs["grid_mapping"] = "spatial_ref"
     return cube
+
+
+def _support(request: Request, tiles: Tiles) -> Support:
+    near = tiles.map(nearest_in_tile, stations_node(request), request.lon, request.lat, dtype=np.float32)
+    missing = tiles.map(missing_in_tile, whole(request.fields), request.times, dtype=bool) if request.fields else None
+    node = dissimilarity_node(request)
+    if node is None:
+        return Support(near, missing, None, None)
+    return Support(near, missing, tiles.map(dissimilarity_in_tile, node, dtype=np.float32), threshold_of(node))
 
 
 def _step_layers(joint: Joint, targets: Targets, n_time: int) -> Layers:
@@ -145,8 +154,7 @@ def lazy_points(
     else:
         layers = _step_layers(joint, points, n_time)
         axis = steps_axis(request, layers.values[0].chunks[0])
-    near, missing = point_distance(request, lon, lat), point_missing(request, lon, lat)
-    return labelled(request, layers, axis, (dim,), coords, near, missing, ensemble)
+    return labelled(request, layers, axis, (dim,), coords, _point_support(request, lon, lat), ensemble)
 
 
 def point_layers(request: Request, lon: NDArray, lat: NDArray, n_time: int) -> da.Array:
@@ -159,15 +167,14 @@ def point_layers(request: Request, lon: NDArray, lat: NDArray, n_time: int) -> d
     return da.concatenate(rows, axis=1)
 
 
-def point_distance(request: Request, lon: NDArray, lat: NDArray) -> da.Array:
-    """Return the distance from points to the nearest station that reports, ``(point,)`` km. Lazy."""
-    node = task(nearest_at_points)(stations_node(request), request.lon, request.lat, lon, lat)
-    return da.from_delayed(node, (len(lon),), np.float32)
-
-
-def point_missing(request: Request, lon: NDArray, lat: NDArray) -> da.Array | None:
-    """Return at which points a field has no value at one of the times, ``(point,)``; None where none is read. Lazy."""
-    if not request.fields:
-        return None
-    node = task(missing_at_points)(whole(request.fields), request.times, lon, lat)
-    return da.from_delayed(node, (len(lon),), bool)
+def _point_support(request: Request, lon: NDArray, lat: NDArray) -> Support:
+    shape = (len(lon),)
+    near = task(nearest_at_points)(stations_node(request), request.lon, request.lat, lon, lat)
+    near, missing, node = da.from_delayed(near, shape, np.float32), None, dissimilarity_node(request)
+    if request.fields:
+        gone = task(missing_at_points)(whole(request.fields), request.times, lon, lat)
+        missing = da.from_delayed(gone, shape, bool)
+    if node is None:
+        return Support(near, missing, None, None)
+    unlike = da.from_delayed(task(dissimilarity_at_points)(node, lon, lat), shape, np.float32)
+    return Support(near, missing, unlike, threshold_of(node))

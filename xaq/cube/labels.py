@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..conventions import LAT, LEAD, LON, MEMBER, QUANTILE, REFERENCE_TIME, ROLE_CF, TIME, cf_attrs, label
 from ..errors import GridError
+from ..interpolate.dissimilarity import REFERENCE
 from ..stations.points import pair_points
 from .calendar import FREQUENCIES
 from .ensemble import Ensemble, Joint
@@ -29,6 +30,28 @@ class Layers:
 
     values: Sequence[da.Array]
     members: da.Array | None = None
+
+
+@dataclass(frozen=True)
+class Support:
+    """What decides where estimates are supported, each ``(*space)``, without the time.
+
+    Attributes
+    ----------
+    near : dask array of float32, km
+        Distance to the nearest station that reports.
+    missing : dask array of bool, optional
+        Where a field that the mapper reads has no value; None where it reads none.
+    unlike : dask array of float32, optional
+        Dissimilarity from the stations; None without predictors.
+    threshold : dask array of float32, (), optional
+        Largest dissimilarity at which estimates are supported.
+    """
+
+    near: da.Array
+    missing: da.Array | None
+    unlike: da.Array | None
+    threshold: da.Array | None
 
 
 @dataclass(frozen=True)
@@ -102,8 +125,7 @@ def labelled(
     axis: TimeAxis,
     space: tuple[str, ...],
     coords: dict[str, xr.Variable],
-    near: da.Array,
-    missing: da.Array | None,
+    support: Support,
     ensemble: Ensemble,
 ) -> xr.Dataset:
     """Return layers of estimates as a dataset with CF names, units, bounds and provenance.
@@ -118,13 +140,10 @@ def labelled(
         Dimensions behind the time.
     coords : dict of str to xarray.Variable
         Of these.
-    near : dask array, (*space), km
-        Distance to the nearest station that reports.
-    missing : dask array of bool, (*space), optional
-        Where a field that the mapper reads has no value; None where it reads none.
+    support : Support
     ensemble : Ensemble
     """
-    data = _estimates(request, layers, axis, (TIME, *space), ensemble) | _support(request, space, near, missing)
+    data = _estimates(request, layers, axis, (TIME, *space), ensemble) | _support(request, space, support)
     if axis.reporting is not None:
         data["stations_reporting"] = ((TIME,), axis.reporting, _reporting_attrs(axis))
     coords = {**coords, **_time_coords(request, axis, space, ensemble)}
@@ -179,7 +198,7 @@ def point_coords(request: Request, lon: Any, lat: Any) -> tuple[str, dict[str, x
     dim, target = points.dim, request.target
     taken = {
         TIME, "time_bnds", "bnds", "period_end", REFERENCE_TIME, LEAD, QUANTILE, MEMBER, "supported", "nearest_station",
-        "stations_reporting",
+        "stations_reporting", "dissimilarity",
         target, f"{target}_lower", f"{target}_upper", f"{target}_quantile", f"{target}_member",
     }  # fmt: skip
     if dim in taken:
@@ -227,22 +246,62 @@ def _estimates(
 
 
 def _support(
-    request: Request, space: tuple[str, ...], near: da.Array, missing: da.Array | None
+    request: Request, space: tuple[str, ...], support: Support
 ) -> dict[str, tuple[tuple[str, ...], da.Array, dict[str, Any]]]:
-    """Return the distance to the nearest station, and where estimates are supported, as variables."""
-    supported = near <= distance_node(request)
-    # Of lazy data, and of a cube that grows, the default distance is not known when the label is written.
-    reach = "three times the 95th percentile of the distance between neighbouring stations"
-    meaning = f"a visible station lies within {reach if request.given_distance is None else f'{request.given_distance:.6g} km'}"
-    if missing is not None:
-        names = " and ".join(repr(field.name) for field in request.fields)
-        supported, meaning = supported & ~missing, f"{meaning}, and {names} have values at every step"
+    """Return the distance to the nearest station, the dissimilarity, and where estimates are supported, as variables."""
+    supported = support.near <= distance_node(request)
+    meaning = f"a visible station lies within {_reach_text(request)}"
+    found = {}
+    if support.unlike is not None:
+        supported = supported & (support.unlike <= support.threshold)
+        meaning += ", and the place is like some station in the predictors of the trend (dissimilarity)"
+        found["dissimilarity"] = (space, support.unlike, _dissimilarity_attrs(request))
+    if support.missing is not None:
+        supported, meaning = supported & ~support.missing, f"{meaning}, and {_known_text(request)}"
     distance = {"units": "km", "long_name": "great-circle distance to the nearest visible station"}
     flags = {"flag_values": np.array([0, 1], "i1"), "flag_meanings": "unsupported supported"}
     return {
-        "nearest_station": (space, near, distance),
+        "nearest_station": (space, support.near, distance),
+        **found,
         "supported": (space, supported, {"standard_name": "status_flag", "long_name": meaning, **flags}),
     }
+
+
+def _known_text(request: Request) -> str:
+    """Return which fields have values where estimates are supported."""
+    texts = []
+    for when, kind in (("every step", True), ("one step at least", False)):
+        names = [repr(field.name) for field in request.fields if field.every_step == kind]
+        if names:
+            texts.append(f"{' and '.join(names)} {'have values' if len(names) > 1 else 'has a value'} at {when}")
+    return " and ".join(texts)
+
+
+def _dissimilarity_attrs(request: Request) -> dict[str, Any]:
+    attrs: dict[str, Any] = {
+        "units": "1",
+        "long_name": "dissimilarity from the nearest visible station in the predictors of the trend",
+        "comment": (
+            "distance in standardised predictors, each weighted by its slope, divided by the mean distance among the stations; "
+            "the threshold is 1.5 interquartile ranges above the third quartile of the stations' own, at most their largest, and "
+            "at least what changes the trend by 2 %"
+        ),
+        "references": REFERENCE,
+    }
+    if request.dissimilarity is not None:
+        # As it is compared, in the precision of the variable.
+        attrs["threshold"] = float(np.float32(request.dissimilarity.threshold))
+    return attrs
+
+
+def _reach_text(request: Request) -> str:
+    """Return the distance that was given, or the rule: of lazy data, and of a cube that grows, the default is not known yet."""
+    if request.given_distance is not None:
+        return f"{request.given_distance:.6g} km"
+    spacing = "the 95th percentile of the distance between neighbouring stations"
+    if request.range_km is None:
+        return spacing
+    return f"{spacing}, or the distance at which one station explains a third of the variance about their mean"
 
 
 def _cell_degrees(coords: dict[str, xr.Variable]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..conventions import LAT, LON, TIME, canonical_units
 from ..errors import ModelError
 from ..fields.background import BACKGROUND, BackgroundAlone, settle_field
 from ..fields.gridded import Gridded
+from ..fields.predictor_field import Fields, PredictorField, settle_fields
 from ..fields.predictors import Predictors
 from ..fields.rasters import rasters_by_name
 from ..fields.trend import trend_of_model
@@ -31,18 +32,22 @@ def settle_mapper(
     target: str,
     background: xr.DataArray | xr.Dataset | None,
     rasters: Mapping[str, xr.DataArray] | None,
+    fields: Fields | None,
 ) -> Mapper:
     """Return the mapper that is meant: fitted where it is given by name, with the fields that it reads."""
     field, named = _settle_background(background, visible, target), rasters_by_name(rasters)
+    grids = settle_fields(fields, visible, others=tuple(named))
     if isinstance(mapper, TrainedMapper):
-        return mapper.with_trend(trend_of_model(mapper.recipe.trend, field, named, visible))
+        return mapper.with_trend(trend_of_model(mapper.recipe.trend, field, named, visible, grids))
     check_mapper(mapper)
-    if named and mapper != DRIFT:
-        raise ModelError(
-            f"rasters are read by a trained model and by {DRIFT!r}, not by {method_name(mapper)!r}; fix: {DRIFT!r}, or rasters=None"
-        )
+    for argument, given in (("rasters", named), ("fields", grids)):
+        if given and mapper != DRIFT:
+            raise ModelError(
+                f"{argument} are read by a trained model and by {DRIFT!r}, not by {method_name(mapper)!r}; "
+                f"fix: {DRIFT!r}, or {argument}=None"
+            )
     if isinstance(mapper, str):
-        return _fit_by_name(mapper, visible, target, field, named)
+        return _fit_by_name(mapper, visible, target, field, named, grids)
     if field is not None:
         raise ModelError(f"{mapper.name} was fitted without a background; fix: pass it by name, or background=None")
     return mapper
@@ -68,7 +73,12 @@ def _settle_background(
 
 
 def _fit_by_name(
-    name: str, visible: xr.Dataset, target: str, field: Gridded | None, rasters: Mapping[str, xr.DataArray]
+    name: str,
+    visible: xr.Dataset,
+    target: str,
+    field: Gridded | None,
+    rasters: Mapping[str, xr.DataArray],
+    grids: tuple[PredictorField, ...],
 ) -> Mapper:
     """Return a classical method by its name: fitted to the visible stations, over the background where there is one."""
     if name == BACKGROUND and field is not None:
@@ -85,7 +95,7 @@ def _fit_by_name(
     observations = found.observations
     background = None if field is None else _fit_background(field, observations)
     if name == DRIFT:
-        predictors = Predictors.of(rasters, background, found.stations)
+        predictors = Predictors.of(rasters, background, found.stations, grids)
         return drift_kriging(observations, background=background, predictors=predictors)
     if background is None:
         return classical(name, observations)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..conventions import STATION, TIME
 from ..stations.taking_part import TakingPart, taking_part
-from .request import Request, default_distance, reporting_slice
-from .tasks import count_reporting, distance_of
+from .request import Request, reporting_slice
+from .tasks import count_reporting, dissimilarity_from, dissimilarity_threshold, distance_of
 
 
 def task(function: Callable) -> Any:
@@ -37,10 +37,24 @@ def stations_node(request: Request) -> Any:
 
 def distance_node(request: Request) -> Any:
     """Return the distance beyond which estimates are unsupported, km; lazy where it depends on which stations report."""
-    if not request.is_lazy or request.given_distance is not None:
-        return np.float32(request.max_distance)
-    node = task(distance_of)(default_distance, stations_node(request), request.lon, request.lat)
+    if request.reach is not None:
+        return np.float32(request.reach.km)
+    node = task(distance_of)(request.range_km, stations_node(request), request.lon, request.lat)
     return da.from_delayed(node, (), np.float32)
+
+
+def dissimilarity_node(request: Request) -> Any:
+    """Return what places are compared with in the predictors of the trend, as a node; None without any."""
+    if request.trend is None:
+        return None
+    if request.dissimilarity is not None:
+        return whole(request.dissimilarity)
+    return task(dissimilarity_from)(whole(request.trend), stations_node(request), request.lon, request.lat)
+
+
+def threshold_of(node: Any) -> da.Array:
+    """Return the dissimilarity above which estimates are unsupported, of a node; lazy."""
+    return da.from_delayed(task(dissimilarity_threshold)(node), (), np.float32)
 
 
 def reporting_count(request: Request, chunks: tuple[int, ...]) -> Any:

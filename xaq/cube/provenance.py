@@ -7,6 +7,9 @@ from typing import Any
 
 import xarray as xr
 
+#: Names of what users pass and a provenance may name.
+FIELDS = ("background", "rasters", "fields")
+
 
 def provenance(ds: xr.Dataset) -> dict[str, Any]:
     """Return the provenance that xaq wrote into a dataset; empty for any other."""
@@ -18,6 +21,11 @@ def provenance(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def method_text(known: dict[str, Any]) -> str:
-    """Return the method of a provenance, and the fields that it reads: ``"kriging with background"``; empty without one."""
-    fields = ["background"] * ("background" in known) + ["rasters"] * ("rasters" in known)
-    return " with ".join(filter(None, [str(known.get("method", "")), " and ".join(fields)]))
+    """Return the method of a provenance, and the fields that it reads: ``"kriging with background"``; empty without one.
+
+    A model that gained nothing in training says so.
+    """
+    found = [name for name in FIELDS if name in known]
+    fields = " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
+    gained = "" if known.get("learned", True) else " (classical first guess)"
+    return " with ".join(filter(None, [f"{known.get('method', '')}{gained}", fields]))

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from .._arguments import check_flag
 from ..conventions import LAT, LON, QUANTILE, TIME
 from ..errors import StoreError
+from ..fields.predictor_field import Fields
 from ..interpolate.base import Mapper
 from ..stations import limits, schema
 from . import store as cube_store
@@ -40,7 +41,7 @@ from .tiles import split
 #: What of the provenance must agree between a stored cube and a call that completes or extends it.
 _IDENTITY = (
     "method", "model_hash", "target", "units", "stations_hash", "init_time", "interval_level", "max_distance_km",
-    "background", "rasters", "drift", "site_effect",
+    "background", "rasters", "fields", "drift", "site_effect",
 )  # fmt: skip
 
 
@@ -57,6 +58,7 @@ def reanalyze(
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     members: int | None = None,
     freq: Literal["D", "MS", "QS", "YS"] | None = None,
     tz: str | None = None,
@@ -97,8 +99,9 @@ def reanalyze(
     level : float
         Nominal coverage of the interval.
     max_distance : float, optional, km
-        Cells farther from every station are marked unsupported. Default: three times the 95th percentile of the
-        distance between neighbouring stations.
+        Cells farther from every station are marked unsupported, as are cells unlike all stations in the predictors of the
+        trend. Default: the distance at which one station explains a third of the variance about the mean of the network,
+        by the mapper's covariance, and at least the 95th percentile of the distance between neighbouring stations.
     background : xarray.DataArray or Dataset, optional
         A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The estimate is this background,
         bias-corrected at the visible stations, and an increment. A model takes the background that it was trained on,
@@ -106,6 +109,10 @@ def reanalyze(
     rasters : mapping of str to xarray.DataArray, optional
         The rasters that the model was trained on, or predictors of ``"kriging-drift"``. In cells without data, or outside,
         the estimate omits their term, and is marked unsupported.
+    fields : sequence of xarray.DataArray or Dataset, or mapping of str to xarray.DataArray, optional
+        Predictors of ``"kriging-drift"``, or those that the model was trained on: weather, satellite columns, another
+        pollutant, ``(time, lat, lon)`` in any units; every variable of a Dataset is one. Where and when a field has no
+        value it counts as the mean of the stations; cells outside it, or where it never has one, are marked unsupported.
     members : int, optional
         Make so many members: equally likely truths, whose errors hang together in space and time as errors at held-out
         stations do. Whatever is computed of each member - a mean over a district, days above a limit - has their spread as
@@ -154,16 +161,17 @@ def reanalyze(
     xarray.Dataset
         ``<target>(time, lat, lon)`` float32 in the dataset's units, never negative; ``<target>_lower``, ``_upper``
         where the mapper has an interval; ``<target>_member(member, time, lat, lon)`` where ``members`` is given;
-        ``nearest_station(lat, lon)`` in km; ``supported(lat, lon)``;
+        ``nearest_station(lat, lon)`` in km; ``supported(lat, lon)``; ``dissimilarity(lat, lon)`` from the stations, where the
+        trend has static predictors;
         ``stations_reporting(time)``. Lazy without ``store``: nothing is computed, except that a method given by name
         is fitted.
 
     Raises
     ------
     SchemaError
-        The dataset, target, period, chunks, background or rasters are not usable.
+        The dataset, target, period, chunks, background, rasters or fields are not usable.
     ModelError
-        There is no such method, or the model does not fit: another target, step, units, background or rasters.
+        There is no such method, or the model does not fit: another target, step, units, background, rasters or fields.
     GridError
         The grid is not valid, or all of it lies farther than ``max_distance`` from every station.
     StoreError
@@ -184,7 +192,8 @@ def reanalyze(
     """
     # All that a user says is checked before anything is fitted, computed or deleted.
     options = RequestOptions(
-        target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
+        target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters,
+        fields=fields,
     )  # fmt: skip
     ensemble = Ensemble(
         members=members, freq=freq, tz=tz, statistic=statistic, capture=capture, support=support, seed=seed
@@ -246,6 +255,7 @@ def estimate(
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     members: int | None = None,
     freq: Literal["D", "MS", "QS", "YS"] | None = None,
     tz: str | None = None,
@@ -264,7 +274,7 @@ def estimate(
     lon, lat : array_like, (n_point,) degrees
         DataArrays, and Series, pair by their labels, and must be along one dimension; their own dimension and coordinate
         are kept. Otherwise they pair by position, and the dimension is ``point``. One number goes with all of the other's.
-    target, time, init, level, max_distance, background, rasters : optional
+    target, time, init, level, max_distance, background, rasters, fields : optional
         As for :func:`reanalyze`.
     members, freq, tz, statistic, capture, seed : optional
         As for :func:`reanalyze`.
@@ -290,7 +300,8 @@ def estimate(
     (48, 2)
     """
     options = RequestOptions(
-        target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters
+        target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters,
+        fields=fields,
     )  # fmt: skip
     ensemble = Ensemble(members=members, freq=freq, tz=tz, statistic=statistic, capture=capture, seed=seed)
     ds = schema.conform(ds)

@@ -6,7 +6,7 @@ A verb makes one :class:`Request` for each mapper from its conformed dataset; wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,10 +21,14 @@ from .._version import __version__
 from ..arrays import longitudes, sphere
 from ..conventions import LAT, LON, STATION, TIME
 from ..errors import GridError, ModelError, SchemaError, warn
+from ..fields.predictor_field import Fields
 from ..fields.trend import provenance_of
 from ..interpolate.base import Field, Hashed, Mapper
+from ..interpolate.classical import DRIFT
+from ..interpolate.dissimilarity import Dissimilarity, trend_of
+from ..interpolate.reach import Reach, default_reach, fitted_range
 from ..interpolate.trained import TrainedMapper
-from ..interpolate.trend import OverTrend
+from ..interpolate.trend import OverTrend, Trend
 from ..stations import schema, taking_part, timestamps
 from .grid import Grid
 from .mapper import check_model, fields_of, settle_mapper
@@ -42,6 +46,7 @@ class RequestOptions:
     max_distance: float | None = None
     background: xr.DataArray | xr.Dataset | None = None
     rasters: Mapping[str, xr.DataArray] | None = None
+    fields: Fields | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "level", check_level(self.level))
@@ -54,6 +59,10 @@ class RequestOptions:
                 valid=lambda km: 0 < km < np.inf,
             )
             object.__setattr__(self, "max_distance", distance)
+
+    def of_baseline(self, method: str) -> RequestOptions:
+        """Return the options of a classical method beside a model: kriging with external drift alone reads rasters and fields."""
+        return self if method == DRIFT else replace(self, rasters=None, fields=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +91,8 @@ class Request:
         distribution.
     given_distance : float or None, km
         Beyond it from every station, estimates are marked unsupported; None for the default, :attr:`max_distance`.
+    range_km : float, optional
+        Range of the covariance that the mapper was fitted with.
     network_distance : float, km
         The default distance of all visible stations, silent ones too: it identifies a cube as the list of stations does.
     stations_hash : str
@@ -99,6 +110,7 @@ class Request:
     level: float
     probabilities: tuple[float, ...]
     given_distance: float | None
+    range_km: float | None
     network_distance: float
     stations_hash: str
     hidden: tuple[str, ...]
@@ -129,11 +141,26 @@ class Request:
         return self.values.chunks is not None
 
     @cached_property
-    def max_distance(self) -> float:
-        """The distance that was asked for, else the default one of the stations; of lazy data, of all visible stations."""
+    def reach(self) -> Reach | None:
+        """The distance that was asked for, else the default one of the stations; None where these are not known yet."""
         if self.given_distance is not None:
-            return self.given_distance
-        return self.network_distance if self.is_lazy else default_distance(self.lon, self.lat)
+            return Reach(self.given_distance, "given")
+        return None if self.is_lazy else default_reach(self.range_km, self.lon, self.lat)
+
+    @property
+    def max_distance(self) -> float:
+        """The distance of the reach, km; of lazy data, the default one of all visible stations."""
+        return self.network_distance if self.reach is None else self.reach.km
+
+    @cached_property
+    def trend(self) -> Trend | None:
+        """The trend whose static predictors places are compared in; None where it has none."""
+        return trend_of(self.mapper, self.lon, self.lat)
+
+    @cached_property
+    def dissimilarity(self) -> Dissimilarity | None:
+        """How unlike the stations places are; None without predictors, and where it is not known yet which stations report."""
+        return None if self.trend is None or self.is_lazy else Dissimilarity.of(self.trend, self.lon, self.lat)
 
     @cached_property
     def record(self) -> NDArray[np.datetime64]:
@@ -147,7 +174,7 @@ class Request:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The fields and rasters that estimates depend on."""
+        """The background, rasters and gridded fields that estimates depend on."""
         return fields_of(self.mapper)
 
     @property
@@ -193,12 +220,13 @@ class Request:
             "step_seconds": int(self.step / np.timedelta64(1, "s")),
             "init_time": None if self.init is None else str(self.init),
             "interval_level": self.level,
-            "max_distance_km": None if self.is_lazy and self.given_distance is None else round(self.max_distance, 3),
+            "max_distance_km": None if self.reach is None else round(self.reach.km, 3),
+            "max_distance_rule": None if self.reach is None else self.reach.rule,
             "seed": None if recipe is None else recipe.seed,
             "held_out_scores": [] if recipe is None else recipe.held_out_scores,
         }
         if recipe is not None:
-            return provenance | recipe.trend.provenance()
+            return provenance | {"learned": recipe.learned} | recipe.trend.provenance()
         return provenance | (provenance_of(self.mapper.trend) if isinstance(self.mapper, OverTrend) else {})
 
 
@@ -218,7 +246,8 @@ def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) 
         others = () if trained is None else (*trained.recipe.covariates, *trained.recipe.known)
         steps = reporting_slice(trained, _record(ds), init)
         source = taking_part.reporting(visible, target, others=others, steps=steps)
-    settled = settle_mapper(mapper, source, target, options.background, options.rasters)
+    settled = settle_mapper(mapper, source, target, options.background, options.rasters, options.fields)
+    range_km = fitted_range(settled)
     _check_fields_cover(settled, _record(ds), times, init)
     return Request(
         mapper=settled,
@@ -230,7 +259,8 @@ def make_request(ds: xr.Dataset, mapper: Mapper | str, options: RequestOptions) 
         level=options.level,
         probabilities=interval_probabilities(options.level) if settled.has_interval else (),
         given_distance=options.max_distance,
-        network_distance=default_distance(*schema.positions(visible)),
+        range_km=range_km,
+        network_distance=default_reach(range_km, *schema.positions(visible)).km,
         stations_hash=schema.stations_hash(visible),
         hidden=tuple(sorted(str(s) for s in ds[STATION].values[schema.hidden_mask(ds)])),
     )
@@ -283,16 +313,6 @@ def _identity(mapper: Mapper) -> str:
 
 def _record(ds: xr.Dataset | xr.DataArray) -> NDArray[np.datetime64]:
     return ds[TIME].values.astype("datetime64[s]")
-
-
-def default_distance(lon: NDArray, lat: NDArray) -> float:
-    """Return three times the 95th percentile of the distance between neighbouring places, km."""
-    group = sphere.colocated_groups(lon, lat)
-    _, first = np.unique(group, return_index=True)
-    if len(first) < 2:
-        return 50.0
-    _, distance = sphere.nearest(lon[first], lat[first], lon[first], lat[first], 2)
-    return 3.0 * float(np.percentile(distance[:, 1], 95))
 
 
 # -- times ---------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from .contents import (
     set_status,
     settled,
     sweep,
+    write_attributes,
 )
 from .geozarr import with_geozarr, without_geozarr
 from .identity import differences
@@ -437,10 +438,7 @@ class _Writer:
         if root.attrs[STATUS] == COMPLETE and manifest.read(raw_store(target)) is not None:
             return
         manifest.remove(target)
-        attrs = json.loads(json.dumps(self.cube.attrs))
-        if (before := root.attrs.get("history")) and before != attrs.get("history"):
-            attrs["history"] = f"{attrs['history']}\n{before}"
-        root.attrs.update({**attrs, STATUS: COMPLETE})
+        write_attributes(root, self.cube)
         if self.options.consolidated and root.store.supports_consolidated_metadata:
             with warnings.catch_warnings():
                 # Zarr warns that version 3 has no standard for it.

@@ -5,14 +5,18 @@ Estimates are stacked as layers: the value first, then a quantile for each proba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import sphere
-from ..interpolate.base import Field, Filling, Mapper, Observations, fill_by_estimates
+from ..interpolate.base import Field, Filling, Mapper, Observations
+from ..interpolate.dissimilarity import Dissimilarity
+from ..interpolate.filling import fill_by_estimates
+from ..interpolate.reach import default_reach
+from ..interpolate.trend import Trend
 from ..stations.schema import canonical
 from ..stations.taking_part import TakingPart
 
@@ -47,9 +51,9 @@ def count_reporting(part: TakingPart, values: NDArray) -> NDArray[np.int32]:
     return np.isfinite(part.take(values)).sum(axis=0, dtype=np.int32)
 
 
-def distance_of(default: Callable[[NDArray, NDArray], float], part: TakingPart, lon: NDArray, lat: NDArray) -> NDArray:
+def distance_of(range_km: float | None, part: TakingPart, lon: NDArray, lat: NDArray) -> NDArray:
     """Return the default distance of the stations that take part, km."""
-    return np.array(default(lon[part.kept], lat[part.kept]), np.float32)
+    return np.array(default_reach(range_km, lon[part.kept], lat[part.kept]).km, np.float32)
 
 
 def estimate_points(
@@ -113,6 +117,26 @@ def missing_in_tile(
 ) -> NDArray[np.bool_]:
     """Return in which cells of a tile a field or a raster has no value at one of the times, ``(lat, lon)``."""
     return missing_at_points(fields, times, *cells_of(x, y)).reshape(len(y), len(x))
+
+
+def dissimilarity_from(trend: Trend, part: TakingPart, lon: NDArray, lat: NDArray) -> Dissimilarity:
+    """Return the dissimilarity from the stations that take part."""
+    return Dissimilarity.of(trend, lon[part.kept], lat[part.kept])
+
+
+def dissimilarity_threshold(found: Dissimilarity) -> NDArray[np.float32]:
+    """Return the threshold as an array of no dimension."""
+    return np.array(found.threshold, np.float32)
+
+
+def dissimilarity_at_points(found: Dissimilarity, x: NDArray, y: NDArray) -> NDArray[np.float32]:
+    """Return the dissimilarity of points, ``(point,)``."""
+    return found.at(x, y)
+
+
+def dissimilarity_in_tile(found: Dissimilarity, x: NDArray, y: NDArray) -> NDArray[np.float32]:
+    """Return the dissimilarity of the cells of a tile, ``(lat, lon)``."""
+    return found.at(*cells_of(x, y)).reshape(len(y), len(x))
 
 
 def cells_of(lon: NDArray, lat: NDArray) -> tuple[NDArray, NDArray]:

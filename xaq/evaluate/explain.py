@@ -17,12 +17,15 @@ from ..cube.request import Request, RequestOptions, check_points, make_request
 from ..cube.station_side import prepare
 from ..cube.tasks import estimate_points
 from ..errors import GridError, ModelError, SchemaError
-from ..interpolate.base import Explainer, Explanation
+from ..fields.predictor_field import Fields
+from ..interpolate.explanation import Explainer, Explanation
 from ..interpolate.trained import TrainedMapper
 from ..stations import limits, schema, timestamps
 
 #: The place that is explained; ``lon`` and ``lat`` are the neighbours'.
 PLACE_LON, PLACE_LAT = "place_lon", "place_lat"
+#: The terms of the trend.
+TERM = "term"
 
 
 def explain(
@@ -36,8 +39,9 @@ def explain(
     max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
 ) -> xr.Dataset:
-    """Explain a model's estimate at one place and time.
+    r"""Explain a model's estimate at one place and time.
 
     Parameters
     ----------
@@ -49,7 +53,7 @@ def explain(
         One place.
     time : time
         One step of the record (UTC); a date alone is its midnight. The nearest step is never taken.
-    level, max_distance, background, rasters : optional
+    level, max_distance, background, rasters, fields : optional
         As for :func:`xaq.reanalyze`.
 
     Returns
@@ -58,9 +62,10 @@ def explain(
         Of each neighbour, ``(station)``, the nearest first: ``distance`` in km; ``weight``; ``value``, filled from the
         other stations where not ``observed``; ``advected``, its value advected to the place from the hours around;
         ``contribution`` to the estimate. Of the place: ``estimate`` with ``lower`` and ``upper`` as :func:`xaq.estimate`
-        gives them; ``kriging``, the kriging of the advected values, and ``learned``, the difference that training made;
-        ``correction``, the factor of geography and rasters at the place relative to its neighbours; ``log_weight``, the
-        mixture weight of the log scale that day; ``kriging_variance`` relative to the sill.
+        gives them, and its parts: ``kriging``, ordinary kriging of the observations; ``factor (term)``, by what each term
+        of the trend (background, predictors of the drift, site effect) raises the place above its neighbours;
+        ``advection``, ``log_scale`` and ``learned``, what the advection of neighbours, the mixture with the log scale and
+        training add. ``log_weight`` is the mixture weight of the log scale that day, ``kriging_variance`` relative to the sill.
 
     Raises
     ------
@@ -73,8 +78,12 @@ def explain(
 
     Notes
     -----
-    Computes the days around the time. Contributions add up to the estimate (before a negative one becomes 0), with its
-    correction; on the log scale a neighbour contributes the fraction of the estimate that it has of the sum of logs.
+    Computes the days around the time. Before a negative estimate becomes 0,
+
+    .. math:: \text{estimate} = \text{kriging} \prod \text{factor} + \text{advection} + \text{log scale} + \text{learned},
+
+    and contributions add up to it; on the log scale a neighbour contributes the fraction of the estimate that it has of the
+    sum of logs. Kriging has the model's covariance, which was fitted to ratios to the trend.
 
     Examples
     --------
@@ -90,7 +99,8 @@ def explain(
     ds = schema.conform(ds)
     timestamp = _step(ds, time)
     options = RequestOptions(
-        time=slice(timestamp, timestamp), level=level, max_distance=max_distance, background=background, rasters=rasters
+        time=slice(timestamp, timestamp), level=level, max_distance=max_distance, background=background, rasters=rasters,
+        fields=fields,
     )  # fmt: skip
     request = make_request(ds, model, options)
     limits.warn_if_impossible(ds, request.variables)
@@ -168,6 +178,7 @@ def _labelled(
             LON: ((STATION,), neighbours[LON].values, ROLE_CF[LON]),
             LAT: ((STATION,), neighbours[LAT].values, ROLE_CF[LAT]),
             TIME: ((), request.times[0], ROLE_CF[TIME]),
+            TERM: ((TERM,), [name for name, _ in explanation.factors], {"long_name": "term of the trend"}),
             PLACE_LON: ((), place[0], ROLE_CF[LON] | {"long_name": "longitude of the place"}),
             PLACE_LAT: ((), place[1], ROLE_CF[LAT] | {"long_name": "latitude of the place"}),
         },
@@ -206,30 +217,25 @@ def _of_neighbours(
     }
 
 
-def _of_place(
-    request: Request, explanation: Explanation, layers: NDArray[np.float32]
-) -> dict[str, tuple[tuple[str, ...], float, dict[str, str]]]:
-    """Return what an explanation says of the place, as numbers."""
+def _of_place(request: Request, explanation: Explanation, layers: NDArray[np.float32]) -> dict[str, Any]:
+    """Return what an explanation says of the place: numbers, and a factor for each term of the trend."""
     name, units = label(request.target), request.units
-    estimate, kriging = float(layers[0]), max(explanation.kriging, 0.0)
     rows = {
-        "kriging": (
-            kriging,
-            f"{name} by kriging of the advected values with the fitted covariance, trend included",
-            units,
-        ),
-        "learned": (estimate - kriging, "difference that training made: estimate minus kriging", units),
-        "estimate": (estimate, f"estimate of {name}", units),
+        "estimate": (float(layers[0]), f"estimate of {name}", units),
+        "kriging": (explanation.kriging, f"{name} by ordinary kriging of the observations", units),
+        "advection": (explanation.advection, "what the advection of neighbours adds", units),
+        "log_scale": (explanation.log_scale, "what the mixture with the log scale adds", units),
+        "learned": (explanation.learned, "what training adds", units),
     }
     for side, bound in zip(("lower", "upper"), layers[1:], strict=False):
         rows[side] = (float(bound), f"{side} bound of the {100 * request.level:g} % interval of {name}", units)
     rows |= {
-        "correction": (
-            explanation.correction,
-            "factor of geography and rasters at the place, relative to its neighbours",
-            "1",
-        ),
         "log_weight": (explanation.log_weight, "mixture weight of the log scale", "1"),
         "kriging_variance": (explanation.variance, "kriging variance of a new observation, relative to the sill", "1"),
     }
-    return {key: ((), value, {"long_name": text, "units": unit}) for key, (value, text, unit) in rows.items()}
+    of_place: dict[str, Any] = {
+        key: ((), value, {"long_name": text, "units": unit}) for key, (value, text, unit) in rows.items()
+    }
+    text = "factor of a term of the trend at the place, relative to its neighbours"
+    of_place["factor"] = ((TERM,), [factor for _, factor in explanation.factors], {"long_name": text, "units": "1"})
+    return of_place

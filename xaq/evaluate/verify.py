@@ -20,8 +20,8 @@ from ..cube.reanalyze import estimate_quantiles
 from ..cube.request import RequestOptions, check_level, make_request, settle_target
 from ..errors import ModelError, SchemaError, warn
 from ..fields.background import BACKGROUND
+from ..fields.predictor_field import Fields
 from ..interpolate.base import Mapper
-from ..interpolate.classical import DRIFT
 from ..interpolate.forecast_baselines import Forecaster
 from ..interpolate.trained import TrainedForecaster, TrainedMapper
 from ..stations import holdout, limits, schema, taking_part
@@ -50,6 +50,7 @@ def verify(
     tz: str | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
 ) -> pd.DataFrame:
     """Score a model at the hidden stations, beside classical methods.
 
@@ -83,13 +84,16 @@ def verify(
         is, is then a baseline too.
     rasters : mapping of str to xarray.DataArray, optional
         As for :func:`reanalyze`, for the model and for ``"kriging-drift"`` among the baselines.
+    fields : sequence of xarray.DataArray or Dataset, or mapping of str to xarray.DataArray, optional
+        As for :func:`reanalyze`, for the model and for ``"kriging-drift"`` among the baselines.
 
     Returns
     -------
     pandas.DataFrame
-        Index ``method`` (and ``station``, or ``stations`` and ``horizon``); columns ``mae``, ``rmse``, ``r2``, ``bias``,
-        ``crps`` (continuous ranked probability score of the distribution), ``coverage`` (fraction of observations inside
-        the interval), ``width`` (mean width of the interval), ``n`` (number of observations). ``r2`` and ``coverage`` have
+        Index ``method`` (and ``station``, or ``stations`` and ``horizon``); columns ``mae``, ``rmse``, ``r2`` (coefficient
+        of determination), ``bias`` (mean of estimate minus observation), ``crps`` (continuous ranked probability score of
+        the distribution), ``coverage`` (fraction of observations inside the interval), ``width`` (mean width of the
+        interval), ``n`` (number of observations). ``r2`` and ``coverage`` have
         no unit, the others the target's; ``crps``, ``coverage`` and ``width`` are NaN where a method has no distribution.
         ``attrs`` name units, level, period and hidden stations. Computes.
 
@@ -126,12 +130,14 @@ def verify(
     holdout.warn_of_colocated(ds)
     limits.warn_if_impossible(ds, _variables(ds, model, target))
     if isinstance(model, TrainedForecaster) and model.task == "forecast":
-        if background is not None or rasters is not None:
-            raise ModelError("a forecast reads no background and no rasters; fix: background=None, rasters=None")
+        if not (background is None and rasters is None and fields is None):
+            raise ModelError(
+                "a forecast reads no background, rasters or fields; fix: background=None, rasters=None, fields=None"
+            )
         if means is not None:
             raise ModelError("of= scores means of an analysis, not of a forecast; fix: of=None")
         return verify_forecast(ds, model, target=target, time=time, level=level, baselines=baselines)
-    options = RequestOptions(target=target, time=time, background=background, rasters=rasters)
+    options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
     return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by, means=means)
 
 
@@ -147,6 +153,7 @@ def score_held_out(
     *,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
 ) -> list[dict[str, Any]]:
     """Return the scores of an analysis model and of its baselines at the hidden stations, as rows ready for JSON.
 
@@ -156,7 +163,7 @@ def score_held_out(
         A conformed station dataset over the period to score.
     model : Mapper
         Just trained.
-    background, rasters : optional
+    background, rasters, fields : optional
         As for :func:`verify`.
 
     Returns
@@ -167,7 +174,7 @@ def score_held_out(
     if not schema.hidden_mask(ds).any():
         return []
     try:
-        table = _verify_analysis(ds, model, RequestOptions(background=background, rasters=rasters))
+        table = _verify_analysis(ds, model, RequestOptions(background=background, rasters=rasters, fields=fields))
     except SchemaError as error:
         warn(f"no held-out scores: {error}")
         return []
@@ -182,6 +189,7 @@ def score_held_out_means(
     *,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
 ) -> list[dict[str, Any]]:
     """Return the scores of an analysis model's daily, monthly and annual means at the hidden stations, as rows ready for JSON.
 
@@ -190,7 +198,7 @@ def score_held_out_means(
     """
     if not schema.hidden_mask(ds).any() or model.recipe.error_covariance is None:
         return []
-    options, rows = RequestOptions(background=background, rasters=rasters), []
+    options, rows = RequestOptions(background=background, rasters=rasters, fields=fields), []
     try:
         truth = held_out_truth(ds, settle_target(ds, model, None), None)
     except SchemaError:
@@ -248,7 +256,7 @@ def _verify_analysis(
     shared = replace(options, target=str(truth.name))
     frames: dict[str, Any] = {}
     methods = [model, *(name for name in names if name != method_name(model))]
-    each = [shared if method is model or method == DRIFT else replace(shared, rasters=None) for method in methods]
+    each = [shared, *(shared.of_baseline(method_name(method)) for method in methods[1:])]
     if means is not None:
         table = verify_means(ds, methods, truth, each, means, level)
         return _finished(table, truth, level)

@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import dask
 import dask.array as da
@@ -77,6 +77,7 @@ class Gridded:
     nodata: float
     method: Method
     cells: Curvilinear | None = None
+    every_step: ClassVar[bool] = True
 
     @classmethod
     def of(

@@ -42,8 +42,10 @@ def bracket(
     position = np.where((np.abs(position - nearest) < _SAME) | (method == "nearest"), nearest, position)
     low = np.clip(np.floor(position).astype(np.intp), 0, max(len(extended) - 2, 0))
     weight = position - low
-    pair = np.stack([low, np.minimum(low + 1, len(extended) - 1)], axis=1) % n
-    return pair, np.stack([1.0 - weight, weight], axis=1)
+    high = np.minimum(low + 1, len(extended) - 1)
+    # A cell without weight is not read.
+    low, high = np.where(weight == 1.0, high, low), np.where(weight == 0.0, low, high)
+    return np.stack([low, high], axis=1) % n, np.stack([1.0 - weight, weight], axis=1)
 
 
 def compress(index: NDArray[np.intp]) -> tuple[Any, NDArray[np.intp]]:
@@ -107,5 +109,18 @@ def interpolate(values: NDArray, nodata: float, space: csr_array, time: csr_arra
     values = masked(values, nodata)
     if time is None:
         return (space @ values.reshape(-1)).astype(np.float32)
-    at_points = space @ values.reshape(len(values), -1).T
-    return np.ascontiguousarray((time @ at_points.T).T, np.float32)
+    cells = values.reshape(len(values), -1)
+    # Over the fewer columns first: a map has more points than cells, a network fewer.
+    if is_identity(time):
+        at_points = space @ cells.T
+    elif space.shape[0] > space.shape[1]:
+        at_points = space @ (time @ cells).T
+    else:
+        at_points = (time @ (space @ cells.T).T).T
+    return np.ascontiguousarray(at_points, np.float32)
+
+
+def is_identity(matrix: csr_array) -> bool:
+    """Whether each row takes the column of the same number as it is: the times of a field are those that are asked for."""
+    n, m = matrix.shape
+    return n == m == matrix.nnz and bool((matrix.data == 1).all()) and np.array_equal(matrix.indices, np.arange(n))

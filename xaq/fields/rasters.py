@@ -1,9 +1,9 @@
-"""Raster predictors: static rasters, standardised at the visible stations, that a model reads at stations and targets."""
+"""Raster predictors: static rasters that a drift reads at stations and targets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,12 @@ _RASTERS = "rasters"
 
 @dataclass(frozen=True)
 class RasterPredictors:
-    """Static rasters in units of their standard deviation at the visible stations.
+    """Static rasters, in their own units.
 
     Attributes
     ----------
     rasters : tuple of Gridded
         The fields.
-    scales : tuple of (low, high, std)
-        Extremes and standard deviation of each at the visible stations; values beyond the extremes are set to them.
     places : (2, n_station) degrees
         Longitude and latitude of the visible stations.
     own : (n_raster, n_station)
@@ -35,13 +33,12 @@ class RasterPredictors:
     """
 
     rasters: tuple[Gridded, ...]
-    scales: tuple[tuple[float, float, float], ...]
     places: NDArray[np.float64]
     own: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> RasterPredictors:
-        """Return the rasters standardised at the visible stations.
+    def of(cls, rasters: Mapping[str, xr.DataArray], visible: xr.Dataset) -> RasterPredictors:
+        """Return the rasters, each of which says something of the visible stations.
 
         Raises
         ------
@@ -49,9 +46,8 @@ class RasterPredictors:
             A raster has a time, covers no station, or is the same at all of them.
         """
         settled = _settle_rasters(rasters, visible)
-        unscaled = cls(settled, ((-np.inf, np.inf, 1.0),) * len(settled), *_own_values(visible, settled))
-        scales = []
-        for raster, values in zip(settled, unscaled.at_stations(unscaled.places[0], unscaled.places[1]).T, strict=True):
+        predictors = cls(settled, *_own_values(visible, settled))
+        for raster, values in zip(settled, predictors.at_stations(*predictors.places).T, strict=True):
             seen = values[np.isfinite(values)].astype(float)
             spread = float(seen.std()) if len(seen) else 0.0
             if not spread > 1e-6 * float(np.abs(seen).max(initial=0.0)):
@@ -59,14 +55,13 @@ class RasterPredictors:
                     f"{raster.name!r} is the same, or missing, at all {len(values)} visible stations and explains nothing; fix: leave it out",
                     subject=_RASTERS,
                 )
-            scales.append((float(seen.min()), float(seen.max()), spread))
-        return replace(unscaled, scales=tuple(scales))
+        return predictors
 
     @classmethod
     def of_model(
         cls, given: Mapping[str, xr.DataArray], described: Sequence[Mapping[str, Any]], visible: xr.Dataset
     ) -> RasterPredictors | None:
-        """Return the rasters of a model, standardised as in its training; None where it has none.
+        """Return the rasters of a model; None where it has none.
 
         Raises
         ------
@@ -96,30 +91,18 @@ class RasterPredictors:
                 f"{', '.join(other)}: not the raster that the model was trained on (grid, units or values differ); fix: pass that "
                 "one, or ds.aq.train(..., rasters=...)"
             )
-        scales = tuple((float(d["low"]), float(d["high"]), float(d["std"])) for d in needed.values())
-        return cls(settled, scales, *_own_values(visible, settled))
-
-    def describe(self) -> tuple[dict[str, Any], ...]:
-        """Return what a model keeps of each raster."""
-        return tuple(
-            {"name": r.name, "units": r.units, "hash": r.hash, "low": low, "high": high, "std": std}
-            for r, (low, high, std) in zip(self.rasters, self.scales, strict=True)
-        )
+        return cls(settled, *_own_values(visible, settled))
 
     def at(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
-        """Return standardised rasters at places, ``(place, raster)``; NaN where they have no data."""
-        return self._standardised([raster.at(lon, lat) for raster in self.rasters])
+        """Return the rasters at places, ``(place, raster)``; NaN where they have no data."""
+        return np.stack([raster.at(lon, lat) for raster in self.rasters], axis=1)
 
     def at_stations(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
         """Return the same at stations; their own coordinate stands in where a raster has no data."""
         index, distance = sphere.nearest(self.places[0], self.places[1], lon, lat, 1)
         own = np.where(distance[:, 0] < sphere.COLOCATED_KM, self.own[:, index[:, 0]], np.nan)
         sampled = [raster.at(lon, lat) for raster in self.rasters]
-        return self._standardised([np.where(np.isfinite(s), s, o) for s, o in zip(sampled, own, strict=True)])
-
-    def _standardised(self, values: list[NDArray]) -> NDArray[np.float32]:
-        scaled = [np.clip(v, low, high) / std for v, (low, high, std) in zip(values, self.scales, strict=True)]
-        return np.stack(scaled, axis=1).astype(np.float32)
+        return np.stack([np.where(np.isfinite(s), s, o) for s, o in zip(sampled, own, strict=True)], axis=1)
 
 
 def rasters_by_name(rasters: Mapping[str, xr.DataArray] | None) -> dict[str, xr.DataArray]:

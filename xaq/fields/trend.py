@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 
+from ..interpolate.drift import Drift
 from ..interpolate.trend import Trend, TrendRecord
 from .background import background_of_model, describe_background
 from .gridded import Gridded
-from .rasters import RasterPredictors
+from .predictor_field import PredictorField
+from .predictors import Predictors
 
 
 def record_of(trend: Trend) -> TrendRecord:
     """Return what a model's file keeps of a trend."""
     background = None if trend.background is None else describe_background(trend.background)
-    rasters = () if trend.rasters is None else trend.rasters.describe()
-    return TrendRecord(background, trend.site_effect, rasters)
+    drift = () if trend.drift is None else tuple(trend.drift.describe())
+    return TrendRecord(background, trend.site_effect, drift)
 
 
 def provenance_of(trend: Trend) -> dict[str, Any]:
     """Return the terms of the trend of a fitted method that a cube names in its provenance, ready for JSON."""
-    terms = record_of(trend).provenance()
-    if trend.drift is None:
-        return terms
-    rasters = [{"name": field.name, "units": field.units, "hash": field.hash} for field in trend.drift.fields]
-    return terms | ({"rasters": rasters} if rasters else {}) | {"drift": trend.drift.describe()}
+    return record_of(trend).provenance()
 
 
 def trend_of_model(
-    record: TrendRecord, background: Gridded | None, rasters: Mapping[str, xr.DataArray], visible: xr.Dataset
+    record: TrendRecord,
+    background: Gridded | None,
+    rasters: Mapping[str, xr.DataArray],
+    visible: xr.Dataset,
+    fields: Sequence[PredictorField] = (),
 ) -> Trend:
     """Return the trend of a model, with the fields that it was trained on.
 
@@ -44,14 +46,15 @@ def trend_of_model(
         By name; empty where the model has none.
     visible : xarray.Dataset
         Visible stations, whose own coordinates stand in where a raster has no data.
+    fields : sequence of PredictorField
+        Gridded predictors; empty where the model has none.
 
     Raises
     ------
     ModelError
         A field is missing, or is not the one that the model was trained on.
     """
-    return Trend(
-        background_of_model(background, record.background),
-        record.site_effect,
-        RasterPredictors.of_model(rasters, record.rasters, visible),
-    )
+    factor = background_of_model(background, record.background)
+    predictors = Predictors.of_model(record.drift, rasters, visible, fields)
+    drift = None if predictors is None else Drift.from_description(predictors, record.drift)
+    return Trend(factor, record.site_effect, drift)

@@ -18,9 +18,6 @@ from scipy.stats import norm
 from ..arrays.transforms import from_log, to_log
 from ..errors import ModelError
 
-#: Targets estimated at once: 25 MB for each array of 16 days of hours, memory that the next ones use again.
-_TARGETS = 16_384
-
 
 @dataclass(frozen=True)
 class Observations:
@@ -277,6 +274,10 @@ class Field(Protocol):
     def times(self) -> NDArray[np.datetime64]:
         """Its own times; not of a static field."""
 
+    @property
+    def every_step(self) -> bool:
+        """Whether :meth:`missing` asks for a value at every step; otherwise for one at any."""
+
     def at(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64] | None = None) -> NDArray[np.float32]:
         """Return values at points, ``(point,)`` or ``(point, time)``; NaN where there is none, and outside. Computes."""
 
@@ -284,10 +285,10 @@ class Field(Protocol):
         """Return how many points lie outside the field; refuse where all do. ``what`` is the plural noun for them in messages."""
 
     def check_period(self, first: np.datetime64, last: np.datetime64) -> None:
-        """Refuse a period that reaches beyond the field's first or last time, or has a gap between them."""
+        """Refuse a period of which estimates need more than the field has."""
 
     def missing(self, lon: ArrayLike, lat: ArrayLike, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
-        """Return which points have no value at one of the times, ``(point,)``."""
+        """Return which points have no value at one of the times, or at none of them (:attr:`every_step`), ``(point,)``."""
 
     def digest(self, lon: ArrayLike, lat: ArrayLike, times: NDArray[np.datetime64]) -> bytes:
         """Return a hash of the values that estimates at points and times are made from."""
@@ -334,113 +335,6 @@ class Filling(Protocol):
             As for :meth:`Mapper.estimate`.
         probabilities : sequence of float
             Above 0 and below 1.
-        factor : (n_target,) float32, optional
+        factor : (n_target, n_time or 1) float32, optional
             Multiplies the estimates and their quantiles.
-        """
-
-
-def fill_by_estimates(
-    mapper: Mapper,
-    fields: Sequence[NDArray] | NDArray,
-    prepared: Any,
-    lon: NDArray,
-    lat: NDArray,
-    probabilities: Sequence[float],
-    factor: NDArray[np.float32] | None = None,
-) -> None:
-    """Do what :meth:`Filling.fill` does for any mapper, some targets at a time."""
-    for first in range(0, len(lon), _TARGETS):
-        part = slice(first, first + _TARGETS)
-        made = mapper.estimate(prepared, lon[part], lat[part])
-        scale = None if factor is None else factor[part]
-        _write(made.value, fields[0][:, part], scale)
-        # One quantile at a time: each is freed before the next is made.
-        for quantile, probability in zip(fields[1:], probabilities, strict=True):
-            _write(made.quantile(probability), quantile[:, part], scale)
-
-
-def _write(values: NDArray[np.float32], field: NDArray[np.float32], factor: NDArray[np.float32] | None) -> None:
-    """Write values ``(target, time)`` into a field ``(time, target)``; concentrations are never negative."""
-    np.maximum(values.T, 0, out=field)
-    if factor is not None:
-        field *= factor
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The neighbours of an estimate at one place and time, and the part of each; arrays have the nearest neighbour first.
-
-    Attributes
-    ----------
-    index : (k,) int
-        Index of the neighbour among the stations of the observations.
-    distance : (k,) km
-        Distance of the neighbour from the place.
-    weight : (k,)
-        Kriging weight of the neighbour; the weights sum to one.
-    value : (k,), the target's units
-        Value of the neighbour, gaps filled.
-    advected : (k,), the target's units
-        Value of the neighbour advected to the place; the value itself where nothing is advected.
-    contribution : (k,), the target's units
-        Part of the estimate; the contributions sum to it.
-    kriging : float, the target's units
-        Estimate of the mapper before training.
-    correction : float
-        Factor by which site effect and rasters raise the place above its neighbours; 1 without any.
-    log_weight : float
-        Mixture weight of the log scale.
-    variance : float
-        Kriging variance of a new observation, relative to the sill.
-
-    Examples
-    --------
-    :func:`xaq.explain` returns it as a dataset:
-
-    >>> import xaq
-    >>> ds = xaq.datasets.synthetic(n_stations=16, days=8)
-    >>> model = ds.aq.train("pm25", max_epochs=0, progress=False)
-    >>> why = ds.aq.explain(model, lon=10.0, lat=50.0, time="2020-01-04T08")
-    >>> sorted(why.data_vars)[:4]
-    ['advected', 'contribution', 'correction', 'distance']
-    """
-
-    index: NDArray[np.intp]
-    distance: NDArray
-    weight: NDArray
-    value: NDArray
-    advected: NDArray
-    contribution: NDArray
-    kriging: float
-    correction: float
-    log_weight: float
-    variance: float
-
-
-@runtime_checkable
-class Explainer(Mapper, Protocol):
-    """A mapper that can explain an estimate by its neighbours, for :func:`xaq.explain`.
-
-    Examples
-    --------
-    >>> import xaq
-    >>> from xaq.interpolate.base import Explainer
-    >>> isinstance(xaq.Nearest(), Explainer)
-    False
-    """
-
-    def explain(self, prepared: Any, lon: float, lat: float) -> Explanation:
-        """Explain the estimate at one place and the one prepared time.
-
-        Parameters
-        ----------
-        prepared : object
-            As :meth:`prepare` returned it for one time.
-        lon, lat : float, degrees
-            The place.
-
-        Returns
-        -------
-        Explanation
-            The k neighbours, the nearest first.
         """

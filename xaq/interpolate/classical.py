@@ -18,11 +18,11 @@ from ..arrays.transforms import Scaler
 from ..errors import ModelError
 from . import kriging, leave_one_out
 from .base import Estimate, Mapper, Observations
-from .drift import Drift, PredictorSource
+from .drift import PredictorSource
+from .fit_trend import fit_trend
 from .kriging import Covariance
-from .site_effect import SiteEffect
 from .spacetime import SpaceTimeKriging
-from .trend import BackgroundFactor, OverTrend, Trend
+from .trend import BackgroundFactor, OverTrend
 
 #: Name of :func:`drift_kriging`, the one classical method that reads rasters.
 DRIFT = "kriging-drift"
@@ -323,17 +323,8 @@ def drift_kriging(
     SchemaError
         There is no observation, or none where the background has a value.
     """
-    trend = Trend(background=background)
-    if predictors is not None:
-        there, ratios = None, observations
-        if background is not None:
-            there = background.field.at(observations.lon, observations.lat, observations.times)
-            ratios = replace(observations, values=observations.values / background.of(there))
-        trend = replace(trend, drift=Drift.fit(predictors, ratios, there, k=k, seed=seed))
-    left = leave_one_out.reporting(trend.remove(observations))
-    effect = SiteEffect.fit(left, k=k, seed=seed)
-    mapper = OrdinaryKriging.fit(Trend(site_effect=effect).remove(left), k=k, seed=seed)
-    return OverTrend(replace(mapper, name=DRIFT), replace(trend, site_effect=effect))
+    trend, ratios, _ = fit_trend(observations, background=background, predictors=predictors, k=k, seed=seed)
+    return OverTrend(replace(OrdinaryKriging.fit(ratios, k=k, seed=seed), name=DRIFT), trend)
 
 
 #: Mappers without anything to fit, by name.

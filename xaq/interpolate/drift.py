@@ -8,8 +8,9 @@ their mean over the stations at that time, so that only differences between plac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,12 +18,15 @@ from numpy.typing import NDArray
 
 from . import leave_one_out
 from .base import Field, Observations
+from .held_out import deal_stations
 from .leave_one_out import LeaveOneOut
 
+#: Kinds of predictors: a static raster, a gridded field, the logarithm of the background.
+RASTER, FIELD, BACKGROUND = "raster", "field", "background"
 #: The factor lies within exp(+-this).
 _MAX_LOG_FACTOR = 0.7
-#: Ridge penalty of each slope, in the rows of so many stations.
-_RIDGE = 3.0
+#: Ridge penalties that are tried, in the rows of so many stations; the last is no drift.
+_PENALTIES = (3.0, 10.0, 30.0, 100.0, np.inf)
 #: Rounds of Gauss-Newton.
 _ROUNDS = 2
 #: Observations that slopes are fitted to, and the steps that they are drawn from: 1,600 stations of ten years fit in memory.
@@ -117,7 +121,7 @@ class Drift:
         Returns
         -------
         Drift
-            With slopes of 0 where no station can be predicted from another.
+            With slopes of 0 where predictors say too little of stations that are left out.
 
         Raises
         ------
@@ -132,8 +136,10 @@ class Drift:
         .. math:: \phi_i \sum_j w_{ij} \frac{y_j}{\phi_j} (x_i - x_j)
 
         both relative to :math:`\max(\hat y_i, \bar y / 10)`, in proportion to which an observation weighs. The relative
-        residual is clipped to :math:`\pm 1`. The ridge penalty of each predictor is that of the observations of three
-        stations.
+        residual is clipped to :math:`\pm 1`. The ridge penalty, in the observations of so many stations, is chosen in the first
+        round: folds of stations are left out in turn, and the regression at the others predicts their residuals. Of the
+        penalties 3, 10, 30, 100 and infinity, the strongest is taken whose absolute and squared errors lie within one standard
+        error over stations of the best (Hastie, Tibshirani and Friedman 2009, section 7.10).
         """
         seen = leave_one_out.reporting(observations)
         lon, lat = seen.lon, seen.lat
@@ -146,12 +152,20 @@ class Drift:
             departure = raw - _centre(raw)
             scales.append(_scale_of(departure, raw))
             departures.append(_standardised(departure, scales[-1]))
-        slopes = np.zeros(len(departures))
+        slopes, penalty = np.zeros(len(departures)), np.inf
         pairs = leave_one_out.draw_pairs(values, _PAIRS, seed=[seed, 9])
-        for _ in range(_ROUNDS):
+        # The smallest positive number where every observation is zero: all residuals are, too.
+        least = max(_LEAST * float(np.nanmean(values)), float(np.finfo(float).tiny))
+        for number in range(_ROUNDS):
             ratios = values / _factor(departures, slopes)
             covariance = leave_one_out.fit_covariance(ratios, lon, lat, k=k, n_pairs=_COVARIANCE_PAIRS, seed=seed)
-            slopes = _improved(slopes, departures, values, pairs, LeaveOneOut.of(lon, lat, covariance, k))
+            others = LeaveOneOut.of(lon, lat, covariance, k)
+            rows = partial(_rows, slopes, departures, others=others, least=least)
+            if number == 0:
+                penalty = _chosen_penalty(rows, values, pairs, deal_stations(lon, lat, seed))
+            slopes = slopes + _step(rows(values, pairs), penalty, slopes)
+            if np.isinf(penalty):
+                break
         return cls(predictors, tuple(scales), tuple(slopes.tolist()))
 
     @property
@@ -182,9 +196,37 @@ class Drift:
         background: NDArray | None = None,
     ) -> NDArray[np.float32]:
         """Return the factor at places, ``(place, time or 1)``; an unknown predictor counts as the mean of the stations."""
+        if not any(self.slopes):
+            return np.ones((len(lon), 1), np.float32)
         read = self.predictors.at(lon, lat, times, background)
         known = zip(read, centres, self.scales, strict=True)
-        return _factor((_standardised(raw - centre, scale) for raw, centre, scale in known), self.slopes)
+        # In float32, as this runs over every cell and step.
+        departures = (_standardised(raw - centre.astype(np.float32), scale) for raw, centre, scale in known)
+        return _factor(departures, self.slopes)
+
+    def factors(
+        self,
+        lon: NDArray,
+        lat: NDArray,
+        times: NDArray[np.datetime64],
+        centres: Centres,
+        background: NDArray | None = None,
+        *,
+        at_stations: bool,
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Yield each predictor's name, and the factor of all predictors up to it, ``(place, time or 1)``."""
+        read = self.predictors.at_stations if at_stations else self.predictors.at
+        known = zip(read(lon, lat, times, background), centres, self.scales, strict=True)
+        departures: list[NDArray] = []
+        for term, (raw, centre, scale) in zip(self.predictors.describe(), known, strict=True):
+            departures.append(_standardised(raw - centre, scale))
+            yield term["name"], _factor(departures, self.slopes[: len(departures)])
+
+    @classmethod
+    def from_description(cls, predictors: PredictorSource, described: Sequence[Mapping[str, Any]]) -> Drift:
+        """Rebuild a drift from what :meth:`describe` returned, with its predictors."""
+        scales = tuple(Scale(*(float(term[name]) for name in Scale._fields)) for term in described)
+        return cls(predictors, scales, tuple(float(term["slope"]) for term in described))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return what identifies each predictor, its scale and its slope, ready for JSON."""
@@ -216,31 +258,60 @@ def _scale_of(departure: NDArray, raw: NDArray) -> Scale:
 
 
 def _standardised(departure: NDArray, scale: Scale) -> NDArray[np.float32]:
-    """Return departures in standard deviations, set to the extremes at the visible stations beyond them; 0 where unknown."""
-    clipped = np.clip(departure, scale.low, scale.high) / scale.std
-    return np.where(np.isfinite(clipped), clipped, 0.0).astype(np.float32)
+    """Return departures in standard deviations, set to the extremes at the visible stations beyond them; 0 where unknown.
+
+    In place of the departures, where these are float32.
+    """
+    np.clip(departure, scale.low, scale.high, out=departure)
+    departure /= scale.std
+    unknown = np.isnan(departure)
+    if unknown.any():
+        departure[unknown] = 0.0
+    return departure.astype(np.float32, copy=False)
 
 
 def _factor(departures: Iterable[NDArray], slopes: Sequence[float] | NDArray) -> NDArray[np.float32]:
     """Return the factor of predictors in standard deviations, ``(place, time or 1)``."""
-    log_factor: Any = np.zeros((1, 1))
+    log_factor = np.zeros((1, 1), np.float32)
     for departure, slope in zip(departures, slopes, strict=True):
-        log_factor = log_factor + slope * departure
-    return np.exp(_MAX_LOG_FACTOR * np.tanh(log_factor / _MAX_LOG_FACTOR)).astype(np.float32)
+        term = departure * np.float32(slope)
+        # The sum in place, once it has a number for each place and step.
+        shape = np.broadcast_shapes(log_factor.shape, term.shape)
+        log_factor = np.add(log_factor, term, out=log_factor if log_factor.shape == shape else None)
+    log_factor /= _MAX_LOG_FACTOR
+    np.tanh(log_factor, out=log_factor)
+    log_factor *= _MAX_LOG_FACTOR
+    return np.exp(log_factor, out=log_factor)
 
 
-def _improved(
-    slopes: NDArray, departures: Sequence[NDArray], values: NDArray, pairs: NDArray[np.intp], others: LeaveOneOut
-) -> NDArray[np.float64]:
-    """Return the slopes after one round of Gauss-Newton on drawn (station, time) pairs."""
+class _Rows(NamedTuple):
+    """Observations of the regression.
+
+    ``design (row, predictor)``; ``residual (row,)`` relative to ``reference (row,)``, in the target's units; ``station
+    (row,) int``.
+    """
+
+    design: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    station: NDArray[np.intp]
+
+
+def _rows(
+    slopes: NDArray,
+    departures: Sequence[NDArray],
+    values: NDArray,
+    pairs: NDArray[np.intp],
+    *,
+    others: LeaveOneOut,
+    least: float,
+) -> _Rows:
+    """Return the regression of the errors at (station, time) pairs on the predictors, linear around the slopes."""
     factor = np.broadcast_to(_factor(departures, slopes), values.shape)
     ratios, here = values / factor, (pairs[:, 0], pairs[:, 1])
     truth, scale = values[here], factor[here].astype(float)
     prediction = scale * others.predict(ratios, pairs)[0]
-    least = _LEAST * float(np.nanmean(values))
-    rows = np.isfinite(prediction)
-    if not (rows.any() and least > 0):
-        return slopes
+    seen = np.isfinite(prediction)
     reference = np.maximum(prediction, least)
     columns = []
     for departure in departures:
@@ -248,10 +319,53 @@ def _improved(
         # The missing pattern of the product is that of the ratios: so are the weights.
         neighbours = scale * others.predict(ratios * departure, pairs)[0]
         columns.append((prediction * own - neighbours) / reference)
-    design = np.stack(columns, axis=1)[rows]
-    residual = np.clip((truth - prediction) / reference, -1.0, 1.0)[rows]
-    weight = (reference[rows] / reference[rows].mean())[:, None]
-    penalty = _RIDGE * rows.sum() / len(np.unique(pairs[rows, 0]))
-    gram = (design * weight).T @ design + penalty * np.eye(len(slopes))
-    step: NDArray[np.float64] = np.linalg.solve(gram, (design * weight).T @ residual - penalty * slopes)
-    return slopes + step
+    residual = (truth - prediction) / reference
+    return _Rows(np.stack(columns, axis=1)[seen], residual[seen], reference[seen], pairs[seen, 0])
+
+
+def _step(rows: _Rows, penalty: float, slopes: NDArray) -> NDArray[np.float64]:
+    """Return the change of the slopes; an infinite penalty, or no row, leads to slopes of zero."""
+    if np.isinf(penalty) or not len(rows.residual):
+        return -slopes
+    weight = (rows.reference / rows.reference.mean())[:, None]
+    by_station = penalty * len(rows.residual) / len(np.unique(rows.station))
+    gram = (rows.design * weight).T @ rows.design + by_station * np.eye(len(slopes))
+    right = (rows.design * weight).T @ np.clip(rows.residual, -1.0, 1.0)
+    step: NDArray[np.float64] = np.linalg.solve(gram, right - by_station * slopes)
+    return step
+
+
+def _chosen_penalty(
+    rows: Callable[[NDArray, NDArray[np.intp]], _Rows],
+    values: NDArray,
+    pairs: NDArray[np.intp],
+    fold: NDArray[np.intp],
+) -> float:
+    """Choose the penalty, in the rows of so many stations, at stations that are left out in turn; see :meth:`Drift.fit`."""
+    whole = rows(values, pairs)
+    none = np.zeros(whole.design.shape[1])
+    error = np.tile(whole.residual * whole.reference, (len(_PENALTIES), 1))
+    for number in range(fold.max() + 1):
+        # Their values are hidden: as neighbours, they would tell their own site effect to the regression.
+        visible = np.where((fold == number)[:, None], np.nan, values)
+        learned = rows(visible, pairs[fold[pairs[:, 0]] != number])
+        left_out = fold[whole.station] == number
+        for penalty, errors in zip(_PENALTIES, error, strict=True):
+            explained = whole.design[left_out] @ _step(learned, penalty, none)
+            errors[left_out] -= explained * whole.reference[left_out]
+    loss = _loss_by_station(error, whole.station)
+    worse = loss - loss[int(np.argmin(loss.sum(axis=1)))]
+    count = worse.shape[1]
+    # The standard error of a sum over stations; a single station says nothing.
+    uncertain = np.sqrt(count) * worse.std(axis=1, ddof=1) if count > 1 else np.full(len(worse), np.inf)
+    return _PENALTIES[int(np.flatnonzero(worse.sum(axis=1) <= uncertain)[-1])]
+
+
+def _loss_by_station(error: NDArray, station: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return what each station adds to MAE and RMSE, relative to those without drift, ``(penalty, station)``."""
+    _, which = np.unique(station, return_inverse=True)
+    absolute, squared = np.abs(error), error**2
+    tiny = float(np.finfo(float).tiny)
+    # To first order, the relative change of an RMSE is half of that of the sum of squares.
+    loss = absolute / max(absolute[-1].sum(), tiny) + 0.5 * squared / max(squared[-1].sum(), tiny)
+    return np.stack([np.bincount(which, row) for row in loss])

@@ -54,11 +54,13 @@ def draw_pairs(values: NDArray, n_pairs: int, *, seed: int | Sequence[int] | np.
     SchemaError
         There is no observation.
     """
-    observed = np.argwhere(np.isfinite(values))
+    # One number for each observation, not two: a national network has a hundred million.
+    observed = np.flatnonzero(np.isfinite(values))
     if not len(observed):
         raise SchemaError("no observation to leave out, expected at least 1")
     rng = np.random.default_rng(seed)
-    return observed[rng.choice(len(observed), min(n_pairs, len(observed)), replace=False)]
+    drawn = observed[rng.choice(len(observed), min(n_pairs, len(observed)), replace=False)]
+    return np.column_stack(np.unravel_index(drawn, values.shape))
 
 
 def draw_steps(values: NDArray, n_steps: int, *, seed: int | Sequence[int]) -> NDArray[np.intp]:

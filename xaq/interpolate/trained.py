@@ -81,7 +81,7 @@ class TrainingRecipe(Protocol):
 
     @property
     def trend(self) -> TrendRecord:
-        """Background, site effect and rasters of training."""
+        """Background, external drift and site effect of training."""
 
     @property
     def visible(self) -> tuple[str, ...]:
@@ -94,6 +94,10 @@ class TrainingRecipe(Protocol):
     @property
     def seed(self) -> int:
         """Of everything random in training."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether training gained anything; otherwise it is the classical first guess."""
 
     @property
     def held_out_scores(self) -> list[dict[str, Any]]:

@@ -3,25 +3,26 @@ r"""The trend: a positive factor by which places and times differ, divided out b
 .. math:: y'_i(t) = y_i(t) / \phi_i(t), \qquad \hat y_*(t) = \phi_*(t)\, \hat y'_*(t)
 
 Its terms are a background of the target (a chemical transport model's field, bias-corrected), an external drift fitted by
-regression on predictors, the site effect of population density and altitude, and raster predictors of a network, which learns
-their slopes and applies them to the difference between a place and its neighbours. A mapper around which the trend is put
-sees ratios in the target's units: positive as the observations are, so that any mapper takes them as they are.
+regression on predictors, and the site effect of population density and altitude. A mapper around which the trend is put sees
+ratios in the target's units: positive as the observations are, so that any mapper takes them as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, reduce
-from typing import Any, NamedTuple, Protocol
+from functools import cached_property, lru_cache, partial, reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError, SchemaError, warn
 from . import leave_one_out
-from .base import Estimate, Explainer, Explanation, Field, Filling, Mapper, Observations, fill_by_estimates
-from .drift import Centres, Drift, centres_at
+from .base import Estimate, Field, Filling, Mapper, Observations
+from .drift import FIELD, RASTER, Centres, Drift, centres_at
+from .explanation import Explainer, Explanation
+from .filling import fill_by_estimates, parts
 from .leave_one_out import LeaveOneOut
 from .site_effect import SiteEffect
 
@@ -34,23 +35,6 @@ _FLOOR = 0.1
 _PAIRS = 2000
 #: Sets of places whose site effect is kept: the tiles of a map and the stations, block after block.
 _REMEMBERED = 8
-
-
-class RasterSource(Protocol):
-    """Standardised raster predictors; :class:`xaq.fields.rasters.RasterPredictors` is one."""
-
-    @property
-    def rasters(self) -> tuple[Field, ...]:
-        """The fields."""
-
-    def at(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
-        """Return predictors at places, ``(place, raster)``; NaN where unknown."""
-
-    def at_stations(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
-        """Return predictors at stations, which may know their own values."""
-
-    def describe(self) -> tuple[dict[str, Any], ...]:
-        """Return what a model keeps of each raster."""
 
 
 @dataclass(frozen=True)
@@ -145,27 +129,33 @@ class TrendRecord:
         Name, units, hash, mean and slope of the field.
     site_effect : SiteEffect, optional
         Whole: it needs no field of the user's.
-    rasters : tuple of dict
-        Name, units, hash and scale of each raster; their slopes are weights of the network.
+    drift : tuple of dict
+        Of each predictor of the external drift its name, units and hash, its scale and its slope.
     """
 
     background: dict[str, Any] | None = None
     site_effect: SiteEffect | None = None
-    rasters: tuple[dict[str, Any], ...] = ()
+    drift: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TrendRecord:
         """Rebuild a record from its fields as JSON gives them."""
         effect = data["site_effect"]
-        return cls(data["background"], None if effect is None else SiteEffect.from_json(effect), tuple(data["rasters"]))
+        return cls(data["background"], None if effect is None else SiteEffect.from_json(effect), tuple(data["drift"]))
 
     def provenance(self) -> dict[str, Any]:
         """Return the terms that a cube names in its provenance."""
         effect = self.site_effect
+        read = {
+            kind: [{key: d[key] for key in ("name", "units", "hash")} for d in self.drift if d["kind"] == kind]
+            for kind in (RASTER, FIELD)
+        }
         terms = {
             "background": self.background,
             "site_effect": None if effect is None else effect.describe(),
-            "rasters": list(self.rasters),
+            "rasters": read[RASTER],
+            "fields": read[FIELD],
+            "drift": list(self.drift),
         }
         return {name: term for name, term in terms.items() if term}
 
@@ -190,23 +180,19 @@ class Trend:
     ----------
     background : BackgroundFactor, optional
     site_effect : SiteEffect, optional
-    rasters : RasterSource, optional
-        Read by the mapper inside, whose weights hold their slopes.
     drift : Drift, optional
         Fitted to ratios to the background.
     """
 
     background: BackgroundFactor | None = None
     site_effect: SiteEffect | None = None
-    rasters: RasterSource | None = None
     drift: Drift | None = None
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """The user's fields that estimates read."""
         background: tuple[Field, ...] = () if self.background is None else (self.background.field,)
-        rasters = () if self.rasters is None else self.rasters.rasters
-        return (*background, *rasters, *(() if self.drift is None else self.drift.fields))
+        return (*background, *(() if self.drift is None else self.drift.fields))
 
     @property
     def reads_fields(self) -> bool:
@@ -225,7 +211,7 @@ class Trend:
         ``centres`` are those of the drift at these times, where there is one (:meth:`at_stations`).
         """
         terms = self.at_targets(lon, lat, times, centres)
-        return _product(terms.background, terms.drift, self.site_factor(lon, lat)[:, None])
+        return product(terms.background, terms.drift, self.site_factor(lon, lat)[:, None])
 
     def at_targets(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64], centres: Centres) -> FieldTerms:
         """Return the terms that read the user's fields at places."""
@@ -238,6 +224,24 @@ class Trend:
         there, background = self._background(lon, lat, times)
         drift, centres = (None, ()) if self.drift is None else self.drift.at_stations(lon, lat, times, there)
         return FieldTerms(background, drift, centres)
+
+    def factors(
+        self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64], centres: Centres, *, at_stations: bool
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Yield each term's name, and the product of all factors up to it, ``(place, time or 1)``."""
+        there, background = self._background(lon, lat, times)
+        before = np.ones((len(lon), 1), np.float32)
+        if background is not None:
+            before = background
+            yield "background", before
+        if self.drift is not None:
+            drift = before
+            for name, factor in self.drift.factors(lon, lat, times, centres, there, at_stations=at_stations):
+                drift = before * factor
+                yield name, drift
+            before = drift
+        if self.site_effect is not None:
+            yield "site effect", before * self.site_factor(lon, lat)[:, None]
 
     def _background(
         self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]
@@ -253,16 +257,16 @@ class Trend:
         lon, lat = observations.lon, observations.lat
         terms = self.at_stations(lon, lat, observations.times)
         site = None if self.site_effect is None else self.site_effect.factor(lon, lat)[:, None]
-        return _divided(observations, terms.background, terms.drift, site)
+        return divided(observations, terms.background, terms.drift, site)
 
 
-def _product(*factors: NDArray[np.float32] | None) -> NDArray[np.float32]:
+def product(*factors: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """Return the product of factors ``(place, time or 1)``, at least one of them; None is 1."""
     product: NDArray[np.float32] = reduce(np.multiply, [factor for factor in factors if factor is not None])
     return product
 
 
-def _divided(observations: Observations, *factors: NDArray[np.float32] | None) -> Observations:
+def divided(observations: Observations, *factors: NDArray[np.float32] | None) -> Observations:
     """Return observations divided by factors ``(station, time or 1)``, one after the other; None divides by nothing."""
     values = observations.values
     for factor in factors:
@@ -274,13 +278,12 @@ def _divided(observations: Observations, *factors: NDArray[np.float32] | None) -
 class PreparedRatios(NamedTuple):
     """The station side of a mapper of ratios, the prepared times, and the trend at the stations.
 
-    ``factor (station, time or 1)``; ``local``, the same without the background; ``centres`` of the drift.
+    ``factor (station, time or 1)``; ``centres`` of the drift.
     """
 
     inner: Any
     times: NDArray[np.datetime64]
     factor: NDArray[np.float32]
-    local: NDArray[np.float32]
     lon: NDArray
     lat: NDArray
     centres: Centres
@@ -326,12 +329,12 @@ class OverTrend:
         # The work of Trend.remove, with the kept site effect and one read of the fields for both uses.
         site = None if trend.site_effect is None else self.site_factor(lon, lat)[:, None]
         terms = trend.at_stations(lon, lat, observations.times)
-        ratios = _divided(observations, terms.background, terms.drift, site)
+        ratios = divided(observations, terms.background, terms.drift, site)
         steps = np.searchsorted(observations.times, times)
-        local = _product(_at(terms.drift, steps), site, np.ones((len(lon), 1), np.float32))
-        factor = _product(_at(terms.background, steps), local)
+        ones = np.ones((len(lon), 1), np.float32)
+        factor = product(_at(terms.background, steps), _at(terms.drift, steps), site, ones)
         prepared = self.mapper.prepare(ratios, times)
-        return PreparedRatios(prepared, times, factor, local, lon, lat, centres_at(terms.centres, steps))
+        return PreparedRatios(prepared, times, factor, lon, lat, centres_at(terms.centres, steps))
 
     def estimate(self, prepared: PreparedRatios, lon: NDArray, lat: NDArray) -> Estimate:
         """Estimate ratios, and multiply them and their distribution by the trend; NaN where the background is."""
@@ -353,35 +356,52 @@ class OverTrend:
         probabilities: Sequence[float],
         factor: NDArray[np.float32] | None = None,
     ) -> None:
-        """Write estimates into arrays ``(time, target)``; a static trend is applied where the mapper inside writes."""
-        static = None if self.trend.site_effect is None else self.site_factor(lon, lat)
-        if factor is not None:
-            static = factor if static is None else static * factor
-        if not self.trend.reads_fields and isinstance(self.mapper, Filling):
-            self.mapper.fill(fields, prepared.inner, lon, lat, probabilities, static)
-        else:
+        """Write estimates into arrays ``(time, target)``; the trend is applied where the mapper inside writes."""
+        if not isinstance(self.mapper, Filling):
             fill_by_estimates(self, fields, prepared, lon, lat, probabilities, factor)
+            return
+        site = None if self.trend.site_effect is None else self.site_factor(lon, lat)[:, None]
+        if not self.trend.reads_fields:
+            own = site if factor is None or site is None else product(site, factor)
+            self.mapper.fill(fields, prepared.inner, lon, lat, probabilities, factor if own is None else own)
+            return
+        # Some targets at a time: the factor of all of them at all times is as large as an estimate.
+        for part in parts(len(lon)):
+            terms = self.trend.at_targets(lon[part], lat[part], prepared.times, prepared.centres)
+            static = [None if term is None else term[part] for term in (site, factor)]
+            some = [field[:, part] for field in fields]
+            own = product(terms.background, terms.drift, *static)
+            self.mapper.fill(some, prepared.inner, lon[part], lat[part], probabilities, own)
 
     def explain(self, prepared: PreparedRatios, lon: float, lat: float) -> Explanation:
         """Explain the ratio in the target's units: contributions are what neighbours add to the estimate."""
         if not isinstance(self.mapper, Explainer):
             raise ModelError(f"{self.name} cannot explain its estimates; fix: model = ds.aq.train(...)")
         made = self.mapper.explain(prepared.inner, lon, lat)
-        place = np.array([lon]), np.array([lat])
-        terms = self.trend.at_targets(*place, prepared.times, prepared.centres)
-        local = _product(terms.drift, self.trend.site_factor(*place)[:, None])
-        here = float(_product(terms.background, local)[0, 0])
-        there = prepared.factor[made.index, 0]
-        # Site effect and drift of the place relative to those of its neighbours as they weigh.
-        beside = float(local[0, 0]) / float(np.average(prepared.local[made.index, 0], weights=made.weight))
+        near = prepared.lon[made.index], prepared.lat[made.index]
+        read = partial(self.trend.factors, times=prepared.times, centres=prepared.centres)
+        here = list(read(np.array([lon]), np.array([lat]), at_stations=False))
+        there = list(read(*near, at_stations=True))
+        of_neighbours = prepared.factor[made.index, 0]
+        value = made.value * of_neighbours
+        kriging = before = float(made.kriging_weight @ value)
+        factors = []
+        for (name, place), (_, neighbours) in zip(here, there, strict=True):
+            level = float(place[0, 0]) * float(made.kriging_weight @ (value / neighbours[:, 0]))
+            # Where every observation is zero, so is every level.
+            factors.append((name, level / before if before else 1.0))
+            before = level
+        local = float(here[-1][1][0, 0]) if here else 1.0
         return replace(
             made,
-            value=made.value * there,
-            advected=made.advected * there,
-            contribution=made.contribution * here,
-            # In the precision of the estimate, so that the two are equal where nothing was learned.
-            kriging=float(np.float32(made.kriging) * here),
-            correction=made.correction * beside,
+            value=value,
+            advected=made.advected * of_neighbours,
+            contribution=made.contribution * local,
+            kriging=kriging,
+            factors=tuple(factors),
+            advection=made.advection * local,
+            log_scale=made.log_scale * local,
+            learned=made.learned * local,
         )
 
     def site_factor(self, lon: NDArray, lat: NDArray) -> NDArray[np.float32]:
@@ -402,7 +422,7 @@ class OverTrend:
         if not self.trend.reads_fields:
             return site
         terms = self.trend.at_targets(lon, lat, prepared.times, prepared.centres)
-        return _product(terms.background, terms.drift, site)
+        return product(terms.background, terms.drift, site)
 
     def __reduce__(self) -> tuple:
         return OverTrend, (self.mapper, self.trend)

@@ -38,6 +38,31 @@ class Advected(NamedTuple):
         return rearrange(weighted, "b (k m) c -> b k m c", k=k).sum(dim=2)
 
 
+def advect_pairs(series: Tensor, weights: Tensor, lags: Tensor) -> Tensor:
+    """Return the values of stations advected to one target each, ``(pair, day, channel * step)``: :func:`advect` for pairs.
+
+    Parameters
+    ----------
+    series : (day, pair, channel, step + 2 * reach)
+        Of the station of each pair.
+    weights : (day, pair, slowness, slot)
+    lags : (pair, slowness, 2 * reach + 1)
+        Weight of each lag, at the displacement of each pair.
+    """
+    n_day, _, n_channel, padded = series.shape
+    width = lags.shape[2]
+    n_step = padded - width + 1
+    # Kernels (pair, lag, day, 1, step), then a product for each lag: far fewer operations than a table of knots.
+    kernels = lags.transpose(1, 2) @ rearrange(weights, "d p c s -> p c (d s)")
+    kernels = rearrange(kernels, "p l (d s) -> p l d 1 s", d=n_day)
+    kernels = kernels.repeat_interleave(n_step // kernels.shape[-1], dim=-1)
+    series = series.transpose(0, 1).contiguous()
+    advected = series.new_zeros(len(lags), n_day, n_channel, n_step)
+    for lag in range(width):
+        advected.addcmul_(kernels[:, lag], series[..., lag : lag + n_step])
+    return advected.flatten(2)
+
+
 def advect(series: Tensor, weights: Tensor, lags: Tensor) -> Tensor:
     r"""Return the advected values of stations at displacements from them, ``(station, knot, channel, step)``.
 

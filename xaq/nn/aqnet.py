@@ -19,7 +19,7 @@ from .base_forecast import BaseForecast
 from .config import AQNetConfig
 from .forecaster import Forecaster
 from .neural_knn import Geometry, NeuralKNN, SharedGeometry, Weights
-from .station_days import StationDays, n_evidence, summarise
+from .station_days import StationDays, analysis_days, n_evidence, summarise
 from .temporal import TemporalModule
 from .window import Window, with_mask
 
@@ -75,12 +75,12 @@ class Network(nn.Module, ABC):
             A part of it that is at hand: the embedded patches of an analysis, the base forecast of a forecast.
         """
 
-    def _nuggets(self, window: Window, features: Tensor | None, days: StationDays) -> Tensor:
+    def _nuggets(self, days: StationDays, redundancy: Tensor, features: Tensor | None) -> Tensor:
         """Return the nugget of each station-day, ``(window, station, day)``; hidden stations do not count as redundant."""
-        return self.knn.nuggets(days.evidence(features), days.variance_ratio, window.redundancy * window.visible)
+        return self.knn.nuggets(days.evidence(features), days.variance_ratio, redundancy)
 
     def cell_side(
-        self, side: StationSide, flat: Tensor, neighbours: Tensor, geometry: Geometry, predictors: Tensor | None = None
+        self, side: StationSide, flat: Tensor, neighbours: Tensor, geometry: Geometry
     ) -> tuple[Weights, Tensor]:
         """Return the neighbours' weights for a batch of (target, window-day), and the neighbours' rows ``(batch, k)``.
 
@@ -93,11 +93,9 @@ class Network(nn.Module, ABC):
             Station index of each neighbour.
         geometry : Geometry
             From ``knn.geometry``.
-        predictors : (batch, k, n_rasters), optional
-            From :func:`xaq.nn.estimate.predictor_difference`.
         """
         rows = flat[:, None] * side.noise.shape[2] + neighbours
-        return self.knn(geometry, side.noise.flatten(), side.log_weight.flatten(), rows, predictors), rows
+        return self.knn(geometry, side.noise.flatten(), side.log_weight.flatten(), rows), rows
 
     def cells_of_day(
         self,
@@ -106,7 +104,6 @@ class Network(nn.Module, ABC):
         sets: Tensor,
         neighbours: Tensor,
         geometry: SharedGeometry,
-        predictors: Tensor | None,
         batch: int,
         out: Tensor | None = None,
     ) -> Iterator[tuple[slice, Weights]]:
@@ -123,8 +120,6 @@ class Network(nn.Module, ABC):
             Station index of each neighbour, in the order of the target's set.
         geometry : SharedGeometry
             From ``knn.shared_geometry``.
-        predictors : (target, k, n_rasters), optional
-            From :func:`xaq.nn.estimate.predictor_difference`.
         batch : int
             Targets at a time.
         out : Tensor, optional
@@ -134,8 +129,7 @@ class Network(nn.Module, ABC):
         inverses = self.knn.inverses(geometry, sets, noise, out)
         for first in range(0, len(neighbours), batch):
             cells = slice(first, first + batch)
-            differences = None if predictors is None else predictors[cells]
-            yield cells, self.knn.shared(geometry.part(cells), inverses, log_weight, neighbours[cells], differences)
+            yield cells, self.knn.shared(geometry.part(cells), inverses, log_weight, neighbours[cells])
 
 
 class AnalysisNetwork(Network):
@@ -171,20 +165,36 @@ class AnalysisNetwork(Network):
         patches : (window, station, patch, hidden), optional
             From :meth:`patches`, for windows that overlap.
         """
-        config = self.config
-        if not config.cyclic:
-            window = window.without_calendar()
         features, attention = self._temporal_features(window, patches)
-        # Evidence is what was observed on the target days; nuggets: (window, station, day).
-        target_days = slice(-config.input_offset, -config.input_offset + config.target_steps)
-        days = summarise(window, window.z[..., target_days], target_days, config.steps_per_day)
-        noise = self._nuggets(window, features, days)
-        return StationSide(_by_row(noise), _by_row(window.log_weight), attention, None)
+        days = analysis_days(window, self.config)
+        side = self.side_of_days(days, window.redundancy * window.visible, window.log_weight, features)
+        return side._replace(attention=attention)
+
+    def side_of_days(
+        self, days: StationDays, redundancy: Tensor, log_weight: Tensor, features: Tensor | None = None
+    ) -> StationSide:
+        """Turn the evidence on station-days into their nuggets.
+
+        Parameters
+        ----------
+        days : StationDays
+            From :func:`xaq.nn.station_days.analysis_days`: what was observed on the target days.
+        redundancy : (station,)
+            Redundancy a of each station, 0 of those that are hidden.
+        log_weight : (window, station, day)
+            Weight gamma of the log scale around each station.
+        features : (window, station, day, hidden), optional
+            Of the temporal module.
+        """
+        noise = self._nuggets(days, redundancy, features)
+        return StationSide(_by_row(noise), _by_row(log_weight), None, None)
 
     def _temporal_features(self, window: Window, patches: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         """Return features ``(window, station, day, hidden)`` and attention ``(window, station, day, patch)``, if it makes any."""
         if self.temporal is None:
             return None, None
+        if not self.config.cyclic:
+            window = window.without_calendar()
         # Each station's window in embedded patches: (window, station, patch, hidden).
         if patches is None:
             patches = self.patches(window.z, window.covariates, window.residual, window.cyclic[:, None])
@@ -283,7 +293,7 @@ class ForecastNetwork(Network):
         # Evidence is the forecast itself, with the residuals and covariates of the last day; nuggets: (window, station, day).
         last_day = slice(-self.config.steps_per_day, None)
         days = summarise(window, z_hat, last_day, self.config.steps_per_day)
-        noise = self._nuggets(window, own.features, days)
+        noise = self._nuggets(days, window.redundancy * window.visible, own.features)
         # A station that was silent on the last day has little more than climatology: next to no weight while others report.
         silent = ~torch.isfinite(window.z[..., last_day]).any(dim=-1)
         noise = noise + _SILENT_NOISE * silent[..., None]
@@ -323,10 +333,7 @@ def build_network(
 
 
 def _neural_knn(config: AQNetConfig, range_km: float, nugget: float, centre: tuple[float, float]) -> NeuralKNN:
-    return NeuralKNN(
-        n_evidence=n_evidence(config), range_km=range_km, nugget=nugget, centre=centre,
-        max_correction=config.max_correction, n_rasters=config.n_rasters,
-    )  # fmt: skip
+    return NeuralKNN(n_evidence=n_evidence(config), range_km=range_km, nugget=nugget, centre=centre)
 
 
 def _by_row(values: Tensor) -> Tensor:

@@ -41,7 +41,8 @@ class _Solve(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         covariance, nugget, solution = context.saved_tensors
         to_right = _eliminate(covariance, nugget, gradient)
-        to_system = -torch.einsum("inb,jnb->ijb", to_right, solution)
+        # Products one right-hand side at a time: with the batch last, einsum would copy it all.
+        to_system = -sum(to_right[:, None, n] * solution[:, n] for n in range(solution.shape[1]))
         return to_system, to_system.diagonal().T, to_right
 
 

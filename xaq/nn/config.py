@@ -13,7 +13,7 @@ Task = Literal["analysis", "forecast"]
 _RANGES = {
     "steps_per_day": (1, 86_400), "days_before": (0, 3_660), "days_after": (0, 3_660), "target_days": (1, 3_660),
     "patch": (1, 86_400), "hidden": (1, 4_096), "lstm_layers": (1, 64), "heads": (1, 256), "k": (1, 4_096),
-    "n_covariates": (0, 1_000), "n_known": (0, 1_000), "n_rasters": (0, 1_000),
+    "n_covariates": (0, 1_000), "n_known": (0, 1_000),
 }  # fmt: skip
 
 
@@ -42,12 +42,8 @@ class AQNetConfig:
         Width, depth and attention heads of the temporal module. They are small because a network has tens of stations.
     k : int
         Neighbours. A 16 x 16 system is cheap to solve, and stations beyond the 16 nearest get next to no weight.
-    max_correction : float
-        Bound of the raster correction, on the log of the estimate: 0.3 lets it scale an estimate by exp(-0.3) to exp(0.3).
     n_covariates, n_known : int
         Covariates beside the target, and how many of them are known over the horizon of a forecast: the last ones.
-    n_rasters : int
-        Static rasters that the raster correction uses.
     advection : bool
         Advect the neighbours: take from each the values of the hours before or after that the advection brings to the
         target. This applies to analyses with steps of at most 3 h; elsewhere it changes nothing.
@@ -80,10 +76,8 @@ class AQNetConfig:
     lstm_layers: int = 1
     heads: int = 4
     k: int = 16
-    max_correction: float = 0.3
     n_covariates: int = 0
     n_known: int = 0
-    n_rasters: int = 0
     advection: bool = True
     dropout: float = 0.0
     cyclic: bool = True
@@ -121,10 +115,6 @@ class AQNetConfig:
         settled: dict[str, Any] = {"task": check_choice(self.task, "task", get_args(Task), error=ModelError)}
         for name, (least, most) in _RANGES.items():
             settled[name] = self._integer(name, least, most)
-        settled["max_correction"] = check_number(
-            self.max_correction, "max_correction", "0 or more, at most 10", fix="max_correction=0.3",
-            valid=lambda bound: 0 <= bound <= 10, error=ModelError,
-        )  # fmt: skip
         settled["dropout"] = check_number(
             self.dropout, "dropout", "at least 0 and below 1", fix="dropout=0.0", valid=lambda part: 0 <= part < 1,
             error=ModelError,

@@ -60,19 +60,6 @@ class Attribution(NamedTuple):
     contribution: Tensor
 
 
-def predictor_difference(targets: Tensor, neighbours: Tensor) -> Tensor:
-    """Return standardised rasters of targets less those of their neighbours, ``(batch, k, raster)``.
-
-    The difference is 0 where either is NaN: an unknown raster corrects nothing.
-
-    Parameters
-    ----------
-    targets : (batch, raster)
-    neighbours : (batch, k, raster)
-    """
-    return torch.nan_to_num(targets[:, None] - neighbours)
-
-
 def station_table(values: Tensor, variance: Tensor, offset: float, sill: float, *, advects: bool) -> Tensor:
     """Return the columns that weights are applied to, ``(row, 4 * step)``, or ``(row, 3 * step)`` with advection.
 
@@ -109,8 +96,7 @@ def apply_weights(
     r"""Apply weights to station-days: one sparse product for all the steps of a day.
 
     .. math::
-        \hat y = \phi^{\mathrm{ras}} \big((1 - \gamma) \, \hat y_{\mathrm{lin}}
-            + \gamma \, o \, (e^{\hat y_{\log}} - 1)\big), \qquad
+        \hat y = (1 - \gamma) \, \hat y_{\mathrm{lin}} + \gamma \, o \, (e^{\hat y_{\log}} - 1), \qquad
         \hat y_{\mathrm{lin}} = \sum_i w_i \tilde y_i
 
     with the advected values :math:`\tilde y`, the values themselves where nothing is advected, and :math:`\hat y_{\log}`
@@ -141,9 +127,9 @@ def apply_weights(
     # The clamp is for speed, as roots of zeros are slow, and for gradients, as zero has none.
     disagreement = (square - mean.square()).clamp(min=_SMALL_SQUARE).sqrt()
     linear, logs = (mean, *logs_at_step) if advected is None else advected.apply(weights.kriging).chunk(2, dim=1)
-    log_weight, factor = weights.log_weight[:, None], torch.exp(weights.correction)[:, None]
+    log_weight = weights.log_weight[:, None]
     # The weight multiplies the offset first: a product less over all targets and steps.
-    estimate = torch.addcmul(from_log(logs, offset * log_weight * factor), linear, (1.0 - log_weight) * factor)
+    estimate = torch.addcmul(from_log(logs, offset * log_weight), linear, 1.0 - log_weight)
     return Applied(estimate, disagreement, (weights.variance[:, None] + filled.square()).sqrt())
 
 
@@ -166,7 +152,7 @@ def estimate_and_spread(
         As for :func:`apply_weights`.
     coefficients : tuple of float
         The coefficients zeta of the three terms.
-    factor : (batch,), optional
+    factor : (batch, step or 1), optional
         Trend factor phi of each target; estimate and spread are multiplied by it.
     """
     estimate, disagreement, root_variance = apply_weights(weights, rows, table, offset, advected)
@@ -174,8 +160,8 @@ def estimate_and_spread(
     spread = estimate.clamp(min=0.0).mul_(coefficients[1]).add_(coefficients[0])
     spread.add_(disagreement, alpha=coefficients[2]).mul_(root_variance)
     if factor is not None:
-        estimate.mul_(factor[:, None])
-        spread.mul_(factor[:, None])
+        estimate.mul_(factor)
+        spread.mul_(factor)
     return estimate, spread
 
 
@@ -201,4 +187,4 @@ def attribute(
     per_log = torch.where(small, offset, from_log(total, offset) / torch.where(small, 1.0, total))
     log_weight = weights.log_weight[:, None, None]
     mixed = (1.0 - log_weight) * linear + log_weight * per_log * log
-    return Attribution(value, by_neighbour[0], mixed * torch.exp(weights.correction)[:, None, None])
+    return Attribution(value, by_neighbour[0], mixed)

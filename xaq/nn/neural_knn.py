@@ -38,14 +38,11 @@ class Weights(NamedTuple):
         Kriging variance v of a new observation, relative to the sill.
     log_weight : (batch,)
         Weight gamma of the log scale, 0 to 1.
-    correction : (batch,)
-        Raster correction: the estimate is multiplied by its exponential.
     """
 
     kriging: Tensor
     variance: Tensor
     log_weight: Tensor
-    correction: Tensor
 
 
 class Geometry(NamedTuple):
@@ -91,7 +88,7 @@ class NeuralKNN(nn.Module):
     r"""Kriging weights of the k nearest stations for a batch of (target, day).
 
     With :math:`N` a small perceptron and :math:`\theta` a few numbers that all stations and days have in common, it learns
-    the covariance (:meth:`geometry`), the nugget of each station-day (:meth:`nuggets`) and a correction by rasters.
+    the covariance (:meth:`geometry`) and the nugget of each station-day (:meth:`nuggets`).
 
     Parameters
     ----------
@@ -101,16 +98,10 @@ class NeuralKNN(nn.Module):
         Range rho and nugget nu of the fitted exponential covariance; the nugget is relative to the sill.
     centre : (lon, lat) degrees
         Centre of the network: the anisotropy acts in its tangent plane.
-    max_correction : float
-        Bound of the raster correction. The estimate is multiplied by ``exp(max_correction * tanh(slope . difference))``,
-        that is by a factor from ``exp(-max_correction)`` to ``exp(max_correction)``.
-    n_rasters : int
-        Static rasters of the raster correction.
     hidden : int
         Width of the perceptron.
     """
 
-    slope: nn.Parameter | None
     range_km: Tensor
     nugget: Tensor
     axes: Tensor
@@ -122,12 +113,9 @@ class NeuralKNN(nn.Module):
         range_km: float,
         nugget: float,
         centre: tuple[float, float],
-        max_correction: float,
-        n_rasters: int = 0,
         hidden: int = 16,
     ) -> None:
         super().__init__()
-        self.max_correction = max_correction
         for name, value in (("range_km", range_km), ("nugget", nugget)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
         lon, lat = math.radians(centre[0]), math.radians(centre[1])
@@ -140,18 +128,12 @@ class NeuralKNN(nn.Module):
         self.theta_exponent = nn.Parameter(torch.zeros(()))
         self.theta_stretch = nn.Parameter(torch.zeros(2))
         self.theta_variance_ratio = nn.Parameter(torch.zeros(()))
-        # One slope per raster, inside the tanh: near zero, a difference of one standard deviation moves the log of the
-        # estimate by max_correction * slope.
-        self.register_parameter("slope", nn.Parameter(torch.zeros(n_rasters)) if n_rasters else None)
         # The perceptron N: departures of the nugget by station and day.
         self.noise_head = _zero_perceptron(n_evidence, hidden)
 
     def covariance_parameters(self) -> list[nn.Parameter]:
-        """Return the few parameters that all stations and days have in common: the theta and the raster slopes."""
-        few = [
-            self.theta_range, self.theta_noise, self.theta_exponent, self.theta_stretch, self.theta_variance_ratio,
-        ]  # fmt: skip
-        return few if self.slope is None else [*few, self.slope]
+        """Return the few parameters that all stations and days have in common: the theta."""
+        return [self.theta_range, self.theta_noise, self.theta_exponent, self.theta_stretch, self.theta_variance_ratio]
 
     def geometry(self, target: Tensor, neighbours: Tensor) -> Geometry:
         r"""Return the covariances between each target and its neighbours, and among the neighbours.
@@ -173,8 +155,28 @@ class NeuralKNN(nn.Module):
         """
         # Covariances and their systems need float32, also where the rest of the network runs in half precision.
         with torch.autocast(target.device.type, enabled=False):
-            to_neighbours, among = self._to_neighbours(target, neighbours), self._among(neighbours)
-            return Geometry(self._covariance(to_neighbours), self._covariance(among))
+            return self._geometry(self._stretched(target).T, self._stretched(neighbours).permute(2, 1, 0))
+
+    def geometry_among(self, stations: Tensor, target: Tensor, neighbours: Tensor) -> Geometry:
+        """Return the :meth:`geometry` of targets and neighbours that are all stations: each is stretched once.
+
+        Parameters
+        ----------
+        stations : (station, 3)
+            Unit vectors.
+        target : (batch,) int
+        neighbours : (batch, k) int
+        """
+        with torch.autocast(stations.device.type, enabled=False):
+            places = self._stretched(stations).T
+            near = places.index_select(1, neighbours.T.flatten()).unflatten(1, (-1, len(target)))
+            return self._geometry(places.index_select(1, target), near)
+
+    def _geometry(self, target: Tensor, neighbours: Tensor) -> Geometry:
+        """Return the covariances between stretched points ``(3, batch)`` and ``(3, k, batch)``, and among the latter."""
+        to_neighbours = _arc_km(neighbours - target[:, None])
+        among = _arc_km(neighbours[:, :, None] - neighbours[:, None])
+        return Geometry(self._covariance(to_neighbours), self._covariance(among))
 
     def shared_geometry(self, target: Tensor, neighbours: Tensor, sets: Tensor, which: Tensor) -> SharedGeometry:
         """Return the covariances of :meth:`geometry` for targets with common sets of neighbours.
@@ -262,9 +264,7 @@ class NeuralKNN(nn.Module):
         network_mean = (weight * own).sum(dim=1, keepdim=True) / weight.sum().clamp(min=1e-6)
         return self.nugget * torch.exp(_MAX_LOG_NUGGET * torch.lerp(network_mean, own, weight))
 
-    def forward(
-        self, geometry: Geometry, noise: Tensor, log_weight: Tensor, rows: Tensor, predictors: Tensor | None = None
-    ) -> Weights:
+    def forward(self, geometry: Geometry, noise: Tensor, log_weight: Tensor, rows: Tensor) -> Weights:
         r"""Return the weights of ordinary kriging with the learned covariance and nuggets, for targets on any days.
 
         .. math:: w = C^{-1} (c_* + \mu \mathbf 1), \qquad \mathbf 1^\top w = 1
@@ -280,12 +280,10 @@ class NeuralKNN(nn.Module):
             Weight gamma of the log scale around each station on the day.
         rows : (batch, k) int
             Row of each neighbour on the day of the target.
-        predictors : (batch, k, n_rasters), optional
-            Standardised rasters of the target less those of each neighbour; 0 where either is unknown.
         """
         with torch.autocast(noise.device.type, enabled=False):
             kriging, variance = _krige(geometry.neighbours, noise.float()[rows].T.contiguous(), geometry.target)
-            return self._weights(kriging, variance, log_weight.float(), rows, predictors)
+            return self._weights(kriging, variance, log_weight.float(), rows)
 
     def inverses(self, geometry: SharedGeometry, sets: Tensor, noise: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the inverses ``(set * (k + 1), k + 1)`` of the bordered systems of a day, one below the other.
@@ -309,14 +307,7 @@ class NeuralKNN(nn.Module):
             out[part] = invert(geometry.systems[..., part], nugget[:, part]).flatten(0, 1).T
         return out.view(n * (k + 1), k + 1)
 
-    def shared(
-        self,
-        geometry: SharedGeometry,
-        inverses: Tensor,
-        log_weight: Tensor,
-        rows: Tensor,
-        predictors: Tensor | None = None,
-    ) -> Weights:
+    def shared(self, geometry: SharedGeometry, inverses: Tensor, log_weight: Tensor, rows: Tensor) -> Weights:
         r"""Return the weights of :meth:`forward` for targets on one day, from the inverses of their sets of neighbours.
 
         .. math::
@@ -333,36 +324,24 @@ class NeuralKNN(nn.Module):
             Weight gamma of the log scale around each station on the day.
         rows : (batch, k) int
             Row of each neighbour in ``log_weight``.
-        predictors : (batch, k, n_rasters), optional
-            As for :meth:`forward`.
         """
         solved = embedding_bag(geometry.rows, inverses, per_sample_weights=geometry.target, mode="sum")
         # (w, -mu) . (c, 1) = w . c - mu.
         variance = (1.0 - (solved * geometry.target).sum(dim=1)).clamp(min=_SMALL_VARIANCE)
-        return self._weights(solved[:, :-1].contiguous(), variance, log_weight, rows, predictors)
+        return self._weights(solved[:, :-1].contiguous(), variance, log_weight, rows)
 
-    def _weights(
-        self, kriging: Tensor, variance: Tensor, log_weight: Tensor, rows: Tensor, predictors: Tensor | None
-    ) -> Weights:
-        r"""Return kriging weights with the variance of a new observation, the weight of the log scale and the correction.
+    def _weights(self, kriging: Tensor, variance: Tensor, log_weight: Tensor, rows: Tensor) -> Weights:
+        r"""Return kriging weights with the variance of a new observation and the weight of the log scale.
 
         .. math::
             v = 1 - c_*^\top w + \mu + \nu \, e^{\log 20 \, \tanh \theta_{\mathrm{noise}}}, \qquad
-            \gamma = \sum_i w_i \gamma_i, \qquad
-            \log \phi^{\mathrm{ras}}_* =
-                0.3 \tanh \sum_i w_i \, \beta^{\mathrm{ras}} \cdot (x^{\mathrm{ras}}_* - x^{\mathrm{ras}}_i)
+            \gamma = \sum_i w_i \gamma_i
 
-        A new observation has the nugget that the network learned for all stations and days. Gamma is cut to 0..1; the bound 0.3
-        is ``max_correction``. As the weights sum to one, the last sum is the target's raster less the weighted mean of its
-        neighbours' rasters.
+        A new observation has the nugget that the network learned for all stations and days. Gamma is cut to 0..1.
         """
         nugget = self.nugget * torch.exp(_MAX_LOG_NUGGET * torch.tanh(self.theta_noise))
         mixture_weight = embedding_bag(rows, log_weight[:, None], per_sample_weights=kriging, mode="sum").squeeze(-1)
-        correction = torch.zeros_like(variance)
-        if predictors is not None and self.slope is not None:
-            difference = torch.einsum("bk,bkr,r->b", kriging, predictors, self.slope)
-            correction = self.max_correction * torch.tanh(difference)
-        return Weights(kriging, variance + nugget, mixture_weight.clamp(0.0, 1.0), correction)
+        return Weights(kriging, variance + nugget, mixture_weight.clamp(0.0, 1.0))
 
 
 def _arc_km(difference: Tensor) -> Tensor:

@@ -36,6 +36,14 @@ class StationDays(NamedTuple):
     summary: Tensor
     state: Tensor
 
+    def of_windows(self, position: Tensor) -> StationDays:
+        """Return those of some windows, by their positions ``(window,)``."""
+        return StationDays(self.summary[position], self.state[position])
+
+    def to(self, device: torch.device) -> StationDays:
+        """Return them on a device."""
+        return StationDays(self.summary.to(device), self.state.to(device))
+
     @property
     def variance_ratio(self) -> Tensor:
         """Log residual-variance ratio q, ``(window, station, day)``."""
@@ -82,6 +90,14 @@ def summarise(window: Window, z: Tensor, steps: slice, steps_per_day: int) -> St
     covariates = covariates.expand(-1, mean.shape[1], -1)
     state = torch.cat([torch.stack([mean, spread, reporting], dim=-1), covariates, window.cyclic_target], dim=-1)
     return StationDays(summary, state)
+
+
+def analysis_days(window: Window, config: AQNetConfig) -> StationDays:
+    """Summarise the target days of an analysis, which its windows hold: :func:`summarise` of what was observed there."""
+    if not config.cyclic:
+        window = window.without_calendar()
+    target_days = slice(-config.input_offset, -config.input_offset + config.target_steps)
+    return summarise(window, window.z[..., target_days], target_days, config.steps_per_day)
 
 
 def log_variance_ratio(residual: Tensor, residual_variance: Tensor) -> Tensor:

@@ -146,7 +146,7 @@ class Record(nn.Module):
             residual=residual[:, steps].transpose(0, 1),
             residual_variance=one if residual_variance is None else residual_variance,
             redundancy=one if redundancy is None else redundancy,
-            log_weight=self._on_target_days(start, log_weight),
+            log_weight=self.on_target_days(start, log_weight),
             covariates=self.covariates[:, steps].transpose(0, 1),
             cyclic=self.cyclic[steps],
             cyclic_target=self.cyclic[start[:, None] + midday],
@@ -157,7 +157,7 @@ class Record(nn.Module):
             known=self.covariates[:, targets, self.covariates.shape[-1] - config.n_known :].transpose(0, 1),
         )
 
-    def _on_target_days(self, start: Tensor, by_day: Tensor | None) -> Tensor:
+    def on_target_days(self, start: Tensor, by_day: Tensor | None) -> Tensor:
         """Return values ``(station, day)`` of this record on target days, ``(window, station, day)``; 0 by default."""
         config = self.config
         if by_day is None:

@@ -11,6 +11,8 @@ from matplotlib.colors import Colormap
 from numpy.typing import NDArray
 
 from .._arguments import check_array, check_choice, check_flag, check_number, shown
+from ..cube.provenance import FIELDS
+from ..cube.request import RequestOptions
 from ..errors import SchemaError
 
 #: Nominal coverages of the intervals whose reliability is drawn.
@@ -26,6 +28,13 @@ def check_axes(ax: Any) -> None:
     """Refuse what is no axes of matplotlib; None is a new figure. Whether it is a map is known later."""
     if ax is not None and not isinstance(ax, Axes):
         raise error(f"ax is {shown(ax)}, expected axes of matplotlib or None; fix: ax=None")
+
+
+def check_of_cube(options: RequestOptions) -> None:
+    """Refuse fields beside a cube, which was made with its own."""
+    given = [name for name in FIELDS if getattr(options, name) is not None]
+    if given:
+        raise error(f"a cube was made with its own fields; fix: {', '.join(f'{name}=None' for name in given)}")
 
 
 def check_limit(value: Any, name: str) -> float | None:

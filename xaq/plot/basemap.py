@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import cartopy.crs as ccrs
 import matplotlib.pyplot as plt
@@ -27,11 +27,31 @@ from .._arguments import check_sequence
 from ..arrays import longitudes
 from ..cube.grid import check_bounds
 from ..errors import SchemaError
+from .style import CASING
 
 #: west, south, east, north in degrees; west < east, also across the date line (170, ..., 190).
 Bounds = tuple[float, float, float, float]
-#: A user's own lines: shapely geometries or a GeoJSON file in degrees; None for the bundled ones.
-Lines = Sequence[BaseGeometry] | str | os.PathLike | None
+
+
+@runtime_checkable
+class Frame(Protocol):
+    """What is read of a GeoDataFrame, or a GeoSeries, of geopandas."""
+
+    crs: Any
+
+    @property
+    def geometry(self) -> Iterable[BaseGeometry]:
+        """The geometries."""
+
+    def to_crs(self, crs: str) -> Frame:
+        """Return the frame in another system of coordinates."""
+
+    def __getitem__(self, column: str) -> Iterable[Any]:
+        """Return a column."""
+
+
+#: A user's own lines: a frame of geopandas, shapely geometries or a GeoJSON file in degrees; None for the bundled ones.
+Lines = Frame | Sequence[BaseGeometry] | str | os.PathLike | None
 
 #: Colour and width in points by layer, drawn in this order.
 _STYLE: dict[str, tuple[str, float]] = {
@@ -39,11 +59,14 @@ _STYLE: dict[str, tuple[str, float]] = {
     "borders": ("0.10", 0.7),
     "coastline": ("0.10", 0.8),
     "lines": ("0.10", 0.7),
+    "rivers": ("#2b6cb0", 0.8),
 }
 #: Spacing of labelled meridians and parallels, as multiples of a power of ten.
 _STEPS = [1, 2, 5, 10]
 #: Longest segment that is projected, degrees: a border along a parallel is one segment in the file but curved on the map.
 _PIECE = 0.25
+#: Area of a map that fills a figure, square inches.
+AREA = 24.0
 #: Degrees of longitude or latitude above which a conformal conic projection distorts too much.
 _WIDE = 120.0
 
@@ -57,9 +80,9 @@ def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollec
         Any projection.
     bounds : (west, south, east, north)
         Degrees; nothing outside is projected or drawn. They may cross the date line: ``(170, -50, 190, -30)``.
-    lines : sequence of shapely geometries, or path of a GeoJSON file, optional
-        Drawn instead of the bundled lines, in degrees; ``[]`` draws none. Features whose ``layer`` property is coastline,
-        borders or provinces are styled as such.
+    lines : GeoDataFrame, sequence of shapely geometries, or path of a GeoJSON file, optional
+        Drawn instead of the bundled lines; ``[]`` draws none. Geometries and files are in degrees, a frame of geopandas in any system
+        that it names. Features whose ``layer`` property, or column, is coastline, borders, provinces or rivers are styled as such.
 
     Returns
     -------
@@ -112,8 +135,8 @@ def load() -> dict[str, NDArray[np.object_]]:
     return _layers(json.loads(gzip.decompress(packed)))
 
 
-def read_lines(lines: Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, NDArray[np.object_]]:
-    """Return a user's lines by layer: from shapely geometries, or from a GeoJSON file (``.gz`` too)."""
+def read_lines(lines: Frame | Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, NDArray[np.object_]]:
+    """Return a user's lines by layer: of a frame of geopandas, of shapely geometries, or of a GeoJSON file (``.gz`` too)."""
     if isinstance(lines, (str, os.PathLike)):
         path = Path(lines)
         try:
@@ -121,9 +144,11 @@ def read_lines(lines: Sequence[BaseGeometry] | str | os.PathLike) -> dict[str, N
             layers = _layers(json.loads(gzip.decompress(packed) if path.suffix == ".gz" else packed))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SchemaError(
-                f"cannot read {path} as GeoJSON ({error}); fix: frame.to_file(path, driver='GeoJSON')",
+                f"cannot read {path} as GeoJSON ({error}); fix: lines=geopandas.read_file({str(path)!r})",
                 subject="basemap lines",
             ) from error
+    elif isinstance(lines, Frame):
+        layers = _of_frame(lines)
     else:
         layers = {"lines": _as_lines(lines)}
     for parts in filter(len, layers.values()):
@@ -164,6 +189,18 @@ def _layers(data: Mapping[str, Any]) -> dict[str, NDArray[np.object_]]:
         if geometry is not None:
             found.setdefault(layer if layer in _STYLE else "lines", []).append(shape(geometry))
     return {layer: _as_lines(geometries) for layer, geometries in found.items()}
+
+
+def _of_frame(frame: Frame) -> dict[str, NDArray[np.object_]]:
+    """Return the lines of a frame by its column ``layer``, if it has one; in degrees, as which coordinates of no system count."""
+    frame = frame if frame.crs is None else frame.to_crs("EPSG:4326")
+    geometries = list(frame.geometry)
+    names = list(frame["layer"]) if "layer" in getattr(frame, "columns", ()) else ["lines"] * len(geometries)
+    found: dict[str, list[BaseGeometry]] = {}
+    for name, geometry in zip(names, geometries, strict=True):
+        if geometry is not None:
+            found.setdefault(name if name in _STYLE else "lines", []).append(geometry)
+    return {layer: _as_lines(of_layer) for layer, of_layer in found.items()}
 
 
 def _as_lines(geometries: Iterable[BaseGeometry]) -> NDArray[np.object_]:
@@ -235,6 +272,36 @@ def frame(
     elif not isinstance(ax, GeoAxes):
         raise _no_map(ax)
     view = show(ax, bounds, lines)
+    label_grid(ax, view, marks=marks, left=left, below=below)
+    return ax
+
+
+def label_grid(
+    ax: GeoAxes,
+    view: Bounds,
+    *,
+    marks: int,
+    size: float = 8.0,
+    left: bool = True,
+    below: bool = True,
+    inside: bool = False,
+) -> None:
+    """Draw and label meridians and parallels of what a map shows.
+
+    Parameters
+    ----------
+    ax : cartopy.mpl.geoaxes.GeoAxes
+    view : (west, south, east, north)
+        What it shows.
+    marks : int
+        Largest number of meridians and of parallels.
+    size : float
+        Of the labels, points.
+    left, below : bool
+        The sides that are labelled.
+    inside : bool
+        Labels lie inside the map, as in an inset, beside which there is no room.
+    """
     sides = {side: axis for side, axis, shown in (("left", "y", left), ("bottom", "x", below)) if shown}
     grid = ax.gridlines(draw_labels=sides, x_inline=False, y_inline=False, linewidth=0.3, color="0.5", alpha=0.5)
     # Cartopy's default steps include 1.5 and 3, which give labels such as 40.05 on the map of a city.
@@ -242,8 +309,10 @@ def frame(
     grid.xlocator = FixedLocator(np.unique((meridians + 180.0) % 360.0 - 180.0).tolist())
     grid.ylocator = MaxNLocator(marks, steps=_STEPS)
     grid.rotate_labels = False
-    grid.xlabel_style = grid.ylabel_style = {"size": 8}
-    return ax
+    grid.xlabel_style = grid.ylabel_style = {"size": size}
+    if inside:
+        grid.xpadding = grid.ypadding = -2.0
+        grid.xlabel_style = grid.ylabel_style = {"size": size, "path_effects": CASING}
 
 
 def _no_map(ax: Any) -> SchemaError:
@@ -279,9 +348,9 @@ def outline(crs: ccrs.Projection, bounds: Bounds) -> tuple[NDArray, NDArray]:
 
 
 def _figure_size(bounds: Bounds) -> tuple[float, float]:
-    """Return width and height in inches: about 24 square inches of map in the shape of the bounds, plus labels and bar."""
+    """Return width and height in inches: a map in the shape of the bounds, plus labels and bar."""
     shape_ = aspect(bounds)
-    width = float(np.sqrt(24.0 / shape_))
+    width = float(np.sqrt(AREA / shape_))
     return width + 1.6, width * shape_ + 1.1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,7 @@ from .._arguments import check_sequence
 from ..conventions import label
 from ..cube.ensemble import Ensemble, Joint
 from ..cube.mapper import method_name
-from ..cube.request import RequestOptions, make_request
+from ..cube.request import Fields, RequestOptions, make_request
 from ..errors import ModelError
 from ..interpolate.base import Mapper
 from ..interpolate.error_covariance import ErrorCovariance
@@ -43,6 +43,9 @@ def error_covariance(
     *,
     target: str | None = None,
     time: schema.Period = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     axes: Sequence[Axes] | None = None,
 ) -> NDArray[np.object_]:
     """Draw how errors hang together: their correlation by lag at one place, and by distance.
@@ -58,6 +61,8 @@ def error_covariance(
         Variable; the model's, or the only pollutant.
     time : slice, (start, end) or one time, optional
         Period that a classical method's covariance is fitted in; the whole record by default.
+    background, rasters, fields : optional
+        As for :func:`xaq.reanalyze`, where the mapper reads them.
     axes : two matplotlib.axes.Axes, optional
         Draw here. Default: a new figure.
 
@@ -94,7 +99,8 @@ def error_covariance(
         if len(axes) != 2:
             raise arguments.error(f"{len(axes)} axes, expected one by lag and one by distance; fix: axes=None")
     ds = schema.conform(ds)
-    covariance, head = _covariance(ds, mapper, target, time)
+    options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
+    covariance, head = _covariance(ds, mapper, options)
     pairs = np.array(covariance.pairs)
     if not len(pairs):
         raise ModelError("the covariance has no pairs that it was fitted to; fix: ds.aq.plot.error_covariance(model)")
@@ -111,11 +117,11 @@ def error_covariance(
     return as_array(list(axes))
 
 
-def _covariance(ds: xr.Dataset, mapper: Any, target: str | None, time: schema.Period) -> tuple[ErrorCovariance, str]:
+def _covariance(ds: xr.Dataset, mapper: Any, options: RequestOptions) -> tuple[ErrorCovariance, str]:
     """Return the covariance of a mapper's errors, and what it is of."""
     if isinstance(mapper, ErrorCovariance):
         return mapper, "Errors"
-    request = make_request(ds, mapper, RequestOptions(target=target, time=time))
+    request = make_request(ds, mapper, options)
     # Asked for members, a mapper without a distribution of errors is refused.
     found = Joint(request, Ensemble(members=1)).covariance
     assert found is not None

@@ -35,7 +35,7 @@ _LABELLED = 0.05
 _NEIGHBOUR, _PLACE, _DOT, _OTHER, _RADIUS = 50.0, 85.0, 8.0, 7.0, 6.0
 #: Size of a label, points: its height, and the width of a character.
 _HEIGHT, _CHARACTER = 8.0, 4.8
-_MINUS = "\N{MINUS SIGN}"
+_MINUS, _NO_BREAK = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
 
 def explanation(
@@ -62,7 +62,7 @@ def explanation(
         Colour limits, in the target's units. Default: those of the neighbours' values and the estimate.
     cmap : str or Colormap, optional
         Default: viridis.
-    lines : sequence of shapely geometries, or path of a GeoJSON file, optional
+    lines : GeoDataFrame, sequence of shapely geometries, or path of a GeoJSON file, optional
         Drawn instead of the bundled coast, borders and provinces.
 
     Returns
@@ -111,7 +111,7 @@ def explanation(
     _add_legend(ax, explained["observed"].values.astype(bool), weight, others=bool(others.sizes[STATION]))
     step = pd.Timedelta(timesteps.regular_step(ds[TIME].values))
     when = time_text(explained[[TIME]].expand_dims(TIME)[TIME].to_index()[0], step)
-    title(ax, f"{label(target)}, {when}", _sum_text(explained, units))
+    title(ax, f"{label(target)}, {when}", "\n".join(_parts_text(explained, units)))
     return ax
 
 
@@ -162,7 +162,9 @@ def _draw_estimate(
 
 def _target(explained: xr.Dataset) -> str:
     target = provenance(explained).get("target") if isinstance(explained, xr.Dataset) else None
-    if target is None or not {"weight", "value", "observed", "estimate", "kriging", "learned"} <= set(explained):
+    if target is None or not {"weight", "value", "observed", "estimate", "kriging", "factor", "learned"} <= set(
+        explained
+    ):
         raise SchemaError(
             f"got {type(explained).__name__}, expected an explanation; "
             "fix: ds.aq.explain(model, lon=..., lat=..., time=...)",
@@ -260,12 +262,28 @@ def _add_legend(ax: GeoAxes, observed: NDArray, weight: NDArray, *, others: bool
     legend_below(ax, handles, rows=2, length=2.2)
 
 
-def _sum_text(explained: xr.Dataset, units: str) -> str:
-    """Return the estimate as the sum of kriging and the learned part."""
-    estimate, kriging = float(explained["estimate"]), float(explained["kriging"])
-    digits = max(0, 2 - int(np.floor(np.log10(max(estimate, kriging, 1e-6)))))
-    # The difference of the rounded values, so that the printed sum is exact.
-    learned = round(round(estimate, digits) - round(kriging, digits), digits)
-    sign = _MINUS if learned < 0 else "+"
-    parts = f"kriging {kriging:.{digits}f} {sign} learned {abs(learned):.{digits}f} {units}"
-    return f"estimate {estimate:.{digits}f} = {parts}"
+def _parts_text(explained: xr.Dataset, units: str) -> list[str]:
+    """Return the estimate as the sum of its parts, and the trend as the product of its factors, in lines."""
+    factors = dict(zip(explained["term"].values.tolist(), explained["factor"].values.tolist(), strict=True))
+    kriging, trend = float(explained["kriging"]), float(np.prod([*factors.values()]))
+    level, levels = kriging, {"trend": kriging * trend} if factors else {}
+    for part in ("advection", "log_scale", "learned"):
+        level = levels.get("trend", kriging) if part == "advection" else level
+        level += float(explained[part])
+        levels[part.replace("_", " ")] = level
+    digits = max(0, 2 - int(np.floor(np.log10(max(float(explained["estimate"]), kriging, 1e-6)))))
+    # Differences of the rounded levels, so that the printed sum is exact.
+    text, before = f"estimate {float(explained['estimate']):.{digits}f} = kriging {kriging:.{digits}f}", kriging
+    for part, level in levels.items():
+        added = round(round(level, digits) - round(before, digits), digits)
+        before = level
+        if added or part == "learned":
+            # A line of the title may end before a part, not within one.
+            sign = _MINUS if added < 0 else "+"
+            text += " " + f"{sign} {part} {abs(added):.{digits}f}".replace(" ", _NO_BREAK)
+    lines = [f"{text}{_NO_BREAK}{units}"]
+    if factors:
+        named = (f"{name} {factor:.2f}".replace(" ", _NO_BREAK) for name, factor in factors.items())
+        product = " \N{MULTIPLICATION SIGN} ".join(named)
+        lines.append(f"trend {trend:.2f} = {product}")
+    return lines

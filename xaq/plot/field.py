@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from ..arrays import longitudes
 from ..conventions import LAT, LON, TIME
-from ..cube.provenance import provenance
+from ..cube.provenance import FIELDS, provenance
 from . import basemap
 from .subject import cell_edges
 
 #: How cells that are not supported are shown.
 Unsupported = Literal["hatched", "blank"]
+#: Lines so dense that a single cell has one, on a ground that the smallest cell shows; no colour map has this grey.
+_HATCH, _LINES, _GROUND = "////////", "0.68", "0.93"
 
 
 def cube_bounds(cube: xr.Dataset) -> basemap.Bounds:
@@ -44,7 +46,7 @@ def draw_field(
     if area is None:
         return (mesh,)
     hatch = ax.add_geometries(
-        [area], crs=ccrs.PlateCarree(), facecolor="none", edgecolor="0.75", hatch="////", linewidth=0.0, zorder=0.9
+        [area], crs=ccrs.PlateCarree(), facecolor=_GROUND, edgecolor=_LINES, hatch=_HATCH, linewidth=0.0, zorder=0.9
     )
     return mesh, hatch
 
@@ -55,9 +57,11 @@ def field_handles(cube: xr.Dataset, unsupported: Unsupported) -> list[Patch]:
     if unsupported == "blank" or supported is None or supported.all():
         return []
     known = provenance(cube)
-    fields = [name for name in ("background", "rasters") if name in (*known, known.get("method"))]
-    why = " or ".join(["no station near", *(f"no value of the {name}" for name in fields)])
-    return [Patch(facecolor="none", edgecolor="0.6", hatch="//////", linewidth=0.0, label=why)]
+    fields = [name for name in FIELDS if name in (*known, known.get("method"))]
+    unlike = ["unlike all stations"] if "dissimilarity" in cube else []
+    *first, last = ["no station near", *unlike, *(f"no value of the {name}" for name in fields)]
+    why = " or ".join([", ".join(first), last]) if first else last
+    return [Patch(facecolor=_GROUND, edgecolor=_LINES, hatch=_HATCH, linewidth=0.0, label=f"not supported: {why}")]
 
 
 def no_value_text(target: str, when: str) -> str:

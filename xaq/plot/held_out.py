@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import cartopy.crs as ccrs
 import numpy as np
@@ -17,15 +18,17 @@ from ..conventions import LAT, LON, STATION, TIME, label
 from ..cube.mapper import method_name
 from ..cube.provenance import provenance
 from ..cube.reanalyze import estimate_at
-from ..cube.request import RequestOptions, make_request, settle_target
+from ..cube.request import Fields, RequestOptions, make_request, settle_target
 from ..errors import ModelError, SchemaError
 from ..evaluate.verify import check_unseen
 from ..interpolate.base import Mapper
 from ..stations import schema
 from . import basemap
+from .arguments import check_of_cube
 from .basemap import Lines
 from .markers import bubble_handles, draw_silent, kinds, silent_handles
 from .observed import check_comparable, observed_over
+from .scale_bar import draw_scale_bar
 from .style import ERROR_COLOURS, colour_bar, handle, legend_below, title
 from .subject import (
     cells_at,
@@ -48,6 +51,9 @@ def errors(
     *,
     target: str | None = None,
     time: schema.Period = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     ax: GeoAxes | None = None,
     lines: Lines = None,
 ) -> GeoAxes:
@@ -64,9 +70,11 @@ def errors(
         Variable; the model's, or the only pollutant.
     time : slice, (start, end) or one time, optional
         Period to score; the whole record by default.
+    background, rasters, fields : optional
+        As for :func:`xaq.reanalyze`, where a mapper reads them; a cube was made with its own.
     ax : cartopy.mpl.geoaxes.GeoAxes, optional
         Draw here. Default: a new figure.
-    lines : sequence of shapely geometries, or path of a GeoJSON file, optional
+    lines : GeoDataFrame, sequence of shapely geometries, or path of a GeoJSON file, optional
         Drawn instead of the bundled coast, borders and provinces.
 
     Returns
@@ -96,7 +104,8 @@ def errors(
     >>> ax.figure.savefig("errors.png")
     """
     ds = schema.conform(ds)
-    made = _estimates(ds, mapper_or_cube, target, time)
+    options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
+    made = _estimates(ds, mapper_or_cube, options)
     observed = observed_over(made.stations, made.fields, made.target).transpose(STATION, TIME).values
     error = np.asarray(made.fields[made.target].transpose(STATION, TIME).values, float) - observed
     if not np.isfinite(error).any():
@@ -107,9 +116,12 @@ def errors(
     units = units_text(str(ds[made.target].attrs["units"]))
     ax = basemap.frame(ax, station_bounds(ds), lines)
     bubbles = _draw_bubbles(ax, ds, rmse)
-    colour_bar(ax, bubbles, f"RMSE of {cube_label(made.fields, made.target, units, several=True)}", "neither")
+    draw_scale_bar(ax, ds)
+    bar = colour_bar(ax, bubbles, f"RMSE of {cube_label(made.fields, made.target, units, several=True)}", "neither")
     handles = [handle("o", _DOT, "visible station", markerfacecolor="0.55", markeredgecolor="none")]
-    handles += silent_handles(np.isnan(rmse)) + bubble_handles(bubbles, float(np.nanmax(rmse)) or 1.0, _BUBBLE, units)
+    handles += silent_handles(np.isnan(rmse)) + bubble_handles(
+        bubbles, bar, float(np.nanmax(rmse)) or 1.0, _BUBBLE, units
+    )
     legend_below(ax, handles)
     n = int(np.isfinite(rmse).sum())
     pooled = f"RMSE {_rms(error):.3g}, MAE {np.nanmean(np.abs(error)):.3g} {units}"
@@ -138,18 +150,17 @@ class _Estimates:
     method: str
 
 
-def _estimates(
-    ds: xr.Dataset, mapper_or_cube: Mapper | str | xr.Dataset, target: str | None, time: schema.Period
-) -> _Estimates:
+def _estimates(ds: xr.Dataset, mapper_or_cube: Mapper | str | xr.Dataset, options: RequestOptions) -> _Estimates:
     """Return what a mapper estimates at the hidden stations, or the cells of a cube there."""
     if isinstance(mapper_or_cube, xr.Dataset):
-        return _from_cube(ds, mapper_or_cube, target, time)
+        check_of_cube(options)
+        return _from_cube(ds, mapper_or_cube, options.target, options.time)
     refuse_forecast(
         mapper_or_cube, "errors", "fix: ds.aq.verify(model), or draw its cube, ds.aq.reanalyze(model, init=...)"
     )
-    target = settle_target(ds, mapper_or_cube, target)
+    target = settle_target(ds, mapper_or_cube, options.target)
     stations = hidden_stations(ds, mapper_or_cube)
-    request = make_request(ds, mapper_or_cube, RequestOptions(target=target, time=time))
+    request = make_request(ds, mapper_or_cube, replace(options, target=target))
     fields = estimate_at(request, lon=stations[LON], lat=stations[LAT]).compute()
     return _Estimates(stations, fields, target, method_name(mapper_or_cube))
 

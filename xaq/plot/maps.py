@@ -9,6 +9,7 @@ from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.colors import Colormap
 from matplotlib.lines import Line2D
 
+from .._arguments import shown
 from ..arrays import longitudes
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..cube.provenance import provenance
@@ -18,8 +19,9 @@ from . import basemap
 from .arguments import check_colours, check_map
 from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
-from .markers import draw_stations, station_handles
+from .markers import draw_places, draw_stations, station_handles
 from .observed import check_comparable, mean_observed
+from .scale_bar import draw_scale_bar
 from .style import (
     ERROR_COLOURS,
     FIELD_COLOURS,
@@ -34,18 +36,23 @@ from .subject import (
     conformed,
     cube_label,
     cube_target,
+    drawn_variable,
+    is_estimate,
     mean_field,
     method_text,
+    own_label,
     shared_units,
+    variable_label,
 )
 from .times import interval_text, select_times
 
 
 def map(  # noqa: A001 - read as xaq.plot.map
     ds: xr.Dataset | None,
-    cube: xr.Dataset,
+    cube: xr.Dataset | xr.DataArray,
     *,
     time: schema.Period = None,
+    tz: str | None = None,
     target: str | None = None,
     ax: GeoAxes | None = None,
     vmin: float | None = None,
@@ -61,15 +68,19 @@ def map(  # noqa: A001 - read as xaq.plot.map
     ----------
     ds : xarray.Dataset, dims (station, time)
         The station dataset, in the cube's units; None is enough with ``stations=False``.
-    cube : xarray.Dataset, dims (time, lat, lon)
-        As :func:`xaq.reanalyze` returns it. With one of ``freq=``, observations are averaged over the same periods, by its
-        time zone and data capture. One that was averaged by hand has no like at the stations, and is drawn without them.
+    cube : xarray.Dataset or xarray.DataArray, dims (time, lat, lon) or (lat, lon)
+        As :func:`xaq.reanalyze` returns it, or one variable of it. With one of ``freq=``, observations are averaged over the same
+        periods, by its time zone and data capture. One that was averaged by hand has no like at the stations, and is drawn
+        without them; one without time, such as ``cube.mean("time")``, shows where stations are, without their values.
     time : str, time, slice or (start, end), optional
         A time of the cube, or a period whose mean is drawn: for hourly data ``"2017-01-01"`` is the mean of that day,
         ``"2017-01-01T08"`` one hour. Default: the mean over the whole cube. A time that is not in the cube is an error;
         the nearest one is never taken. Times are in UTC; dates of periods are those of the cube's ``tz=``.
+    tz : str, optional
+        Time zone of the texts in ``time`` and of the title, such as ``"Asia/Shanghai"``, for a cube of steps shorter than a day.
     target : str, optional
-        Variable; the cube's by default.
+        Any variable with ``lat`` and ``lon``, such as ``"pm25_upper"`` or ``"nearest_station"``; the cube's estimate by
+        default. Values of stations are compared with estimates only.
     ax : cartopy.mpl.geoaxes.GeoAxes, optional
         Draw here; an extent already set is kept. Default: a new figure in a projection that suits the extent.
     vmin, vmax : float, optional
@@ -82,7 +93,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
         same steps; small, hollow and grey where they have none.
     unsupported : {"hatched", "blank"}
         How cells too far from every station are shown; they are never coloured.
-    lines : sequence of shapely geometries, or path of a GeoJSON file, optional
+    lines : GeoDataFrame, sequence of shapely geometries, or path of a GeoJSON file, optional
         Drawn instead of the bundled coast, borders and provinces.
 
     Returns
@@ -95,7 +106,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     ------
     SchemaError
         The time is not in the cube; ``ds`` and ``cube`` differ in units; there is nothing to draw; ``ax`` is not a
-        map; the cube was averaged by hand and ``stations`` are to be drawn.
+        map; the cube was averaged by hand to other steps and ``stations`` are to be drawn.
 
     Notes
     -----
@@ -110,26 +121,42 @@ def map(  # noqa: A001 - read as xaq.plot.map
     ['PM2.5, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
-    target = cube_target(cube, target)
+    cube, target = drawn_variable(cube, target)
     ds = conformed(ds, cube, target, stations)
-    picked, when = select_times(cube, time)
-    units = shared_units(ds, cube, target)
+    picked, when = _at_times(cube, target, time, tz)
+    observed_too = is_estimate(cube, target) and TIME in picked.dims
+    text = cube_label(cube, target, shared_units(ds, cube, target)) if observed_too else own_label(cube, target)
     field = mean_field(picked, target)
     observed = np.full(ds.sizes[STATION], np.nan)
-    if stations:
+    if stations and observed_too:
         check_comparable(ds, cube)
         observed = mean_observed(ds, picked, target)
     norm, extend = limits(field, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
     mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
     handles: list[Line2D] = []
-    if stations:
+    if stations and observed_too:
         draw_stations(ax, ds, observed, mesh)
         handles += station_handles(ds, observed)
+    elif stations:
+        handles += draw_places(ax, ds)
+    draw_scale_bar(ax, ds)
     legend_below(ax, [*handles, *field_handles(picked, unsupported)])
-    colour_bar(ax, mesh, cube_label(cube, target, units), extend)
-    title(ax, f"{label(target)}, {when}", method_text(cube))
+    colour_bar(ax, mesh, text, extend)
+    what = variable_label(cube, target)
+    if not is_estimate(cube, target):
+        what = what[0].upper() + what[1:]
+    title(ax, ", ".join(filter(None, [what, when])), method_text(cube))
     return ax
+
+
+def _at_times(cube: xr.Dataset, target: str, time: schema.Period, tz: str | None) -> tuple[xr.Dataset, str]:
+    """Return the chosen steps of a cube, and a phrase for them; all of a variable without time."""
+    if TIME in cube[target].coords:
+        return select_times(cube, time, tz)
+    if time is not None:
+        raise SchemaError(f"{target!r} has no time, and time is {shown(time)}; fix: time=None", subject="map")
+    return cube, "time not stated" if is_estimate(cube, target) else ""
 
 
 def width(
@@ -137,6 +164,7 @@ def width(
     cube: xr.Dataset,
     *,
     time: schema.Period = None,
+    tz: str | None = None,
     target: str | None = None,
     ax: GeoAxes | None = None,
     vmax: float | None = None,
@@ -150,7 +178,7 @@ def width(
     ----------
     ds, cube : xarray.Dataset
         As for :func:`map`.
-    time, target, ax : optional
+    time, tz, target, ax : optional
         As for :func:`map`; for several steps the mean width of their intervals is drawn, which is not the width of the
         interval of their mean: that is drawn of a cube with ``freq=``.
     vmax : float, optional
@@ -180,7 +208,7 @@ def width(
     >>> ds = xaq.datasets.synthetic(n_stations=12, days=2)
     >>> cube = ds.aq.reanalyze("kriging", grid=0.2)
     >>> ds.aq.plot.width(cube, time="2020-01-01").get_title("left").splitlines()
-    ['PM2.5, 90 % intervals of single hours, daily mean 2020-01-01 (UTC)', 'kriging, 12 stations']
+    ['PM2.5, mean width of the 90 % intervals of single hours, 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
     cmap, unsupported = check_colours(cmap, ERROR_COLOURS), check_map(unsupported=unsupported)
     ds, target = schema.conform(ds), cube_target(cube, target)
@@ -192,7 +220,7 @@ def width(
             "trained model",
             subject="cube",
         )
-    picked, when = select_times(cube, time)
+    picked, when = select_times(cube, time, tz)
     field = mean_field(picked.assign({target: picked[upper] - picked[lower]}), target)
     norm, extend = limits(field, vmin=0.0, vmax=vmax, no_value=no_value_text(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
@@ -202,6 +230,7 @@ def width(
         longitudes.canonical(ds[LON].values[visible]), ds[LAT].values[visible], s=9.0, color="white", edgecolors="black", linewidths=0.5,
         transform=ccrs.PlateCarree(), zorder=3, label="_visible",
     )  # fmt: skip
+    draw_scale_bar(ax, ds)
     dot = handle("o", 9.0, "visible station", markerfacecolor="white", markeredgecolor="black", markeredgewidth=0.5)
     legend_below(ax, [dot, *field_handles(picked, unsupported)])
     coverage = provenance(cube).get("interval_level")
@@ -209,5 +238,5 @@ def width(
     several = picked.sizes[TIME] > 1
     width_of = f"{'mean ' * several}width of the {percent}interval{'s' * several} of {axis_label(target, units)}"
     colour_bar(ax, mesh, width_of, extend)
-    title(ax, f"{label(target)}, {percent}{interval_text(cube, when, picked.sizes[TIME])}", method_text(cube))
+    title(ax, f"{label(target)}, {interval_text(cube, picked, percent, tz)}", method_text(cube))
     return ax

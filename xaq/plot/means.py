@@ -18,7 +18,7 @@ from ..cube.calendar import check_freq
 from ..cube.ensemble import Ensemble
 from ..cube.mapper import check_mapper, method_name
 from ..cube.member_tasks import quantiles
-from ..cube.request import RequestOptions, interval_probabilities, settle_target
+from ..cube.request import Fields, RequestOptions, interval_probabilities, settle_target
 from ..errors import ModelError, SchemaError
 from ..evaluate.verify import held_out_truth
 from ..evaluate.verify_means import MEMBERS, period_means
@@ -41,6 +41,9 @@ def reliability_of_means(
     levels: Sequence[float] = LEVELS,
     target: str | None = None,
     time: schema.Period = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the coverage of intervals of means of periods at hidden stations against their nominal coverage.
@@ -59,6 +62,8 @@ def reliability_of_means(
         Variable; the model's, or the only pollutant.
     time : slice, (start, end) or one time, optional
         Period to score; the whole record by default.
+    background, rasters, fields : optional
+        As for :func:`xaq.reanalyze`, where the mapper reads them.
     ax : matplotlib.axes.Axes, optional
         Draw here. Default: a new figure.
 
@@ -100,7 +105,7 @@ def reliability_of_means(
     hidden_stations(ds, mapper)
     truth = held_out_truth(ds, target, time)
     daily = timesteps.steps_per_day(step_of(ds[TIME])) == 1
-    options = RequestOptions(target=target, time=time)
+    options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
     found: dict[str, tuple[xr.DataArray, xr.DataArray]] = {}
     for freq in filter(None, freqs):
         if daily and freq == "D":

@@ -33,6 +33,7 @@ from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
 from .markers import draw_stations, station_handles
 from .observed import check_comparable, observed_over
+from .scale_bar import draw_scale_bar
 from .style import FIELD_COLOURS, colour_bar, legend_below, limits, title
 from .subject import conformed, cube_label, cube_target, method_text, shared_units, supported_cells
 from .times import period_text, select_times
@@ -283,6 +284,7 @@ class _Film:
     def frame(self, ax: GeoAxes | None, lines: Lines) -> GeoAxes:
         """Draw what all steps share, and the first step."""
         self.axes = basemap.frame(ax, cube_bounds(self.cube), lines)
+        draw_scale_bar(self.axes, self.ds)
         self.mesh, *_ = draw_field(self.axes, self.cube, self.fields[0], self.norm, self.cmap, self.unsupported)
         colour_bar(self.axes, self.mesh, self.bar, self.extend)
         handles = []

@@ -23,6 +23,7 @@ from .basemap import Lines
 from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
 from .markers import draw_stations, station_handles
 from .observed import check_comparable, mean_observed
+from .scale_bar import draw_scale_bar
 from .style import (
     DIFFERENCE_COLOURS,
     FIELD_COLOURS,
@@ -51,6 +52,7 @@ def panels(
     cube: xr.Dataset,
     times: Sequence[schema.Period],
     *,
+    tz: str | None = None,
     target: str | None = None,
     columns: int = 3,
     vmin: float | None = None,
@@ -68,6 +70,8 @@ def panels(
         As for :func:`map`.
     times : sequence of times or periods
         One panel each, as ``time`` of :func:`map`.
+    tz : str, optional
+        Time zone of the texts in ``times`` and of the titles, as for :func:`map`.
     target : str, optional
         Variable; the cube's by default.
     columns : int
@@ -109,7 +113,7 @@ def panels(
             "no times, expected one for each panel; fix: times=['2017-01-01', '2017-01-02']", subject="map"
         )
     units = shared_units(ds, cube, target)
-    chosen = [select_times(cube, time) for time in times]
+    chosen = [select_times(cube, time, tz) for time in times]
     fields = [mean_field(picked, target) for picked, _ in chosen]
     if stations:
         check_comparable(ds, cube)
@@ -120,8 +124,9 @@ def panels(
     for i, (ax, (picked, when), field) in enumerate(zip(axes, chosen, fields, strict=True)):
         mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
         if stations:
-            draw_stations(ax, ds, observed[i], mesh)
+            draw_stations(ax, ds, observed[i], mesh, scale=_marker_scale(cube_bounds(cube)))
         title(ax, when)
+    draw_scale_bar(axes[0], ds)
     handles = station_handles(ds, np.mean(observed, axis=0)) if stations else []
     bar = axes[0].figure.colorbar(mesh, ax=list(axes), extend=extend, fraction=0.04, pad=0.02, aspect=30)
     label_bar(bar, cube_label(cube, target, units))
@@ -136,6 +141,7 @@ def compare(
     other: xr.Dataset,
     *,
     time: schema.Period = None,
+    tz: str | None = None,
     target: str | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
@@ -152,7 +158,7 @@ def compare(
         As for :func:`map`.
     other : xarray.Dataset, dims (time, lat, lon)
         With the same cells and units.
-    time, target, vmin, vmax, cmap, stations, unsupported, lines : optional
+    time, tz, target, vmin, vmax, cmap, stations, unsupported, lines : optional
         As for :func:`map`; the limits are shared by the two cubes.
 
     Returns
@@ -185,7 +191,7 @@ def compare(
     cube_target(other, target)
     units = shared_units(ds, cube, target)
     shared_units(ds, other, target)
-    picked, when = _same_steps(cube, other, time)
+    picked, when = _same_steps(cube, other, time, tz)
     fields = [mean_field(steps, target) for steps in picked]
     if stations:
         for compared in (cube, other):
@@ -199,9 +205,10 @@ def compare(
     for ax, steps, field, source in zip(axes[:2], picked, fields, (cube, other), strict=True):
         mesh, *_ = draw_field(ax, steps, field, norm, cmap, unsupported)
         if stations:
-            draw_stations(ax, ds, observed, mesh)
+            draw_stations(ax, ds, observed, mesh, scale=_marker_scale(cube_bounds(cube)))
         title(ax, method_text(source) or "cube")
     apart, *_ = draw_field(axes[2], picked[0], difference, spread, DIFFERENCE_COLOURS, unsupported)
+    draw_scale_bar(axes[0], ds)
     names = [str(provenance(c).get("method", "cube")) for c in (cube, other)]
     title(axes[2], f"{names[0]} \N{MINUS SIGN} {names[1]}")
     figure = axes[0].figure
@@ -213,13 +220,15 @@ def compare(
     return axes
 
 
-def _same_steps(cube: xr.Dataset, other: xr.Dataset, time: schema.Period) -> tuple[list[xr.Dataset], str]:
+def _same_steps(
+    cube: xr.Dataset, other: xr.Dataset, time: schema.Period, tz: str | None
+) -> tuple[list[xr.Dataset], str]:
     """Return the chosen steps of two cubes, and a phrase for them; raise where their cells or times differ."""
     if any(not np.array_equal(cube[name].values, other[name].values) for name in (LAT, LON)):
         raise SchemaError(
             "the cubes have different cells; fix: ds.aq.reanalyze(..., grid=cube) for both", subject="map"
         )
-    (first, when), (second, other_when) = (select_times(c, time) for c in (cube, other))
+    (first, when), (second, other_when) = (select_times(c, time, tz) for c in (cube, other))
     if not np.array_equal(first[TIME].values, second[TIME].values):
         raise SchemaError(
             f"the cubes have different times, {when} and {other_when}; fix: time=... that both have", subject="map"
@@ -245,13 +254,24 @@ def _grid_of_maps(bounds: basemap.Bounds, n: int, columns: int, lines: Lines) ->
     columns = min(columns, n)
     rows = -(-n // columns)
     shape = basemap.aspect(bounds)
-    wide = min(4.0, 3.0 / np.sqrt(shape))
+    wide = _width(shape)
     figure = plt.figure(figsize=(columns * wide + 1.4, rows * (wide * shape + 0.3) + 0.8), layout="compressed")
     axes = np.empty(n, object)
     for i in range(n):
         ax = figure.add_subplot(rows, columns, i + 1, projection=basemap.projection(bounds))
         axes[i] = basemap.frame(ax, bounds, lines, left=i % columns == 0, below=i + columns >= n, marks=_PANEL_MARKS)
     return axes
+
+
+def _width(shape: float) -> float:
+    """Return the width in inches of one of several maps, of this height over width."""
+    return float(min(4.0, 3.0 / np.sqrt(shape)))
+
+
+def _marker_scale(bounds: basemap.Bounds) -> float:
+    """Return the area of one of several maps relative to a map that fills a figure; markers are smaller by as much."""
+    shape = basemap.aspect(bounds)
+    return _width(shape) ** 2 * shape / basemap.AREA
 
 
 def _add_title_and_legend(axes: NDArray[np.object_], head: str, handles: list[Artist]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -16,14 +16,14 @@ from .._arguments import check_choice, check_names, check_sequence, check_text
 from ..conventions import LAT, LON, QUANTILE, STATION, TIME, label
 from ..cube.mapper import check_mapper, method_name
 from ..cube.reanalyze import estimate_quantiles
-from ..cube.request import RequestOptions, interval_probabilities, make_request, settle_target
+from ..cube.request import Fields, RequestOptions, interval_probabilities, make_request, settle_target
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
 from ..stations import schema
 from . import arguments
 from .arguments import LEVELS, check_axes, check_levels
 from .held_out import hidden_stations
-from .style import LABEL, METHOD_COLOURS, METHOD_MARKERS, SMALL, plain, title
+from .style import LABEL, METHOD_COLOURS, METHOD_MARKERS, SMALL, plain, text_width, title
 from .subject import refuse_forecast, units_text
 from .times import period_text
 
@@ -33,8 +33,8 @@ _HIGHER_IS_BETTER = frozenset({"r2"})
 #: Scores in the target's units.
 _WITH_UNITS = frozenset({"mae", "rmse", "bias", "crps", "width"})
 _NAMES = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "crps": "CRPS"}
-#: Inches: the height of a table's row, and the widths of a column of numbers and of the column of methods.
-_ROW, _NUMBER, _METHOD = 0.28, 0.75, 1.5
+#: Inches: the height of a table's row, and the widths of a column of numbers, of the column of methods at least, and behind a method.
+_ROW, _NUMBER, _METHOD, _GAP = 0.28, 0.75, 1.5, 0.1
 
 
 def table(
@@ -78,11 +78,12 @@ def table(
     rows, columns = wide.shape
     horizons = wide.columns.nlevels > 1
     heads = 2 if horizons else 1
+    names = max(_METHOD, *(text_width(str(method), LABEL) / 72.0 + _GAP for method in wide.index))
     if ax is None:
-        size = _METHOD + _NUMBER * columns, _ROW * (rows + heads) + 0.5
+        size = names + _NUMBER * columns, _ROW * (rows + heads) + 0.5
         ax = plt.figure(figsize=size, layout="constrained").add_subplot()
     # In units of rows and of columns of numbers, from the top left corner.
-    left = _METHOD / _NUMBER
+    left = names / _NUMBER
     ax.set(xlim=(0, left + columns), ylim=(rows + heads, 0))
     ax.axis("off")
     for i, metric in enumerate(wide.columns.get_level_values(-1)):
@@ -201,6 +202,9 @@ def reliability(
     levels: Sequence[float] = LEVELS,
     target: str | None = None,
     time: schema.Period = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the coverage of intervals at hidden stations against their nominal coverage.
@@ -219,6 +223,8 @@ def reliability(
         Variable; the model's, or the only pollutant.
     time : slice, (start, end) or one time, optional
         Period to score; the whole record by default.
+    background, rasters, fields : optional
+        As for :func:`xaq.verify`.
     ax : matplotlib.axes.Axes, optional
         Draw here. Default: a new figure.
 
@@ -260,7 +266,9 @@ def reliability(
     target = settle_target(ds, mapper, target)
     hidden = hidden_stations(ds, mapper)
     methods = [mapper, *(b for b in baselines if b != mapper)]
-    found = {method_name(m): _coverage(ds, m, nominal, hidden, target, time) for m in methods}
+    options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
+    each = [options, *(options.of_baseline(method) for method in methods[1:])]
+    found = {method_name(m): _coverage(ds, m, nominal, hidden, o) for m, o in zip(methods, each, strict=True)}
     kept = {name: coverage for name, coverage in found.items() if coverage is not None}
     if not kept:
         raise SchemaError(
@@ -340,11 +348,12 @@ class _Coverage(NamedTuple):
 
 
 def _coverage(
-    ds: xr.Dataset, mapper: Any, levels: NDArray[np.float64], hidden: xr.Dataset, target: str, time: schema.Period
+    ds: xr.Dataset, mapper: Any, levels: NDArray[np.float64], hidden: xr.Dataset, options: RequestOptions
 ) -> _Coverage | None:
     """Return the coverage of a mapper's intervals at the hidden stations; None where it has no interval."""
     bounds = np.array([interval_probabilities(level) for level in levels])
-    request = make_request(ds, mapper, RequestOptions(target=target, time=time))
+    request = make_request(ds, mapper, options)
+    target = request.target
     made = estimate_quantiles(request, tuple(bounds.ravel().tolist()), lon=hidden[LON], lat=hidden[LAT])
     name = f"{target}_quantile"
     if name not in made:
@@ -354,7 +363,7 @@ def _coverage(
     counted = np.isfinite(observed) & np.isfinite(quantiles[0])
     if not counted.any():
         raise SchemaError(
-            f"no hidden station has both {target!r} and an estimate in time={time!r}; fix: another time=..."
+            f"no hidden station has both {target!r} and an estimate in time={options.time!r}; fix: another time=..."
         )
     inside = (observed >= quantiles[0::2]) & (observed <= quantiles[1::2]) & counted
     n = counted.sum(axis=1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,28 +15,19 @@ from numpy.typing import NDArray
 
 from .._arguments import check_integer, check_sequence, check_zone, shown
 from ..arrays import timesteps
-from ..conventions import LAT, LON, STATION, TIME, label
+from ..conventions import TIME
 from ..cube.provenance import provenance
-from ..cube.reanalyze import estimate_at
-from ..cube.request import RequestOptions, make_request, settle_target
+from ..cube.request import Fields, RequestOptions
 from ..errors import SchemaError
 from ..interpolate.base import Mapper
-from ..stations import holdout, schema
+from ..stations import schema
 from ..stations.timestamps import step_of
 from . import arguments
 from .arguments import check_axes
-from .observed import check_comparable, observed_over
-from .style import BLUE, LABEL, as_array, legend_below, plain, title
-from .subject import (
-    axis_label,
-    cells_at,
-    cube_target,
-    refuse_forecast,
-    shared_units,
-    trained_on,
-    units_text,
-)
-from .times import Periods, select_times, zone_text
+from .place import Place, at_place
+from .style import BLUE, LABEL, SMALL, as_array, legend_below, plain, title
+from .subject import axis_label
+from .times import Periods, zone_text
 
 #: Number of points above which observations are drawn as a line instead of dots.
 _CROWDED = 400
@@ -46,13 +36,18 @@ _CROWDED = 400
 def series(
     ds: xr.Dataset,
     mapper_or_cube: Mapper | str | xr.Dataset,
-    station: str,
+    station: str | None = None,
     *,
+    lon: float | None = None,
+    lat: float | None = None,
     target: str | None = None,
     time: schema.Period = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw a station's observations, and the estimates there with their interval as a band.
+    """Draw a station's observations, and the estimates there with their interval as a band; or the estimates at another place.
 
     Parameters
     ----------
@@ -62,12 +57,17 @@ def series(
         A mapper estimates at the station's coordinates without the station itself: a visible one is hidden first. From a
         cube the cell that contains the station is drawn; the title says whether the cube was made from the station. With a
         cube of means of periods (``freq=``) observations are averaged alike, and each mean is drawn over all of its period.
-    station : str
+        What :func:`xaq.estimate` returns, with dims (time, point), is drawn at one of its points.
+    station : str, optional
         Its identifier.
+    lon, lat : float, optional
+        Degrees: a place in place of a station, of which estimates are drawn alone. Neither is needed for estimates at one point.
     target : str, optional
         Variable; the model's or cube's, or the only pollutant.
     time : slice, (start, end) or one time, optional
         Default: the whole record, or the whole cube.
+    background, rasters, fields : optional
+        As for :func:`xaq.reanalyze`, where a mapper reads them; a cube was made with its own.
     ax : matplotlib.axes.Axes, optional
         Draw here. Default: a new figure.
 
@@ -79,11 +79,11 @@ def series(
     Raises
     ------
     SchemaError
-        Unknown station, variable or period; ``ds`` and the cube differ in units; the cube was averaged by hand.
+        Unknown station, variable or period; no place, or two; ``ds`` and the cube differ in units; the cube was averaged by hand.
     ModelError
         The model is a forecast model; pass its cube instead.
     GridError
-        The station lies outside the cube.
+        The place lies outside the cube, or is none of the estimate's points.
 
     Notes
     -----
@@ -99,7 +99,8 @@ def series(
     """
     check_axes(ax)
     ds = schema.conform(ds)
-    subject = _at_station(ds, mapper_or_cube, station, target, time)
+    options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
+    subject = at_place(ds, mapper_or_cube, Place(station, lon, lat), options)
     if ax is None:
         ax = plt.figure(figsize=(8.0, 3.4), layout="constrained").add_subplot()
     _draw(ax, subject.observed, subject.estimated, subject.target)
@@ -121,6 +122,9 @@ def hours(
     tz: str = "UTC",
     target: str | None = None,
     time: schema.Period = None,
+    background: xr.DataArray | xr.Dataset | None = None,
+    rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     axes: Sequence[Axes] | None = None,
 ) -> NDArray[np.object_]:
     """Draw observations and estimates at given hours of the day, for example over a week.
@@ -141,6 +145,8 @@ def hours(
         Variable; the model's or cube's, or the only pollutant.
     time : slice, (start, end) or one time, optional
         Period in UTC. Default: the whole record, or the whole cube.
+    background, rasters, fields : optional
+        As for :func:`series`.
     axes : sequence of matplotlib.axes.Axes, optional
         One for each slot. Default: a new figure, one panel below the other.
 
@@ -175,7 +181,9 @@ def hours(
             check_axes(ax)
     tz = check_zone(tz, "tz", "the name of a time zone", fix="tz='Asia/Shanghai'", error=arguments.error)
     ds = schema.conform(ds)
-    subject = _at_station(ds, mapper_or_cube, station, target, time)
+    options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
+    subject = at_place(ds, mapper_or_cube, Place(str(station)), options)
+    assert subject.observed is not None  # at a station
     if (periods := Periods.of(subject.estimated)) is not None:
         raise SchemaError(
             f"the cube has {periods.many}, which have no hours of the day; fix: ds.aq.plot.series(cube, {str(station)!r})",
@@ -198,7 +206,7 @@ def hours(
         mae = f", MAE {np.nanmean(miss):.3g} {subject.units}" if np.isfinite(miss).any() else ""
         head = (subject.head, subject.note) if ax is axes[0] else ()
         title(ax, *head, f"{first:02d}:00\N{EN DASH}{last:02d}:59 {tz}{mae}")
-    legend_below(axes[-1], axes[-1].get_legend_handles_labels()[0], length=2.0)
+    legend_below(axes[-1], axes[-1].get_legend_handles_labels()[0], length=2.0, lines=2)
     return as_array(axes)
 
 
@@ -224,81 +232,7 @@ def _hours_of(slot: Any) -> tuple[int, int]:
     return first, last
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """Observations and estimates at a station, ``(time,)`` and computed, with the text of the title."""
-
-    observed: xr.DataArray
-    estimated: xr.Dataset
-    target: str
-    units: str
-    head: str
-    note: str
-
-
-def _at_station(ds: xr.Dataset, mapper_or_cube: Any, station: str, target: str | None, time: schema.Period) -> _Subject:
-    position = _find(ds, station)
-    if isinstance(mapper_or_cube, xr.Dataset):
-        target = cube_target(mapper_or_cube, target)
-        units = shared_units(ds, mapper_or_cube, target)
-        estimated, note = _from_cube(ds, mapper_or_cube, position, target, time)
-    else:
-        refuse_forecast(mapper_or_cube, "series", "fix: pass the cube, ds.aq.reanalyze(model, init=...)")
-        target = settle_target(ds, mapper_or_cube, target)
-        units = units_text(str(ds[target].attrs["units"]))
-        estimated, note = _left_out(ds, mapper_or_cube, position, target, time)
-    observed = observed_over(ds.isel({STATION: [position]}), estimated, target).isel({STATION: 0})
-    periods = Periods.of(estimated)
-    what = label(target) if periods is None else f"{periods.one} of {label(target)}"
-    what = what[0].upper() + what[1:]
-    head = [f"{what} at station {ds[STATION].values[position]}", provenance(estimated).get("method")]
-    return _Subject(observed, estimated, target, units, ", ".join(filter(None, head)), note)
-
-
-def _find(ds: xr.Dataset, station: Any) -> int:
-    """Return the position of a station, or raise with the known identifiers."""
-    ids = [str(s) for s in ds[STATION].values]
-    if str(station) not in ids:
-        raise SchemaError(f"no station {str(station)!r}; known are {schema.some(ids)}; fix: station={ids[0]!r}")
-    return ids.index(str(station))
-
-
-def _from_cube(
-    ds: xr.Dataset, cube: xr.Dataset, position: int, target: str, time: schema.Period
-) -> tuple[xr.Dataset, str]:
-    """Return the cell that contains the station, computed, and a note on whether the cube was made from the station."""
-    check_comparable(ds, cube)
-    picked, _ = select_times(cube, time)
-    place = ds.isel({STATION: [position]})
-    cell = cells_at(picked, place[LON].values, place[LAT].values, STATION).isel({STATION: 0})
-    names = [n for n in (target, f"{target}_lower", f"{target}_upper", "time_bnds") if n in cell]
-    ids = [str(s) for s in ds[STATION].values]
-    if not schema.hidden_mask(ds)[position]:
-        note = "visible station, used for the cube"
-    elif ids[position] not in provenance(cube).get("hidden_stations", ids):
-        note = "hidden station, but visible when the cube was made"
-    else:
-        note = "hidden station, not used for the cube"
-    return cell[names].compute(), f"{note}; cell at {float(cell[LON]):.6g} E, {float(cell[LAT]):.6g} N"
-
-
-def _left_out(ds: xr.Dataset, mapper: Any, position: int, target: str, time: schema.Period) -> tuple[xr.Dataset, str]:
-    """Return estimates at the station made without it, computed, and a note on how it was left out."""
-    hidden = schema.hidden_mask(ds)
-    if hidden[position]:
-        note = "hidden station, not used here"
-    else:
-        ds = holdout.with_hidden(ds, np.append(np.flatnonzero(hidden), position))
-        note = "visible station, left out here"
-    if str(ds[STATION].values[position]) in trained_on(mapper):
-        note += " as a neighbour, but the model was trained on it"
-    place = ds.isel({STATION: position})
-    request = make_request(ds, mapper, RequestOptions(target=target, time=time))
-    estimated = estimate_at(request, lon=[float(place[LON])], lat=[float(place[LAT])])
-    return estimated.isel(point=0).compute(), note
-
-
-def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) -> None:
+def _draw(ax: Axes, observed: xr.DataArray | None, estimated: xr.Dataset, target: str) -> None:
     """Draw the series over time, the interval as a band."""
     times = over = estimated[TIME].values
     periods, twice = Periods.of(estimated), 1
@@ -312,10 +246,11 @@ def _draw(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str) 
         _draw_interval(ax, over, drawn[lower], drawn[upper], estimated)
     ax.plot(over, drawn[target], color=BLUE, linewidth=1.2, label=_estimate_text(estimated))
     crowded = len(times) > _CROWDED
-    ax.plot(
-        times, observed.values, color="black", linewidth=0.6 if crowded else 0.0, marker="." if crowded else "o",
-        markersize=1.5 if crowded else 2.8, linestyle="-" if crowded else "none", label="observed",
-    )  # fmt: skip
+    if observed is not None:
+        ax.plot(
+            times, observed.values, color="black", linewidth=0.6 if crowded else 0.0, marker="." if crowded else "o",
+            markersize=1.5 if crowded else 2.8, linestyle="-" if crowded else "none", label="observed",
+        )  # fmt: skip
     locator = AutoDateLocator(minticks=4, maxticks=9)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -349,7 +284,7 @@ def _in_slot(local: pd.DatetimeIndex, first: int, last: int) -> NDArray[np.intp]
 
 
 def _draw_slot(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: str, local: pd.DatetimeIndex) -> None:
-    """Draw the steps of a slot side by side, with a gap after each day; days are labelled at their first step."""
+    """Draw the steps of a slot side by side, with a gap after each day; days, and hours of a few days, are labelled."""
     day = np.asarray(local.normalize().tz_localize(None))
     starts = np.flatnonzero(np.diff(day).astype(bool)) + 1
     x = np.arange(len(local)) + np.searchsorted(starts, np.arange(len(local)), side="right")
@@ -370,6 +305,12 @@ def _draw_slot(ax: Axes, observed: xr.DataArray, estimated: xr.Dataset, target: 
     )
     first = np.concatenate([[0], starts])
     shown = first[:: -(-len(first) // 10)]
-    ax.set_xticks(x[shown], [f"{local[i]:%d %b}" for i in shown], ha="left")
+    style = "%H:%M\n%d %b" if len(shown) == len(first) else "%d %b"
+    ax.set_xticks(x[shown], [f"{local[i]:{style}}" for i in shown], ha="left")
+    if len(shown) == len(first):
+        # Of a few days, the last hour is labelled too.
+        last = np.setdiff1d(np.append(first[1:] - 1, len(x) - 1), first)
+        ax.set_xticks(x[last], [f"{local[i]:%H:%M}" for i in last], minor=True)
     ax.set_ylim(bottom=0.0)
     plain(ax)
+    ax.tick_params(axis="x", which="both", labelsize=SMALL - 1, length=3.5, pad=3.5)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
+from matplotlib.textpath import text_to_path
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
@@ -31,13 +35,37 @@ METHOD_COLOURS = (BLUE, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 #: Sizes of text, points.
 TITLE, LABEL, SMALL = 10.0, 9.0, 8.0
+#: Inches of a figure's width that axes labels take from a title.
+_BESIDE = 0.6
 #: A white rim that keeps a dark marker visible on a dark field.
 CASING = [Stroke(linewidth=2.2, foreground="white"), Normal()]
 
 
 def title(ax: Axes, *lines: str | None) -> None:
-    """Write the non-empty lines above the axes, aligned with its left edge."""
-    ax.set_title("\n".join(line for line in lines if line), loc="left", fontsize=TITLE)
+    """Write the non-empty lines above the axes, aligned with its left edge and wrapped at its part of the figure."""
+    part = ax.get_position(original=True).width / (
+        mpl.rcParams["figure.subplot.right"] - mpl.rcParams["figure.subplot.left"]
+    )
+    room = 72.0 * max(min(part, 1.0) * ax.figure.bbox.width / ax.figure.dpi - _BESIDE, 1.0)
+    ax.set_title("\n".join(wrapped(line, room) for line in lines if line), loc="left", fontsize=TITLE)
+
+
+def wrapped(text: str, room: float) -> str:
+    """Return a text of the size of titles in lines of about one length, no wider than some points; broken behind a comma if one is near."""
+    out, rest = [], text
+    while (width := text_width(rest)) > room and " " in rest:
+        even = width / -(-width // room)
+        ends = {found.start(): text_width(rest[: found.start()]) for found in re.finditer(" ", rest)}
+        fitting = {end: w for end, w in ends.items() if w <= room} or {min(ends): 0.0}
+        end = min(fitting, key=lambda i: abs(fitting[i] - even) + 0.3 * room * (rest[i - 1] not in ",:"))
+        out.append(rest[:end])
+        rest = rest[end + 1 :]
+    return "\n".join([*out, rest])
+
+
+def text_width(text: str, size: float = TITLE) -> float:
+    """Return the width of a text, points."""
+    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0])
 
 
 def plain(ax: Axes) -> None:
@@ -93,12 +121,17 @@ def handle(marker: str, area: float, text: str, **style: Any) -> Line2D:
 
 
 def legend_below(
-    ax: Axes, handles: Sequence[Artist | tuple[Line2D, ...]], *, rows: int = 1, length: float | None = None
+    ax: Axes,
+    handles: Sequence[Artist | tuple[Line2D, ...]],
+    *,
+    rows: int = 1,
+    length: float | None = None,
+    lines: int = 1,
 ) -> Legend | None:
-    """Put the legend under the longitude labels, where it covers no data; ``length`` of its handles in font sizes."""
+    """Put the legend under the tick labels of so many lines, where it covers no data; ``length`` of its handles in font sizes."""
     if not handles:
         return None
-    below = ax.transAxes + ScaledTranslation(0.0, -20.0 / 72.0, ax.figure.dpi_scale_trans)
+    below = ax.transAxes + ScaledTranslation(0.0, -(10.0 + 10.0 * lines) / 72.0, ax.figure.dpi_scale_trans)
     first = [h[0] if isinstance(h, tuple) else h for h in handles]
     widest = max((float(h.get_markersize()) for h in first if isinstance(h, Line2D)), default=8.0)
     return ax.legend(

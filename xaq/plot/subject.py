@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._arguments import shown
 from ..arrays import longitudes
-from ..conventions import LAT, LON, STATION, TIME, canonical_units, label
+from ..conventions import LAT, LON, POINT, STATION, TIME, canonical_units, label
 from ..cube.provenance import method_text as of_provenance
 from ..cube.provenance import provenance
 from ..errors import GridError, ModelError, SchemaError
@@ -19,6 +19,8 @@ from ..interpolate.trained import TrainedMapper
 from ..stations import schema
 from .times import Periods
 
+#: What a cube knows of its cells beside estimates.
+NO_ESTIMATES = ("supported", "nearest_station", "dissimilarity")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -34,20 +36,64 @@ def trained_on(mapper: Any) -> set[str]:
 
 
 def cube_target(cube: xr.Dataset, target: str | None) -> str:
-    """Return the variable of a cube: the one asked for, or its only estimate, which bounds and members are not."""
+    """Return the estimate of a cube: the one asked for, or its only one, which bounds and members are not."""
     if not isinstance(cube, xr.Dataset) or not {LAT, LON} <= set(cube.dims) or TIME not in cube.coords:
         raise SchemaError("expected a Dataset with time, lat and lon; fix: cube = ds.aq.reanalyze(...)", subject="cube")
-    fields = [
-        str(n) for n in cube.data_vars if {LAT, LON} <= set(cube[n].dims) and n not in ("supported", "nearest_station")
-    ]
-    # A bound, or members, are of another variable: a target may be called "heat_upper".
-    known = [n for n in fields if re.sub("_(lower|upper|member)$", "", n) not in {*fields} - {n}]
+    return _variable(cube, target, [n for n in _fields(cube) if n not in NO_ESTIMATES])
+
+
+def point_target(points: xr.Dataset, target: str | None) -> str:
+    """Return the variable of estimates at points: the one asked for, or the only one."""
+    if TIME not in points.dims:
+        raise SchemaError(
+            "expected estimates with time; fix: ds.aq.estimate(model, lon=[...], lat=[...])", subject="estimate"
+        )
+    at_points = [str(name) for name in points.data_vars if {TIME, POINT} <= set(points[name].dims)]
+    return _variable(points, target, [name for name in at_points if name not in NO_ESTIMATES])
+
+
+def drawn_variable(cube: xr.Dataset | xr.DataArray, target: str | None) -> tuple[xr.Dataset, str]:
+    """Return a cube and the variable of it that a map shows: any with lat and lon, also without time; of an array, the array.
+
+    Raises
+    ------
+    SchemaError
+        There is no such variable, or it has other dimensions too.
+    """
+    if isinstance(cube, xr.DataArray):
+        cube, target = cube.to_dataset(name=cube.name or "value"), str(cube.name or "value")
+    if not isinstance(cube, xr.Dataset) or not {LAT, LON} <= set(cube.dims):
+        raise SchemaError("expected a Dataset with lat and lon; fix: cube = ds.aq.reanalyze(...)", subject="cube")
+    target = _variable(cube, target, _fields(cube))
+    if more := sorted(str(dim) for dim in {*cube[target].dims} - {TIME, LAT, LON}):
+        raise SchemaError(f"{target!r} has the dimension {more[0]} too; fix: cube.isel({more[0]}=0)", subject="cube")
+    return cube, target
+
+
+def is_estimate(cube: xr.Dataset, target: str) -> bool:
+    """Return whether a variable of a cube is what stations observe: no bound, and nothing that is known of cells."""
+    return target in _estimates([n for n in _fields(cube) if n not in NO_ESTIMATES])
+
+
+def _fields(cube: xr.Dataset) -> list[str]:
+    return [str(name) for name in cube.data_vars if {LAT, LON} <= set(cube[name].dims)]
+
+
+def _estimates(fields: list[str]) -> list[str]:
+    """Return the fields that are no bound, or members, of another: a target may be called ``"heat_upper"``."""
+    return [n for n in fields if re.sub("_(lower|upper|member)$", "", n) not in {*fields} - {n}]
+
+
+def _variable(cube: xr.Dataset, target: str | None, fields: list[str]) -> str:
+    """Return one of the fields of a cube: the one asked for, or its only estimate."""
+    known = _estimates([n for n in fields if n not in NO_ESTIMATES])
     if target is None and len(known) == 1:
         return known[0]
     if not isinstance(target, str) or target not in fields:
         asked = "which variable?" if target is None else f"no variable {shown(target)};"
+        listed = ", ".join(known if target is None else [*known, *(n for n in fields if n not in known)])
         raise SchemaError(
-            f"{asked} the cube has {', '.join(known) or 'none'}; fix: target={(known or ['pm25'])[0]!r}", subject="cube"
+            f"{asked} the cube has {listed or 'none'}; fix: target={(known or fields or ['pm25'])[0]!r}", subject="cube"
         )
     return target
 
@@ -82,6 +128,17 @@ def cube_label(cube: xr.Dataset, target: str, units: str, *, several: bool = Fal
     if periods is None:
         return axis_label(target, units)
     return f"{periods.many if several else periods.one} of {axis_label(target, units)}"
+
+
+def variable_label(cube: xr.Dataset, target: str) -> str:
+    """Return what a variable of a cube is called: the pollutant of an estimate, else its ``long_name``, else its name."""
+    return label(target) if is_estimate(cube, target) else str(cube[target].attrs.get("long_name", target))
+
+
+def own_label(cube: xr.Dataset, target: str) -> str:
+    """Return the label of a variable with its units, if it has any: ``"distance to the nearest station [km]"``."""
+    units = str(cube[target].attrs.get("units", ""))
+    return variable_label(cube, target) + (f" [{units_text(units)}]" if units not in ("", "1") else "")
 
 
 def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
@@ -141,8 +198,9 @@ def supported_cells(cube: xr.Dataset, field: xr.DataArray) -> xr.DataArray:
 
 
 def mean_field(picked: xr.Dataset, target: str) -> NDArray[np.float64]:
-    """Return the mean over the chosen steps, ``(lat, lon)``, NaN where unsupported. Computes."""
-    mean = supported_cells(picked, picked[target].mean(TIME))
+    """Return the mean over the chosen steps, if there are any, ``(lat, lon)``; of estimates NaN where unsupported. Computes."""
+    mean = picked[target].mean(TIME) if TIME in picked[target].dims else picked[target]
+    mean = mean if target in NO_ESTIMATES else supported_cells(picked, mean)
     return np.asarray(mean.transpose(LAT, LON).values, float)
 
 

@@ -10,11 +10,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from .._arguments import check_zone, shown
 from ..conventions import TIME
 from ..cube.calendar import FREQUENCIES, TO_PERIOD, local_times
 from ..cube.provenance import provenance
 from ..errors import SchemaError
-from ..stations import schema
+from ..stations import schema, timestamps
+from . import arguments
 
 _DAY = pd.Timedelta("1D")
 #: Of each frequency: what a mean of one period is called, and how a period is written.
@@ -74,16 +76,20 @@ def step_of(cube: xr.Dataset) -> pd.Timedelta | None:
     return pd.Timedelta(np.diff(times).min()) if len(times) > 1 else None
 
 
-def select_times(cube: xr.Dataset, time: schema.Period) -> tuple[xr.Dataset, str]:
+def select_times(cube: xr.Dataset, time: schema.Period, tz: str | None = None) -> tuple[xr.Dataset, str]:
     """Return the chosen steps of a cube, and a phrase for them; raise for a time that it does not have.
 
-    Dates name periods of a cube by its own time zone: a month of ``tz="Europe/Berlin"`` starts in the month before in UTC.
+    Dates name periods of a cube by its own time zone: a month of ``tz="Europe/Berlin"`` starts in the month before in UTC. Of a cube
+    of steps, texts and the phrase are in the zone ``tz``; by default, and for steps of a day or longer, in UTC.
     """
     if TIME not in cube.dims:
         cube = cube.expand_dims(TIME)
     periods = Periods.of(cube)
+    tz = None if tz is None else _settled_zone(cube, periods, tz)
     try:
-        if periods is not None and periods.tz is not None and _is_of_dates(time):
+        if tz is not None:
+            picked = _select_local(cube, time, tz)
+        elif periods is not None and periods.tz is not None and _is_of_dates(time):
             local = xr.Dataset(coords={TIME: periods.local(cube[TIME].values)})
             chosen = schema.select_period(local, time)[TIME].values
             picked = cube.isel({TIME: np.flatnonzero(np.isin(local[TIME].values, chosen))})
@@ -96,7 +102,45 @@ def select_times(cube: xr.Dataset, time: schema.Period) -> tuple[xr.Dataset, str
             f"time={time!r} holds no step of the cube, which covers {first} to {last}; fix: time={fix!r}",
             subject="cube",
         ) from error
-    return picked, period_text(picked)
+    return picked, period_text(picked, zone=tz or "UTC")
+
+
+def _settled_zone(cube: xr.Dataset, periods: Periods | None, tz: str) -> str | None:
+    """Return the time zone of the steps of a cube, None for steps of a day or longer; raise for a cube of periods."""
+    tz = check_zone(tz, "tz", "the name of a time zone", fix="tz='Asia/Shanghai'", error=arguments.error)
+    if periods is not None:
+        raise arguments.error(
+            f"the cube has {periods.many} by the clock of {periods.tz or 'UTC'}, which other time zones do not have; fix: tz=None, or "
+            f"ds.aq.reanalyze(..., freq={periods.freq!r}, tz={tz!r})"
+        )
+    step = step_of(cube)
+    return None if step is None or step >= _DAY else tz
+
+
+def _select_local(cube: xr.Dataset, time: schema.Period, tz: str) -> xr.Dataset:
+    """Return the steps of a period whose texts are in a time zone; other times are in UTC, as those of the cube."""
+    key = schema.as_slice(time)
+    schema.select_period(cube, slice(None, None, key.step))
+    times = local_index(cube, tz)
+
+    def zoned(bound: Any) -> Any:
+        plain = timestamps.plain_time(bound)
+        if plain is None or isinstance(plain, str):
+            return plain
+        return pd.Timestamp(plain).tz_localize("UTC").tz_convert(tz)
+
+    try:
+        steps = times.slice_indexer(zoned(key.start), zoned(key.stop))
+    except (ValueError, TypeError, KeyError) as error:
+        raise SchemaError(f"time={shown(time)} is not a period in {tz}; fix: time={str(times[0])[:10]!r}") from error
+    if not len(times[steps]):
+        raise SchemaError(f"time={shown(time)} holds no step; fix: time={str(times[0])[:10]!r}")
+    return cube.isel({TIME: steps})
+
+
+def local_index(ds: xr.Dataset, zone: str) -> pd.DatetimeIndex:
+    """Return the times of a dataset, which are in UTC, in a time zone."""
+    return pd.DatetimeIndex(ds[TIME].values).tz_localize("UTC").tz_convert(zone)
 
 
 def _is_of_dates(time: schema.Period) -> bool:
@@ -111,40 +155,68 @@ def _is_of_dates(time: schema.Period) -> bool:
     return bool(given) and all(isinstance(bound, str) and not {"T", ":"} & {*bound} for bound in given)
 
 
-def period_text(ds: xr.Dataset, *, mean: bool = True, of: xr.Dataset | None = None) -> str:
-    """Return a phrase for the times of a dataset: one step, a daily mean, or (the mean of) a period ``of`` a record."""
+def period_text(ds: xr.Dataset, *, mean: bool = True, of: xr.Dataset | None = None, zone: str = "UTC") -> str:
+    """Return a phrase for the times of a dataset: one step, a daily mean, or (the mean of) a period ``of`` a record.
+
+    Times of steps shorter than a day are written in a time zone.
+    """
     whole = ds if of is None else of
-    times = ds[TIME].to_index()
+    times = pd.DatetimeIndex(ds[TIME].values)
     periods = Periods.of(whole)
     if periods is not None:
         return _periods_text(whole, times.values, periods, mean)
     step = step_of(whole)
+    if zone != "UTC":
+        times = local_index(ds, zone)
     if len(times) == 1:
-        return time_text(times[0], step)
-    style, zone = _time_style(step)
-    if mean and step is not None and len(times) * step == _DAY and times[0].normalize() == times[-1].normalize():
-        return f"daily mean {times[0]:%Y-%m-%d} (UTC)"
-    return f"{'mean of ' * mean}{len(times)} {_steps_text(step)}, {times[0]:{style}} to {times[-1]:{style}}{zone}"
+        return f"{_of_day(ds)} " * (mean and step == _DAY) + time_text(times[0], step, zone)
+    if step is not None and _is_one_day(times, step):
+        return f"{'daily mean ' * mean}{times[0]:%Y-%m-%d} ({zone})"
+    style, where = _time_style(step, zone)
+    return f"{'mean of ' * mean}{len(times)} {_steps_text(step)}, {times[0]:{style}} to {times[-1]:{style}}{where}"
 
 
-def time_text(time: pd.Timestamp, step: pd.Timedelta | None) -> str:
-    """Return a phrase for one step: its date where a step is a day or longer, else date and time."""
-    style, zone = _time_style(step)
-    return f"{time:{style}}{zone}"
+def _is_one_day(times: pd.DatetimeIndex, step: pd.Timedelta) -> bool:
+    """Return whether steps fill a day, which has 23 or 25 hours where a clock is changed."""
+    start = times[0].normalize()
+    filled = len(times) * step == times[-1] + step - times[0]
+    return bool(step < _DAY and filled and times[0] == start and times[-1] + step == start + pd.DateOffset(days=1))
 
 
-def interval_text(cube: xr.Dataset, when: str, n: int) -> str:
-    """Return what the intervals of n steps of a cube are of, and when: ``"interval of the annual mean 2005"``.
+def time_text(time: pd.Timestamp, step: pd.Timedelta | None, zone: str = "UTC") -> str:
+    """Return a phrase for one step: its date where a step is a day or longer, else date and time with the zone."""
+    style, where = _time_style(step, zone)
+    return f"{time:{style}}{where}"
 
-    Where n is larger than 1, intervals of single steps are meant, of which a figure shows the mean: the interval of their mean
-    is narrower.
+
+def _of_day(ds: xr.Dataset) -> str:
+    """Return what daily values are: their means, or their maxima where the data say so."""
+    largest = any("time: max" in str(variable.attrs.get("cell_methods")) for variable in ds.data_vars.values())
+    return f"daily {_STATISTIC['max' if largest else 'mean'][0]}"
+
+
+def interval_text(cube: xr.Dataset, picked: xr.Dataset, percent: str, tz: str | None = None) -> str:
+    """Return what the width of intervals is of, and when: ``"90 % interval of the annual mean 2005"``.
+
+    Of several steps a figure shows the mean width of their intervals, and the text says so: the interval of their mean is narrower.
+
+    Parameters
+    ----------
+    cube, picked : xarray.Dataset
+        All of the cube, and the steps that are drawn.
+    percent : str
+        The nominal coverage with a blank behind it, or nothing.
+    tz : str, optional
+        Time zone of times.
     """
+    n, when = picked.sizes[TIME], period_text(picked, mean=picked.sizes[TIME] == 1, zone=tz or "UTC")
     periods = Periods.of(cube)
     where = {"point": " at a point", "cell": " over a cell"}.get(provenance(cube).get("support", ""), "")
     if n == 1:
-        return f"interval{where}, {when}" if periods is None else f"interval of the {when}{where}"
+        of_mean = periods is not None or step_of(picked) == _DAY
+        return f"{percent}interval of the {when}{where}" if of_mean else f"{percent}interval{where}, {when}"
     single = _steps_text(step_of(cube)) if periods is None else periods.many
-    return f"intervals of single {single}{where}, {when}"
+    return f"mean width of the {percent}intervals of single {single}{where}, {when}"
 
 
 def zone_text(cube: xr.Dataset) -> str:
@@ -169,6 +241,6 @@ def _steps_text(step: pd.Timedelta | None) -> str:
     return "days" if step == _DAY else "hours" if step == pd.Timedelta("1h") else "steps"
 
 
-def _time_style(step: pd.Timedelta | None) -> tuple[str, str]:
+def _time_style(step: pd.Timedelta | None, zone: str) -> tuple[str, str]:
     daily = step is not None and step >= _DAY
-    return ("%Y-%m-%d", "") if daily else ("%Y-%m-%d %H:%M", " UTC")
+    return ("%Y-%m-%d", "") if daily else ("%Y-%m-%d %H:%M", f" {zone}")

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.patches import ConnectionPatch, Rectangle
+from numpy.typing import NDArray
 
 from .._arguments import check_number, check_sequence, shown
 from ..arrays import longitudes
@@ -20,24 +21,26 @@ from .basemap import Lines
 
 #: Edge of the box that is searched for: this fraction of the map's extent, and at most so many degrees, as a city.
 _BOX_FRACTION, _BOX_DEGREES = 0.2, 1.5
+#: Margin between the stations that are found and the edge of the box, as a fraction of its half.
+_BOX_MARGIN = 0.08
 #: Stations that make a box worth an inset: at least so many, and so many times those of an evenly spread network.
 _LEAST_STATIONS, _LEAST_DENSITY = 6, 6.0
 #: Edges of the inset, as fractions of the map's shorter side: the largest for which a corner is free is taken.
 _INSETS = (0.42, 0.36, 0.30)
 
 
-def zoom_box(ds: xr.Dataset, zoom: basemap.Bounds | str | None) -> basemap.Bounds | None:
+def zoom_box(ds: xr.Dataset, zoom: basemap.Bounds | str | bool | None) -> basemap.Bounds | None:
     """Return the box of the inset: the one asked for, or one around the densest part of the network, if dense enough."""
-    if zoom is None:
+    if zoom is None or zoom is False:
         return None
     lon, lat = longitudes.unwrap(ds[LON].values), np.asarray(ds[LAT].values, float)
-    if not (isinstance(zoom, str) and zoom == "densest"):
+    if not (zoom is True or (isinstance(zoom, str) and zoom == "densest")):
         west, south, east, north = _edges(zoom)
         west, east = settle_edges(west, east, south, north)
         middle = 0.5 * (west + east)
         turns = float(longitudes.nearest_image(middle, 0.5 * float(lon.min() + lon.max()))) - middle
         west, east = west + turns, east + turns
-        if not ((lon > west) & (lon < east) & (lat > south) & (lat < north)).any():
+        if not within(ds, (west, south, east, north)).any():
             raise SchemaError(
                 f"zoom={zoom} holds no station; fix: zoom=(west, south, east, north) in degrees, or zoom=None",
                 subject="map",
@@ -51,11 +54,20 @@ def zoom_box(ds: xr.Dataset, zoom: basemap.Bounds | str | None) -> basemap.Bound
     if densest.sum() < max(_LEAST_STATIONS, _LEAST_DENSITY * evenly):
         return None
     x, y = (0.5 * (v[densest].min() + v[densest].max()) for v in (lon, lat))
+    half *= 1.0 + _BOX_MARGIN
     return x - half / stretch, y - half, x + half / stretch, y + half
 
 
+def within(ds: xr.Dataset, box: basemap.Bounds) -> NDArray[np.bool_]:
+    """Return which stations lie in a box, ``(station,)``; longitudes may differ by whole turns of 360 degrees."""
+    west, south, east, north = box
+    lon = longitudes.nearest_image(np.asarray(ds[LON].values, float), 0.5 * (west + east))
+    lat = np.asarray(ds[LAT].values, float)
+    return (lon > west) & (lon < east) & (lat > south) & (lat < north)
+
+
 def _edges(zoom: Any) -> basemap.Bounds:
-    expected, fix = "(west, south, east, north) in degrees, 'densest' or None", "zoom='densest'"
+    expected, fix = "(west, south, east, north) in degrees, 'densest', True, False or None", "zoom='densest'"
     edges = check_sequence(zoom, "zoom", expected, fix=fix, error=arguments.error)
     if len(edges) != 4:
         raise arguments.error(f"zoom is {shown(zoom)}, expected {expected}; fix: {fix}")
@@ -98,6 +110,7 @@ def add_inset(ax: GeoAxes, box: basemap.Bounds, corner: Corner, lines: Lines) ->
     place = ((1 - w - gap) if corner.right else gap, (1 - h - gap) if corner.top else gap, w, h)
     inset = ax.inset_axes(place, projection=basemap.projection(box), zorder=5)
     basemap.show(inset, box, lines)
+    basemap.label_grid(inset, box, marks=3, size=6.0, inside=True)
     x, y = basemap.outline(ax.projection, box)
     outline = Rectangle(
         (float(x.min()), float(y.min())), float(np.ptp(x)), float(np.ptp(y)), fill=False, edgecolor="black", linewidth=0.8,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION, TIME
 from ..errors import SchemaError, warn
 from . import schema
 from .taking_part import TakingPart
+
+#: The fraction of the stations that is hidden where none is given.
+_FRACTION = 0.15
 
 
 def hide(
@@ -66,7 +70,8 @@ def hide(
     4
     """
     if fraction is not None:
-        fraction = check_number(fraction, "fraction", "between 0 and 1", fix="fraction=0.15", valid=lambda f: 0 < f < 1)
+        fix = f"fraction={_as_fraction(fraction) or _FRACTION}"
+        fraction = check_number(fraction, "fraction", "between 0 and 1", fix=fix, valid=lambda f: 0 < f < 1)
     if blocks is not None:
         blocks = check_count(blocks, "blocks", 3)
     seed = check_seed(seed)
@@ -75,23 +80,43 @@ def hide(
     if stations is not None:
         if fraction is not None or blocks is not None:
             raise SchemaError("stations= and fraction=/blocks= both choose what to hide; fix: pass one of them")
-        listed = (
-            [stations]
-            if isinstance(stations, str)
-            else check_sequence(stations, "stations", "a list of station ids", fix=f"stations=[{str(ids[0])!r}]")
-        )
-        wanted = [str(s) for s in listed]
-        known = {str(s): i for i, s in enumerate(ids)}
-        unknown = [s for s in wanted if s not in known]
-        if unknown:
-            raise SchemaError(
-                f"unknown station(s) {schema.some(unknown)}; fix: ids of the dataset, such as {schema.some(ids)}"
-            )
-        chosen = np.array([known[s] for s in wanted], int)
+        chosen = _positions_of(stations, ids)
     else:
-        fraction = 0.15 if fraction is None else fraction
+        fraction = _FRACTION if fraction is None else fraction
         chosen = _draw(ds, fraction, blocks, np.random.default_rng(seed))
     return with_hidden(ds, chosen)
+
+
+def _positions_of(stations: Any, ids: pd.Index) -> NDArray[np.intp]:
+    """Return the positions of stations that are named, or raise; a number is taken for the fraction that was meant."""
+    known = {str(s): i for i, s in enumerate(ids)}
+    if isinstance(stations, str):
+        listed = [stations]
+    else:
+        meant = _as_fraction(stations)
+        fix = f"stations=[{str(ids[0])!r}]" if meant is None else f"fraction={meant}"
+        listed = check_sequence(stations, "stations", "a list of station ids", fix=fix)
+    wanted = [str(s) for s in listed]
+    unknown = [s for s in wanted if s not in known]
+    if unknown:
+        meant = _as_fraction(unknown[0]) if len(wanted) == 1 else None
+        by_number = "" if meant is None else f"fraction={meant}, or "
+        raise SchemaError(
+            f"unknown station(s) {schema.some(unknown)}; fix: {by_number}ids of the dataset, such as {schema.some(ids)}"
+        )
+    return np.array([known[s] for s in wanted], int)
+
+
+def _as_fraction(value: Any) -> float | None:
+    """Return the fraction that a number or a text was meant as, ``0.2`` for ``20`` and ``"20 %"``; None where it is none."""
+    text = str(value).strip()
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        return None
+    percent = number >= 1 or text.endswith("%")
+    fraction = number / 100 if percent else number
+    return float(f"{fraction:.6g}") if 0 < fraction < 1 else None
 
 
 def with_hidden(ds: xr.Dataset, chosen: NDArray[np.intp]) -> xr.Dataset:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from .._arguments import shown
 from ..conventions import ELEVATION, HIDDEN, LAT, LON, POINT, QUANTILE, STATION, TIME, is_pollutant, split_header
 
 #: Dimensions, coordinates and variables of cubes, of estimates at points and of scores.
 _TAKEN = {
     STATION, TIME, LAT, LON, ELEVATION, HIDDEN, POINT, QUANTILE, "bnds", "time_bnds", "lat_bnds", "lon_bnds",
-    "spatial_ref", "supported", "stations_reporting", "nearest_station", "window", "step", "hour", "_xaq",
+    "spatial_ref", "supported", "stations_reporting", "nearest_station", "dissimilarity", "window", "step", "hour", "_xaq",
     "period_end", "forecast_reference_time", "forecast_period",
 }  # fmt: skip
 #: Metadata files of Zarr 3 and 2, which lie beside the variables.
@@ -27,6 +32,36 @@ def name_problem(name: Any, others: Collection[Any]) -> str | None:
     """
     reason = _reason(name)
     return None if reason is None else f"{name!r} {reason}; fix: ds.rename({{{name!r}: {_another(name, others)!r}}})"
+
+
+def missing_problem(name: Any, known: Sequence[str]) -> str:
+    """Return what is wrong with a target that a dataset does not have, with the argument that is nearest to what was meant.
+
+    Parameters
+    ----------
+    name : object
+        As it was given: a text, a list of texts, or anything else.
+    known : sequence of str
+        The variables of the dataset.
+    """
+    has = f"the dataset has: {some(known, 20) or 'none'}"
+    if not known:
+        return f"no variable {shown(name)}; {has}; fix: xaq.open_stations(...) with a table of observations"
+    if isinstance(name, (list, tuple, np.ndarray, pd.Index)):
+        names = [n for n in map(str, name) if n in known] or [known[0]]
+        each = f"target={names[0]!r}" + (f", then target={names[1]!r}: one call for each" if len(names) > 1 else "")
+        return f"target is {shown(name)}, expected the name of one variable; {has}; fix: {each}"
+    pollutant = split_header(name)[0] if isinstance(name, str) else ""
+    close = difflib.get_close_matches(str(name), known, n=1)
+    meant = pollutant if pollutant in known else (close or known)[0]
+    return f"no variable {shown(name)}; {has}; fix: target={meant!r}"
+
+
+def some(items: Iterable[Any], n: int = 5) -> str:
+    """Return the first items as text, and the total number where there are more."""
+    items = list(items)
+    listed = ", ".join(str(item) for item in items[:n])
+    return listed + (f", ... ({len(items)} in all)" if len(items) > n else "")
 
 
 def _reason(name: Any) -> str | None:

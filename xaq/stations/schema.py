@@ -9,7 +9,7 @@ first; all that follows takes its result, a conformed dataset.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,8 @@ from ..interpolate.base import Observations
 from . import timestamps
 from .form import form_problems, require_dataset, series_problems
 from .hidden import settle_hidden
-from .names import name_problem
+from .names import missing_problem, name_problem
+from .names import some as some
 
 Period = slice | tuple | list | str | pd.Timestamp | np.datetime64 | None
 
@@ -125,9 +126,7 @@ def require_target(ds: xr.Dataset, target: str) -> None:
     else:
         named = [name for name in ds.data_vars if type(name) is type(target) and name == target]
     if not named:
-        known = [str(name) for name in ds.data_vars]
-        fix = f"target={known[0]!r}" if known else "xaq.open_stations(...) with a table of observations"
-        raise SchemaError(f"no variable {shown(target)}; the dataset has: {some(known, 20) or 'none'}; fix: {fix}")
+        raise SchemaError(missing_problem(target, [str(name) for name in ds.data_vars]))
     if problem := name_problem(named[0], ds.variables):
         raise SchemaError(problem)
     problems = series_problems(ds, target)
@@ -270,13 +269,6 @@ def _no_units(name: str) -> str:
     return f"{name!r} has no units; fix: ds[{name!r}].attrs['units'] = '{MASS_UNITS}'"
 
 
-def some(items: Iterable[Any], n: int = 5) -> str:
-    """Return the first items as text, and the total number where there are more."""
-    items = list(items)
-    shown = ", ".join(str(item) for item in items[:n])
-    return shown + (f", ... ({len(items)} in all)" if len(items) > n else "")
-
-
 def describe_as_cf(ds: xr.Dataset) -> xr.Dataset:
     """Return the dataset with the CF attributes of a discrete sampling geometry; attributes that exist are kept."""
     ds = ds.assign_attrs({"featureType": "timeSeries", "Conventions": "CF-1.11", **ds.attrs})
@@ -332,12 +324,8 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
     """
     if time is None:
         return ds
-    if isinstance(time, str) and time.count("/") == 1:
-        time = tuple(part or None for part in time.split("/", 1))
-    if isinstance(time, (tuple, list)) and len(time) == 2:
-        time = slice(time[0], time[1])
     times = ds[TIME].to_index()
-    key: Any = time if isinstance(time, slice) else slice(time, time)
+    key = as_slice(time)
     key = slice(timestamps.plain_time(key.start), timestamps.plain_time(key.stop), key.step)
     if not (key.step is None or key.step == 1):
         every = int(key.step) if isinstance(key.step, (int, np.integer)) else 6
@@ -358,6 +346,15 @@ def select_period(ds: xr.Dataset, time: Period) -> xr.Dataset:
             f"fix: time=slice({str(times[0])!r}, {str(times[-1])!r})"
         )
     return ds.sel({TIME: slice(picked[0], picked[-1])})
+
+
+def as_slice(time: Any) -> slice:
+    """Return a period as a slice: of ``"2013/2016"``, a pair, or one time, which begins and ends it."""
+    if isinstance(time, str) and time.count("/") == 1:
+        time = tuple(part or None for part in time.split("/", 1))
+    if isinstance(time, (tuple, list)) and len(time) == 2:
+        time = slice(time[0], time[1])
+    return time if isinstance(time, slice) else slice(time, time)
 
 
 def observations(

@@ -45,8 +45,6 @@ class TrainingData:
         Steps of the record at which the targets of windows begin.
     base_forecasts : (window, station, step), optional
         In z, of the windows in ``train_starts``, once a base forecast is fitted.
-    predictors : (station, raster), optional
-        Standardised rasters, NaN where unknown.
     """
 
     record: Record
@@ -58,7 +56,6 @@ class TrainingData:
     train_starts: Tensor
     validation_starts: Tensor
     base_forecasts: Tensor | None = None
-    predictors: Tensor | None = None
 
     def __deepcopy__(self, memo: dict) -> TrainingData:
         """Share the tensors, which nothing changes, with the copy that weight averaging makes of the module."""
@@ -76,7 +73,6 @@ class TrainingData:
             train_starts=self.train_starts.to(device),
             validation_starts=self.validation_starts.to(device),
             base_forecasts=None if self.base_forecasts is None else self.base_forecasts.to(device),
-            predictors=None if self.predictors is None else self.predictors.to(device),
         )
 
     @property
@@ -87,6 +83,10 @@ class TrainingData:
     def target_steps(self, starts: Tensor) -> Tensor:
         """Return the steps of the record that windows estimate, ``(window, step)``."""
         return starts[:, None] + torch.arange(self.record.config.target_steps, device=starts.device)
+
+    def positions(self, starts: Tensor) -> Tensor:
+        """Return the positions of windows of an analysis among ``train_starts``, ``(window,)``."""
+        return torch.searchsorted(self.train_starts, starts)
 
     def at_targets(self, values: Tensor, starts: Tensor) -> Tensor:
         """Return values ``(station, step)`` at the target steps of windows, ``(window, station, step)``."""
@@ -107,7 +107,7 @@ class TrainingData:
 
 
 def prepare_data(
-    observations: Observations, recipe: Recipe, predictors: NDArray[np.float32] | None = None
+    observations: Observations, recipe: Recipe, fold_ratios: NDArray[np.float32] | None = None
 ) -> TrainingData:
     """Return the tensors of a training run, on the CPU.
 
@@ -117,8 +117,8 @@ def prepare_data(
         Of the visible stations in the training period.
     recipe : Recipe
         With all that is fitted before learning.
-    predictors : (station, raster), optional
-        Standardised rasters at the stations, NaN where unknown.
+    fold_ratios : (fold, station), optional
+        As :func:`make_folds` takes them.
 
     Returns
     -------
@@ -132,7 +132,9 @@ def prepare_data(
     first_times = select_windows(observations.times, recipe.config, len(observations.lon))
     record, starts, times = make_record(recipe, observations, first_times)
     split = split_windows(starts, recipe.config)
-    folds = make_folds(observations, recipe, times, starts)
+    learning = torch.as_tensor(split.learning)
+    made = make_folds(observations, recipe, times, split.learning, fold_ratios)
+    folds = tuple(fold.with_evidence(record, learning) for fold in made)
     return TrainingData(
         record=record,
         truth=torch.as_tensor(observations.at(times)),
@@ -140,9 +142,8 @@ def prepare_data(
         unit=torch.as_tensor(sphere.unit_vectors(observations.lon, observations.lat).astype(np.float32)),
         folds=folds,
         validation=validation_folds(len(folds), recipe.config),
-        train_starts=torch.as_tensor(split.learning),
+        train_starts=learning,
         validation_starts=torch.as_tensor(split.validation),
-        predictors=None if predictors is None else torch.as_tensor(predictors),
     )
 
 

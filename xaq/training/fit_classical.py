@@ -17,8 +17,9 @@ from ..errors import ModelError, warn
 from ..fields.trend import record_of
 from ..interpolate import leave_one_out
 from ..interpolate.base import Observations
+from ..interpolate.jackknife import cautious_scores, sums_by_place
 from ..interpolate.kriging import Covariance
-from ..interpolate.leave_one_out import Errors, LeaveOneOut
+from ..interpolate.leave_one_out import LeaveOneOut
 from ..interpolate.trend import Trend
 from ..nn.config import AQNetConfig
 from ..stations import schema
@@ -29,6 +30,8 @@ from .windows import LEARNING_FRACTION
 _PAIRS = 10_000
 #: Mixture weights of the log scale that are tried.
 _LOG_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: Stations times steps whose residuals are made at once: some 300 MB.
+_STATION_STEPS = 5_000_000
 
 
 def fit_classical(selection: Selection, trend: Trend, *, config: AQNetConfig | None = None, seed: int = 0) -> Recipe:
@@ -55,7 +58,6 @@ def fit_classical(selection: Selection, trend: Trend, *, config: AQNetConfig | N
     """
     observations, ds = selection.observations, selection.ds
     config = settle_config(config, selection)
-    config = replace(config, n_rasters=0 if trend.rasters is None else len(trend.rasters.rasters))
     stop = len(observations.times)
     if selection.task == "forecast":
         stop = int(LEARNING_FRACTION * stop)
@@ -118,7 +120,7 @@ def settle_config(config: AQNetConfig | None, selection: Selection) -> AQNetConf
 def choose_first_guess(
     values: NDArray, scaler: Scaler, lon: NDArray, lat: NDArray, *, k: int, seed: int
 ) -> tuple[Covariance, float]:
-    """Choose the covariance and the mixture weight of the log scale by leave-one-out; MAE and RMSE count alike.
+    r"""Choose the covariance and the mixture weight of the log scale by leave-one-out; MAE and RMSE count alike.
 
     The covariance is fitted on the linear and on the log scale; either may serve both.
 
@@ -130,21 +132,28 @@ def choose_first_guess(
     k : int
         Neighbours.
     seed : int
+
+    Notes
+    -----
+    Every candidate is compared with kriging on the linear scale. What is least is the difference of scores
+    (:func:`xaq.interpolate.leave_one_out.relative_score`) plus its margin (:func:`xaq.interpolate.jackknife.margin`), which is zero
+    for kriging itself: few places, or places that disagree, do not speak for another choice.
     """
     pairs = leave_one_out.draw_pairs(values, _PAIRS, seed=[seed, 2])
     truth, logs = values[pairs[:, 0], pairs[:, 1]], scaler.log(values)
     linear = leave_one_out.fit_covariance(values, lon, lat, k=k, seed=seed)
     # The sill is that of the linear scale in both: it scales the variance of filled values, in the target's units.
     log = replace(leave_one_out.fit_covariance(logs, lon, lat, k=k, seed=seed), sill=linear.sill)
-    scores: dict[tuple[Covariance, float], Errors] = {}
+    place = sphere.colocated_groups(lon, lat)[pairs[:, 0]]
+    guesses, sums = [], []
     for covariance in dict.fromkeys((linear, log)):
         others = LeaveOneOut.of(lon, lat, covariance, k)
         (on_linear, _), (on_log, _) = others.predict(values, pairs), others.predict(logs, pairs)
         for weight in _LOG_WEIGHTS:
             error = truth - ((1 - weight) * on_linear + weight * scaler.exp(on_log))
-            scores[covariance, weight] = leave_one_out.mae_and_rmse(error)
-    reference = scores[linear, 0.0]
-    return min(scores, key=lambda guess: leave_one_out.relative_score(scores[guess], reference))
+            guesses.append((covariance, weight))
+            sums.append(sums_by_place(error, place))
+    return guesses[int(np.argmin(cautious_scores(np.stack(sums))))]
 
 
 def fit_residual_variance(observations: Observations, recipe: Recipe) -> tuple[tuple[float, float, float], ...]:
@@ -152,6 +161,9 @@ def fit_residual_variance(observations: Observations, recipe: Recipe) -> tuple[t
     if recipe.config.task == "forecast":
         return ()
     others = LeaveOneOut.of(observations.lon, observations.lat, recipe.covariance, recipe.config.k)
-    residual = unexplained(recipe, observations.values, others).residual
+    # Part of the record at a time: what is made on the way would not fit in memory for a national network over years.
+    values, size = observations.values, max(1, _STATION_STEPS // len(observations.lon))
+    parts = (values[:, first : first + size] for first in range(0, values.shape[1], size))
+    residual = np.concatenate([unexplained(recipe, part, others).residual for part in parts], axis=1)
     columns = zip(observations.lon, observations.lat, residual_variance_of(residual), strict=True)
     return tuple((float(x), float(y), float(variance)) for x, y, variance in columns)

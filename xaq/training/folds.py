@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from ..aqnet.recipe import Recipe
 from ..aqnet.station_side import (
     AdvectedSeries,
     StationGeometry,
+    StationSeries,
     advected_days,
     displacements,
     knot_lags,
@@ -24,43 +26,49 @@ from ..arrays import sphere
 from ..interpolate import advection
 from ..interpolate.base import Observations
 from ..interpolate.held_out import deal_stations
-from ..nn.advection import advect
+from ..nn.advection import advect_pairs
+from ..nn.estimate import station_table
+from ..nn.station_days import StationDays, analysis_days
 from ..nn.window import Record, Window
 
 #: Members that are trained side by side; each fold validates one member.
 MEMBERS = 5
-#: Station-days whose advected values are made at once: some 50 MB.
-_ADVECTED_DAYS = 8_000
+#: Days of pairs of stations whose advected values are made at once: few enough for the cache of a core.
+_PAIR_DAYS = 4_000
 
 
 @dataclass(frozen=True)
 class FoldSeries:
-    """What an analysis makes of the stations outside a fold, for all stations; NaN at those of the fold.
+    """What an analysis makes of the stations outside a fold, for all stations, once for all windows.
 
     Attributes
     ----------
-    values : (station, step)
-        Observations, gaps filled from the stations outside the fold.
-    variance : (station, step)
-        Kriging variance of what was filled, relative to the sill; 0 where observed.
+    table : (window * day, station, column)
+        What weights are applied to, from :func:`xaq.nn.estimate.station_table`: the observations of the stations outside
+        the fold, gaps filled from each other. Zeros at those of the fold, and where nothing is known.
+    silent : (window, step) bool
+        Target steps at which no station outside the fold reports.
     residual : (station, step)
-        Leave-one-out kriging residual in z.
+        Leave-one-out kriging residual in z; NaN at the stations of the fold.
     residual_variance : (station,)
         Its mean square.
     redundancy : (station,)
         How well the others predict the station, from 0 to 1.
     log_weight : (station, day)
         Mixture weight of the log scale around the station.
+    days : StationDays
+        The evidence on the station-days of the windows.
     advected : (target, neighbour, window, 2 step), optional
         Values of the neighbours advected to each target, then their logs; None where nothing is advected.
     """
 
-    values: Tensor
-    variance: Tensor
+    table: Tensor
+    silent: Tensor
     residual: Tensor
     residual_variance: Tensor
     redundancy: Tensor
     log_weight: Tensor
+    days: StationDays | None = None
     advected: Tensor | None = None
 
     def to(self, device: torch.device) -> FoldSeries:
@@ -80,6 +88,8 @@ class Fold:
         Stations outside the fold that each is estimated from, nearest first.
     visible : (station,) bool
         The stations outside the fold, which make the network's state.
+    ratio : (station,)
+        By what the record's ratios are multiplied to be those to a site effect that the fold's stations had no part in.
     series : FoldSeries, optional
         None in a forecast, which makes its own series.
     """
@@ -87,6 +97,7 @@ class Fold:
     targets: Tensor
     neighbours: Tensor
     visible: Tensor
+    ratio: Tensor
     series: FoldSeries | None = None
 
     def to(self, device: torch.device) -> Fold:
@@ -102,9 +113,24 @@ class Fold:
             starts, self.visible, series.residual, series.residual_variance, series.redundancy, series.log_weight
         )
 
+    def with_evidence(self, record: Record, starts: Tensor) -> Fold:
+        """Return the fold with the evidence on the station-days of all windows of an analysis.
+
+        Nothing learned changes it, unless the network has the temporal module.
+        """
+        if self.series is None or record.config.has_temporal:
+            return self
+        return replace(
+            self, series=replace(self.series, days=analysis_days(self.window(record, starts), record.config))
+        )
+
 
 def make_folds(
-    observations: Observations, recipe: Recipe, times: NDArray[np.datetime64], starts: NDArray[np.int64]
+    observations: Observations,
+    recipe: Recipe,
+    times: NDArray[np.datetime64],
+    starts: NDArray[np.int64],
+    ratios: NDArray[np.float32] | None = None,
 ) -> tuple[Fold, ...]:
     """Hide the stations of each fold in turn.
 
@@ -117,6 +143,8 @@ def make_folds(
         Of the record.
     starts : (window,) int
         Steps of the record at which windows begin.
+    ratios : (fold, station), optional
+        The :attr:`Fold.ratio` of each; ones by default.
 
     Returns
     -------
@@ -124,8 +152,11 @@ def make_folds(
     """
     fold_of = deal_stations(observations.lon, observations.lat, recipe.seed)
     seen = observations.at(times)
+    if ratios is None:
+        ratios = np.ones((fold_of.max() + 1, len(fold_of)), np.float32)
     return tuple(
-        _make_fold(observations, recipe, seen, starts, hidden=fold_of == fold) for fold in range(fold_of.max() + 1)
+        _make_fold(observations, recipe, seen, starts, ratio, hidden=fold_of == fold)
+        for fold, ratio in enumerate(ratios)
     )
 
 
@@ -138,17 +169,25 @@ class _Hiding(NamedTuple):
 
 
 def _make_fold(
-    observations: Observations, recipe: Recipe, seen: NDArray, starts: NDArray[np.int64], *, hidden: NDArray[np.bool_]
+    observations: Observations,
+    recipe: Recipe,
+    seen: NDArray,
+    starts: NDArray[np.int64],
+    ratio: NDArray[np.float32],
+    *,
+    hidden: NDArray[np.bool_],
 ) -> Fold:
     """Return the fold of the ``hidden (station,)``, with spare neighbours for those that training drops."""
     lon, lat, k = observations.lon, observations.lat, recipe.config.k
     targets, others = np.flatnonzero(hidden), np.flatnonzero(~hidden)
     near, _ = sphere.nearest(lon[others], lat[others], lon[targets], lat[targets], k + max(2, k // 2))
     hiding = _Hiding(targets, others, near)
+    seen = seen * ratio[:, None]
     return Fold(
         targets=torch.as_tensor(targets),
         neighbours=torch.as_tensor(others[near]),
         visible=torch.as_tensor(~hidden),
+        ratio=torch.as_tensor(ratio),
         series=_fold_series(observations, recipe, seen, starts, hiding) if recipe.config.task == "analysis" else None,
     )
 
@@ -166,14 +205,15 @@ def _fold_series(
         return placed
 
     residual, advected = at_all(series.residual, np.nan), None
+    table, silent = _table_of_windows(series, others, len(lon), starts, recipe)
     if series.advected is not None:
         moved = displacements(
             recipe, (lon[others], lat[others]), (lon[hiding.targets], lat[hiding.targets]), hiding.near
         )
         advected = _advected(series.advected, hiding.near, moved, starts, recipe)
     return FoldSeries(
-        values=torch.as_tensor(at_all(series.values, np.nan)),
-        variance=torch.as_tensor(at_all(series.variance, 0.0)).nan_to_num(),
+        table=table,
+        silent=silent,
         residual=torch.as_tensor(residual),
         residual_variance=torch.as_tensor(residual_variance_of(residual)),
         redundancy=torch.as_tensor(at_all(series.redundancy, 1.0)),
@@ -182,21 +222,38 @@ def _fold_series(
     )
 
 
+def _table_of_windows(
+    series: StationSeries, others: NDArray[np.intp], n_station: int, starts: NDArray[np.int64], recipe: Recipe
+) -> tuple[Tensor, Tensor]:
+    """Return ``table (window * day, station, column)`` and ``silent (window, step)`` of :class:`FoldSeries`."""
+    config = recipe.config
+    steps = starts[:, None] + np.arange(config.target_steps)
+    values, variance = (torch.as_tensor(a[:, steps]) for a in (series.values, series.variance))
+    silent = ~torch.isfinite(values).any(dim=0)
+    values, variance = (
+        rearrange(torch.nan_to_num(a), "n w (d h) -> (w d n) h", h=config.steps_per_day) for a in (values, variance)
+    )
+    made = station_table(values, variance, recipe.scaler.offset, recipe.covariance.sill, advects=config.advects)
+    table = made.new_zeros(len(made) // len(others), n_station, made.shape[1])
+    table[:, others] = made.unflatten(0, (-1, len(others)))
+    return table, silent
+
+
 def _advected(
     series: AdvectedSeries, near: NDArray[np.intp], displacement: NDArray, starts: NDArray[np.int64], recipe: Recipe
 ) -> Tensor:
     """Return the neighbours' values advected to targets, ``(target, neighbour, window, 2 step)``.
 
-    They are tabulated per station at knots of displacement and interpolated between the knots.
+    Between the knots of displacement, lag weights are interpolated as cells of a map interpolate advected values, which
+    are linear in them.
     """
-    knots, corner_weights = (torch.as_tensor(a) for a in advection.knot_weights(displacement))
-    stations, position = np.unique(near, return_inverse=True)
-    rows = torch.as_tensor(position.reshape(near.shape))[..., None] * len(advection.knots()) + knots
-    lags, batches = knot_lags(recipe), []
-    per_batch = max(1, _ADVECTED_DAYS // len(stations))
-    for first in range(0, len(starts), per_batch):
-        days, slowness_weights = advected_days(series, starts[first : first + per_batch], recipe)
-        at_knots = advect(days[:, stations].flatten(0, 1), slowness_weights[:, stations].flatten(0, 1), lags)
-        table = at_knots.unflatten(0, (len(days), -1)).flatten(1, 2).flatten(2)
-        batches.append(sum(table[:, rows[..., c]] * corner_weights[..., c, None] for c in range(rows.shape[-1])))
-    return torch.cat(batches).permute(1, 2, 0, 3).contiguous()
+    knots, corners = advection.knot_weights(displacement.reshape(-1, 2))
+    lags = torch.einsum("pcsl,pc->psl", knot_lags(recipe)[torch.as_tensor(knots)], torch.as_tensor(corners))
+    days, slowness_weights = advected_days(series, starts, recipe)
+    stations = torch.as_tensor(near.ravel())
+    made = torch.empty(len(stations), len(starts), 2 * recipe.config.steps_per_day)
+    size = max(1, _PAIR_DAYS // len(starts))
+    for some in torch.arange(len(stations)).split(size):
+        pairs = stations[some]
+        made[some] = advect_pairs(days[:, pairs], slowness_weights[:, pairs], lags[some])
+    return made.unflatten(0, near.shape)

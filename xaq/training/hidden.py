@@ -11,9 +11,9 @@ from torch import Tensor
 from ..aqnet.recipe import Recipe
 from ..aqnet.station_side import in_units
 from ..nn.advection import Advected
-from ..nn.aqnet import Network, StationSide
+from ..nn.aqnet import AnalysisNetwork, Network, StationSide
 from ..nn.config import AQNetConfig
-from ..nn.estimate import apply_weights, predictor_difference, station_table
+from ..nn.estimate import apply_weights, station_table
 from .data import TrainingData
 from .folds import Fold, FoldSeries
 
@@ -103,17 +103,18 @@ def hidden_estimates(
     -------
     HiddenEstimates
     """
-    side = network.station_side(fold.window(data.record, starts), base_forecast)
+    side = _station_side(network, data, fold, starts, base_forecast)
     samples = draw_samples(network.config, fold, len(starts), generator=generator, max_samples=max_samples)
     neighbours, targets = samples.neighbours(fold), fold.targets[samples.target]
-    predictors = None
-    if data.predictors is not None:
-        predictors = predictor_difference(data.predictors[targets], data.predictors[neighbours])
-    geometry = network.knn.geometry(data.unit[targets], data.unit[neighbours])
+    geometry = network.knn.geometry_among(data.unit, targets, neighbours)
     window_day = samples.window * network.config.target_days + samples.day
-    weights, rows = network.cell_side(side, window_day, neighbours, geometry, predictors)
-    table = _fold_table(side, fold.series, data.target_steps(starts), recipe)
-    advected = None if fold.series is None else _advected_samples(fold.series, data, starts, samples)
+    weights, rows = network.cell_side(side, window_day, neighbours, geometry)
+    if fold.series is None:
+        table, advected = _forecast_table(side, recipe), None
+    else:
+        day = data.positions(starts)[samples.window] * network.config.target_days + samples.day
+        rows = day[:, None] * len(data.unit) + neighbours
+        table, advected = fold.series.table.flatten(0, 1), _advected_samples(fold.series, data, starts, samples)
     applied = apply_weights(weights, rows, table, recipe.scaler.offset, advected)
     truth = _truth(data, fold, starts, samples)
     return HiddenEstimates(applied.estimate, truth, applied.spread_terms, samples, side.z_hat)
@@ -165,25 +166,35 @@ def kept_neighbours(neighbours: Tensor, k: int, generator: torch.Generator | Non
     return torch.argsort(dropped.to(torch.int8), dim=1, stable=True)[:, :k].sort(dim=1).values
 
 
-def _fold_table(side: StationSide, series: FoldSeries | None, steps: Tensor, recipe: Recipe) -> Tensor:
-    """Return the station-days of a batch, rows ordered (window, day, station); zeros where nothing is known."""
-    scaler, config = recipe.scaler, recipe.config
-    if series is None:
-        assert side.z_hat is not None
-        values = in_units(side.z_hat, scaler)
-        variance = torch.zeros_like(values)
-    else:
-        values, variance = (v[:, steps].transpose(0, 1) for v in (series.values, series.variance))
-    pattern = "w n (d h) -> (w d n) h"
-    values, variance = (rearrange(torch.nan_to_num(v), pattern, h=config.steps_per_day) for v in (values, variance))
-    return station_table(values, variance, scaler.offset, recipe.covariance.sill, advects=config.advects)
+def _station_side(
+    network: Network, data: TrainingData, fold: Fold, starts: Tensor, base_forecast: Tensor | None
+) -> StationSide:
+    """Run the station side of windows, from the evidence that is at hand where no module reads the windows themselves."""
+    series = fold.series
+    if series is None or series.days is None or not isinstance(network, AnalysisNetwork):
+        return network.station_side(fold.window(data.record, starts), base_forecast)
+    log_weight = data.record.on_target_days(starts, series.log_weight)
+    return network.side_of_days(
+        series.days.of_windows(data.positions(starts)), series.redundancy * fold.visible, log_weight
+    )
+
+
+def _forecast_table(side: StationSide, recipe: Recipe) -> Tensor:
+    """Return the forecast of each station-day, rows ordered (window, day, station)."""
+    config = recipe.config
+    assert side.z_hat is not None
+    values = rearrange(in_units(side.z_hat, recipe.scaler), "w n (d h) -> (w d n) h", h=config.steps_per_day)
+    values = torch.nan_to_num(values)
+    return station_table(
+        values, torch.zeros_like(values), recipe.scaler.offset, recipe.covariance.sill, advects=config.advects
+    )
 
 
 def _advected_samples(series: FoldSeries, data: TrainingData, starts: Tensor, samples: Samples) -> Advected | None:
     """Return the advected neighbours of each sample, None where nothing is advected."""
     if series.advected is None:
         return None
-    window = torch.searchsorted(data.train_starts, starts)[samples.window]
+    window = data.positions(starts)[samples.window]
     values = series.advected[samples.target[:, None], samples.kept, window[:, None]].flatten(0, 1)
     rows = torch.arange(len(values), device=values.device).view_as(samples.kept)
     return Advected(values, rows, torch.ones_like(rows, dtype=values.dtype))
@@ -193,9 +204,10 @@ def _truth(data: TrainingData, fold: Fold, starts: Tensor, samples: Samples) -> 
     """Return the observations at each sample, ``(sample, step)``; NaN where there is no estimate to compare them with."""
     days = rearrange(data.target_steps(starts), "w (d h) -> w d h", h=data.record.config.steps_per_day)
     steps = days[samples.window, samples.day]
-    truth = data.truth[fold.targets[samples.target][:, None], steps]
+    targets = fold.targets[samples.target]
+    truth = data.truth[targets[:, None], steps] * fold.ratio[targets, None]
     if fold.series is None:
         return truth
-    # Filled values are missing only at steps at which no station outside the fold reports; the table holds zeros there.
-    nearest = samples.neighbours(fold)[:, :1]
-    return torch.where(torch.isfinite(fold.series.values[nearest, steps]), truth, torch.nan)
+    # There is no estimate at steps at which no station outside the fold reports; the table holds zeros there.
+    silent = fold.series.silent.unflatten(1, (-1, data.record.config.steps_per_day))
+    return truth.masked_fill(silent[data.positions(starts)[samples.window], samples.day], torch.nan)

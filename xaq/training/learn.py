@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .._signals import cleaned_up_on_sigterm
@@ -20,7 +22,6 @@ from ..aqnet.device import pick_device
 from ..aqnet.recipe import Recipe, untrained_network
 from ..errors import ModelError
 from ..interpolate.base import Observations
-from ..interpolate.trend import Trend
 from ..nn.aqnet import ForecastNetwork, Network
 from .data import TrainingData, prepare_data
 from .fit_base_forecast import fit_base_forecast
@@ -61,8 +62,8 @@ class Learned:
 def learn(
     observations: Observations,
     recipe: Recipe,
-    trend: Trend,
     *,
+    fold_ratios: NDArray[np.float32] | None = None,
     max_epochs: int = 20,
     patience: int = 5,
     device: str = "auto",
@@ -78,8 +79,8 @@ def learn(
         Visible stations, as ratios to the trend.
     recipe : Recipe
         From :func:`xaq.training.fit_classical.fit_classical`.
-    trend : Trend
-        Whose raster predictors the network reads.
+    fold_ratios : (fold, station), optional
+        As :func:`xaq.training.folds.make_folds` takes them.
     max_epochs, patience, device, precision, checkpoint, progress
         As for :func:`xaq.train`.
 
@@ -90,9 +91,8 @@ def learn(
     ModelError
         The device cannot be used, or the checkpoint belongs to another run.
     """
-    rasters = None if trend.rasters is None else trend.rasters.at_stations(observations.lon, observations.lat)
     chosen = torch.device(pick_device(device))
-    data = prepare_data(observations, recipe, rasters).to(chosen)
+    data = prepare_data(observations, recipe, fold_ratios).to(chosen)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         network = untrained_network(recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import xarray as xr
@@ -15,9 +15,11 @@ from ..arrays import sphere, timesteps
 from ..conventions import STATION
 from ..errors import ModelError, SchemaError
 from ..fields.background import BACKGROUND, settle_field
-from ..fields.rasters import RasterPredictors, rasters_by_name
+from ..fields.predictor_field import Fields, settle_fields
+from ..fields.predictors import Predictors
+from ..fields.rasters import rasters_by_name
 from ..interpolate.base import Observations
-from ..interpolate.site_effect import SiteEffect
+from ..interpolate.fit_trend import fit_trend
 from ..interpolate.trend import BackgroundFactor, Trend
 from ..nn.config import Task
 from ..stations import holdout, schema, taking_part
@@ -47,6 +49,8 @@ class Selection:
         Other variables that are read up to the init time, and over a forecast's horizon too.
     task : {"analysis", "forecast"}
         As for :func:`xaq.train`.
+    fold_ratios : (fold, station), optional
+        What :func:`xaq.training.folds.make_folds` multiplies the ratios by in each fold, once a site effect is removed.
     """
 
     ds: xr.Dataset
@@ -58,6 +62,7 @@ class Selection:
     covariates: tuple[str, ...]
     known: tuple[str, ...]
     task: Task
+    fold_ratios: NDArray[np.float32] | None = None
 
     @property
     def step(self) -> np.timedelta64:
@@ -155,6 +160,7 @@ def remove_trend(
     *,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     geography: bool = True,
     seed: int = 0,
 ) -> tuple[Selection, Trend]:
@@ -164,7 +170,7 @@ def remove_trend(
     ----------
     selection : Selection
         From :func:`select_observations`.
-    background, rasters, geography, seed
+    background, rasters, fields, geography, seed
         As for :func:`xaq.train`.
 
     Returns
@@ -172,7 +178,7 @@ def remove_trend(
     selection : Selection
         With ratios, and without the stations where the background has no value.
     trend : Trend
-        Background, site effect and raster predictors; a forecast has none.
+        Background, external drift and site effect; a forecast has none.
 
     Raises
     ------
@@ -181,18 +187,31 @@ def remove_trend(
     ModelError
         A forecast is given a field.
     """
-    factor = fit_background(selection, background, seed=seed)
-    if factor is not None:
-        ratios = Trend(background=factor).remove(selection.observations)
-        kept = np.flatnonzero(np.isfinite(ratios.values).any(axis=1))
-        selection = selection.of_stations(kept, ratios)
     check_places(selection)
-    effect = None
-    if geography and selection.task == "analysis":
-        effect = SiteEffect.fit(selection.observations, seed=seed)
-        ratios = Trend(site_effect=effect).remove(selection.observations)
-        selection = replace(selection, observations=ratios)
-    return selection, Trend(factor, effect, fit_rasters(selection, rasters))
+    if selection.task != "analysis":
+        _refuse_fields(background, rasters, fields)
+        return selection, Trend()
+    named = rasters_by_name(rasters)
+    grids = settle_fields(fields, selection.visible, others=list(named))
+    factor = fit_background(selection, background, seed=seed)
+    trend, ratios, without = fit_trend(
+        selection.observations,
+        background=factor,
+        predictors=Predictors.of(named, factor, selection.visible, grids),
+        site_effect=geography,
+        seed=seed,
+    )
+    if ratios is selection.observations:
+        return selection, trend
+    kept = np.flatnonzero(np.isfinite(ratios.values).any(axis=1))
+    selection = selection.of_stations(kept, ratios)
+    check_places(selection)
+    if trend.site_effect is not None:
+        lon, lat = selection.observations.lon, selection.observations.lat
+        own = trend.site_effect.factor(lon, lat)
+        # Residuals of a station that its own site effect was fitted to would be too small.
+        selection = replace(selection, fold_ratios=np.stack([own / other.factor(lon, lat) for other in without]))
+    return selection, trend
 
 
 def fit_background(
@@ -201,10 +220,6 @@ def fit_background(
     """Return the bias-corrected background, fitted at the visible stations over the training period."""
     if field is None:
         return None
-    if selection.task != "analysis":
-        raise ModelError(
-            "a forecast has no background; fix: ds.aq.sample(field, name='cams'), then known=['cams'] where it is known ahead"
-        )
     observations = selection.observations
     gridded = settle_field(field, selection.target, selection.units)
     gridded.check_overlaps(observations.lon, observations.lat, "visible stations", subject=BACKGROUND)
@@ -213,14 +228,18 @@ def fit_background(
     return BackgroundFactor.fit(gridded, observations, seed=seed)
 
 
-def fit_rasters(selection: Selection, rasters: Mapping[str, xr.DataArray] | None) -> RasterPredictors | None:
-    """Return the rasters standardised at the visible stations; None where none are given."""
-    given = rasters_by_name(rasters)
-    if not given:
-        return None
-    if selection.task != "analysis":
+def _refuse_fields(background: Any, rasters: Any, fields: Any) -> None:
+    """Refuse fields that a forecast is given."""
+    if background is not None:
+        raise ModelError(
+            "a forecast has no background; fix: ds.aq.sample(field, name='cams'), then known=['cams'] where it is known ahead"
+        )
+    if rasters:
         raise ModelError("a forecast reads no rasters; fix: rasters=None")
-    return RasterPredictors.fit(given, selection.visible)
+    if fields is not None:
+        raise ModelError(
+            "a forecast reads no fields; fix: ds.aq.sample(field, name='wind'), then known=['wind'] where it is known ahead"
+        )
 
 
 def check_places(selection: Selection) -> None:

@@ -16,6 +16,7 @@ import xarray as xr
 from .._arguments import check_choice, check_count, check_flag, check_path, check_seed, shown
 from ..errors import ModelError
 from ..evaluate.verify import score_held_out, score_held_out_means
+from ..fields.predictor_field import Fields
 from ..nn.config import AQNetConfig, Task
 from ..stations import limits, schema
 
@@ -40,6 +41,7 @@ def train(
     known: Sequence[str] = (),
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
+    fields: Fields | None = None,
     geography: bool = True,
     config: AQNetConfig | None = None,
     max_epochs: int = 20,
@@ -72,10 +74,15 @@ def train(
         A field of the target, ``(time, lat, lon)`` in the stations' units: CAMS, CMAQ. The network then learns the
         ratio of observation to background; pass the field again when you use the model. An analysis only.
     rasters : mapping of str to xarray.DataArray, optional
-        Static rasters by name, in any CRS: elevation, population, the fraction of a land use. Estimates are corrected,
-        within bounds, by how the place differs from its neighbours in them, as far as this helps at stations not learned from.
+        Static rasters by name, in any CRS: elevation, population, the fraction of a land use. They are predictors of an
+        external drift: a factor, within bounds, by how the place differs from its neighbours in them, as far as this helps
+        at stations that are left out.
         Where a raster has no data at a station, the station's own coordinate of that name stands in. Pass them again when
         you use the model. An analysis only.
+    fields : sequence of xarray.DataArray or Dataset, or mapping of str to xarray.DataArray, optional
+        Gridded predictors, in time or static, in any units: weather, satellite columns with holes, another pollutant.
+        Every variable of a Dataset is one. They are predictors of the external drift as rasters are. Pass them again when you
+        use the model. An analysis only.
     geography : bool
         Fit a site effect: by what factor places differ lastingly, from the population density around them and their
         altitude, which the package holds. An analysis only; a forecast has none.
@@ -152,13 +159,15 @@ def train(
     names, computed = selection.computed()
     limits.require_computable(computed)
     limits.warn_if_impossible(selection.ds, names, computed)
-    selection, trend = remove_trend(selection, background=background, rasters=rasters, geography=geography, seed=seed)
+    selection, trend = remove_trend(
+        selection, background=background, rasters=rasters, fields=fields, geography=geography, seed=seed
+    )
     # Threads of torch wait actively for each other: two trainings at once would hardly get on.
     with one_thread():
         recipe = fit_classical(selection, trend, config=config, seed=seed)
         learned = learn(
-            selection.observations, recipe, trend, max_epochs=max_epochs, patience=patience, device=device,
-            precision=precision, checkpoint=checkpoint, progress=progress,
+            selection.observations, recipe, fold_ratios=selection.fold_ratios, max_epochs=max_epochs,
+            patience=patience, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
         interval = calibrate(learned.members, learned.data, recipe)
         observations = selection.observations
@@ -168,6 +177,6 @@ def train(
     model = Model(learned.network, recipe)
     if task != "analysis":
         return model
-    scores = score_held_out(selection.ds, model, background=background, rasters=rasters)
-    means = score_held_out_means(selection.ds, model, background=background, rasters=rasters)
+    scores = score_held_out(selection.ds, model, background=background, rasters=rasters, fields=fields)
+    means = score_held_out_means(selection.ds, model, background=background, rasters=rasters, fields=fields)
     return Model(learned.network, replace(model.recipe, held_out_scores=scores, mean_scores=means))

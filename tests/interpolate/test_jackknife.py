@@ -1,0 +1,19 @@
+"""The margin of a statistic over places."""
+
+import numpy as np
+import pytest
+
+from xaq.interpolate.jackknife import FEW_PLACES, margin
+
+
+@pytest.mark.parametrize("n", [5, FEW_PLACES, 200])
+def test_the_margin_of_a_mean_is_its_standard_error_and_shrinks_fast_with_places(n):
+    values = np.random.default_rng(0).normal(size=n)
+    without = (values.sum() - values) / (n - 1)
+    expected = values.std(ddof=1) / np.sqrt(n) * (30 / n) ** 2
+    assert margin(without) == pytest.approx(expected)
+    np.testing.assert_allclose(margin(np.stack([without, 2 * without])), [expected, 2 * expected])
+
+
+def test_a_single_place_is_never_believed():
+    assert margin(np.zeros(1)) == np.inf
