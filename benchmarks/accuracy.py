@@ -27,15 +27,8 @@ from xaq.interpolate.classical import InverseDistance, classical
 from xaq.stations import schema
 
 from . import networks
+from .summary import AQNET, BAR, METHODS, STATIONS_ALONE, print_draws, print_summary
 
-CLASSICAL = (
-    "nearest", "idw", "idw-released", "kriging", "kriging-log", "kriging-spacetime", "kriging-drift", "boosting",
-)  # fmt: skip
-AQNET = "aqnet"
-#: AQ-Net without geography: it knows a place by its coordinates only.
-STATIONS_ALONE = "aqnet-stations"
-METHODS = (*CLASSICAL, STATIONS_ALONE, AQNET)
-BAR = "kriging"
 LEVELS = (0.5, 0.9, 0.95)
 #: A station with a larger fraction of a network's squared error than this is named.
 LARGE_FRACTION = 0.25
@@ -236,7 +229,9 @@ def run_p1(options: argparse.Namespace) -> list[dict]:
             print_table(title, result, table)
             records += to_records("p1", result, table)
     if records:
-        print_summary(pd.DataFrame(records))
+        table = pd.DataFrame(records)
+        print_summary(table)
+        print_draws(table)
     return records
 
 
@@ -339,24 +334,6 @@ def remarks(table: pd.DataFrame) -> list[str]:
     if fraction > LARGE_FRACTION:
         lines.append(f"station {station} has {fraction:.0%} of the squared error of {reference}")
     return lines
-
-
-def print_summary(records: pd.DataFrame) -> None:
-    """Print per network the mean skill over seeds, the best classical row and AQ-Net's skill against it; then means over networks."""
-    for score in ("mae", "rmse"):
-        skill = 100 * records.pivot_table(f"{score}_skill", "network", "method", sort=False, dropna=False)
-        errors = records.pivot_table(score, "network", "method", sort=False)
-        rows = [m for m in CLASSICAL if m in errors]
-        if not rows or BAR not in errors:
-            continue
-        skill.loc["mean over networks"] = skill.mean()
-        skill["best classical"] = errors[rows].idxmin(axis=1)
-        if AQNET in errors:
-            against = 100 * (1 - errors[AQNET] / errors[rows].min(axis=1))
-            skill["aqnet vs best"] = against
-            skill.loc["mean over networks", "aqnet vs best"] = against.mean()
-        print(f"\n{score.upper()} skill against ordinary kriging, % (positive is better), mean over seeds")
-        print(skill.to_string(float_format="{:.1f}".format, na_rep=""), flush=True)
 
 
 def to_records(protocol: str, result: Result, table: pd.DataFrame) -> list[dict]:

@@ -117,7 +117,9 @@ def _read(source: Source, *, covariates: bool) -> xr.Dataset:
         west, south, east, north = source.box
         places = places[places.lon.between(west, east) & places.lat.between(south, north)]
     table = table[table.station_id.isin(places.id)]
-    ds = xaq.open_stations(table, stations=places, tz=source.tz, units="ug m-3").sel(time=slice(*source.period))
+    ds = xaq.open_stations(table, stations=places, tz=source.tz, units={target: "ug m-3"}).sel(
+        time=slice(*source.period)
+    )
     ds = ds.isel(station=ds[target].notnull().mean("time").values > source.complete)
     return ds.aq.repair(impossible="missing", spikes="missing") if source.raw else ds
 

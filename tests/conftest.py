@@ -24,13 +24,21 @@ settings.load_profile("xaq")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def short_epochs():
-    """Shorten epochs to a few steps: tests ask whether training works, not how well."""
+def short_work():
+    """Train in short epochs and make few members: tests ask whether it works, not how well.
+
+    Nineteen members are the fewest that bound an interval of 90 %.
+    """
+    from xaq.cube import ensemble
+    from xaq.evaluate import verify
     from xaq.training import loop
 
+    plans = {task: replace(plan, steps_per_epoch=4) for task, plan in loop.SCHEDULES.items()}
+    plans["analysis"] = replace(plans["analysis"], fractions=(0.5, 1.0))
     with pytest.MonkeyPatch.context() as patch:
-        short = {task: replace(plan, steps_per_epoch=4) for task, plan in loop.SCHEDULES.items()}
-        patch.setattr(loop, "SCHEDULES", short)
+        patch.setattr(loop, "SCHEDULES", plans)
+        patch.setattr(ensemble, "DEFAULT_MEMBERS", 19)
+        patch.setattr(verify, "_MEMBERS_TRAINED", 19)
         yield
 
 

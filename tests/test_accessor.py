@@ -67,6 +67,11 @@ def test_methods_have_the_signature_of_what_they_call_without_the_dataset(name):
         (lambda aq: aq.hide(n=5), "hide() got an unexpected keyword argument 'n'; fix: fraction=0.15"),
         (lambda aq: aq.train(pollutant="pm25"), "train() got an unexpected keyword argument 'pollutant'; fix: target='pm25'"),
         (lambda aq: aq.plot.stations(colormap="magma"), "stations() got an unexpected keyword argument 'colormap'; fix: cmap='viridis'"),
+        (lambda aq: aq.reanalyze("idw", 0.1),
+         "reanalyze() takes 1 argument without a name (mapper), got 2; fix: a name before each other one, of target=, grid=, time=, init=, ..."),
+        (lambda aq: aq.estimate("idw", [1.0], [2.0]),
+         "estimate() takes 1 argument without a name (mapper), got 3; fix: a name before each other one, of lon=, lat=, "),
+        (lambda aq: aq.repair("missing"), "repair() takes no argument without a name, got 1; fix: a name before each other one, of "),
         (lambda aq: aq.check(bounds=1), "check() got an unexpected keyword argument 'bounds'; fix: one of "),
     ],
 )  # fmt: skip

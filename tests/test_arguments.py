@@ -74,6 +74,19 @@ def test_a_choice_has_the_type_of_the_choices():
             check_choice(value, "zarr_format", (3, 2))
 
 
+@pytest.mark.parametrize(
+    ("given", "choices", "meant"),
+    [
+        ("GIOS", ("long", "wide", "eea", "gios"), "gios"), ("yearly", ("D", "MS", "QS", "YS"), "YS"), ("M", ("D", "MS", "QS", "YS"), "MS"),
+        ("month", ("D", "MS", "QS", "YS"), "MS"), ("Y", ("D", "MS", "QS", "YS"), "YS"), ("maximum", ("mean", "max"), "max"),
+        ("8h", ("D", "MS", "QS", "YS"), "D"), (3, ("mean", "max"), "mean"),
+    ],
+)  # fmt: skip
+def test_the_fix_is_the_choice_whose_spelling_is_nearest(given, choices, meant):
+    with pytest.raises(SchemaError, match=f"fix: freq='{meant}'$"):
+        check_choice(given, "freq", choices)
+
+
 def test_the_error_has_the_class_that_was_asked_for_and_shows_no_large_value():
     with pytest.raises(GridError, match=r"grid is of type ndarray"):
         check_number(np.zeros((100, 100)), "grid", "degrees above 0", fix="grid=0.1", error=GridError)

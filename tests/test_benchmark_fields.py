@@ -1,5 +1,6 @@
 """Benchmarks with fields: fields made of station values, merged splits, boosting with fields, corrected transport models."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 
 import xaq
-from benchmarks import accuracy, field_networks, fields, networks
+from benchmarks import accuracy, field_networks, fields, forecast, networks
 from benchmarks.ctm import CtmForecast, LinearCorrection, RunningCorrection
 from xaq.fields.gridded import Gridded
 from xaq.interpolate.base import Observations
@@ -155,3 +156,41 @@ def test_friuli_has_observations_and_a_forecast_at_every_station():
     assert np.isfinite(ds[networks.CTM]).mean() > 0.9
     both = np.isfinite(ds[networks.CTM]) & np.isfinite(ds.o3)
     assert np.corrcoef(ds[networks.CTM].values[both], ds.o3.values[both])[0, 1] > 0.6
+
+
+def network_with_ctm(days=120):
+    """Return hourly ozone of eight stations, and a CTM that is biased by another amount at each station and hour of the day."""
+    rng = np.random.default_rng(0)
+    hour = np.arange(24 * days) % 24
+    weather = np.convolve(rng.normal(0, 1, 24 * days + 23), np.ones(24) / np.sqrt(24), "valid")
+    true = 60 + 15 * weather + 20 * np.sin(2 * np.pi * hour / 24) + rng.normal(0, 4, (8, 24 * days))
+    bias = 10 * rng.normal(0, 1, (8, 24))[:, hour]
+    made = xaq.datasets.synthetic(n_stations=8, days=days, missing=0)
+    values = {"o3": np.maximum(true, 0), networks.CTM: true + bias + rng.normal(0, 8, true.shape)}
+    units = {"units": "ug m-3"}
+    return made.drop_vars("pm25").assign(
+        {n: (("station", "time"), v.astype("float32"), units) for n, v in values.items()}
+    )
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_forecasts_runs_to_the_end_and_beats_a_corrected_ctm(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(networks, "load", lambda name, *, covariates: (network_with_ctm(), "o3"))
+    out = tmp_path / "rows.json"
+    with pytest.raises(SystemExit):
+        forecast.main(["--network", "beijing12", "--methods", "ctm"])
+    assert "no baseline 'ctm' of beijing12" in capsys.readouterr().err
+    forecast.main(["--network", "fvg-o3", "--methods", "persistence,ctm,ctm-running", "--quick", "--out", str(out)])
+    assert "skill in MAE / RMSE against persistence" in capsys.readouterr().out
+    rows = pd.DataFrame(json.loads(out.read_text())["fvg-o3 quick"]["rows"])
+    mae = rows[rows.stations == "visible"].pivot(index="horizon", columns="method", values="mae")
+    assert {*mae} == {"AQ-Net", "persistence", "CTM", "CTM, running correction"}
+    assert mae.loc["24 h", "AQ-Net"] < 0.9 * mae.loc["24 h", "CTM, running correction"]
+
+
+@pytest.mark.filterwarnings("ignore:no units")
+@pytest.mark.skipif(not (networks.data_folder() / "beijing12").is_dir(), reason="no data folder with Beijing's network")
+def test_a_network_is_loaded_with_its_other_pollutants_and_weather():
+    ds, target = networks.load("beijing12", covariates=True)
+    assert ds[target].attrs["units"] == "ug m-3"
+    assert {*networks.POLLUTANTS, *networks.WEATHER} <= {*ds.data_vars}

@@ -1,6 +1,8 @@
 """The benchmarks on small networks: pooled scores, folds, the bootstrap and joined stations are right."""
 
+import argparse
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,8 @@ import pytest
 import xarray as xr
 
 import xaq
-from benchmarks import accuracy, ceiling, gpu, networks, reach
+from benchmarks import accuracy, ceiling, gpu, networks, reach, speed, summary
+from xaq.accessor import AqAccessor
 from xaq.arrays import sphere
 from xaq.interpolate.kriging import Covariance
 from xaq.interpolate.leave_one_out import LeaveOneOut
@@ -103,7 +106,54 @@ def test_accuracy_prints_tables_and_writes_rows(tmp_path, capsys, monkeypatch):
     text = capsys.readouterr().out
     assert "synthetic, seed 1, 15% of stations hidden" in text
     assert "best classical" in text
+    assert "MAE of each draw, % below ordinary kriging" in text
     assert len(pd.read_json(out)) == 4
+
+
+def test_every_draw_is_compared_with_kriging_and_the_largest_losses_are_named(capsys):
+    errors = {
+        ("a", 0): {"kriging": 10.0, "idw": 12.0, "aqnet": 9.0},
+        ("a", 1): {"kriging": 10.0, "idw": 8.0, "aqnet": 8.4},
+        ("b", 0): {"kriging": 5.0, "idw": 6.0, "aqnet": 5.1},
+    }
+    records = pd.DataFrame(
+        [
+            {"network": network, "seed": seed, "method": method, "mae": error, "rmse": 2 * error}
+            for (network, seed), row in errors.items()
+            for method, error in row.items()
+        ]
+    )
+    table = summary.draw_by_draw(records)
+    np.testing.assert_allclose(table["mae", "aqnet"].astype(float), [10.0, 16.0, -2.0])
+    np.testing.assert_allclose(table["rmse", "idw"].astype(float), [-20.0, 20.0, -20.0])
+    np.testing.assert_allclose(table["rmse", "aqnet vs best"].astype(float), [10.0, -5.0, -2.0])
+    assert list(table["mae", "best classical"]) == ["kriging", "idw", "kriging"]
+    summary.print_draws(records)
+    last = capsys.readouterr().out.splitlines()[-1]
+    for score in ("MAE", "RMSE"):
+        assert f"{score} +2.0 % against kriging (b, seed 0)" in last
+        assert f"{score} +5.0 % against best classical row (a, seed 1)" in last
+    # Without AQ-Net there is no loss to name, without kriging nothing to compare with.
+    summary.print_draws(records[records.method != "aqnet"])
+    assert "largest loss" not in capsys.readouterr().out
+    summary.print_draws(records[records.method != "kriging"])
+    assert not capsys.readouterr().out
+
+
+def test_a_training_is_timed_on_the_network_that_is_named(tmp_path, monkeypatch):
+    ds, trained = xaq.datasets.load("germany"), []
+    monkeypatch.setattr(networks, "load", lambda name: (ds, "pm10"))
+    model = SimpleNamespace(recipe=SimpleNamespace(training={"epochs": 3}))
+    monkeypatch.setattr(AqAccessor, "train", lambda aq, target, **_: trained.append((aq.hidden, target)) or model)
+    options = argparse.Namespace(network="germany", stations=12, days=40, step="h")
+    measured = speed.run_training(options, tmp_path)
+    assert measured["epochs"] == 3
+    assert measured["cpu_seconds"] >= 0
+    for step, length in (("h", 40 * 24), ("D", 40)):
+        speed.run_training(argparse.Namespace(network=None, stations=12, days=40, step=step), tmp_path)
+        assert trained[-1][0].sizes["time"] == length
+    assert [target for _, target in trained] == ["pm10", "pm25", "pm25"]
+    assert 0 < trained[0][0].sizes["station"] < 20
 
 
 def test_the_ceiling_removes_linear_errors_and_no_noise():

@@ -87,3 +87,48 @@ def test_the_weather_is_consistent_with_the_field():
     assert float(np.corrcoef(truth, 1 / weather.blh[:, 0, 0])[0, 1]) > 0.9
     other = datasets.synthetic_weather(Grid([10.0], [50.0]), times, seed=1)
     np.testing.assert_array_equal(other.u10[:, 0, 0], weather.u10[:, 1, 1])
+
+
+def test_the_sea_of_a_cube_is_masked_and_its_land_is_not():
+    ds = datasets.load("germany")
+    cube = ds.aq.reanalyze("kriging", grid=0.25, time="2005-02-08")
+    mask = datasets.land_mask(cube)
+    assert mask.dims == ("lat", "lon")
+    assert mask.dtype == bool
+    berlin, north_sea, baltic = (
+        {"lon": x, "lat": y, "method": "nearest"} for x, y in ((13.4, 52.5), (7.3, 54.9), (12.5, 54.7))
+    )
+    land = cube.pm10.where(mask)
+    assert land.chunks is not None
+    land = land.compute()
+    assert np.isfinite(land.sel(**berlin)).all()
+    assert np.isnan(land.sel(**north_sea)).all()
+    assert np.isnan(land.sel(**baltic)).all()
+    assert 0.8 < float(mask.mean()) < 0.95
+    # A cube in the other order, or of one variable, has the same mask.
+    xr.testing.assert_identical(
+        datasets.land_mask(cube.pm10.isel(lat=slice(None, None, -1))), mask.isel(lat=slice(None, None, -1))
+    )
+
+
+def test_stations_and_points_are_on_land_on_both_sides_of_the_date_line():
+    ds = datasets.load("germany")
+    assert datasets.land_mask(ds).dims == ("station",)
+    assert datasets.land_mask(ds).all()
+    # Vanua Levu of Fiji lies west of 180 degrees, Taveuni's east coast beyond it.
+    grid = Grid.regular(0.1, bounds=(178.0, -18.0, 182.0, -16.0))
+    cube = xr.Dataset(coords={"lat": grid.lat, "lon": grid.lon})
+    mask = datasets.land_mask(cube)
+    turned = datasets.land_mask(cube.assign_coords(lon=np.where(cube.lon > 180, cube.lon - 360, cube.lon)))
+    assert 0.05 < float(mask.mean()) < 0.5
+    assert mask.sel(lon=slice(180.0, 182.0)).any()
+    np.testing.assert_array_equal(turned.values, mask.values)
+
+
+@pytest.mark.parametrize("wrong", [xr.Dataset(), xr.DataArray([1.0], dims="x"), None, [1.0, 2.0]])
+def test_without_places_there_is_no_land(wrong):
+    with pytest.raises(SchemaError, match=r"land_mask\(cube\)"):
+        datasets.land_mask(wrong)
+    nowhere = xr.Dataset(coords={"lon": ("station", [1.0, np.nan]), "lat": ("station", [2.0, 3.0])})
+    with pytest.raises(SchemaError, match="not finite"):
+        datasets.land_mask(nowhere)

@@ -5,6 +5,7 @@ NumPy's scalars and arrays without dimensions count as the numbers that they hol
 
 from __future__ import annotations
 
+import difflib
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,7 +97,7 @@ def check_flag(value: Any, name: str, *, error: Callable[[str], XaqError] = argu
 def check_choice(
     value: Any, name: str, choices: Iterable[T], *, error: Callable[[str], XaqError] = argument_error
 ) -> T:
-    """Return the choice that a value names, or raise with all of them."""
+    """Return the choice that a value names, or raise with all of them; the fix is the one whose spelling is nearest."""
     choices = list(choices)
     plain = value.item() if isinstance(value, np.generic) else value
     # Of the same type too: 3.0 == 3 and True == 1, and arrays compare entry by entry.
@@ -104,7 +105,16 @@ def check_choice(
         if type(plain) is type(choice) and plain == choice:
             return choice
     shown = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}" if len(choices) > 1 else repr(choices[0])
-    raise _wrong(value, name, shown, f"{name}={choices[0]!r}", error)
+    by_text = {str(choice): choice for choice in choices}
+    meant = by_text[nearest(plain, by_text)] if isinstance(plain, str) else choices[0]
+    raise _wrong(value, name, shown, f"{name}={meant!r}", error)
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return the choice whose spelling is nearest to a name in any case; the first where none is near."""
+    by_key = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), by_key, n=1, cutoff=0.25)
+    return next((by_key[key] for key in close), next(iter(by_key.values())))
 
 
 def check_text(

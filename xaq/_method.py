@@ -44,10 +44,13 @@ def method(function: Callable[Concatenate[xr.Dataset, P], R]) -> Callable[Concat
     signature = inspect.signature(function)
     dataset, *others = signature.parameters.values()
     names = [parameter.name for parameter in others]
+    positional = [parameter.name for parameter in others if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
 
     def forward(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if unknown := [name for name in kwargs if name not in names]:
             raise TypeError(_unknown(function.__name__, unknown[0], names))
+        if len(args) > len(positional):
+            raise TypeError(_too_many(function.__name__, len(args), positional, names))
         return function(self._ds, *args, **kwargs)
 
     itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -65,6 +68,17 @@ def _unknown(function: str, given: str, names: Sequence[str]) -> str:
         close = difflib.get_close_matches(given, names, n=1)
         meant = f"{close[0]}=" if close else f"one of {', '.join(names)}"
     return f"{function}() got an unexpected keyword argument {given!r}; fix: {meant}"
+
+
+def _too_many(function: str, given: int, positional: Sequence[str], names: Sequence[str]) -> str:
+    """Return the message for arguments without a name beyond those that a method takes, with names of others."""
+    others = [f"{name}=" for name in names if name not in positional]
+    number = f"{len(positional)} argument{'s' * (len(positional) > 1)}" if positional else "no argument"
+    listed = f" ({', '.join(positional)})" if positional else ""
+    fix = (
+        f"a name before each other one, of {', '.join(others[:4])}{', ...' * (len(others) > 4)}" if others else "fewer"
+    )
+    return f"{function}() takes {number} without a name{listed}, got {given}; fix: {fix}"
 
 
 def without_dataset(docstring: str) -> str:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ._display import html_table
 from ._method import method
-from .conventions import LAT, LON, STATION
+from .conventions import LAT, LON, STATION, TIME
 from .cube.reanalyze import estimate, reanalyze
 from .errors import SchemaError
 from .evaluate.explain import explain
@@ -26,8 +26,9 @@ from .training.train import train
 if TYPE_CHECKING:
     from .plot.accessor import PlotAccessor
 
-#: What the repr proposes, with the target and the spacing of a grid.
+#: What the repr proposes, with the target and the spacing of a grid; of a single time, from which nothing can be learned.
 _NEXT = "train({!r}) -> verify(model) -> reanalyze(model, grid={:g}, store='cube.zarr') -> plot.map(cube)"
+_NEXT_OF_ONE_TIME = "verify('kriging') -> reanalyze('kriging', grid={1:g}, store='cube.zarr') -> plot.map(cube)"
 
 
 @xr.register_dataset_accessor("aq")
@@ -125,7 +126,8 @@ def _next_step(ds: xr.Dataset) -> str:
     """Return the calls that come next, as one line: those of a dataset in xaq's form."""
     names = schema.pollutants(ds) or [str(n) for n in ds.data_vars] or ["pm25"]
     hide_first = "" if schema.hidden_mask(ds).any() else "hide(fraction=0.15) -> "
-    return hide_first + _NEXT.format("pm25" if "pm25" in names else names[0], _spacing(ds))
+    steps = _NEXT if ds.sizes[TIME] > 1 else _NEXT_OF_ONE_TIME
+    return hide_first + steps.format("pm25" if "pm25" in names else names[0], _spacing(ds))
 
 
 def _spacing(ds: xr.Dataset) -> float:

@@ -16,10 +16,11 @@ from .arrays import timesteps
 from .conventions import ELEVATION, LAT, LON, MASS_UNITS, STATION, TIME, cf_attrs
 from .cube.grid import Grid
 from .errors import GridError, SchemaError, XaqWarning
+from .quality import coastline
 from .readers.dispatch import open_stations
 from .stations import schema
 
-__all__ = ["load", "synthetic", "synthetic_truth", "synthetic_weather"]
+__all__ = ["land_mask", "load", "synthetic", "synthetic_truth", "synthetic_weather"]
 
 _BUNDLED = {"germany": "germany-2005", "germany-2005": "germany-2005", "germany-1998-2009": "germany-1998-2009"}
 #: Weather of the synthetic network: wind speed in m s-1, and the daily mean depth of the boundary layer in m.
@@ -63,6 +64,49 @@ def load(name: str = "germany") -> xr.Dataset:
         warnings.simplefilter("ignore", XaqWarning)
         ds = open_stations(table, stations=places, units={"pm10": MASS_UNITS})
     return ds.assign_attrs(title=f"Daily PM10 at rural background stations, Germany ({name})", source=_ACKNOWLEDGEMENT)
+
+
+def land_mask(ds: xr.Dataset | xr.DataArray) -> xr.DataArray:
+    """Return which cells of a cube, or which points or stations, lie on land.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset or DataArray
+        A cube, estimates at points or a station dataset: with coordinates ``lat`` and ``lon`` in degrees.
+
+    Returns
+    -------
+    xarray.DataArray
+        Booleans ``(lat, lon)`` of a cube, ``(point,)`` or ``(station,)`` else: True where the cell's centre or the place is on
+        land, lakes included. By the bundled coastline, Natural Earth 10m to 0.02 degrees (2 km), without the smallest islands.
+
+    Raises
+    ------
+    SchemaError
+        There are no such coordinates, or they are not finite.
+
+    Examples
+    --------
+    >>> import xaq
+    >>> cube = xaq.datasets.load("germany").aq.reanalyze("idw", grid=1.0, time="2005-02-01")
+    >>> land = cube.pm10.where(xaq.datasets.land_mask(cube))
+    """
+    places = ds.coords if isinstance(ds, (xr.Dataset, xr.DataArray)) else {}
+    if not {LAT, LON} <= set(places):
+        raise SchemaError(
+            f"got {shown(ds)}, expected a cube, points or stations with coordinates {LAT} and {LON}; "
+            f"fix: xaq.datasets.land_mask(cube), or ds.rename(latitude={LAT!r}, longitude={LON!r}) before",
+            subject="datasets.land_mask",
+        )
+    lat, lon = xr.broadcast(*(places[name].reset_coords(drop=True).astype(float) for name in (LAT, LON)))
+    if not (np.isfinite(lat) & np.isfinite(lon)).all():
+        raise SchemaError(
+            f"some of {LAT} and {LON} are not finite, expected degrees; fix: ds.sel(station=ds.lon.notnull() & ds.lat.notnull())",
+            subject="datasets.land_mask",
+        )
+    land = ~coastline.at_sea(lon.values.ravel(), lat.values.ravel(), 0.0).reshape(lon.shape)
+    attrs = {"standard_name": "land_binary_mask", "long_name": "on land, by the bundled coastline"}
+    return xr.DataArray(land, lat.coords, lat.dims, "land", attrs)
 
 
 def synthetic(

@@ -91,6 +91,8 @@ def test_fields_give_the_estimates_of_python(fields, data, here):
         (["--rasters", "elevation=land.nc"], 1, "--rasters elevation=land.nc:HGT"),
         (["--fields", ""], 2, "--fields era5.nc:blh"),
         (["--fields", "no.nc"], 1, "--fields field.nc"),
+        (["--fields", "cams.nc:o3,pm25,land.nc"], 2, "--fields cams.nc:o3,cams.nc:pm25,land.nc"),
+        (["--fields", "cams.nc:pm2"], 1, "--fields cams.nc:pm25"),
         (["--fields", "land.nc,cams.nc:dust"], 1, "--fields cams.nc:pm25"),
     ],
 )

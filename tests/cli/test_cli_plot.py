@@ -59,6 +59,37 @@ def test_a_figure_gets_its_subjects_and_options(with_model, data, here, monkeypa
     plt.close("all")
 
 
+def test_figures_of_a_cube_mark_the_stations_that_were_hidden_when_it_was_made(network, data, here, monkeypatch):
+    got = []
+    monkeypatch.setattr(xaq.plot, "errors", lambda ds, cube, **_: got.append(ds) or plt.figure().add_subplot())
+    cube = str(here / "hidden.zarr")
+    assert (
+        main(
+            [
+                "reanalyze",
+                "idw",
+                *data,
+                "--target",
+                "pm25",
+                "--hide",
+                "s001,s003",
+                "--grid",
+                "0.5",
+                "--time",
+                "2020-01-02",
+                "--store",
+                cube,
+            ]
+        )
+        == 0
+    )
+    assert main(["plot", "errors", cube, *data, "-o", "e.png"]) == 0
+    assert got[0].aq.hidden.station.values.tolist() == ["s001", "s003"]
+    assert main(["plot", "errors", cube, *data, "--hide", "s001", "-o", "e.png"]) == 0
+    assert got[1].aq.hidden.station.values.tolist() == ["s001"]
+    plt.close("all")
+
+
 def test_a_film_is_written_as_one(network, data, here, monkeypatch):
     figure, ax = plt.subplots()
     film = FuncAnimation(figure, lambda frame: ax.plot([frame], [0], "o"), frames=2)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaq.cube.grid import Grid
-from xaq.errors import GridError
+from xaq.errors import GridError, XaqWarning
 
 CURVILINEAR = xr.Dataset(coords={name: (("j", "i"), np.ones((2, 2))) for name in ("lon", "lat")})
 
@@ -144,3 +144,16 @@ def test_coords_are_cf():
 def test_the_fix_of_bounds_upside_down_has_the_same_numbers():
     with pytest.raises(GridError, match=r"fix: bounds=\(14, 49, 24, 55\)$"):
         Grid.regular(0.1, bounds=(14, 55, 24, 49))
+
+
+@pytest.mark.parametrize(("spacing", "extent", "fix"), [(10, 3.0, 0.09), (5, 30.0, 0.045), (1, 0.4, 0.009)])
+def test_a_spacing_in_kilometres_gives_a_warning(spacing, extent, fix):
+    lon, lat = np.array([-87.0, -87.0 + extent]), np.array([31.0, 31.0 + extent / 2])
+    with pytest.warns(XaqWarning, match=f"of {spacing} degrees.*fix: grid={fix} for cells of {spacing} km"):
+        Grid.around(lon, lat, spacing)
+
+
+@pytest.mark.parametrize(("spacing", "extent"), [(1, 1.5), (2.5, 60.0), (0.1, 0.3), (1, 0.0), (5, 360.0)])
+def test_coarse_grids_of_large_networks_and_of_one_place_give_no_warning(spacing, extent, recwarn):
+    Grid.around(np.array([-170.0, -170.0 + extent / 2, -170.0 + extent]), np.array([31.0, 31.0, 31.0]), spacing)
+    assert not recwarn

@@ -10,12 +10,20 @@ import pytest
 import xarray as xr
 
 import xaq
-from xaq.cube import member_tasks
+from xaq.cube import ensemble, member_tasks
 from xaq.errors import SchemaError, XaqWarning
 from xaq.nn.config import AQNetConfig
 
 GRID = xaq.Grid.regular(0.25, bounds=(9.0, 49.5, 11.0, 50.5))
 CONFIG = AQNetConfig(hidden=8, heads=2, k=8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def members_by_default():
+    """Make as many members as users get: tests of means count them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "DEFAULT_MEMBERS", 50)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +102,19 @@ def test_days_have_the_hours_of_a_clock_that_changes(zone):
     inside = (made.time_bnds[:, 0].values >= record[0]) & (made.time_bnds[:, 1].values <= record[1])
     assert inside.sum() >= 6
     assert np.array_equal(whole.notnull().all(["lat", "lon"]), inside)
+
+
+def test_daily_maxima_stay_maxima_in_a_cube_and_their_monthly_means_say_so():
+    ds = xaq.datasets.synthetic(n_stations=12, days=33, step="24h", seed=4)
+    of_8_hours = "time: maximum (comment: of the means over 8 hours)"
+    ds["pm25"].attrs["cell_methods"] = f"area: point {of_8_hours}"
+    days = ds.aq.reanalyze("kriging", grid=GRID, time="2020-01-02")
+    assert {days[name].attrs["cell_methods"] for name in ("pm25", "pm25_lower", "pm25_upper")} == {of_8_hours}
+    assert ds.aq.plot.map(days, lines=[]).get_title("left").startswith("PM2.5, daily maximum 2020-01-02")
+    months = ds.aq.reanalyze("kriging", grid=GRID, freq="MS")
+    assert months.pm25.attrs["cell_methods"] == f"{of_8_hours} time: mean (interval: 24 hours)"
+    ds["pm25"].attrs["cell_methods"] = "time: mean (interval: 5 minutes)"
+    assert ds.aq.reanalyze("kriging", grid=GRID).pm25.attrs["cell_methods"] == "time: mean"
 
 
 @pytest.mark.parametrize(("freq", "of_pandas"), [("MS", "MS"), ("QS", "QS"), ("YS", "YS")])
@@ -251,11 +272,56 @@ def test_a_period_with_too_few_hours_is_missing(network, model):
     np.testing.assert_allclose(made[0.6].pm25, hourly.resample(time="1D").mean(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("verb", ["reanalyze", "estimate"])
+def test_periods_that_are_all_missing_are_said_with_a_capture_that_works(network, verb):
+    where = {"grid": GRID} if verb == "reanalyze" else {"lon": [10.0], "lat": [50.0]}
+    part = {"time": slice("2020-01-01", "2020-01-04T12"), **where}
+    make = getattr(network.aq, verb)
+    with pytest.warns(
+        XaqWarning,
+        match=r"no month has 75 %.* 2020-01-01.* 11\.4 %: all are NaN; fix: a longer time=, or capture=0\.11$",
+    ):
+        assert make("idw", freq="MS", **part).pm25.isnull().all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", XaqWarning)
+        assert make("idw", freq="MS", capture=0.11, **part).pm25.notnull().any()
+        assert make("idw", freq="D", **part).pm25[-1].isnull().all(), "the last of several may be incomplete"
+
+
 @pytest.mark.parametrize("asked", [{"tz": "Europe/Berlin"}, {"statistic": "max"}])
 def test_what_is_said_of_periods_needs_periods(network, asked):
     with pytest.raises(SchemaError, match=r"of periods, and there are none; fix: freq='D'"):
         network.aq.reanalyze("idw", grid=GRID, **asked)
     assert network.aq.reanalyze("idw", grid=GRID, freq="D", **asked).sizes["time"] in (6, 7)
+
+
+@pytest.mark.parametrize(
+    ("time", "days"),
+    [
+        ("2020-01-03", ["02T16"]), (("2020-01-03", "2020-01-04"), ["02T16", "03T16"]), ("2020-01-03/2020-01-04", ["02T16", "03T16"]),
+        (slice("2020-01-04", None), ["03T16", "04T16", "05T16", "06T16"]), (slice(None, "2020-01-02"), ["31T16", "01T16"]),
+        (slice(np.datetime64("2020-01-02T16"), pd.Timestamp("2020-01-03T15")), ["02T16"]), ("2020-01-03T00/2020-01-03T23", ["02T16"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["reanalyze", "estimate"])
+def test_dates_are_those_of_the_time_zone_of_the_periods(network, verb, time, days):
+    where = {"grid": GRID} if verb == "reanalyze" else {"lon": [10.0], "lat": [50.0]}
+    options = {"freq": "D", "tz": "Asia/Shanghai", **where}
+    make = getattr(network.aq, verb)
+    made = make("idw", time=time, **options).compute()
+    assert [str(start)[8:13] for start in made.time.values] == days
+    xr.testing.assert_equal(made.pm25, make("idw", **options).compute().pm25.sel(time=made.time))
+
+
+def test_scores_of_local_days_are_those_of_the_dates_asked_for(network):
+    n = network.aq.verify("idw", of="D", tz="Asia/Shanghai", time="2020-01-03", baselines=[]).n
+    local_day = network.aq.hidden.pm25.sel(time=slice("2020-01-02T16", "2020-01-03T15"))
+    assert n.item() == (local_day.notnull().sum("time") >= 18).sum() > 0
+
+
+def test_a_date_in_a_time_zone_that_no_time_is_in_is_named_as_it_was_given(network):
+    with pytest.raises(SchemaError, match="time='yesterday' is not a period"):
+        network.aq.reanalyze("idw", grid=GRID, freq="D", tz="Asia/Shanghai", time="yesterday")
 
 
 # -- labels --------------------------------------------------------------------------------------------------------

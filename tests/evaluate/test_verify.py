@@ -158,6 +158,11 @@ def test_a_model_that_has_seen_the_hidden_stations_is_refused(network):
         other.aq.verify(model)
 
 
+def test_a_baseline_as_a_text_is_refused_with_its_list(network):
+    with pytest.raises(SchemaError, match=r"baselines is 'idw', expected a list of methods; fix: baselines=\['idw'\]$"):
+        network.aq.verify("kriging", baselines="idw")
+
+
 def test_nothing_hidden_is_an_error(network):
     with pytest.raises(SchemaError, match="no station is hidden"):
         network.drop_vars("hidden").aq.verify("idw")

@@ -175,3 +175,34 @@ def test_packed_numbers_are_refused_until_they_are_unpacked(here):
         sample_points(rioxarray.open_rasterio("packed.tif", masked=True), **at)
     unpacked = rioxarray.open_rasterio("packed.tif", mask_and_scale=True)
     assert sample_points(unpacked, **at).item() == pytest.approx(25.0)
+
+
+@pytest.mark.parametrize("name", ["era5.nc", "era5.zarr"])
+def test_text_in_a_file_does_not_prevent_that_it_is_opened(tmp_path, name):
+    """The version of ERA5 is text; xarray without netCDF4 writes netCDF 3, whose texts dask cannot split into chunks."""
+    ds = xr.open_dataset(era5_cds(tmp_path).path).load()
+    ds["expver"] = ds.expver.astype(object)
+    path = tmp_path / "copies" / name
+    path.parent.mkdir()
+    ds.to_zarr(path) if name.endswith("zarr") else ds.to_netcdf(path, format="NETCDF3_64BIT")
+    field = xaq.open_field(path, "t2m")
+    assert field.chunks is not None
+    xr.testing.assert_equal(field.compute(), xaq.open_field(ds, "t2m"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "fix"),
+    [
+        ("10u", "u10"), ("bhl", "blh"), ("2m_temperature", "t2m"), ("boundary_layer_height", "blh"),
+        ("10m_u_component_of_wind", "u10"), ("xyz", "t2m"), (["t2m", "bhl"], ["t2m", "blh"]),
+    ],
+)  # fmt: skip
+def test_the_fix_of_a_misspelt_variable_names_the_one_that_was_meant(tmp_path, asked, fix):
+    """The names under which the data store offers variables are like their long names."""
+    titles = {"t2m": "2 metre temperature", "blh": "Boundary layer height", "u10": "10 metre U wind component"}
+    ds = xr.open_dataset(era5_cds(tmp_path, variables=tuple(titles)).path)
+    for name, title in titles.items():
+        ds[name].attrs["long_name"] = title
+    with pytest.raises(SchemaError) as error:
+        xaq.open_field(ds, asked)
+    assert str(error.value).endswith(f"fix: variable={fix!r}")

@@ -217,6 +217,33 @@ def test_a_period_that_a_field_does_not_cover_is_one_without_it(network, wind):
     xr.testing.assert_equal(made.drop_attrs(), expected.drop_attrs())
 
 
+def test_the_variables_of_a_file_give_one_warning_of_its_period_and_one_of_its_cells(network, wind):
+    part = wind.isel(time=slice(30, None)).sel(lon=slice(None, 10.3))
+    file = xr.Dataset({"u10": part, "v10": part * 2.0, "blh": part + 1.0})
+    other = wind.isel(time=slice(20, None)).rename("t2m")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        network.aq.reanalyze("kriging-drift", grid=GRID, fields=[file, other])
+    texts = [str(w.message) for w in said if issubclass(w.category, XaqWarning)]
+    assert len(texts) == 3
+    assert texts[0].startswith("fields: 'u10', 'v10', 'blh' cover 2020-01-02T06")
+    assert texts[0].endswith("elsewhere they count as the mean of the stations")
+    assert texts[1].startswith("fields: 't2m' covers 2020-01-01T20")
+    assert texts[2] == "'u10', 'v10', 'blh' do not cover 4 of 16 cells of the grid: they have no value there"
+
+
+def test_fields_without_an_effect_are_named(network, wind):
+    rng = np.random.default_rng(0)
+    noise = xr.Dataset({name: wind.copy(data=rng.normal(size=wind.shape)) for name in ("u10", "v10")})
+    with pytest.warns(XaqWarning, match="'u10', 'v10' have no effect: .*slopes are zero") as said:
+        made = estimated(network, [noise])
+    assert sum("no effect" in str(w.message) for w in said) == 1
+    assert [t["slope"] for t in json.loads(made.attrs["xaq_provenance"])["drift"]] == [0.0, 0.0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", XaqWarning)
+        estimated(network, [wind])
+
+
 def test_a_gap_in_time_is_missing(network, wind):
     kept = np.r_[0:10, 20:48]
     gap = np.isin(np.arange(48), np.arange(10, 20))

@@ -13,7 +13,7 @@ from xaq.interpolate.base import Observations
 from xaq.interpolate.classical import OrdinaryKriging, classical, drift_kriging
 from xaq.interpolate.drift import Drift, centres_at
 from xaq.interpolate.explanation import Explanation
-from xaq.interpolate.site_effect import SiteEffect
+from xaq.interpolate.site_effect import SiteEffect, fit_with_folds
 from xaq.interpolate.site_predictors import data_digest
 from xaq.interpolate.trend import BackgroundFactor, OverTrend, Trend
 
@@ -21,6 +21,11 @@ N, STEPS = 60, 72
 LON, LAT = scatter(N + 20, seed=3)
 TIMES = np.datetime64("2020-01-01T00", "s") + np.arange(STEPS) * np.timedelta64(3600, "s")
 VISIBLE, HIDDEN = slice(0, N), slice(N, None)
+
+
+def effect_of(seen):
+    """Return the site effect that is fitted to observations."""
+    return fit_with_folds(seen).effect
 
 
 def of_place(lon, lat):
@@ -235,6 +240,24 @@ def test_rasters_of_noise_get_no_slopes_where_places_differ_by_chance():
     assert max(slopes) < 0.05
 
 
+@pytest.mark.parametrize("n", [20, 30])
+def test_rasters_of_noise_cost_a_field_in_time_nothing(n):
+    """Under a penalty that all predictors share, the rasters take slopes, and the field loses a sixth to all of its own."""
+
+    def raster(number):
+        return lambda lon, lat, times: np.sin(1e5 * (1 + 0.1 * number) * of_place(lon, lat)[:, None])
+
+    seen, _ = network(varying)
+    rng = np.random.default_rng(1)
+    # Site effects that no predictor knows, and noise of each observation.
+    values = seen.values[:n] * np.exp(0.15 * rng.normal(size=(n, 1)) + 0.1 * rng.normal(size=(n, STEPS)))
+    few = replace(seen, values=values.astype("f4"), lon=seen.lon[:n], lat=seen.lat[:n])
+    alone, *_ = Drift.fit(given(varying), few).slopes
+    beside, *of_noise = Drift.fit(given(varying, *map(raster, range(6))), few).slopes
+    assert beside == pytest.approx(alone, rel=0.02)
+    assert not any(of_noise)
+
+
 def test_as_many_rasters_of_noise_as_stations_are_held_back_by_the_penalty():
     def raster(number):
         return lambda lon, lat, times: np.sin(1e4 * (1 + 0.37 * number) * of_place(lon, lat)[:, None] + number)
@@ -439,7 +462,7 @@ def test_an_explanation_is_in_the_units_of_the_target():
 def test_without_fields_kriging_with_drift_is_kriging_over_the_site_effect():
     seen, _ = network(static)
     mapper = classical("kriging-drift", seen)
-    effect = SiteEffect.fit(seen)
+    effect = effect_of(seen)
     trend = Trend(site_effect=effect)
     np.testing.assert_array_equal(
         estimated(mapper, seen), estimated(OverTrend(OrdinaryKriging.fit(trend.remove(seen)), trend), seen)

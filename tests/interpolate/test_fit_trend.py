@@ -7,7 +7,10 @@ import pytest
 from synthetic import scatter
 
 from xaq.interpolate.base import Observations
+from xaq.interpolate.classical import OrdinaryKriging, classical
 from xaq.interpolate.fit_trend import fit_trend
+from xaq.interpolate.leave_one_out import fit_sill
+from xaq.interpolate.site_predictors import site_predictors
 from xaq.interpolate.trend import BackgroundFactor
 
 LON, LAT = scatter(60, seed=3)
@@ -76,3 +79,20 @@ def test_places_without_a_background_have_no_ratio():
     assert fitted.trend.background.slope == 0
     missing = np.isnan(fitted.ratios.values)
     np.testing.assert_array_equal(missing, np.isnan(Partial().at(LON, LAT, TIMES)))
+
+
+def test_a_site_effect_leaves_the_range_and_the_nugget_as_they_are():
+    """A lasting factor of each place is no reason for another covariance, which a few stations would choose by chance."""
+    predictors = site_predictors(LON, LAT)
+    lasting = np.exp(
+        0.2 * (predictors - predictors.mean(axis=0)) / predictors.std(axis=0) @ np.array([1.0, 0.0, 0.0, -1.0])
+    )
+    noise = 1 + 0.1 * np.random.default_rng(1).normal(size=(len(LON), len(TIMES)))
+    seen = Observations((observed(np.ones_like).values * lasting[:, None] * noise).astype("f4"), LON, LAT, TIMES)
+    plain, drift = classical("kriging", seen), classical("kriging-drift", seen)
+    again = OrdinaryKriging.fit(drift.trend.remove(seen)).covariance
+    same = lambda covariance: (covariance.range_km, covariance.nugget)  # noqa: E731
+    assert same(drift.mapper.covariance) == same(plain.covariance) != same(again)
+    assert drift.mapper.covariance.sill == pytest.approx(
+        fit_sill(drift.trend.remove(seen).values, LON, LAT, plain.covariance).sill
+    )

@@ -16,12 +16,17 @@ from xaq.interpolate import site_effect, site_predictors
 from xaq.interpolate.base import Observations
 from xaq.interpolate.held_out import deal_stations
 from xaq.interpolate.kriging import Covariance
-from xaq.interpolate.site_effect import SiteEffect, fit_with_folds, trusted_fraction
+from xaq.interpolate.site_effect import fit_with_folds, trusted_fraction
 from xaq.interpolate.site_predictors import KERNELS_KM, SITE_PREDICTORS
 from xaq.interpolate.trend import Trend, TrendRecord
 from xaq.stations import schema
 
 TIMES = np.arange("2020-01-01", "2020-03-01", dtype="datetime64[D]").astype("datetime64[s]")
+
+
+def effect_of(seen):
+    """Return the site effect that is fitted to observations."""
+    return fit_with_folds(seen).effect
 
 
 def germany(n: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +105,7 @@ def test_every_place_on_earth_has_features_and_so_has_its_image(lon, lat):
 def test_what_places_are_is_found_again():
     lon, lat = germany()
     slopes = np.array([0.1, 0.0, 0.0, -0.1])
-    fitted = SiteEffect.fit(observed(lon, lat, standardised(lon, lat) @ slopes))
+    fitted = effect_of(observed(lon, lat, standardised(lon, lat) @ slopes))
     assert 0.03 < fitted.slopes[0] + fitted.slopes[1] < 0.15
     assert -0.15 < fitted.slopes[3] < -0.03
     there_lon, there_lat = germany(100, 9)
@@ -113,12 +118,12 @@ def test_only_how_a_place_differs_from_its_neighbours_is_learned_from(monkeypatc
     lon, lat = germany()
     seen = observed(lon, lat, standardised(lon, lat) @ np.array([0.1, 0.0, 0.05, -0.1]))
     constant = np.array([5.0, -3.0, 20.0, 1000.0])
-    before = SiteEffect.fit(seen)
+    before = effect_of(seen)
     factor = before.factor(lon, lat)
     monkeypatch.setattr(
         site_effect, "site_predictors", lambda lon, lat: site_predictors.site_predictors(lon, lat) + constant
     )
-    after = SiteEffect.fit(seen)
+    after = effect_of(seen)
     assert np.abs(before.slopes).max() > 0.02
     np.testing.assert_allclose(after.slopes, before.slopes, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(after.factor(lon, lat), factor, rtol=1e-5)
@@ -131,14 +136,14 @@ def test_what_a_place_has_in_common_with_its_neighbours_explains_no_error(monkey
     people = 2.0 * (lon - lon.mean()) / lon.std() + own
     known = np.stack([people, *np.zeros((3, len(lon)))], axis=1)
     monkeypatch.setattr(site_effect, "site_predictors", lambda *_: known)
-    fitted = SiteEffect.fit(observed(lon, lat, 0.05 * people))
+    fitted = effect_of(observed(lon, lat, 0.05 * people))
     # Per unit; the ridge believes a little less than all.
     assert 0.03 < fitted.slopes[0] / fitted.stds[0] < 0.055
 
 
 def test_where_places_do_not_matter_next_to_nothing_is_believed():
     lon, lat = germany()
-    fitted = SiteEffect.fit(observed(lon, lat, np.zeros(len(lon))))
+    fitted = effect_of(observed(lon, lat, np.zeros(len(lon))))
     assert np.abs(np.log(fitted.factor(lon, lat))).max() < 0.03
 
 
@@ -152,8 +157,10 @@ def test_predictions_are_trusted_as_far_as_they_hold_at_many_places():
     assert fraction(-predicted) == 0.0
     # Right, with noise as large: fewer places are trusted less.
     noisy = predicted + rng.normal(0.0, 0.1, n)
-    assert fraction(noisy) > 0.8
-    assert fraction(noisy[:12], predicted[:12], np.arange(12)) < 0.2
+    assert fraction(noisy) > 0.7
+    noisier = predicted + rng.normal(0.0, 0.3, n)
+    assert fraction(noisier) > 0.3
+    assert fraction(noisier[:12], predicted[:12], np.arange(12)) == 0.0
     # One place among twenty says it all: what the others say of it is chance.
     alone = np.where(place == 0, 1.0, 1e-3)[:20]
     assert np.mean([fraction(alone + rng.normal(0.0, 0.01, 20), alone, place[:20]) for _ in range(50)]) < 0.2
@@ -166,7 +173,7 @@ def test_a_dozen_stations_with_lasting_differences_of_their_own_get_no_site_effe
     for seed in range(8):
         lon, lat = germany(14, seed)
         own = np.random.default_rng(seed).normal(0.0, 0.2, 14)
-        kept.append(np.abs(np.log(SiteEffect.fit(observed(lon, lat, own)).factor(lon, lat))).max())
+        kept.append(np.abs(np.log(effect_of(observed(lon, lat, own)).factor(lon, lat))).max())
     assert np.median(kept) == 0.0
 
 
@@ -189,7 +196,7 @@ def test_effects_without_a_fold_do_not_know_its_stations(monkeypatch):
 
 def test_the_level_is_bounded_and_no_place_counts_as_more_than_the_stations():
     lon, lat = germany()
-    fitted = replace(SiteEffect.fit(observed(lon, lat, np.zeros(len(lon)))), slopes=(0.0, 0.0, 0.0, -5.0))
+    fitted = replace(effect_of(observed(lon, lat, np.zeros(len(lon)))), slopes=(0.0, 0.0, 0.0, -5.0))
     everywhere = fitted.factor(*(a.ravel() for a in np.meshgrid(np.linspace(-180, 180, 37), np.linspace(-85, 85, 18))))
     assert np.abs(np.log(everywhere)).max() <= 0.3 + 1e-6
     himalaya, highest = fitted.factor(np.array([86.9]), np.array([28.0])), fitted.factor(lon, lat).min()
@@ -198,7 +205,7 @@ def test_the_level_is_bounded_and_no_place_counts_as_more_than_the_stations():
 
 def test_what_is_the_same_at_all_stations_says_nothing():
     lon, lat = np.full(6, 10.0) + np.arange(6) * 1e-7, np.full(6, 50.0)
-    fitted = SiteEffect.fit(observed(lon, lat, np.zeros(6)))
+    fitted = effect_of(observed(lon, lat, np.zeros(6)))
     np.testing.assert_array_equal(fitted.factor(np.array([13.4, 8.0]), np.array([52.5, 47.0])), 1.0)
 
 
@@ -206,7 +213,7 @@ def test_gaps_silence_and_a_defect_leave_the_slopes_finite():
     lon, lat = germany(20)
     seen = observed(lon, lat, np.zeros(20))
     seen.values[0], seen.values[1, ::2], seen.values[2], seen.values[:, 5] = np.nan, np.nan, -3.0, np.nan
-    assert np.isfinite(SiteEffect.fit(seen).slopes).all()
+    assert np.isfinite(effect_of(seen).slopes).all()
 
 
 @pytest.fixture(scope="module")
@@ -302,8 +309,8 @@ def test_only_steps_with_reports_are_learned_from():
     seen = observed(lon, lat, np.zeros(20))
     sparse = np.full((20, 50_000), np.nan, "f4")
     sparse[:, 123 : 123 + len(TIMES)] = seen.values
-    there = SiteEffect.fit(Observations(sparse, lon, lat, TIMES[0] + np.arange(50_000) * np.timedelta64(1, "D")))
-    assert there.slopes == SiteEffect.fit(seen).slopes
+    there = effect_of(Observations(sparse, lon, lat, TIMES[0] + np.arange(50_000) * np.timedelta64(1, "D")))
+    assert there.slopes == effect_of(seen).slopes
 
 
 def test_settlements_lie_where_they_are():

@@ -34,3 +34,11 @@ def test_attention_needs_a_trained_model_a_visible_station_and_a_time_of_the_rec
         plot.attention(ds, model, station=str(ds.aq.hidden.station.values[0]))
     with pytest.raises(SchemaError, match="outside the record"):
         plot.attention(ds, model, time="2021-01-01")
+
+
+def test_the_title_says_where_training_gained_nothing(forecast, monkeypatch):
+    ds, model = forecast
+    for learned in (False, True):
+        monkeypatch.setattr(type(model.recipe), "learned", property(lambda _, learned=learned: learned))
+        ax = plot.attention(ds, model, time="2020-01-20")
+        assert ("attention is not learned" in ax.get_title("left")) is not learned

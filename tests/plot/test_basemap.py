@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import shapely
+from cartopy.mpl.gridliner import Gridliner
 from matplotlib.collections import LineCollection
 from shapely.geometry import LineString, Point, box
 
@@ -119,3 +120,21 @@ def test_nothing_is_downloaded(ds, cube, monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     plot.map(ds, cube).figure.canvas.draw()
+
+
+def test_meridians_of_the_world_are_evenly_spaced():
+    ax = basemap.frame(None, (-180.0, -80.0, 180.0, 80.0), [])
+    (grid,) = (a for a in ax.artists if isinstance(a, Gridliner))
+    meridians = np.sort(grid.xlocator.tick_values(-180, 180))
+    assert len(set(np.diff([*meridians, meridians[0] + 360.0]))) == 1
+    assert (grid.ylocator.tick_values(-80, 80) % 10 == 0).all()
+
+
+def test_lines_of_the_world_are_thinner_than_those_of_a_country_and_without_provinces():
+    drawn = {}
+    for name, bounds in {"country": (5.0, 47.0, 15.0, 55.0), "world": (-180.0, -80.0, 180.0, 80.0)}.items():
+        ax = plt.figure().add_subplot(projection=ccrs.PlateCarree())
+        drawn[name] = {art.get_label(): art.get_linewidths()[0] for art in basemap.draw(ax, bounds)}
+    assert drawn["world"]["_coastline"] < 0.6 * drawn["country"]["_coastline"]
+    assert "_provinces" in drawn["country"]
+    assert "_provinces" not in drawn["world"]

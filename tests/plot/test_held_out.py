@@ -27,7 +27,9 @@ def test_bubble_areas_are_proportional_to_rmse(ds):
     sizes = bubbles.get_sizes()[which]
     np.testing.assert_allclose(sizes / rmse, sizes[0] / rmse[0], rtol=1e-5)
     np.testing.assert_allclose(np.sort(bubbles.get_array()), np.sort(rmse), rtol=1e-5)
-    assert f"RMSE {np.sqrt(np.nanmean(miss**2)):.3g}, MAE {np.nanmean(np.abs(miss)):.3g} µg m⁻³" in ax.get_title("left")
+    assert f"RMSE {np.sqrt(np.nanmean(miss**2)):#.3g}, MAE {np.nanmean(np.abs(miss)):#.3g} µg m⁻³" in ax.get_title(
+        "left"
+    )
     assert bar_label(ax) == "RMSE of PM2.5 [µg m⁻³]"
     assert len(layer(ax, "_visible").get_offsets()) == 15
 

@@ -46,6 +46,28 @@ def test_visible_are_circles_and_hidden_are_triangles_where_the_stations_are(ds,
     assert legend_of(ax)[:2] == ["visible station", "hidden station"]
 
 
+@pytest.mark.parametrize("name", ["map", "width", "panels", "compare"])
+def test_stations_that_the_cube_has_not_seen_are_never_drawn_as_visible(ds, cube, name):
+    forgotten, time = ds.drop_vars("hidden"), "2020-01-01T08"
+    subjects = {"panels": (cube, [time]), "compare": (cube, cube)}.get(name, (cube,))
+    whole = {} if name == "panels" else {"time": time}
+    drawn = np.ravel(getattr(plot, name)(forgotten, *subjects, **whole, lines=[]))[0]
+    seen = ~ds.hidden.values
+    np.testing.assert_allclose(layer(drawn, "_visible").get_offsets(), np.c_[ds.lon.values, ds.lat.values][seen])
+    if name != "width":
+        np.testing.assert_allclose(layer(drawn, "_hidden").get_offsets(), np.c_[ds.lon.values, ds.lat.values][~seen])
+
+
+def test_a_comparison_marks_what_either_cube_has_not_seen(network):
+    first, second, third = map(str, network.station.values[:3])
+    cubes = [
+        network.drop_vars("hidden", errors="ignore").aq.hide([s]).aq.reanalyze("idw", grid=0.5, time="2020-01-01")
+        for s in (first, second)
+    ]
+    ax = plot.compare(network.drop_vars("hidden", errors="ignore").aq.hide([third]), *cubes, lines=[]).flat[0]
+    assert len(layer(ax, "_hidden").get_offsets()) == 3
+
+
 def test_field_is_drawn_in_its_cells_and_unsupported_cells_are_blank(ds, cube):
     cube = cube.assign(supported=cube.supported & (cube.lon > 9.0))
     ax = plot.map(ds, cube, time="2020-01-01T08", lines=[])
@@ -256,3 +278,26 @@ def test_a_time_zone_of_a_cube_of_periods_is_refused_and_an_unknown_one_too(ds, 
     days = reanalyze(ds, "kriging", grid=0.5, freq="D")
     with pytest.raises(SchemaError, match=r"daily means by the clock of UTC.*freq='D', tz='Europe/Berlin'"):
         plot.map(ds, days, tz="Europe/Berlin")
+
+
+def test_what_is_known_of_all_cells_is_not_hatched_and_yes_or_no_is_said_in_words(network, network_cube):
+    for name in ("nearest_station", "supported"):
+        ax = plot.map(network, network_cube, target=name, lines=[])
+        assert not any("not supported" in text.get_text() for text in ax.get_legend().get_texts())
+    bar = mesh_of(ax).colorbar
+    assert [t.get_text() for t in bar.ax.get_yticklabels()] == ["no", "yes"]
+    assert set(mesh_of(ax).get_array().ravel()) == {0.0, 1.0}
+    assert bar_label(ax) == ""
+
+
+def test_a_member_is_called_by_its_number(ds):
+    made = ds.aq.reanalyze("kriging", grid=0.4, freq="D", members=3, time="2020-01-01").compute()
+    ax = plot.map(ds, made.isel(member=2), target="pm25_member", lines=[])
+    assert ax.get_title("left").splitlines()[0] == "PM2.5, member 2, daily mean 2020-01-01 (UTC)"
+    assert mesh_of(ax).colorbar.ax.get_ylabel() == "PM2.5 [µg m⁻³]"
+
+
+def test_one_station_is_one_station(ds, cube):
+    one = ds.isel(station=np.flatnonzero(~ds.hidden)[:1])
+    ax = plot.map(one, one.aq.reanalyze("idw", grid=cube, time="2020-01-01T08"), lines=[])
+    assert ax.get_title("left").endswith("idw, 1 station")

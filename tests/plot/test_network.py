@@ -103,3 +103,21 @@ def test_the_legend_of_sizes_has_values_of_the_colour_bar(network):
     sizes = [t for t in legend_of(ax) if t.endswith("µg m⁻³")]
     assert len(sizes) >= 2
     assert set(sizes) <= set(ticks)
+
+
+def test_markers_of_the_inset_have_the_sizes_of_the_legend_and_do_not_hide_its_coordinates():
+    ax = plot.stations(datasets.synthetic(n_stations=60, days=2), zoom=(9.7, 49.8, 10.3, 50.2), lines=[])
+    inset = insets_of(ax)[0]
+    whole, near = layer(ax, "_visible"), layer(inset, "_visible")
+    area = dict(zip(whole.get_array(), whole.get_sizes(), strict=True))
+    np.testing.assert_allclose(near.get_sizes(), [area[value] for value in near.get_array()])
+    (grid,) = (a for a in inset.artists if isinstance(a, Gridliner))
+    assert grid.get_zorder() > near.get_zorder()
+
+
+def test_values_of_the_legend_of_sizes_are_spread_over_the_colour_bar(network):
+    high = network.copy(deep=True)
+    high.pm25[:] = 100.0 + network.pm25
+    ax = plot.stations(high, time="2020-01-02", zoom=None, lines=[])
+    first, middle, last = (float(text.split()[0]) for text in legend_of(ax) if "µg" in text)
+    assert abs(middle - 0.5 * (first + last)) <= 0.2 * (last - first)

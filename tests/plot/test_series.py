@@ -1,12 +1,15 @@
 """The series of a station: which estimates are drawn, and what the title says about the station."""
 
 import json
+from datetime import timedelta
 
 import figures
+import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import xaq
 from xaq import plot
 from xaq.cube.reanalyze import reanalyze
 from xaq.errors import GridError, ModelError, SchemaError
@@ -129,11 +132,11 @@ def test_a_place_that_is_no_station_has_estimates_alone(ds, cube):
     expected = ds.aq.estimate("kriging", lon=[10.0], lat=[50.0], time="2020-01-01").pm25.values[:, 0]
     np.testing.assert_allclose(line(ax, "reanalysed"), expected, rtol=1e-5)
     assert [a.get_label() for a in ax.lines] == ["reanalysed"]
-    assert ax.get_title("left") == "PM2.5 at 10 E, 50 N, kriging, times in UTC"
+    assert ax.get_title("left") == "PM2.5 at 10°E, 50°N, kriging, times in UTC"
     of_cube = plot.series(ds, cube, lon=10.03, lat=50.02)
     cell = cube.pm25.sel(lon=10.03, lat=50.02, method="nearest")
     np.testing.assert_array_equal(line(of_cube, "reanalysed"), cell)
-    assert f"cell at {float(cell.lon):.6g} E" in of_cube.get_title("left")
+    assert f"cell at {float(cell.lon):.6g}°E" in of_cube.get_title("left")
 
 
 def test_estimates_at_points_are_drawn_at_one_of_them(ds):
@@ -163,3 +166,43 @@ def test_a_place_must_be_named_once_and_be_one_of_the_points(ds, cube):
         with pytest.raises(error, match=said):
             plot.series(ds, source, **place)
     assert not plt.get_fignums()
+
+
+def test_places_west_and_south_are_named_as_such(ds):
+    south = ds.assign_coords(lon=ds.lon - 190.0, lat=ds.lat - 90.0)
+    ax = plot.series(south, "idw", lon=179.0, lat=-40.0)
+    assert ax.get_title("left").startswith("PM2.5 at 179°E, 40°S, idw")
+    ax = plot.series(south, "idw", lon=180.5, lat=-40.0)
+    assert ax.get_title("left").startswith("PM2.5 at 179.5°W, 40°S, idw")
+
+
+def test_one_step_is_drawn_over_its_hour_with_its_interval(ds):
+    name = str(ds.station[ds.hidden][0].item())
+    ax = plot.series(ds, "kriging", name, time="2020-01-01T08")
+    estimate = ds.aq.estimate(
+        "kriging", lon=[ds.lon.sel(station=name)], lat=[ds.lat.sel(station=name)], time="2020-01-01T08"
+    )
+    np.testing.assert_allclose(line(ax, "reanalysed"), [estimate.pm25.values[0, 0]] * 2, rtol=1e-6)
+    low, high = (mdates.num2date(x) for x in ax.get_xlim())
+    assert high - low < timedelta(hours=1.1)
+    (band,) = ax.collections
+    assert np.ptp(band.get_paths()[0].vertices[:, 0]) * 24 == pytest.approx(1.0)
+
+
+def test_a_period_without_observations_and_estimates_is_refused(ds):
+    silent = ds.copy(deep=True)
+    silent.pm25.loc[{"time": slice("2020-01-01T05", "2020-01-01T08")}] = np.nan
+    said = "neither an observation nor an estimate of 'pm25' at station s000, 2020-01-01 06:00 UTC; fix: another time="
+    for draw in (plot.series, plot.hours):
+        with pytest.raises(SchemaError, match=said):
+            draw(silent, "kriging", "s000", time="2020-01-01T06")
+    assert not plt.get_fignums()
+
+
+def test_daily_data_are_called_means_or_maxima():
+    ds = xaq.datasets.load("germany").isel(station=slice(8), time=slice(40))
+    assert (
+        plot.series(ds, "idw", str(ds.station.values[0])).get_title("left").startswith("Daily mean of PM10 at station")
+    )
+    ds.pm10.attrs["cell_methods"] = "time: maximum"
+    assert plot.series(ds, "idw", str(ds.station.values[0])).get_title("left").startswith("Daily maximum of PM10 at")

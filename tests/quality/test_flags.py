@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from defects import CLEAN, gas, problems
 
+from xaq.datasets import synthetic
+
 
 @pytest.mark.parametrize(
     ("name", "scale", "stated", "instead"),
@@ -46,6 +48,34 @@ def test_a_station_in_other_units_is_reported_and_converted():
 def test_missing_and_wrong_units():
     assert (CLEAN.drop_attrs().aq.check().severity == "error").sum() == 1
     assert "not units of o3" in gas("o3", CLEAN.pm25.values, "m s-1").aq.check().set_index("problem").finding["units"]
+
+
+@pytest.mark.parametrize(
+    ("lon", "lat"),
+    [
+        ([-87.65, -85.99, -85.39, -86.26, -86.98, -87.48], [34.76, 33.99, 31.23, 32.41, 34.52, 33.19]),
+        ([-118.2, -122.4, -105.0, -74.0, -84.4, -87.6], [34.1, 37.8, 39.7, 40.7, 33.7, 41.9]),
+        ([77.2, 72.8, 80.3, 88.4, 78.5, 77.6], [28.6, 19.1, 13.1, 22.6, 17.4, 13.0]),
+    ],
+    ids=["to Antarctica", "to Antarctica and beyond the pole", "to the sea"],
+)
+def test_a_whole_network_swapped_below_90_degrees(lon, lat):
+    ds = synthetic(n_stations=6, days=2).assign_coords(lon=("station", lon), lat=("station", lat))
+    assert not problems(ds.aq.check(), "error")
+    swapped_ds = ds.assign_coords(lon=("station", lat), lat=("station", lon))
+    assert problems(swapped_ds.aq.check(), "error") == {"swapped"}
+    fixed = swapped_ds.aq.repair(swapped="swap")
+    np.testing.assert_array_equal(fixed.lon, lon)
+    np.testing.assert_array_equal(fixed.lat, lat)
+
+
+def test_networks_in_antarctica_and_on_ships_are_not_swapped():
+    base = synthetic(n_stations=6, days=2)
+    antarctica = ([-57.9, -58.98, -62.5, -68.1, -26.2, -8.3], [-62.1, -62.2, -64.8, -67.6, -75.6, -70.7])
+    ships = ([-30.0, -35.0, -40.0, -45.0, -38.0, -33.0], [10.0, 15.0, 20.0, 25.0, 30.0, 35.0])
+    for lon, lat in (antarctica, ships):
+        ds = base.assign_coords(lon=("station", lon), lat=("station", lat))
+        assert "swapped" not in problems(ds.aq.check(), "error")
 
 
 def test_a_whole_network_swapped():

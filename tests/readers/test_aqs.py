@@ -59,9 +59,10 @@ def test_ozone_is_the_maximum_of_8_hours_unless_another_column_is_asked_for():
     assert ds.o3.values[0, 0] == np.float32(0.044)
     assert ds.o3.attrs["units"] == "1e-6"
     assert "maximum" in ds.o3.attrs["comment"]
+    assert ds.o3.attrs["cell_methods"] == "time: maximum (comment: of the means over 8 hours)"
     mean = opened(ozone, columns={"value": "Arithmetic Mean"})
     assert mean.o3.values[0, 0] == np.float32(0.027)
-    assert "comment" not in mean.o3.attrs
+    assert not {"comment", "cell_methods"} & {*mean.o3.attrs}
 
 
 def test_one_day_is_one_step_of_a_day_and_can_be_mapped():

@@ -37,6 +37,7 @@ def test_hours_end_in_winter_time_and_old_codes_become_present_ones(tmp_path):
     path = workbook(tmp_path / "2018_PM25_1g.xlsx", HEAD + BODY)
     ds = xaq.open_stations(path, stations=LISTED)
     assert ds.station.values.tolist() == ["DsNowa", "MzStara"]
+    assert "1 stations have their present code in place of an old one: DsNowa (DsOld)" in ds.attrs["history"]
     assert values(ds) == [[43.5, -9, 5.25], [1, 2, 3]]
     # 01:00 in UTC+1 ends the hour that begins at 23:00 UTC, also in July.
     assert str(ds.time.values[0])[:16] == "2018-06-30T23:00"
@@ -109,3 +110,12 @@ def test_a_list_is_needed(tmp_path):
     path = workbook(tmp_path / "2018_PM25_1g.xlsx", HEAD + BODY)
     with pytest.raises(SchemaError, match="no coordinates; fix: stations="):
         xaq.open_stations(path)
+
+
+def test_a_pollutant_that_the_files_do_not_hold_is_refused(tmp_path):
+    path = workbook(tmp_path / "2018_PM25_1g.xlsx", HEAD + BODY)
+    with pytest.raises(
+        SchemaError, match=r"pollutant='pm10' is none of the variables, which are pm25; fix: leave pollutant= out"
+    ):
+        xaq.open_stations(path, stations=LISTED, pollutant="pm10")
+    assert [*xaq.open_stations(path, stations=LISTED, pollutant="PM2.5")] == ["pm25"]

@@ -51,6 +51,23 @@ def test_a_byte_order_mark_is_not_part_of_the_header(tmp_path):
     assert read(tmp_path / "obs.csv").sizes == {"station": 2, "time": 4}
 
 
+def test_a_pattern_is_the_files_that_match_it_in_the_order_of_their_names(tmp_path):
+    (tmp_path / "2020").mkdir()
+    whole = table()
+    for name, part in (("2020/b.csv", whole.iloc[1::2]), ("2020/a.csv", whole.iloc[::2])):
+        part.to_csv(tmp_path / name, index=False)
+    expected = read(whole)
+    for pattern in ("2020/*.csv", "**/[ab].csv", "20?0/*"):
+        np.testing.assert_array_equal(read(f"{tmp_path}/{pattern}").pm25, expected.pm25)
+    np.testing.assert_array_equal(read([f"{tmp_path}/*/a.csv", tmp_path / "2020" / "b.csv"]).pm25, expected.pm25)
+    whole.to_csv(tmp_path / "c[1].csv", index=False)
+    np.testing.assert_array_equal(read(tmp_path / "c[1].csv").pm25, expected.pm25)
+    with pytest.raises(
+        SchemaError, match=r"\.parquet: no file matches the pattern; fix: a pattern such as 'folder/\*.csv'"
+    ):
+        read(f"{tmp_path}/*.parquet")
+
+
 def test_unreadable_files(tmp_path):
     with pytest.raises(SchemaError, match="no such file"):
         read(tmp_path / "absent.csv")

@@ -118,6 +118,10 @@ def test_all_problems_come_at_once(stations):
         (lambda ds: ds.rename(pm25="pm10"), "no variable 'pm25'; the dataset has: pm10"),
         (lambda ds: ds.drop_vars("pm25"), "no variable 'pm25'; the dataset has: none"),
         (lambda ds: ds.drop_attrs(), "no units"),
+        (
+            lambda ds: ds.assign(pm25=ds.pm25.assign_attrs(units="ppb")),
+            "in 'ppb', and particles have no mixing ratio; fix: .*'ug m-3'",
+        ),
         (lambda ds: ds.assign(pm25=ds.pm25.astype(str).assign_attrs(units="ug m-3")), "expected numbers"),
         (lambda ds: ds.assign(pm25=ds.pm25.mean("time", keep_attrs=True)), "expected \\(station, time\\)"),
     ],

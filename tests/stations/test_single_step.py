@@ -40,6 +40,11 @@ def test_one_date_needs_a_step_and_the_message_says_which(rows):
     assert step_of(xaq.open_stations(rows[0], stations=rows[1], step="1D").time) == np.timedelta64(1, "D")
 
 
+def test_the_next_step_of_one_day_needs_no_training(day):
+    shown = repr(day.aq).splitlines()[-1].split("next")[1].strip()
+    assert shown == "verify('kriging') -> reanalyze('kriging', grid=0.1, store='cube.zarr') -> plot.map(cube)"
+
+
 def test_the_map_of_one_day_is_that_of_the_day_among_others(germany, day):
     several = germany.sel(station=day.station).assign_coords(hidden=day.hidden)
     mapper = OrdinaryKriging.fit(schema.observations(several.aq.visible, "pm10"))

@@ -38,8 +38,9 @@ def made_data(config=CONFIG, n_station=6, n_step=400, seed=0, change=None):
     targets = torch.tensor([n_station - 2, n_station - 1])
     fold = Fold(targets, targets[:, None], torch.arange(n_station) < n_station - 2, torch.ones(n_station))
     return TrainingData(
-        record=record, truth=record.z, steps=torch.arange(record.z.shape[1]), unit=torch.zeros(n_station, 3), folds=(fold,),
-        validation=((0,),), train_starts=learned, validation_starts=later,
+        record=record, truth=record.z, steps=torch.arange(record.z.shape[1]), begin=times[0],
+        unit=torch.zeros(n_station, 3),
+        place=torch.arange(n_station), folds=(fold,), validation=((0,),), train_starts=learned, validation_starts=later,
     )  # fmt: skip
 
 

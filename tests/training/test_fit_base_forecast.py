@@ -1,5 +1,8 @@
 """The fit of a base forecast: which windows and stations each regression is fitted to, and the choice among candidates."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 from small_forecast import CONFIG, made_data, made_network
@@ -129,3 +132,18 @@ def test_positions_are_spread_evenly_from_the_first_to_the_last(n, most):
     gaps = torch.diff(kept)
     assert (gaps >= 1).all()
     assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
+
+
+def test_a_known_forecast_that_errs_by_station_and_hour_is_corrected():
+    config = dataclasses.replace(CONFIG, days_before=8, n_covariates=1, n_known=1)
+    data = made_data(config, n_step=1200)
+    rng = np.random.default_rng(1)
+    weather = rng.normal(0, 1, data.record.z.shape).astype("float32")
+    hour = np.arange(weather.shape[1]) % config.steps_per_day
+    bias = rng.normal(0, 1, (len(weather), config.steps_per_day)).astype("float32")[:, hour]
+    data.record.z, data.record.covariates = torch.as_tensor(weather), torch.as_tensor(weather + bias)[..., None]
+    network = made_network(config)
+    fit_base_forecast(network, data)
+    made = network.base_forecast(data.record.window(data.validation_starts, data.learning_stations))
+    error = made - data.at_targets(data.record.z, data.validation_starts)
+    assert error[:, data.learning_stations].square().mean().sqrt() < 0.14

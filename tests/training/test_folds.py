@@ -1,5 +1,7 @@
 """Folds: every place in one of them, and nothing inside a fold known outside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -27,6 +29,7 @@ def test_folds_are_of_nearly_equal_size_and_co_located_stations_share_one(n_plac
 
 def test_each_fold_knows_the_stations_outside_it_only(small_ds, small_model):
     observations, recipe = schema.observations(schema.conform(small_ds), "pm25"), small_model.recipe
+    recipe = replace(recipe, config=replace(recipe.config, advection=True))
     days = observations.times[::24]
     record, starts, times = make_record(recipe, observations, days)
     folds = make_folds(observations, recipe, times, starts)

@@ -13,6 +13,7 @@ from xaq.interpolate.base import Observations
 from xaq.interpolate.forecast_baselines import Climatology, Persistence
 from xaq.nn.aqnet import build_network
 from xaq.nn.base_forecast import LOG, PERSISTENCE
+from xaq.nn.baselines import PatchTSTBaseline
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 from xaq.training.baselines import fit_baseline
@@ -196,6 +197,16 @@ def test_fitted_baselines_are_not_far_worse_than_climatology(ds, model, method):
     assert set(table.index.get_level_values("method")) == {"AQ-Net", method, "climatology"}
     mae = table.mae["visible", "6 h"]
     assert mae[method] < 1.3 * mae["climatology"]
+
+
+@pytest.mark.parametrize("steps_per_day", [1, 4, 24])
+def test_patchtst_takes_any_step(steps_per_day):
+    """A fortnight of daily values is shorter than a patch of 24 steps."""
+    pytest.importorskip("transformers")
+    config = AQNetConfig.default("forecast", steps_per_day)
+    made = PatchTSTBaseline(config)(_window(config))
+    assert made.shape[1:] == (4, 7 * steps_per_day)
+    assert torch.isfinite(made).all()
 
 
 def test_unknown_baselines_are_named(ds, model):

@@ -10,19 +10,26 @@ import torch
 from xaq.training.loop import SCHEDULES, choose_fraction, mean_weights
 
 
-def learned_module(best, gain, n_members=2, fractions=(0.25, 0.5, 0.75, 1.0)):
-    """Return a module whose score is ``1 - gain`` where ``best`` of what was learned is kept, and its weights before and after."""
+def learned_module(best, gain, n_members=2, fractions=(0.25, 0.5, 0.75, 1.0), by_place=(1.0,) * 100):
+    """Return a module whose error is ``1 - gain`` of the first guess's where ``best`` is kept, and its weights before and after.
+
+    ``by_place`` are the gains of the places relative to their mean.
+    """
     torch.manual_seed(0)
     first_guess = torch.nn.Linear(3, 2).state_dict()
     members = [torch.nn.Linear(3, 2) for _ in range(n_members)]
     learned = [{k: v.clone() for k, v in m.state_dict().items()} for m in members]
 
-    def kept():
+    def sums():
         moved, whole = members[0].weight - first_guess["weight"], learned[0]["weight"] - first_guess["weight"]
-        return float((moved / whole).mean().detach())
+        kept = float((moved / whole).mean().detach())
+        gained = gain - abs(kept - best) if kept > 0.1 else 0.0
+        error = 1.0 - gained * np.array(by_place)
+        return np.stack([np.ones_like(error), error, error**2])
 
     plan = dataclasses.replace(SCHEDULES["analysis"], fractions=fractions, min_gain=0.002)
-    module = SimpleNamespace(networks=members, schedule=plan, score=lambda: 1.0 - gain + abs(kept() - best))
+    recipe = SimpleNamespace(config=SimpleNamespace(task="analysis"))
+    module = SimpleNamespace(networks=members, schedule=plan, sums_by_place=sums, recipe=recipe)
     return module, first_guess, learned
 
 
@@ -50,6 +57,13 @@ def test_each_member_keeps_the_fraction_of_what_it_learned_that_validates_best(b
     for member, weights in zip(module.networks, learned, strict=True):
         for name, tensor in member.state_dict().items():
             torch.testing.assert_close(tensor, (1.0 - best) * first_guess[name] + best * weights[name])
+
+
+def test_a_gain_that_two_places_of_25_decide_is_not_kept_and_one_that_all_share_is():
+    few = np.r_[[10.0] * 2, [5.0 / 23] * 23]
+    for by_place, expected in ((few, 0.0), (np.ones(25), 1.0), (np.repeat(few, 20), 1.0)):
+        module, first_guess, _ = learned_module(best=1.0, gain=0.08, by_place=by_place)
+        assert choose_fraction(module, first_guess).fraction == expected
 
 
 def test_the_network_is_the_mean_of_its_members():

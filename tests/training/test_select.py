@@ -13,6 +13,7 @@ from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
 from xaq.training.calibrate import calibrate, fit_errors
 from xaq.training.fit_classical import choose_first_guess, fit_classical, settle_config
+from xaq.training.gain import errors_beside_kriging
 from xaq.training.learn import learn
 from xaq.training.select import remove_trend, select_observations
 
@@ -32,7 +33,8 @@ def test_the_steps_called_one_by_one_are_training(network):
     learned = learn(selection.observations, recipe, max_epochs=1, progress=False)
     interval, seen = calibrate(learned.members, learned.data, recipe), selection.observations
     errors = fit_errors(learned.members, learned.data, recipe, interval, seen.lon, seen.lat)
-    fitted = replace(recipe, interval=interval, error_covariance=errors, training=learned.summary)
+    beside = errors_beside_kriging(learned.members, learned.data, recipe, replace(seen, values=selection.observed))
+    fitted = replace(recipe, interval=interval, error_covariance=errors, training=learned.summary | beside)
     model = network.aq.train("pm25", config=SMALL, max_epochs=1, seed=2, progress=False)
     assert fitted == replace(model.recipe, held_out_scores=[], mean_scores=[])
     ours, theirs = learned.network.state_dict(), model.network.state_dict()
@@ -74,7 +76,7 @@ def test_a_forecast_reads_no_fields(network):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"task": "nowcast"}, ModelError, "fix: task='analysis'"),
+        ({"task": "nowcast"}, ModelError, "fix: task='forecast'"),
         ({"covariates": "wind"}, SchemaError, r"fix: covariates=\['wind'\]"),
         ({"covariates": ["pm25"]}, SchemaError, "candidates are wind"),
         ({"time": "1999"}, SchemaError, "holds no step"),

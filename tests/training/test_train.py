@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import xarray as xr
 import xaq
 from xaq.aqnet.recipe import untrained_network
 from xaq.errors import ModelError, SchemaError, XaqWarning
+from xaq.interpolate import jackknife
 from xaq.interpolate.classical import OrdinaryKriging
 from xaq.nn.config import AQNetConfig
 from xaq.stations import schema
@@ -124,7 +126,7 @@ def test_training_that_gains_too_little_keeps_its_start(network, monkeypatch):
     monkeypatch.setattr(loop, "SCHEDULES", {"analysis": plan})
     kept, start = train(network, max_epochs=1), train(network, max_epochs=0)
     assert kept.recipe.training["score"] == 1.0
-    assert "no gain" in repr(kept)
+    assert "training: the network adds nothing: the classical first guess is kept" in repr(kept)
     for name, tensor in start.network.state_dict().items():
         assert torch.equal(tensor, kept.network.state_dict()[name]), name
 
@@ -190,7 +192,9 @@ def test_a_silent_station_is_left_out_and_named(network):
     assert str(silent.station.values[first]) not in model.recipe.visible
 
 
-def test_covariates_reach_the_network_and_are_needed_later(network):
+def test_covariates_reach_the_network_and_are_needed_later(network, monkeypatch):
+    # Twenty places would keep little of what is learned.
+    monkeypatch.setattr(jackknife, "MOST_ERRORS", 0.0)
     richer = network.assign(wind=network.pm25 * 0.1)
     model = train(richer, covariates=["wind"], max_epochs=1)
     assert model.recipe.covariates == ("wind",)
@@ -285,3 +289,26 @@ def test_a_device_that_cannot_be_used_is_refused_before_anything_is_fitted():
     """The two stations are too few for any fit, which would be the error otherwise."""
     with pytest.raises(ModelError, match="fix: device='auto'"):
         xaq.datasets.synthetic(n_stations=2, days=8).aq.train("pm25", device="nowhere", progress=False)
+
+
+@pytest.mark.parametrize("max_epochs", [0, 1])
+def test_what_was_learned_from_is_released_before_hidden_stations_are_scored(network, monkeypatch, max_epochs):
+    from xaq.training import learn
+    from xaq.training import train as module
+
+    made, alive = [], []
+    prepare, score = learn.prepare_data, module.score_held_out
+
+    def prepared(*args):
+        data = prepare(*args)
+        made.append(weakref.ref(data.folds[0].series.table))
+        return data
+
+    def scored(*args, **kwargs):
+        alive.append(made[0]() is not None)
+        return score(*args, **kwargs)
+
+    monkeypatch.setattr(learn, "prepare_data", prepared)
+    monkeypatch.setattr(module, "score_held_out", scored)
+    train(network, max_epochs=max_epochs)
+    assert alive == [False]

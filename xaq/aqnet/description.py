@@ -24,8 +24,7 @@ def describe(network: Network, recipe: Recipe, device: torch.device) -> tuple[st
             f"range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill{advected}",
         ),
     ]
-    if (score := r.training.get("score")) is not None:
-        lines.append(("training", f"{_gain(score)}, at validation stations"))
+    lines += _gain(r)
     if r.covariates:
         lines.append(("covariates", ", ".join(r.covariates)))
     if r.known:
@@ -39,11 +38,23 @@ def describe(network: Network, recipe: Recipe, device: torch.device) -> tuple[st
     return f"AQ-Net, {r.config.task} of {r.target} [{r.units}], step {step}", lines
 
 
-def _gain(score: float) -> str:
-    """Return what training gained, from the error relative to that of the first guess."""
-    if score < 1:
-        return f"error {100 * (1 - score):.1f} % lower than that of the classical first guess"
-    return "no gain: the classical first guess is kept"
+def _gain(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return what the whole model gains over kriging, and what its network adds to the classical first guess."""
+    found, lines = recipe.training, []
+    if "kriging_mae" in found:
+        mae, rmse = (_relative(found[f"analysis_{score}"], found[f"kriging_{score}"]) for score in ("mae", "rmse"))
+        lines.append(("gain", f"MAE {mae} and RMSE {rmse} than those of kriging, at validation stations"))
+    if (score := found.get("score")) is not None:
+        first_guess = "classical first guess" if recipe.config.task == "analysis" else "base forecast"
+        adds = f"error {_relative(score, 1.0)} than that of the {first_guess}, at validation stations"
+        lines.append(("training", adds if score < 1 else f"the network adds nothing: the {first_guess} is kept"))
+    return lines
+
+
+def _relative(error: float, reference: float) -> str:
+    """Return by how much an error is lower or higher than another, in words."""
+    change = 100 * (error / reference - 1.0) if reference else 0.0
+    return f"{abs(change):.1f} % {'higher' if change > 0 else 'lower'}"
 
 
 def _trend_facts(recipe: Recipe) -> list[tuple[str, str]]:

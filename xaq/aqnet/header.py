@@ -34,6 +34,8 @@ _PREDICTOR = _FIELD | _SLOPE
 _LOGARITHM = {"name": str, "units": str, "least": float} | _SLOPE
 #: The numbers that a row of scores may have; None is an unknown one.
 _SCORES = ("mae", "rmse", "bias", "r2", "crps", "coverage", "width", "n")
+#: What a model says of its training by numbers.
+_TRAINING_NUMBERS = ("score", "analysis_mae", "analysis_rmse", "kriging_mae", "kriging_rmse")
 
 
 class HeaderError(ValueError):
@@ -250,7 +252,10 @@ def _of_provenance(r: Recipe) -> Iterator[str]:
             _expect(r.trend.background["mean"] > 0, r.trend.background["mean"], "trend.background.mean", "above 0")
         _check_drift(r.trend)
         for name, value in r.training.items():
-            _expect(type(value) is str or _is_finite(value), value, f"training.{name}", "text or a finite number")
+            may_be_text = type(value) is str and name not in _TRAINING_NUMBERS
+            _expect(
+                may_be_text or _is_finite(value), value, f"training.{name}", "a finite number, or text of another name"
+            )
         for row in r.held_out_scores:
             kinds: dict[str, Any] = {"method": str, "stations": str}
             kinds |= {score: float | None for score in _SCORES if isinstance(row, dict) and score in row}

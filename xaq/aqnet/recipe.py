@@ -17,7 +17,7 @@ from ..nn.aqnet import Network, build_network
 from ..nn.config import AQNetConfig
 
 #: Version of the model's file; a file of another version is refused.
-FORMAT = 11
+FORMAT = 12
 
 
 @dataclass(frozen=True)

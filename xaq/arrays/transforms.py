@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 N_CYCLIC = 6
 #: The offset of the log scale, relative to the network's mean concentration.
 _RELATIVE_OFFSET = 0.05
+#: Columns of :func:`climatology_design` with the phase of the year, and the least time from the first to the last report: a year.
+_YEARLY, _LEAST = [5, 6, 7, 8, 11, 12, 13, 14], np.timedelta64(364, "D")
 
 
 def cyclic_encoding(times: NDArray[np.datetime64]) -> NDArray[np.float32]:
@@ -142,6 +144,9 @@ def climatology_design(times: NDArray[np.datetime64]) -> NDArray[np.float64]:
 def fit_climatology(times: NDArray[np.datetime64], z: NDArray) -> NDArray[np.float64]:
     """Fit the network's climatology: a ridge regression of the mean over stations on :func:`climatology_design`.
 
+    Less than a year does not show the course of the year: harmonics fitted to it would go astray in the months that were not
+    seen. The climatology then has the course of the day and of the week alone.
+
     Parameters
     ----------
     times : (n_time,) datetime64, UTC
@@ -150,13 +155,14 @@ def fit_climatology(times: NDArray[np.datetime64], z: NDArray) -> NDArray[np.flo
     Returns
     -------
     (15,) float64
-        Coefficients of the design. Fitted to less than a year, they hold for the months seen only; the ridge keeps them
-        small elsewhere.
+        Coefficients of the design; those of the year are zero where less than a year is observed.
     """
     count = np.isfinite(z).sum(axis=0)
     seen = count > 0
     mean = np.nansum(z[:, seen], axis=0) / count[seen]
     design, weight = climatology_design(times[seen]), count[seen][:, None]
+    if times[seen][-1] - times[seen][0] < _LEAST:
+        design[:, _YEARLY] = 0.0
     gram = design.T @ (weight * design)
     damping = 1e-3 * np.trace(gram) / len(gram) * np.eye(len(gram))
     damping[0, 0] = 0.0

@@ -39,7 +39,9 @@ def add_means(parser: argparse.ArgumentParser) -> Any:
         "--freq", choices=("D", "MS", "QS", "YS"), help="estimate days, months, quarters or years (default: each step)"
     )
     group.add_argument(
-        "--period-tz", metavar="ZONE", help="time zone of these periods, such as Europe/Berlin (default UTC)"
+        "--period-tz",
+        metavar="ZONE",
+        help="time zone of these periods and of --time, such as Europe/Berlin (default UTC)",
     )
     group.add_argument(
         "--statistic", choices=("mean", "max"), default="mean", help="of the steps of a period (default mean)"

@@ -76,11 +76,24 @@ def fields(value: str | None) -> list[xr.DataArray | xr.Dataset] | None:
     """Open fields: an array where a variable is chosen, else all variables of a file."""
     if value is None:
         return None
-    found = []
-    for name in text.names(value) or [""]:
-        files, variable = _parts(name, "--fields", "era5.nc:blh")
-        found.append(_field(files, variable, "--fields "))
-    return found
+    given = [(name, *_parts(name, "--fields", "era5.nc:blh")) for name in text.names(value) or [""]]
+    _check_files_of_variables(given)
+    return [_field(files, variable, "--fields ") for _, files, variable in given]
+
+
+def _check_files_of_variables(given: list[tuple[str, list[str], str | None]]) -> None:
+    """Refuse a further variable of a file, as in ``era5.nc:blh,t2m``, which would be taken for a file."""
+    written, file = list[str](), ""
+    for name, files, variable in given:
+        is_variable = bool(file) and variable is None and name.isidentifier() and not Path(name).exists()
+        written.append(f"{file}:{name}" if is_variable else name)
+        if not is_variable:
+            file = files[0] if variable else ""
+    if written != [name for name, _, _ in given]:
+        raise output.usage(
+            f"--fields takes a variable behind its file, and a name alone is a file; "
+            f"fix: --fields {shlex.quote(','.join(written))}"
+        )
 
 
 def _parts(value: str, option: str, example: str) -> tuple[list[str], str | None]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from ..errors import ModelError, StoreError
 from ..interpolate.classical import CLASSICAL
@@ -134,7 +133,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
         group.add_argument("-o", "--output", required=True, metavar="FILE", help=_file_help(figure))
         if {"cube", "method or cube"} & {*figure.subjects}:
             group.add_argument("--model", metavar="FILE", help="model file whose hidden stations are marked")
-        stations.add_hide(own, "those of the model")
+        stations.add_hide(own, "those of the model or cube")
 
 
 #: What an example of each figure is made from, and its options.
@@ -172,7 +171,7 @@ def _run(a: argparse.Namespace) -> None:
     subjects = [_subject(a.figure, kind, getattr(a, kind.replace(" ", "_"))) for kind in figure.subjects]
     marked = getattr(a, "model", None)
     model = stations.load(marked) if isinstance(marked, str) else next(iter(subjects), None)
-    ds = stations.open_data(a, None if isinstance(model, xr.Dataset) else model) if a.table else None
+    ds = stations.open_data(a, model) if a.table else None
     drawn = _draw(a.figure, ds, subjects, given)
     with output.written(a.output, "-o"):
         _save(drawn, a.output)

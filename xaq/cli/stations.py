@@ -11,7 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from .. import datasets
+from .._arguments import nearest
 from ..conventions import LAT, LON, ROLE_NAMES, TIME, is_pollutant, match_key
+from ..cube.provenance import not_seen
 from ..errors import ModelError, SchemaError
 from ..interpolate.classical import CLASSICAL
 from ..quality.flags import prepare
@@ -106,15 +108,16 @@ def add_hide(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--hide-seed", type=int, default=0, metavar="N", help="random seed of the draw (default 0)")
 
 
-def open_data(arguments: argparse.Namespace, model: Model | str | None = None) -> xr.Dataset:
-    """Open the station data; stations that ``--hide`` names, or that were hidden when the model was trained, are hidden."""
+def open_data(arguments: argparse.Namespace, model: Model | xr.Dataset | str | None = None) -> xr.Dataset:
+    """Open the station data; stations that ``--hide`` names, or that were hidden when the model or cube was made, are hidden."""
     hidden = text.hidden(getattr(arguments, "hide", None))
     ds = _opened(arguments)
     if isinstance(hidden, float):
         return hide(ds, fraction=hidden, seed=arguments.hide_seed)
     if hidden is None and model is not None and not isinstance(model, str):
         known = set(ds["station"].values.astype(str))
-        hidden = [s for s in model.recipe.hidden if s in known]
+        unseen = not_seen(model) if isinstance(model, xr.Dataset) else model.recipe.hidden
+        hidden = [s for s in unseen if s in known]
     return hide(ds, hidden) if hidden else ds
 
 
@@ -198,7 +201,7 @@ def load_or_name(what: str) -> Model | str:
     if not Path(what).exists():
         raise ModelError(
             f"{what!r} is no model file, and none of the methods {', '.join(CLASSICAL)}; "
-            f"fix: {text.nearest(what, CLASSICAL)}, or a model file"
+            f"fix: {nearest(what, CLASSICAL)}, or a model file"
         )
     return load(what)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from .output import usage
 
@@ -146,12 +145,6 @@ def bounds(text: str, option: str = "--bounds") -> tuple[float, float, float, fl
     except ValueError:
         raise usage(f"{option} is {text!r}, expected west,south,east,north; fix: {option} 5,47,16,55") from None
     return west, south, east, north
-
-
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return the choice whose spelling is nearest to a name."""
-    choices = list(choices)
-    return next(iter(difflib.get_close_matches(name, choices, n=1, cutoff=0.0)), choices[0])
 
 
 def pairs(text: str, option: str, example: str) -> Iterator[tuple[str, str]]:

@@ -31,7 +31,9 @@ def _add(parser: argparse.ArgumentParser) -> None:
         help="score means of days, months, quarters or years (default: each step)",
     )
     parser.add_argument(
-        "--period-tz", metavar="ZONE", help="time zone of these periods, such as Europe/Berlin (default UTC)"
+        "--period-tz",
+        metavar="ZONE",
+        help="time zone of these periods and of --time, such as Europe/Berlin (default UTC)",
     )
     parser.add_argument("--by-station", action="store_true", help="one row per method and station")
     parser.add_argument("--csv", metavar="FILE", help="also write the table to this file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .._arguments import check_choice, check_zone
 from ..arrays import timesteps
 from ..errors import SchemaError
+from ..stations import schema, timestamps
 
 #: Frequencies, as pandas names those that begin a period, and what a period is called.
 FREQUENCIES = {"D": "day", "MS": "month", "QS": "quarter", "YS": "year"}
@@ -37,6 +38,31 @@ def settle_zone(tz: Any) -> str | None:
         return None
     zone = check_zone(tz, "tz", "the name of a time zone, or None for UTC", fix="tz='Europe/Berlin'")
     return None if zone == "UTC" else zone
+
+
+def period_in_utc(time: schema.Period, tz: str | None) -> schema.Period:
+    """Return a period whose texts are dates and times by the clock of a zone, with its bounds in UTC; None is UTC.
+
+    Times that are no text, or have a zone, are in UTC already. What is no period is returned as it is: whoever selects says so.
+    """
+    if tz is None or time is None:
+        return time
+    key = schema.as_slice(time)
+    start, stop = _bound_in_utc(key.start, tz, "start_time"), _bound_in_utc(key.stop, tz, "end_time")
+    return time if start is key.start and stop is key.stop else slice(start, stop, key.step)
+
+
+def _bound_in_utc(text: Any, tz: str, end: Literal["start_time", "end_time"]) -> Any:
+    """Return the start or the end of the day, month, year or hour that a text names."""
+    if not isinstance(text, str) or not isinstance(timestamps.plain_time(text), str):
+        return text
+    try:
+        local = getattr(pd.Period(text), end)
+    except ValueError:
+        return text
+    first = end == "start_time"
+    aware = local.tz_localize(tz, ambiguous=first, nonexistent="shift_forward" if first else "shift_backward")
+    return str(aware.tz_convert("UTC").tz_localize(None).floor("s"))
 
 
 @dataclass(frozen=True)

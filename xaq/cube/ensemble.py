@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._arguments import argument_error, check_choice, check_count, check_number, check_seed
-from ..errors import ModelError
+from ..errors import ModelError, warn
 from ..interpolate import leave_one_out
 from ..interpolate.classical import OrdinaryKriging
 from ..interpolate.error_covariance import ErrorCovariance, fit_error_covariance
@@ -18,8 +18,8 @@ from ..interpolate.held_out import held_out_scores
 from ..interpolate.trained import OnDevice
 from ..interpolate.trend import OverTrend
 from ..stations import taking_part
-from .calendar import Calendar, check_freq, settle_zone
-from .request import Request
+from .calendar import FREQUENCIES, Calendar, check_freq, settle_zone
+from .request import Request, estimated_steps
 
 STATISTICS, SUPPORTS = ("mean", "max"), ("point", "cell")
 #: Members that intervals of periods are made from, unless asked for.
@@ -143,6 +143,25 @@ class Joint:
     def step_seconds(self) -> int:
         """Of the estimates."""
         return int(self.request.step / np.timedelta64(1, "s"))
+
+
+def warn_if_incomplete(joint: Joint) -> None:
+    """Warn where every period is missing, because fewer of its steps are estimated than the data capture."""
+    freq, capture = joint.ensemble.freq, joint.ensemble.capture
+    if freq is None:
+        return
+    calendar = joint.calendar
+    count = np.bincount(calendar.index, estimated_steps(joint.request), len(calendar.start))
+    fraction = count / calendar.expected
+    # Without any step, another warning says so.
+    if not count.any() or (fraction >= capture).any():
+        return
+    fullest = int(np.argmax(fraction))
+    enough = max(math.floor(100 * fraction[fullest]) / 100, 0.001)
+    warn(
+        f"no {FREQUENCIES[freq]} has {100 * capture:g} % of its steps estimated, that of {calendar.start[fullest]} the most with "
+        f"{100 * fraction[fullest]:.3g} %: all are NaN; fix: a longer time=, or capture={enough:g}"
+    )
 
 
 def fit_errors(request: Request) -> ErrorCovariance:

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from .._arguments import check_array, check_number, check_sequence, shown
 from .._display import html_table
 from ..arrays import longitudes
+from ..arrays.sphere import EARTH_RADIUS_KM
 from ..conventions import LAT, LON, ROLE_CF
-from ..errors import GridError
+from ..errors import GridError, warn
 from .grid_axes import axes_of, settle_axis, settle_edges
 
 _MAX_CELLS = 200_000_000
@@ -167,7 +168,13 @@ class Grid:
         # The same multiples of the spacing in each convention of longitude, and the turns of that of the stations after.
         arc = longitudes.unwrap(longitudes.canonical(lon))
         turns = 360.0 * round(float(longitudes.unwrap(lon).min() - arc.min()) / 360.0)
-        margin = max(0.05 * max(float(np.ptp(arc)), float(np.ptp(lat))), spacing)
+        extent = max(float(np.ptp(arc)), float(np.ptp(lat)))
+        if 0 < extent < spacing or 2 <= spacing > extent / 10 > 0:
+            warn(
+                f"cells of {spacing:g} degrees are large for a network of {np.ptp(arc):.2g} x {np.ptp(lat):.2g} degrees; "
+                f"fix: grid={np.degrees(spacing / EARTH_RADIUS_KM):.2g} for cells of {spacing:g} km"
+            )
+        margin = max(0.05 * extent, spacing)
         west, south = (np.floor((float(a.min()) - margin) / spacing + 1e-9) * spacing for a in (arc, lat))
         east, north = (np.ceil((float(a.max()) + margin) / spacing - 1e-9) * spacing for a in (arc, lat))
         if east - west > 360.0:

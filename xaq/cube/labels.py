@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,8 +90,17 @@ def steps_axis(request: Request, chunks: tuple[int, ...] | None = None) -> TimeA
     """Return the times of a request, each the start of a step; ``chunks`` of the estimates in time."""
     reporting = None if request.init is not None else reporting_count(request, chunks or (len(request.times),))
     return TimeAxis(
-        request.times, request.times + request.step, "start of the interval (UTC)", "time: mean", "", reporting
+        request.times, request.times + request.step, "start of the interval (UTC)",
+        _stated_method(request) or "time: mean", "", reporting,
+    )  # fmt: skip
+
+
+def _stated_method(request: Request) -> str:
+    """Return what the stations say of a value and its step, such as ``"time: maximum"``; empty for means."""
+    stated = re.search(
+        r"\btime: (?!mean)\w+( \([^)]*\))?", str(request.source[request.target].attrs.get("cell_methods"))
     )
+    return stated[0] if stated else ""
 
 
 #: What a mean or a maximum of each frequency is called.
@@ -115,7 +125,7 @@ def periods_axis(joint: Joint, n_period: int) -> TimeAxis:
     period = FREQUENCIES[ensemble.freq] + (" of the network's days" if own_days else "")
     return TimeAxis(
         calendar.start, calendar.end, f"start of the {period} ({ensemble.tz or 'UTC'})",
-        f"time: {statistic} ({step})", f"{_OF_PERIOD[ensemble.freq]} {statistic} of ", reporting,
+        f"{_stated_method(request)} time: {statistic} ({step})".lstrip(), f"{_OF_PERIOD[ensemble.freq]} {statistic} of ", reporting,
     )  # fmt: skip
 
 

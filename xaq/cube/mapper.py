@@ -17,7 +17,7 @@ from ..fields.gridded import Gridded
 from ..fields.predictor_field import Fields, PredictorField, settle_fields
 from ..fields.predictors import Predictors
 from ..fields.rasters import rasters_by_name
-from ..fields.trend import trend_of_model
+from ..fields.trend import trend_of_model, warn_if_without_effect
 from ..interpolate.base import Field, Mapper, Observations, ReadsFields
 from ..interpolate.classical import CLASSICAL, DRIFT, UNFITTED, classical, drift_kriging
 from ..interpolate.trained import TrainedMapper
@@ -96,7 +96,9 @@ def _fit_by_name(
     background = None if field is None else _fit_background(field, observations)
     if name == DRIFT:
         predictors = Predictors.of(rasters, background, found.stations, grids)
-        return drift_kriging(observations, background=background, predictors=predictors)
+        fitted = drift_kriging(observations, background=background, predictors=predictors)
+        warn_if_without_effect(fitted.trend)
+        return fitted
     if background is None:
         return classical(name, observations)
     trend = Trend(background=background)

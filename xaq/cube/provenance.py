@@ -20,12 +20,18 @@ def provenance(ds: xr.Dataset) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
+def not_seen(ds: xr.Dataset) -> list[str]:
+    """Return the identifiers of the stations that were hidden when a cube or estimates were made."""
+    return [str(station) for station in provenance(ds).get("hidden_stations", [])]
+
+
 def method_text(known: dict[str, Any]) -> str:
     """Return the method of a provenance, and the fields that it reads: ``"kriging with background"``; empty without one.
 
-    A model that gained nothing in training says so.
+    A model whose network adds nothing says so.
     """
     found = [name for name in FIELDS if name in known]
     fields = " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
-    gained = "" if known.get("learned", True) else " (classical first guess)"
+    first_guess = "base forecast" if known.get("init_time") else "classical first guess"
+    gained = "" if known.get("learned", True) else f" ({first_guess})"
     return " with ".join(filter(None, [f"{known.get('method', '')}{gained}", fields]))

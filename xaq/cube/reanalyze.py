@@ -19,7 +19,8 @@ from ..fields.predictor_field import Fields
 from ..interpolate.base import Mapper
 from ..stations import limits, schema
 from . import store as cube_store
-from .ensemble import Ensemble, Joint
+from .calendar import period_in_utc
+from .ensemble import Ensemble, Joint, warn_if_incomplete
 from .graph import BLOCK_VALUES, block_sizes, check_chunks, lazy_cube, lazy_points, point_layers
 from .grid import Grid
 from .labels import point_coords, steps_axis
@@ -122,12 +123,12 @@ def reanalyze(
         or more where ``members`` or ``level`` needs more. Members are returned only where ``members`` is given. The
         value is the mean of the estimates; of a maximum, and where estimates are medians, it is that of the members.
     tz : str, optional
-        Time zone of the periods, such as ``"Europe/Berlin"``; UTC by default. Of daily values, the days that the network
-        reports.
+        Time zone of the periods, such as ``"Europe/Berlin"``, and of texts in ``time``; UTC by default. Of daily values, the
+        days that the network reports.
     statistic : {"mean", "max"}
         Of the steps of a period.
     capture : float
-        Data capture: a period of which a smaller fraction of the steps is estimated is NaN.
+        Data capture: a period of which a smaller fraction of the steps is estimated is NaN; where all are, a warning says so.
     support : {"point", "cell"}
         What the interval is of: an instrument somewhere in the cell, at its centre, or the mean of the cell, in which what
         only a site has averages out. The estimate of a step is the same.
@@ -191,12 +192,12 @@ def reanalyze(
     {'time': 48, 'lat': 6, 'lon': 8}
     """
     # All that a user says is checked before anything is fitted, computed or deleted.
-    options = RequestOptions(
-        target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters,
-        fields=fields,
-    )  # fmt: skip
     ensemble = Ensemble(
         members=members, freq=freq, tz=tz, statistic=statistic, capture=capture, support=support, seed=seed
+    )  # fmt: skip
+    options = RequestOptions(
+        target=target, time=period_in_utc(time, ensemble.tz), init=init, level=level, max_distance=max_distance,
+        background=background, rasters=rasters, fields=fields,
     )  # fmt: skip
     storing = StoreOptions(precision, zarr_format, consolidated)
     flags = {"overwrite": overwrite, "update": update, "progress": progress}
@@ -211,6 +212,7 @@ def reanalyze(
     warn_if_silent(request)
     limits.warn_if_impossible(ds, request.variables)
     joint = Joint(request, ensemble)
+    warn_if_incomplete(joint)
     if store is not None:
         check_size(joint, settled, store, max_size=max_size, update=flags["update"])
     sizes = block_sizes(joint, settled, chunks, stored=store is not None)
@@ -299,14 +301,15 @@ def estimate(
     >>> ds.aq.estimate("idw", lon=[10.0, 10.2], lat=[50.0, 50.1]).pm25.shape
     (48, 2)
     """
-    options = RequestOptions(
-        target=target, time=time, init=init, level=level, max_distance=max_distance, background=background, rasters=rasters,
-        fields=fields,
-    )  # fmt: skip
     ensemble = Ensemble(members=members, freq=freq, tz=tz, statistic=statistic, capture=capture, seed=seed)
+    options = RequestOptions(
+        target=target, time=period_in_utc(time, ensemble.tz), init=init, level=level, max_distance=max_distance,
+        background=background, rasters=rasters, fields=fields,
+    )  # fmt: skip
     ds = schema.conform(ds)
     request = make_request(ds, mapper, options)
     limits.warn_if_impossible(ds, request.variables)
+    warn_if_incomplete(Joint(request, ensemble))
     return estimate_at(request, lon=lon, lat=lat, ensemble=ensemble)
 
 

@@ -21,7 +21,7 @@ from .._version import __version__
 from ..arrays import longitudes, sphere
 from ..conventions import LAT, LON, STATION, TIME
 from ..errors import GridError, ModelError, SchemaError, warn
-from ..fields.predictor_field import Fields
+from ..fields.predictor_field import Fields, warn_of_part
 from ..fields.trend import provenance_of
 from ..interpolate.base import Field, Hashed, Mapper
 from ..interpolate.classical import DRIFT
@@ -380,15 +380,17 @@ def _check_fields_cover(
 ) -> None:
     """Refuse fields that do not cover the steps of the record that are read, and the times estimated."""
     read = record[record_slice(record, mapper.margin_days, times, init)]
+    first, last = read[0], max(read[-1], times[-1])
     for field in fields_of(mapper):
         try:
-            field.check_period(read[0], max(read[-1], times[-1]))
+            field.check_period(first, last)
         except SchemaError as error:
             inside = times[(times >= field.times[0]) & (times <= field.times[-1])]
             if init is not None or len(inside) in (0, len(times)):
                 raise
             only = f"time=slice('{inside[0]}', '{inside[-1]}')"
             raise SchemaError([f"{p}, or {only}" for p in error.problems], subject="gridded field") from error
+    warn_of_part(fields_of(mapper), first, last)
 
 
 def check_grid(request: Request, grid: Grid) -> None:
@@ -424,18 +426,23 @@ def check_fields_reach(request: Request, lon: NDArray, lat: NDArray, what: str) 
 
     Outside a field there is no value, as where it has a missing one.
     """
-    for field in request.fields:
-        beyond = field.check_overlaps(lon, lat, what)
-        if beyond:
-            warn(f"{field.name!r} does not cover {beyond} of {len(lon)} {what}: it has no value there")
+    beyond = [(repr(field.name), field.check_overlaps(lon, lat, what)) for field in request.fields]
+    for n in sorted({found for _, found in beyond if found}):
+        names = [name for name, found in beyond if found == n]
+        do, have = ("does", "it has") if len(names) == 1 else ("do", "they have")
+        warn(f"{', '.join(names)} {do} not cover {n} of {len(lon)} {what}: {have} no value there")
+
+
+def estimated_steps(request: Request) -> NDArray[np.bool_]:
+    """Return which times are estimated, ``(n_time,)``: all of a forecast and of lazy data, else those at which a visible station reports."""
+    if request.init is not None or request.is_lazy:
+        return np.ones(len(request.times), bool)
+    return np.isfinite(request.values.sel({TIME: request.times}).values).any(axis=0)
 
 
 def warn_if_silent(request: Request) -> None:
     """Warn of steps at which no visible station reports; for lazy data nothing is computed and nothing said."""
-    if request.init is not None or request.is_lazy:
-        return
-    reported = np.isfinite(request.values.sel({TIME: request.times}).values).any(axis=0)
-    silent = int((~reported).sum())
+    silent = int((~estimated_steps(request)).sum())
     if silent:
         text = f"no visible station reports at {silent} of {len(request.times)} steps: the cube is NaN there"
         warn(text)

@@ -14,6 +14,7 @@ import xarray as xr
 from .._arguments import check_choice, check_sequence, shown
 from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME
+from ..cube.calendar import period_in_utc
 from ..cube.ensemble import Ensemble
 from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_quantiles
@@ -78,7 +79,7 @@ def verify(
         Score means of days, months, quarters or years in place of steps (analysis only): means over the observed steps,
         where at least three quarters are observed. The interval is that of the mean, made from 100 members.
     tz : str, optional
-        Time zone of these periods; UTC by default.
+        Time zone of these periods, and of texts in ``time``; UTC by default.
     background : xarray.DataArray or Dataset, optional
         As for :func:`reanalyze`, for the model and for every baseline (analysis only); ``"background"``, the field as it
         is, is then a baseline too.
@@ -119,7 +120,8 @@ def verify(
     if means is not None and by is not None:
         raise SchemaError("of= pools periods over stations, by= does not; fix: by=None", subject="argument")
     if baselines is not None:
-        baselines = check_sequence(baselines, "baselines", "a list of methods", fix=f"baselines={list(_BASELINES)}")
+        meant = [baselines] if isinstance(baselines, str) and baselines else list(_BASELINES)
+        baselines = check_sequence(baselines, "baselines", "a list of methods", fix=f"baselines={meant}")
     ds = schema.conform(ds)
     if not schema.hidden_mask(ds).any():
         when = "" if isinstance(model, str) else " before training"
@@ -137,6 +139,7 @@ def verify(
         if means is not None:
             raise ModelError("of= scores means of an analysis, not of a forecast; fix: of=None")
         return verify_forecast(ds, model, target=target, time=time, level=level, baselines=baselines)
+    time = period_in_utc(time, None if means is None else means.tz)
     options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
     return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by, means=means)
 

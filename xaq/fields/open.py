@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Sequence
 from datetime import timedelta
@@ -152,9 +153,10 @@ def _chosen(ds: xr.Dataset, wanted: list[str], single: bool, source: str) -> xr.
     """Return the wanted variables: one as an array, several as a dataset."""
     names = {name: find_variable(ds, name) for name in wanted}
     if missing := [name for name, found in names.items() if found is None]:
-        known = [str(n) for n in ds.data_vars]
+        meant = [name if found else _meant(name, ds) for name, found in names.items()]
         raise SchemaError(
-            f"no variable {', '.join(map(repr, missing))}; there are {schema.some(known, 12)}; fix: variable={known[0]!r}",
+            f"no variable {', '.join(map(repr, missing))}; there are {schema.some([*ds.data_vars], 12)}; "
+            f"fix: variable={meant[0] if single else [*dict.fromkeys(meant)]!r}",
             subject=source,
         )
     chosen = ds[[name for name in names.values() if name is not None]] if wanted else ds
@@ -165,6 +167,17 @@ def _chosen(ds: xr.Dataset, wanted: list[str], single: bool, source: str) -> xr.
     array = chosen[name]
     array.encoding["source"] = source
     return array.assign_attrs(history=ds.attrs["history"]) if "history" in ds.attrs else array
+
+
+def _meant(name: str, ds: xr.Dataset) -> str:
+    """Return the variable whose name or long name is most like a name; the first where none is.
+
+    Data stores offer variables under names like the long ones: ``2m_temperature`` is ``t2m``, "2 metre temperature".
+    """
+    known = {str(v.attrs.get("long_name", n)).lower(): str(n) for n, v in ds.data_vars.items()}
+    known |= {str(n).lower(): str(n) for n in ds.data_vars}
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return known[close[0]] if close else str(next(iter(ds.data_vars)))
 
 
 def _name(path: Any) -> str:

@@ -90,7 +90,7 @@ class PredictorField:
         """Return how many points lie outside the field; refuse where all do. ``what`` is the plural noun for them in messages."""
         return self.grid.check_overlaps(lon, lat, what, subject=FIELDS)
 
-    def check_reaches(self, first: np.datetime64, last: np.datetime64) -> None:
+    def check_period(self, first: np.datetime64, last: np.datetime64) -> None:
         """Refuse a period without any of the field's times."""
         if self.is_static or (first <= self.times[-1] and last >= self.times[0]):
             return
@@ -99,15 +99,6 @@ class PredictorField:
             "or leave it out",
             subject=FIELDS,
         )
-
-    def check_period(self, first: np.datetime64, last: np.datetime64) -> None:
-        """Refuse a period without any of the field's times; warn where it has some of the period only."""
-        self.check_reaches(first, last)
-        if not self.is_static and (first < self.times[0] or last > self.times[-1]):
-            warn(
-                f"{FIELDS}: {self.name!r} covers {self.times[0]} to {self.times[-1]}, needed is {first} to {last}: elsewhere it "
-                "counts as the mean of the stations"
-            )
 
     def check_known(self, lon: NDArray, lat: NDArray, times: NDArray[np.datetime64]) -> None:
         """Refuse a field without a value at any station. Computes until one is found."""
@@ -146,6 +137,22 @@ class PredictorField:
     def _inside(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
         """Return which times lie within those of the field."""
         return (times >= self.times[0]) & (times <= self.times[-1])
+
+
+def warn_of_part(fields: Sequence[Any], first: np.datetime64, last: np.datetime64) -> None:
+    """Warn of fields that have times in some of a period only, once for those of the same times: the variables of a file."""
+    by_times: dict[tuple[np.datetime64, np.datetime64], list[str]] = {}
+    for field in fields:
+        if isinstance(field, PredictorField) and not field.is_static:
+            begin, end = field.times[0], field.times[-1]
+            if first < begin or last > end:
+                by_times.setdefault((begin, end), []).append(repr(field.name))
+    for (begin, end), names in by_times.items():
+        cover, count = ("covers", "it counts") if len(names) == 1 else ("cover", "they count")
+        warn(
+            f"{FIELDS}: {', '.join(names)} {cover} {begin} to {end}, needed is {first} to {last}: elsewhere {count} as the mean "
+            "of the stations"
+        )
 
 
 def _parts(times: NDArray[np.datetime64]) -> Iterator[NDArray[np.datetime64]]:

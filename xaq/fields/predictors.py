@@ -59,7 +59,7 @@ class Predictors:
         lon, lat, times = (visible[name].values for name in (LON, LAT, TIME))
         times = times.astype("datetime64[s]")
         for grid in grids:
-            grid.check_reaches(times[0], times[-1])
+            grid.check_period(times[0], times[-1])
             grid.check_known(lon, lat, times)
         least = None if background is None else _LEAST_BACKGROUND * background.mean
         return cls(RasterPredictors.of(rasters, visible) if rasters else None, least, tuple(grids))

@@ -85,9 +85,22 @@ def _of_path(path: Path) -> list[xr.Dataset]:
 
 def _opened(path: str | Path, **options: Any) -> xr.Dataset:
     try:
-        return xr.open_dataset(path, **_OPTIONS, **options)
+        try:
+            return xr.open_dataset(path, **_OPTIONS, **options)
+        except NotImplementedError:
+            return _opened_with_text(path, **options)
     except Exception as error:  # the errors of the backends have no common base class
         raise _unreadable(path, error) from error
+
+
+def _opened_with_text(path: str | Path, **options: Any) -> xr.Dataset:
+    """Return a file with text of any length, such as the version of ERA5, which dask cannot split: it is loaded."""
+    whole = xr.open_dataset(path, **{**_OPTIONS, "chunks": None}, **options)
+    texts = [str(name) for name, variable in whole.variables.items() if variable.dtype.kind in "OT"]
+    ds = xr.open_dataset(path, **_OPTIONS, **options, drop_variables=texts)
+    made = ds.merge(whole[texts].load(), join="exact", compat="override")
+    made.encoding = ds.encoding
+    return made
 
 
 def _grid_in_groups(path: Path) -> xr.Dataset:

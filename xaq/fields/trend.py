@@ -7,7 +7,8 @@ from typing import Any
 
 import xarray as xr
 
-from ..interpolate.drift import Drift
+from ..errors import warn
+from ..interpolate.drift import FIELD, RASTER, Drift
 from ..interpolate.trend import Trend, TrendRecord
 from .background import background_of_model, describe_background
 from .gridded import Gridded
@@ -25,6 +26,16 @@ def record_of(trend: Trend) -> TrendRecord:
 def provenance_of(trend: Trend) -> dict[str, Any]:
     """Return the terms of the trend of a fitted method that a cube names in its provenance, ready for JSON."""
     return record_of(trend).provenance()
+
+
+def warn_if_without_effect(trend: Trend) -> None:
+    """Warn that the rasters and fields of a fitted trend change nothing, which scores equal to those without them do not say."""
+    terms = () if trend.drift is None else [t for t in trend.drift.describe() if t["kind"] in (RASTER, FIELD)]
+    if terms and not any(term["slope"] for term in terms):
+        warn(
+            f"{', '.join(repr(term['name']) for term in terms)} {'has' if len(terms) == 1 else 'have'} no effect: the slopes are "
+            "zero, because what they gain at stations that are left out is not clear"
+        )
 
 
 def trend_of_model(

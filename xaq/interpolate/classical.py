@@ -299,7 +299,7 @@ def drift_kriging(
 ) -> OverTrend:
     """Fit ordinary kriging of the ratio to background, external drift and site effect: ``"kriging-drift"`` by name.
 
-    Each term is fitted to the ratios that the terms before it leave, the covariance to those that all leave.
+    Each term is fitted to the ratios that the terms before it leave, and the covariance to those before the site effect.
 
     Parameters
     ----------
@@ -323,8 +323,11 @@ def drift_kriging(
     SchemaError
         There is no observation, or none where the background has a value.
     """
-    trend, ratios, _ = fit_trend(observations, background=background, predictors=predictors, k=k, seed=seed)
-    return OverTrend(replace(OrdinaryKriging.fit(ratios, k=k, seed=seed), name=DRIFT), trend)
+    fitted = fit_trend(observations, background=background, predictors=predictors, k=k, seed=seed)
+    ratios, before = leave_one_out.reporting(fitted.ratios), fitted.covariance
+    assert before is not None  # there is a site effect
+    covariance = leave_one_out.fit_sill(ratios.values, ratios.lon, ratios.lat, before, k=k, seed=seed)
+    return OverTrend(OrdinaryKriging(covariance, k, DRIFT), fitted.trend)
 
 
 #: Mappers without anything to fit, by name.

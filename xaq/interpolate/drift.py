@@ -25,8 +25,10 @@ from .leave_one_out import LeaveOneOut
 RASTER, FIELD, BACKGROUND = "raster", "field", "background"
 #: The factor lies within exp(+-this).
 _MAX_LOG_FACTOR = 0.7
-#: Ridge penalties that are tried, in the rows of so many stations; the last is no drift.
+#: Ridge penalties that are tried, in the rows of so many stations; infinite: slopes of zero.
 _PENALTIES = (3.0, 10.0, 30.0, 100.0, np.inf)
+#: Times that the penalty of each group of predictors is searched, the others fixed.
+_SEARCHES = 3
 #: Rounds of Gauss-Newton.
 _ROUNDS = 2
 #: Observations that slopes are fitted to, and the steps that they are drawn from: 1,600 stations of ten years fit in memory.
@@ -61,7 +63,7 @@ class PredictorSource(Protocol):
         """Yield the same at stations, which may know their own values."""
 
     def describe(self) -> tuple[dict[str, Any], ...]:
-        """Return what identifies each predictor."""
+        """Return what identifies each predictor, its kind included."""
 
 
 class Scale(NamedTuple):
@@ -136,10 +138,12 @@ class Drift:
         .. math:: \phi_i \sum_j w_{ij} \frac{y_j}{\phi_j} (x_i - x_j)
 
         both relative to :math:`\max(\hat y_i, \bar y / 10)`, in proportion to which an observation weighs. The relative
-        residual is clipped to :math:`\pm 1`. The ridge penalty, in the observations of so many stations, is chosen in the first
-        round: folds of stations are left out in turn, and the regression at the others predicts their residuals. Of the
-        penalties 3, 10, 30, 100 and infinity, the strongest is taken whose absolute and squared errors lie within one standard
-        error over stations of the best (Hastie, Tibshirani and Friedman 2009, section 7.10).
+        residual is clipped to :math:`\pm 1`. The ridge penalties, in the observations of so many stations, are chosen in the
+        first round: folds of stations are left out in turn, and the regression at the others predicts their residuals. Of the
+        penalties 3, 10, 30, 100 and infinity for all predictors, the strongest is taken whose absolute and squared errors lie
+        within one standard error over stations of the best (Hastie, Tibshirani and Friedman 2009, section 7.10). From there a
+        coordinate search gives the background, other predictors in time, and static predictors a penalty each. These replace
+        the common one where the errors are smaller by more than one standard error.
         """
         seen = leave_one_out.reporting(observations)
         lon, lat = seen.lon, seen.lat
@@ -152,7 +156,8 @@ class Drift:
             departure = raw - _centre(raw)
             scales.append(_scale_of(departure, raw))
             departures.append(_standardised(departure, scales[-1]))
-        slopes, penalty = np.zeros(len(departures)), np.inf
+        slopes, penalties = np.zeros(len(departures)), np.full(len(departures), np.inf)
+        groups = np.array([_group(*term) for term in zip(predictors.describe(), departures, strict=True)], int)
         pairs = leave_one_out.draw_pairs(values, _PAIRS, seed=[seed, 9])
         # The smallest positive number where every observation is zero: all residuals are, too.
         least = max(_LEAST * float(np.nanmean(values)), float(np.finfo(float).tiny))
@@ -162,9 +167,9 @@ class Drift:
             others = LeaveOneOut.of(lon, lat, covariance, k)
             rows = partial(_rows, slopes, departures, others=others, least=least)
             if number == 0:
-                penalty = _chosen_penalty(rows, values, pairs, deal_stations(lon, lat, seed))
-            slopes = slopes + _step(rows(values, pairs), penalty, slopes)
-            if np.isinf(penalty):
+                penalties = _chosen_penalties(rows, values, pairs, deal_stations(lon, lat, seed), groups)
+            slopes = slopes + _step(_Normal.of(rows(values, pairs)), penalties, slopes)
+            if np.isinf(penalties).all():
                 break
         return cls(predictors, tuple(scales), tuple(slopes.tolist()))
 
@@ -323,49 +328,105 @@ def _rows(
     return _Rows(np.stack(columns, axis=1)[seen], residual[seen], reference[seen], pairs[seen, 0])
 
 
-def _step(rows: _Rows, penalty: float, slopes: NDArray) -> NDArray[np.float64]:
-    """Return the change of the slopes; an infinite penalty, or no row, leads to slopes of zero."""
-    if np.isinf(penalty) or not len(rows.residual):
-        return -slopes
-    weight = (rows.reference / rows.reference.mean())[:, None]
-    by_station = penalty * len(rows.residual) / len(np.unique(rows.station))
-    gram = (rows.design * weight).T @ rows.design + by_station * np.eye(len(slopes))
-    right = (rows.design * weight).T @ np.clip(rows.residual, -1.0, 1.0)
-    step: NDArray[np.float64] = np.linalg.solve(gram, right - by_station * slopes)
+class _Normal(NamedTuple):
+    """Normal equations of the regression: ``gram (predictor, predictor)``, ``right (predictor,)``, rows ``per_station``."""
+
+    gram: NDArray[np.float64]
+    right: NDArray[np.float64]
+    per_station: float
+
+    @classmethod
+    def of(cls, rows: _Rows) -> _Normal:
+        """Return the equations of rows, each weighing in proportion to its reference."""
+        if not len(rows.residual):
+            n = rows.design.shape[1]
+            return cls(np.zeros((n, n)), np.zeros(n), 1.0)
+        weighted = rows.design * (rows.reference / rows.reference.mean())[:, None]
+        per_station = len(rows.residual) / len(np.unique(rows.station))
+        return cls(weighted.T @ rows.design, weighted.T @ np.clip(rows.residual, -1.0, 1.0), per_station)
+
+
+def _step(normal: _Normal, penalties: NDArray, slopes: NDArray) -> NDArray[np.float64]:
+    """Return the change of the slopes; slopes with an infinite penalty become zero."""
+    step, kept = -slopes, np.isfinite(penalties)
+    ridge = penalties[kept] * normal.per_station
+    gram = normal.gram[np.ix_(kept, kept)] + np.diag(ridge)
+    # The slopes that become zero change what is left for the others.
+    right = normal.right[kept] - ridge * slopes[kept] - normal.gram[np.ix_(kept, ~kept)] @ step[~kept]
+    step[kept] = np.linalg.solve(gram, right)
     return step
 
 
-def _chosen_penalty(
+def _group(described: Mapping[str, Any], departure: NDArray) -> int:
+    """Return the group whose penalty a predictor shares: the background, predictors in time, static ones."""
+    if described.get("kind") == BACKGROUND:
+        return 0
+    return 1 if departure.shape[1] > 1 else 2
+
+
+def _chosen_penalties(
     rows: Callable[[NDArray, NDArray[np.intp]], _Rows],
     values: NDArray,
     pairs: NDArray[np.intp],
     fold: NDArray[np.intp],
-) -> float:
-    """Choose the penalty, in the rows of so many stations, at stations that are left out in turn; see :meth:`Drift.fit`."""
+    groups: NDArray[np.intp],
+) -> NDArray[np.float64]:
+    """Choose the penalty of each predictor, in the rows of so many stations, at stations left out in turn; see :meth:`Drift.fit`."""
     whole = rows(values, pairs)
-    none = np.zeros(whole.design.shape[1])
-    error = np.tile(whole.residual * whole.reference, (len(_PENALTIES), 1))
+    folds = []
     for number in range(fold.max() + 1):
         # Their values are hidden: as neighbours, they would tell their own site effect to the regression.
         visible = np.where((fold == number)[:, None], np.nan, values)
         learned = rows(visible, pairs[fold[pairs[:, 0]] != number])
-        left_out = fold[whole.station] == number
-        for penalty, errors in zip(_PENALTIES, error, strict=True):
-            explained = whole.design[left_out] @ _step(learned, penalty, none)
-            errors[left_out] -= explained * whole.reference[left_out]
-    loss = _loss_by_station(error, whole.station)
-    worse = loss - loss[int(np.argmin(loss.sum(axis=1)))]
-    count = worse.shape[1]
-    # The standard error of a sum over stations; a single station says nothing.
-    uncertain = np.sqrt(count) * worse.std(axis=1, ddof=1) if count > 1 else np.full(len(worse), np.inf)
-    return _PENALTIES[int(np.flatnonzero(worse.sum(axis=1) <= uncertain)[-1])]
+        folds.append((np.flatnonzero(fold[whole.station] == number), _Normal.of(learned)))
+    none = np.zeros(len(groups))
+
+    def loss(penalties: NDArray) -> NDArray[np.float64]:
+        error = whole.residual * whole.reference
+        for left_out, normal in folds:
+            explained = whole.design[left_out] @ _step(normal, penalties, none)
+            error[left_out] -= explained * whole.reference[left_out]
+        return _loss_by_station(error, whole)
+
+    candidates = [np.full(len(groups), penalty) for penalty in _PENALTIES]
+    losses = np.stack([loss(candidate) for candidate in candidates])
+    worse = losses - losses[int(np.argmin(losses.sum(axis=1)))]
+    common = candidates[int(np.flatnonzero(worse.sum(axis=1) <= _uncertain(worse))[-1])]
+    if len(np.unique(groups)) < 2:
+        return common
+    grouped = _searched(common, groups, lambda penalties: float(loss(penalties).sum()))
+    gain = loss(common) - loss(grouped)
+    return grouped if gain.sum() > _uncertain(gain) else common
 
 
-def _loss_by_station(error: NDArray, station: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return what each station adds to MAE and RMSE, relative to those without drift, ``(penalty, station)``."""
-    _, which = np.unique(station, return_inverse=True)
-    absolute, squared = np.abs(error), error**2
-    tiny = float(np.finfo(float).tiny)
+def _searched(
+    penalties: NDArray[np.float64], groups: NDArray[np.intp], total: Callable[[NDArray], float]
+) -> NDArray[np.float64]:
+    """Return the penalties with the least total loss that a coordinate search over the groups finds."""
+    for _ in range(_SEARCHES):
+        before = penalties
+        for group in np.unique(groups):
+            # The present ones first: they stay where others are only as good.
+            tried = [penalties, *(np.where(groups == group, penalty, penalties) for penalty in _PENALTIES)]
+            penalties = tried[int(np.argmin([total(one) for one in tried]))]
+        if (penalties == before).all():
+            break
+    return penalties
+
+
+def _uncertain(by_station: NDArray) -> NDArray[np.float64]:
+    """Return the standard error of sums over stations, ``(..., station)``; a single station says nothing."""
+    count = by_station.shape[-1]
+    if count < 2:
+        return np.full(by_station.shape[:-1], np.inf)
+    error: NDArray[np.float64] = np.sqrt(count) * by_station.std(axis=-1, ddof=1)
+    return error
+
+
+def _loss_by_station(error: NDArray, whole: _Rows) -> NDArray[np.float64]:
+    """Return what each station adds to MAE and RMSE, relative to those without drift, ``(station,)``."""
+    _, which = np.unique(whole.station, return_inverse=True)
+    tiny, plain = float(np.finfo(float).tiny), whole.residual * whole.reference
     # To first order, the relative change of an RMSE is half of that of the sum of squares.
-    loss = absolute / max(absolute[-1].sum(), tiny) + 0.5 * squared / max(squared[-1].sum(), tiny)
-    return np.stack([np.bincount(which, row) for row in loss])
+    loss = np.abs(error) / max(np.abs(plain).sum(), tiny) + 0.5 * error**2 / max((plain**2).sum(), tiny)
+    return np.bincount(which, loss).astype(float)

@@ -13,6 +13,7 @@ from . import leave_one_out
 from .base import Observations
 from .drift import Drift, PredictorSource
 from .jackknife import cautious_scores, sums_by_place
+from .kriging import Covariance
 from .leave_one_out import LeaveOneOut
 from .site_effect import SiteEffect, fit_with_folds
 from .trend import BackgroundFactor, Trend, divided
@@ -22,15 +23,17 @@ _PAIRS = 8_000
 
 
 class FittedTrend(NamedTuple):
-    """A ``trend``, the ``ratios`` that it leaves, missing where the background is, and the site effects ``without`` each fold.
+    """A ``trend``, the ``ratios`` that it leaves, missing where the background is, and what its site effect comes from.
 
-    The folds are those of :func:`xaq.interpolate.held_out.deal_stations`, of the stations that have a ratio; none without
-    a site effect.
+    That are the site effects ``without`` each fold of :func:`xaq.interpolate.held_out.deal_stations`, of the stations that have
+    a ratio, and the ``covariance`` of the ratios before the site effect; none without a site effect. A lasting factor of each
+    place changes little in how places are correlated: the covariance stays, so that a few stations do not choose another one.
     """
 
     trend: Trend
     ratios: Observations
-    without: tuple[SiteEffect, ...]
+    without: tuple[SiteEffect, ...] = ()
+    covariance: Covariance | None = None
 
 
 def fit_trend(
@@ -75,12 +78,12 @@ def fit_trend(
     if background is not None and predictors is not None and background.slope:
         candidates.insert(0, _with_drift(observations, replace(background, slope=0.0), predictors, k=k, seed=seed))
     trend = candidates[0] if len(candidates) == 1 else _better(observations, candidates, k=k, seed=seed)
-    ratios, effect = trend.remove(observations) if trend.reads_fields else observations, None
-    without: tuple[SiteEffect, ...] = ()
-    if site_effect:
-        effect, without = fit_with_folds(leave_one_out.reporting(ratios), k=k, seed=seed)
-        ratios = divided(ratios, effect.factor(observations.lon, observations.lat)[:, None])
-    return FittedTrend(replace(trend, site_effect=effect), ratios, without)
+    ratios = trend.remove(observations) if trend.reads_fields else observations
+    if not site_effect:
+        return FittedTrend(trend, ratios)
+    effect, without, covariance = fit_with_folds(leave_one_out.reporting(ratios), k=k, seed=seed)
+    ratios = divided(ratios, effect.factor(observations.lon, observations.lat)[:, None])
+    return FittedTrend(replace(trend, site_effect=effect), ratios, without, covariance)
 
 
 def _with_drift(

@@ -190,6 +190,24 @@ def fit_covariance(
     return best
 
 
+def fit_sill(
+    values: NDArray,
+    lon: NDArray,
+    lat: NDArray,
+    covariance: Covariance,
+    *,
+    k: int = 16,
+    n_pairs: int = 6000,
+    seed: int = 0,
+) -> Covariance:
+    """Return a covariance with the sill that :func:`fit_covariance` would give it; the arguments are those there."""
+    pairs = draw_pairs(values, n_pairs, seed=seed)
+    estimate, variance = LeaveOneOut.of(lon, lat, covariance, k).predict(values, pairs)
+    ratio = (values[pairs[:, 0], pairs[:, 1]].astype(np.float64) - estimate) ** 2 / variance
+    sill = float(np.nanmean(ratio)) if np.isfinite(ratio).any() else covariance.sill
+    return replace(covariance, sill=max(sill, float(np.finfo(float).tiny)))
+
+
 def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp], NDArray[np.intp]]:
     """Return the distinct rows of a table of integers, the first place of each, and for each row the number of its distinct row.
 

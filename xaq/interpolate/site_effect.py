@@ -30,8 +30,8 @@ _MAX_LOG_EFFECT = 0.3
 _RIDGE = 20.0
 #: A station's weight in the regression grows with its observations up to this many.
 _ENOUGH_OBSERVATIONS = 500
-#: Steps that mean residuals are taken over, and pairs that their covariance is fitted to.
-_STEPS, _PAIRS = 4_000, 2_000
+#: Steps that mean residuals are taken over.
+_STEPS = 4_000
 
 
 class MeanResiduals(NamedTuple):
@@ -90,21 +90,6 @@ class SiteEffect:
         numbers: dict[str, Any] = {name: tuple(value) for name, value in data.items() if name != "table"}
         return cls(**numbers, table=data["table"])
 
-    @classmethod
-    def fit(cls, observations: Observations, *, seed: int = 0, k: int = 16) -> SiteEffect:
-        """Fit the slopes to the mean residuals of the visible stations; see :func:`fit_with_folds`.
-
-        Parameters
-        ----------
-        observations : Observations
-            Visible stations.
-        seed : int
-            Of the draw of steps and of pairs, and of the folds.
-        k : int
-            Neighbours.
-        """
-        return fit_with_folds(observations, seed=seed, k=k).effect
-
     def log_effect(self, predictors: NDArray) -> NDArray[np.float64]:
         """Return the unbounded log effect of places from their predictors ``(place, predictor)``, ``(place,)``."""
         inside = np.clip(predictors, self.lows, self.highs)
@@ -131,10 +116,14 @@ class SiteEffect:
 
 
 class SiteEffectFolds(NamedTuple):
-    """A site ``effect``, and those of the same strength ``without`` the stations of each fold of :func:`deal_stations`."""
+    """A site ``effect``, and those of the same strength ``without`` the stations of each fold of :func:`deal_stations`.
+
+    The ``covariance`` is that of the observations, not divided by the effect.
+    """
 
     effect: SiteEffect
     without: tuple[SiteEffect, ...]
+    covariance: Covariance
 
 
 def fit_with_folds(observations: Observations, *, seed: int = 0, k: int = 16) -> SiteEffectFolds:
@@ -145,7 +134,7 @@ def fit_with_folds(observations: Observations, *, seed: int = 0, k: int = 16) ->
     observations : Observations
         Visible stations.
     seed : int
-        Of the draw of steps and of pairs, and of the folds.
+        Of the draws of pairs and of steps, and of the folds.
     k : int
         Neighbours.
 
@@ -160,9 +149,8 @@ def fit_with_folds(observations: Observations, *, seed: int = 0, k: int = 16) ->
     without a fold of stations predict there.
     """
     lon, lat = observations.lon, observations.lat
-    values = observations.values
-    values = values[:, leave_one_out.draw_steps(values, _STEPS, seed=[seed, 7])]
-    covariance = leave_one_out.fit_covariance(values, lon, lat, k=k, n_pairs=_PAIRS, seed=seed)
+    covariance = leave_one_out.fit_covariance(observations.values, lon, lat, k=k, seed=seed)
+    values = observations.values[:, leave_one_out.draw_steps(observations.values, _STEPS, seed=[seed, 7])]
     raw, fold_of = site_predictors(lon, lat), deal_stations(lon, lat, seed)
     whole = _regress(raw, mean_residuals(values, lon, lat, covariance, k))
     relative, predicted, without = np.zeros(len(lon)), np.zeros(len(lon)), []
@@ -181,7 +169,7 @@ def fit_with_folds(observations: Observations, *, seed: int = 0, k: int = 16) ->
         without.append(effect)
     weight = np.minimum(np.isfinite(values).sum(axis=1), _ENOUGH_OBSERVATIONS)
     fraction = trusted_fraction(relative, predicted, weight, sphere.colocated_groups(lon, lat))
-    return SiteEffectFolds(whole.times(fraction), tuple(effect.times(fraction) for effect in without))
+    return SiteEffectFolds(whole.times(fraction), tuple(effect.times(fraction) for effect in without), covariance)
 
 
 def trusted_fraction(truth: NDArray, predicted: NDArray, weight: NDArray, place: NDArray[np.integer]) -> float:

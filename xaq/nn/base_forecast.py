@@ -18,6 +18,8 @@ _GROUPS = 8
 _OFFSETS_PER_MEAN = 20.0
 #: Last days of a covariate, and of the target on the linear scale, whose daily means are regressors.
 _COVARIATE_DAYS = 3
+#: Last days whose mean at the hour of a lead is a regressor of it, beside that of the whole window.
+_HOURLY_DAYS = 3
 #: Bound of an unfitted regression on the log scale, in standard deviations.
 _EXTREME = 4.0
 #: Rows of the mixture weights; the regressions follow persistence.
@@ -38,9 +40,10 @@ class BaseForecast(nn.Module):
     Anomalies are departures from the climatology. One regression predicts the anomaly on the linear scale: its mean keeps the
     squared error low. The other predicts the anomaly on the log scale: its median keeps the absolute error low. Both have the
     same regressors. All leads have in common: the last day step by step, daily means and the last value, on both scales; the
-    anomaly of the network's mean; recent values of the covariates; the season. Each lead adds what is known of it: the known
-    covariates, their means over the hours before, and products of their daily means in pairs. The coefficients are fitted in
-    closed form, per group of init hours, and training does not change them.
+    anomaly of the network's mean; recent values of the covariates; the season. Each lead adds the means of the last days at its
+    hour, of the target and of the known covariates, and what is known of it: the known covariates, their means over the hours
+    before, and products of their daily means in pairs. The coefficients are fitted in closed form, per group of init hours,
+    and training does not change them.
 
     Parameters
     ----------
@@ -67,7 +70,8 @@ class BaseForecast(nn.Module):
         self.n_common = common + network + config.n_covariates * (self._covariate_days + 2) + 5
         k = config.n_known
         self.spans = sorted({1, self.quarter, per_day, min(3, days) * per_day})
-        self.n_per_lead = k * (len(self.spans) + 1) + k * (k + 1) // 2 + k
+        self.hourly_days = sorted({min(_HOURLY_DAYS, days), days})
+        self.n_per_lead = k * (len(self.spans) + 1) + k * (k + 1) // 2 + k + (2 + k) * len(self.hourly_days)
         shape = (2, self.n_groups, config.target_steps, self.n_common + self.n_per_lead)
         self.register_buffer("coefficients", torch.zeros(shape))
         # Extremes of each regressor in the data that the regressions were fitted to: inputs beyond them are clamped.
@@ -117,6 +121,27 @@ class BaseForecast(nn.Module):
 
     def lead_inputs(self, window: Window) -> Tensor:
         """Return the regressors of each lead, ``(window, station, target_step, n_per_lead)``; zero where missing."""
+        inputs = torch.cat([self._known_inputs(window), self._hourly_inputs(window)], dim=-1)
+        return torch.clamp(inputs, *self.limits[:, self.n_common :])
+
+    def _hourly_inputs(self, window: Window) -> Tensor:
+        """Return the means of the last days at the hour of each lead: of the target on both scales, of the known covariates.
+
+        Those of the covariates are over the times at which the target is observed too. Together they tell how far a covariate
+        that forecasts the target has been wrong at this station and hour.
+        """
+        per_day, climatology = self.config.steps_per_day, window.climatology[:, None]
+        log = window.z - climatology
+        linear = (self.linear(window.z) - self.linear(climatology)) / _OFFSETS_PER_MEAN
+        known = window.covariates[..., window.covariates.shape[-1] - self.config.n_known :]
+        known = torch.where(torch.isfinite(window.z)[..., None], known, torch.nan)
+        series = torch.stack([log, linear, *known.unbind(dim=-1)], dim=-1)
+        by_day = rearrange(series, "w s (d h) c -> w s d h c", h=per_day)
+        means = torch.cat([_mean(by_day[:, :, -days:], dim=2) for days in self.hourly_days], dim=-1)
+        return means.repeat(1, 1, self.config.target_days, 1)
+
+    def _known_inputs(self, window: Window) -> Tensor:
+        """Return the known covariates at each lead, their means before it, and products of their daily means."""
         n_known, n_target = self.config.n_known, self.config.target_steps
         if not n_known:
             return window.known
@@ -136,8 +161,7 @@ class BaseForecast(nn.Module):
         first, second = torch.triu_indices(n_known, n_known, device=series.device)
         day, quarter = means[self.config.steps_per_day], means[self.quarter]
         products = day[..., first] * day[..., second]
-        inputs = torch.cat([*means.values(), mean_from(init), products, quarter.square()], dim=-1)
-        return torch.clamp(inputs, *self.limits[:, self.n_common :])
+        return torch.cat([*means.values(), mean_from(init), products, quarter.square()], dim=-1)
 
     def regressions(self, window: Window, coefficients: Tensor) -> Tensor:
         """Return both regressions in units of the offset, ``(2, window, station, target_step)``.
@@ -156,8 +180,7 @@ class BaseForecast(nn.Module):
             for g in group.unique():
                 at = group == g
                 out[at] = torch.einsum("wsp,fp->wsf", common[at], scale[g, :, : self.n_common])
-                if self.n_per_lead:
-                    out[at] += torch.einsum("wsfp,fp->wsf", lead[at], scale[g, :, self.n_common :])
+                out[at] += torch.einsum("wsfp,fp->wsf", lead[at], scale[g, :, self.n_common :])
             anomaly.append(out)
         climatology = window.climatology_target[:, None]
         log = torch.clamp(climatology + anomaly[1], *self.extremes)

@@ -79,13 +79,15 @@ class PatchTSTBaseline(nn.Module):
             from transformers import PatchTSTConfig, PatchTSTForPrediction
         except ImportError as error:
             raise ImportError("PatchTST needs transformers; fix: pip install 'xaq[bench]'") from error
+        # Patches of a day that overlap by half; of daily data, of two days.
+        patch = min(max(config.steps_per_day, 2), config.input_steps - 1)
         self.model: Any = PatchTSTForPrediction(
             PatchTSTConfig(
                 num_input_channels=1,
                 context_length=config.input_steps,
                 prediction_length=config.target_steps,
-                patch_length=min(24, config.input_steps),
-                patch_stride=min(12, config.input_steps),
+                patch_length=patch,
+                patch_stride=max(1, patch // 2),
                 d_model=64,
                 num_attention_heads=4,
                 num_hidden_layers=2,

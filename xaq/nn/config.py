@@ -46,7 +46,8 @@ class AQNetConfig:
         Covariates beside the target, and how many of them are known over the horizon of a forecast: the last ones.
     advection : bool
         Advect the neighbours: take from each the values of the hours before or after that the advection brings to the
-        target. This applies to analyses with steps of at most 3 h; elsewhere it changes nothing.
+        target. This applies to analyses with steps of at most 3 h; elsewhere it changes nothing. Training leaves it out
+        where it gains nothing at stations hidden in turn.
     dropout : float
         Fraction of the embedded patches' entries dropped in training.
     cyclic : bool

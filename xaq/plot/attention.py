@@ -108,7 +108,8 @@ def attention(
     shown = by_station.mean(axis=0) if station is None else by_station[list(names).index(str(station))]
     ax = _draw(ax, shown, -config.days_before, vmax, cmap)
     where = f"mean of {len(by_station)} stations" if station is None else f"station {station}"
-    title(ax, f"{label(model.target)}, {model.task} from {pd.Timestamp(first):%Y-%m-%d %H:%M} UTC", where)
+    head = f"{label(model.target)}, {model.task} from {pd.Timestamp(first):%Y-%m-%d %H:%M} UTC"
+    title(ax, head, where, None if recipe.learned else "training gained nothing: attention is not learned")
     return ax
 
 

@@ -18,7 +18,7 @@ import shapely
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.collections import LineCollection
 from matplotlib.patheffects import Normal, Stroke
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import FixedLocator, Locator, MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
@@ -61,10 +61,13 @@ _STYLE: dict[str, tuple[str, float]] = {
     "lines": ("0.10", 0.7),
     "rivers": ("#2b6cb0", 0.8),
 }
-#: Spacing of labelled meridians and parallels, as multiples of a power of ten.
-_STEPS = [1, 2, 5, 10]
+#: Spacing of labelled meridians and parallels, as multiples of a power of ten; and, of more than so many degrees, in degrees.
+_STEPS, _WORLD, _WORLD_STEPS = [1, 2, 5, 10], 60.0, (10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+#: Degrees above which lines are thinner, and above which the bundled provinces are left out.
+_COUNTRY, _NO_PROVINCES = 25.0, 90.0
 #: Longest segment that is projected, degrees: a border along a parallel is one segment in the file but curved on the map.
 _PIECE = 0.25
+_ABOVE_MARKERS = 4.2
 #: Area of a map that fills a figure, square inches.
 AREA = 24.0
 #: Degrees of longitude or latitude above which a conformal conic projection distorts too much.
@@ -113,13 +116,18 @@ def draw(ax: GeoAxes, bounds: Bounds, *, lines: Lines = None) -> list[LineCollec
         raise _no_map(ax)
     west, south, east, north = check_bounds(bounds)
     layers = load() if lines is None else read_lines(lines)
+    extent = max(east - west, north - south)
+    if lines is None and extent > _NO_PROVINCES:
+        layers = {layer: parts for layer, parts in layers.items() if layer != "provinces"}
+    thinner = float(np.clip(np.sqrt(_COUNTRY / extent), 0.35, 1.0))
     drawn = []
-    for layer, (colour, width) in _STYLE.items():
+    for layer, (colour, whole) in _STYLE.items():
         segments = _project(ax, clip(layers.get(layer, ()), (west, south, east, north)))
         if not segments:
             continue
+        width = thinner * whole
         # The white casing keeps a dark line visible on dark colours.
-        casing = [Stroke(linewidth=width + 0.7, foreground="white", alpha=0.45), Normal()]
+        casing = [Stroke(linewidth=width + 0.7 * thinner, foreground="white", alpha=0.45), Normal()]
         art = LineCollection(
             segments, colors=colour, linewidths=width, zorder=2.5, label=f"_{layer}", path_effects=casing
         )
@@ -305,14 +313,23 @@ def label_grid(
     sides = {side: axis for side, axis, shown in (("left", "y", left), ("bottom", "x", below)) if shown}
     grid = ax.gridlines(draw_labels=sides, x_inline=False, y_inline=False, linewidth=0.3, color="0.5", alpha=0.5)
     # Cartopy's default steps include 1.5 and 3, which give labels such as 40.05 on the map of a city.
-    meridians = np.asarray(MaxNLocator(marks, steps=_STEPS).tick_values(view[0], view[2]))
+    meridians = np.asarray(_locator(view[2] - view[0], marks).tick_values(view[0], view[2]))
     grid.xlocator = FixedLocator(np.unique((meridians + 180.0) % 360.0 - 180.0).tolist())
-    grid.ylocator = MaxNLocator(marks, steps=_STEPS)
+    grid.ylocator = _locator(view[3] - view[1], marks)
     grid.rotate_labels = False
     grid.xlabel_style = grid.ylabel_style = {"size": size}
     if inside:
+        # Markers near an edge would hide its labels.
+        grid.set_zorder(_ABOVE_MARKERS)
         grid.xpadding = grid.ypadding = -2.0
         grid.xlabel_style = grid.ylabel_style = {"size": size, "path_effects": CASING}
+
+
+def _locator(extent: float, marks: int) -> Locator:
+    """Return where at most so many lines of an extent lie; those of a wide one divide the circle evenly."""
+    if extent <= _WORLD:
+        return MaxNLocator(marks, steps=_STEPS)
+    return MultipleLocator(next(step for step in _WORLD_STEPS if extent / step <= marks or step == _WORLD_STEPS[-1]))
 
 
 def _no_map(ax: Any) -> SchemaError:

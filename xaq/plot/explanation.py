@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import cartopy.crs as ccrs
 import numpy as np
-import pandas as pd
 import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.collections import LineCollection, PathCollection
@@ -14,7 +13,7 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from ..arrays import longitudes, timesteps
+from ..arrays import longitudes
 from ..conventions import LAT, LON, STATION, TIME, label
 from ..cube.provenance import provenance
 from ..errors import SchemaError
@@ -23,9 +22,10 @@ from ..stations import schema
 from . import basemap
 from .arguments import check_colours
 from .basemap import Lines
+from .scale_bar import draw_scale_bar
 from .style import CASING, FIELD_COLOURS, SMALL, colour_bar, handle, legend_below, limits, title
 from .subject import axis_label, shared_units
-from .times import time_text
+from .times import period_text
 
 #: Line widths of the largest and of the smallest weight, points.
 _WIDEST, _THINNEST = 6.0, 0.5
@@ -109,9 +109,9 @@ def explanation(
     _write_weights(ax, xy, weight)
     colour_bar(ax, cross, axis_label(target, units), extend)
     _add_legend(ax, explained["observed"].values.astype(bool), weight, others=bool(others.sizes[STATION]))
-    step = pd.Timedelta(timesteps.regular_step(ds[TIME].values))
-    when = time_text(explained[[TIME]].expand_dims(TIME)[TIME].to_index()[0], step)
-    title(ax, f"{label(target)}, {when}", "\n".join(_parts_text(explained, units)))
+    draw_scale_bar(ax, ds)
+    when = period_text(explained[[TIME]].expand_dims(TIME), of=ds)
+    title(ax, f"{label(target)}, {when}", *_parts_text(explained, units))
     return ax
 
 
@@ -263,7 +263,7 @@ def _add_legend(ax: GeoAxes, observed: NDArray, weight: NDArray, *, others: bool
 
 
 def _parts_text(explained: xr.Dataset, units: str) -> list[str]:
-    """Return the estimate as the sum of its parts, and the trend as the product of its factors, in lines."""
+    """Return the estimate as the sum of its parts, and the trend as kriging times its factors, in lines."""
     factors = dict(zip(explained["term"].values.tolist(), explained["factor"].values.tolist(), strict=True))
     kriging, trend = float(explained["kriging"]), float(np.prod([*factors.values()]))
     level, levels = kriging, {"trend": kriging * trend} if factors else {}
@@ -285,5 +285,5 @@ def _parts_text(explained: xr.Dataset, units: str) -> list[str]:
     if factors:
         named = (f"{name} {factor:.2f}".replace(" ", _NO_BREAK) for name, factor in factors.items())
         product = " \N{MULTIPLICATION SIGN} ".join(named)
-        lines.append(f"trend {trend:.2f} = {product}")
+        lines.append(f"trend: kriging \N{MULTIPLICATION SIGN} {product}")
     return lines

@@ -24,7 +24,7 @@ from .subject import cell_edges
 #: How cells that are not supported are shown.
 Unsupported = Literal["hatched", "blank"]
 #: Lines so dense that a single cell has one, on a ground that the smallest cell shows; no colour map has this grey.
-_HATCH, _LINES, _GROUND = "////////", "0.68", "0.93"
+_HATCH, _LINES, _GROUND = "////////", "0.60", "0.89"
 
 
 def cube_bounds(cube: xr.Dataset) -> basemap.Bounds:
@@ -67,6 +67,11 @@ def field_handles(cube: xr.Dataset, unsupported: Unsupported) -> list[Patch]:
 def no_value_text(target: str, when: str) -> str:
     """Return the error message for a map without a value to draw."""
     return f"{target!r} has no value in the cube or at the stations, {when}; fix: another time=..."
+
+
+def step_text(when: str, field: NDArray) -> str:
+    """Return the phrase for one of several steps, which says so where its field is empty."""
+    return when if np.isfinite(field).any() else f"{when}, no value"
 
 
 def _edges(cube: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

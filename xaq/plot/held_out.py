@@ -29,7 +29,7 @@ from .basemap import Lines
 from .markers import bubble_handles, draw_silent, kinds, silent_handles
 from .observed import check_comparable, observed_over
 from .scale_bar import draw_scale_bar
-from .style import ERROR_COLOURS, colour_bar, handle, legend_below, title
+from .style import ERROR_COLOURS, colour_bar, handle, legend_below, three_digits, title
 from .subject import (
     cells_at,
     cube_label,
@@ -124,7 +124,7 @@ def errors(
     )
     legend_below(ax, handles)
     n = int(np.isfinite(rmse).sum())
-    pooled = f"RMSE {_rms(error):.3g}, MAE {np.nanmean(np.abs(error)):.3g} {units}"
+    pooled = f"RMSE {three_digits(_rms(error))}, MAE {three_digits(float(np.nanmean(np.abs(error))))} {units}"
     head = f"{label(made.target)} at {n} hidden station{'s' * (n != 1)}, {made.method}: {pooled}"
     title(ax, head, period_text(made.fields, mean=False))
     return ax

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import cartopy.crs as ccrs
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.lines import Line2D
 
 from .._arguments import shown
@@ -32,6 +33,7 @@ from .style import (
     title,
 )
 from .subject import (
+    NO_ESTIMATES,
     axis_label,
     conformed,
     cube_label,
@@ -90,7 +92,8 @@ def map(  # noqa: A001 - read as xaq.plot.map
         Default: viridis.
     stations : bool
         Draw visible stations as circles and hidden ones as triangles, coloured by their mean observation over the
-        same steps; small, hollow and grey where they have none.
+        same steps; small, hollow and grey where they have none. Stations that were hidden when the cube was made are
+        triangles too.
     unsupported : {"hatched", "blank"}
         How cells too far from every station are shown; they are never coloured.
     lines : GeoDataFrame, sequence of shapely geometries, or path of a GeoJSON file, optional
@@ -132,6 +135,11 @@ def map(  # noqa: A001 - read as xaq.plot.map
         check_comparable(ds, cube)
         observed = mean_observed(ds, picked, target)
     norm, extend = limits(field, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
+    yes_or_no = picked[target].dtype == bool
+    if yes_or_no:
+        norm, extend, cmap = Normalize(0.0, 1.0), "neither", mpl.colormaps.get_cmap(cmap).resampled(2)
+    if target in NO_ESTIMATES:  # known of all cells
+        unsupported = "blank"
     ax = basemap.frame(ax, cube_bounds(cube), lines)
     mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
     handles: list[Line2D] = []
@@ -142,11 +150,10 @@ def map(  # noqa: A001 - read as xaq.plot.map
         handles += draw_places(ax, ds)
     draw_scale_bar(ax, ds)
     legend_below(ax, [*handles, *field_handles(picked, unsupported)])
-    colour_bar(ax, mesh, text, extend)
-    what = variable_label(cube, target)
-    if not is_estimate(cube, target):
-        what = what[0].upper() + what[1:]
-    title(ax, ", ".join(filter(None, [what, when])), method_text(cube))
+    bar = colour_bar(ax, mesh, "" if yes_or_no else text, extend)
+    if yes_or_no:  # which the title asks
+        bar.set_ticks([0.25, 0.75], labels=["no", "yes"])
+    title(ax, ", ".join(filter(None, [variable_label(cube, target), when])), method_text(cube))
     return ax
 
 
@@ -211,7 +218,8 @@ def width(
     ['PM2.5, mean width of the 90 % intervals of single hours, 2020-01-01 (UTC)', 'kriging, 12 stations']
     """
     cmap, unsupported = check_colours(cmap, ERROR_COLOURS), check_map(unsupported=unsupported)
-    ds, target = schema.conform(ds), cube_target(cube, target)
+    target = cube_target(cube, target)
+    ds = conformed(ds, cube, target, stations=True)
     units = shared_units(ds, cube, target)
     lower, upper = f"{target}_lower", f"{target}_upper"
     if not {lower, upper} <= set(cube):

@@ -89,13 +89,13 @@ def draw_silent(
     )]  # fmt: skip
 
 
-def station_handles(ds: xr.Dataset, observed: NDArray) -> list[Line2D]:
-    """Return the legend handles of what :func:`draw_stations` draws."""
-    silent = np.isnan(observed)
+def station_handles(ds: xr.Dataset, observed: NDArray, *, scale: float = 1.0) -> list[Line2D]:
+    """Return the legend handles of what :func:`draw_stations` draws of values, ``(station,)`` or ``(map, station)``."""
+    silent = np.isnan(np.atleast_2d(observed))
     shown = [
-        handle(kind.marker, kind.area, f"{kind.name} station", markerfacecolor="0.8", markeredgecolor="black")
+        handle(kind.marker, scale * kind.area, f"{kind.name} station", markerfacecolor="0.8", markeredgecolor="black")
         for kind in kinds(schema.hidden_mask(ds))
-        if (kind.mask & ~silent).any()
+        if (kind.mask & ~silent.all(axis=0)).any()
     ]
     return shown + silent_handles(silent)
 
@@ -110,9 +110,9 @@ def silent_handles(silent: NDArray[np.bool_]) -> list[Line2D]:
 def bubble_handles(bubbles: PathCollection, bar: Colorbar, largest: float, area: float, units: str) -> list[Line2D]:
     """Return legend handles of three values of a colour bar, in the colour and size of their bubbles; ``area`` of the largest."""
     low, high = bubbles.get_clim()
-    ticks = [float(t) for t in bar.get_ticks() if 0.0 < t <= largest and low <= t <= high]
+    ticks = [float(t) for t in np.sort(bar.get_ticks()) if 0.0 < t <= largest and low <= t <= high]
     values = (
-        sorted({_nearest(ticks, part * max(ticks)) for part in (1 / 3, 2 / 3, 1.0)}) if ticks else round_values(largest)
+        sorted({ticks[0], _nearest(ticks, 0.5 * (ticks[0] + ticks[-1])), ticks[-1]}) if ticks else round_values(largest)
     )
     colours = bubbles.to_rgba(np.array(values))
     return [

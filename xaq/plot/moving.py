@@ -20,6 +20,7 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.artist import Artist
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,7 +31,7 @@ from ..stations import schema
 from . import arguments, basemap
 from .arguments import check_colours, check_map
 from .basemap import Lines
-from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
+from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text, step_text
 from .markers import draw_stations, station_handles
 from .observed import check_comparable, observed_over
 from .scale_bar import draw_scale_bar
@@ -287,13 +288,10 @@ class _Film:
         draw_scale_bar(self.axes, self.ds)
         self.mesh, *_ = draw_field(self.axes, self.cube, self.fields[0], self.norm, self.cmap, self.unsupported)
         colour_bar(self.axes, self.mesh, self.bar, self.extend)
-        handles = []
+        handles: list[Line2D] = []
         if self.observed.size:
-            # Handles of every kind of marker that any step shows.
-            some = np.where(np.isnan(self.observed).any(axis=0), np.nan, 0.0)
-            handles = [*station_handles(self.ds, np.zeros_like(some)), *station_handles(self.ds, some)[-1:]]
-        by_label = {h.get_label(): h for h in handles}
-        legend_below(self.axes, [*by_label.values(), *field_handles(self.cube, self.unsupported)])
+            handles = station_handles(self.ds, self.observed)
+        legend_below(self.axes, [*handles, *field_handles(self.cube, self.unsupported)])
         self.marks: list[Artist] = []
         self.draw(0)
         if ax is None:
@@ -362,7 +360,7 @@ def _film(
         check_comparable(ds, cube)
         observed = observed_over(ds, picked, target).values
     norm, extend = limits(fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
-    captions = [period_text(picked.isel({TIME: [i]}), of=picked) for i in range(n)]
+    captions = [step_text(period_text(picked.isel({TIME: [i]}), of=picked), fields[i]) for i in range(n)]
     return _Film(
         ds, picked, label(target), method_text(cube), captions, fields, observed, norm, extend, cube_label(picked, target, units), cmap,
         unsupported,

@@ -30,8 +30,6 @@ from .zoom import add_inset, choose_corner, within, zoom_box
 
 #: Area of the marker of the highest concentration, square points.
 _LARGEST = 110.0
-#: Factor by which markers are larger in the inset.
-_ZOOM_FACTOR = 2.0
 
 
 def stations(
@@ -116,7 +114,7 @@ def stations(
         inset = add_inset(ax, box, corner, lines)
         inside = within(ds, box)
         city = ds.isel({STATION: np.flatnonzero(inside)})
-        for markers in _draw_concentrations(inset, city, mean[inside], norm, cmap, largest / _ZOOM_FACTOR):
+        for markers in _draw_concentrations(inset, city, mean[inside], norm, cmap, largest):
             # A marker at the edge of the box is whole.
             markers.set_clip_on(False)
     return ax

@@ -20,16 +20,17 @@ from ..stations import schema
 from . import arguments, basemap
 from .arguments import check_colours, check_map
 from .basemap import Lines
-from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text
+from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value_text, step_text
 from .markers import draw_stations, station_handles
 from .observed import check_comparable, mean_observed
 from .scale_bar import draw_scale_bar
 from .style import (
     DIFFERENCE_COLOURS,
     FIELD_COLOURS,
-    SMALL,
     TITLE,
+    colour_bar,
     label_bar,
+    legend_layout,
     limits,
     title,
 )
@@ -120,16 +121,20 @@ def panels(
     observed = [mean_observed(ds, picked, target) for picked, _ in chosen] if stations else []
     no_value = no_value_text(target, f"at any of {len(times)} times")
     norm, extend = limits(np.stack(fields), np.array(observed), vmin=vmin, vmax=vmax, no_value=no_value)
-    axes = _grid_of_maps(cube_bounds(cube), len(chosen), columns, lines)
+    axes, scale = _grid_of_maps(cube_bounds(cube), len(chosen), columns, lines), _marker_scale(cube_bounds(cube))
     for i, (ax, (picked, when), field) in enumerate(zip(axes, chosen, fields, strict=True)):
         mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
         if stations:
-            draw_stations(ax, ds, observed[i], mesh, scale=_marker_scale(cube_bounds(cube)))
-        title(ax, when)
+            draw_stations(ax, ds, observed[i], mesh, scale=scale)
+        title(ax, step_text(when, field))
     draw_scale_bar(axes[0], ds)
-    handles = station_handles(ds, np.mean(observed, axis=0)) if stations else []
-    bar = axes[0].figure.colorbar(mesh, ax=list(axes), extend=extend, fraction=0.04, pad=0.02, aspect=30)
-    label_bar(bar, cube_label(cube, target, units))
+    handles = station_handles(ds, np.array(observed), scale=scale) if stations else []
+    text = cube_label(cube, target, units)
+    if len(axes) <= columns:
+        colour_bar(axes[-1], mesh, text, extend)
+    else:
+        bar = axes[0].figure.colorbar(mesh, ax=list(axes), extend=extend, fraction=0.04, pad=0.02, aspect=30)
+        label_bar(bar, text)
     head = ", ".join(filter(None, [label(target), method_text(cube)]))
     _add_title_and_legend(axes, head, [*handles, *field_handles(cube, unsupported)])
     return axes
@@ -187,8 +192,8 @@ def compare(
     """
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     target = cube_target(cube, target)
-    ds = conformed(ds, cube, target, stations)
     cube_target(other, target)
+    ds = conformed(ds, cube, target, stations, other)
     units = shared_units(ds, cube, target)
     shared_units(ds, other, target)
     picked, when = _same_steps(cube, other, time, tz)
@@ -201,21 +206,19 @@ def compare(
     difference = fields[0] - fields[1]
     no_value = f"{target!r} has no cell where both cubes have a value, {when}; fix: another time=..."
     spread, beyond = _symmetric_limits(difference, no_value)
-    axes = _grid_of_maps(cube_bounds(cube), 3, 3, lines)
+    axes, scale = _grid_of_maps(cube_bounds(cube), 3, 3, lines), _marker_scale(cube_bounds(cube))
     for ax, steps, field, source in zip(axes[:2], picked, fields, (cube, other), strict=True):
         mesh, *_ = draw_field(ax, steps, field, norm, cmap, unsupported)
         if stations:
-            draw_stations(ax, ds, observed, mesh, scale=_marker_scale(cube_bounds(cube)))
+            draw_stations(ax, ds, observed, mesh, scale=scale)
         title(ax, method_text(source) or "cube")
     apart, *_ = draw_field(axes[2], picked[0], difference, spread, DIFFERENCE_COLOURS, unsupported)
     draw_scale_bar(axes[0], ds)
     names = [str(provenance(c).get("method", "cube")) for c in (cube, other)]
     title(axes[2], f"{names[0]} \N{MINUS SIGN} {names[1]}")
-    figure = axes[0].figure
-    bar = figure.colorbar(mesh, ax=list(axes[:2]), extend=extend, fraction=0.04, pad=0.02)
-    label_bar(bar, cube_label(cube, target, units))
-    label_bar(figure.colorbar(apart, ax=axes[2], extend=beyond, fraction=0.08, pad=0.04), f"difference [{units}]")
-    handles = station_handles(ds, observed) if stations else []
+    colour_bar(axes[1], mesh, cube_label(cube, target, units), extend)
+    colour_bar(axes[2], apart, f"difference [{units}]", beyond)
+    handles = station_handles(ds, observed, scale=scale) if stations else []
     _add_title_and_legend(axes, f"{label(target)}, {when}", [*handles, *field_handles(cube, unsupported)])
     return axes
 
@@ -278,4 +281,5 @@ def _add_title_and_legend(axes: NDArray[np.object_], head: str, handles: list[Ar
     figure: Figure = axes[0].figure
     figure.suptitle(head, fontsize=TITLE, x=0.01, ha="left")
     if handles:
-        figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=SMALL)
+        room = 72.0 * figure.bbox.width / figure.dpi
+        figure.legend(handles=handles, loc="outside lower left", **legend_layout(handles, room))

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .._arguments import check_number
-from ..arrays import sphere
+from ..arrays import longitudes, sphere
 from ..conventions import LAT, LON, POINT, STATION, label
 from ..cube.provenance import provenance
 from ..cube.reanalyze import estimate_at
@@ -28,7 +28,7 @@ from .subject import (
     trained_on,
     units_text,
 )
-from .times import Periods, select_times
+from .times import Periods, daily_text, period_text, select_times
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,14 @@ def at_place(ds: xr.Dataset, source: Any, place: Place, options: RequestOptions)
     observed = None
     if spot.position is not None:
         observed = observed_over(ds.isel({STATION: [spot.position]}), estimated, target).isel({STATION: 0})
+    values = [estimated[target].values] + ([] if observed is None else [observed.values])
+    if not any(np.isfinite(v).any() for v in values):
+        raise SchemaError(
+            f"neither an observation nor an estimate of {target!r} at {spot.text}, {period_text(estimated, mean=False)}; fix: another time=..."
+        )
     periods = Periods.of(estimated)
-    what = label(target) if periods is None else f"{periods.one.capitalize()} of {label(target)}"
+    one = daily_text(ds) if periods is None else periods.one
+    what = f"{one.capitalize()} of {label(target)}" if one else label(target)
     head = [f"{what} at {spot.text}", provenance(estimated).get("method")]
     return Subject(observed, estimated, target, units, ", ".join(filter(None, head)), note)
 
@@ -133,13 +139,19 @@ def _find(ds: xr.Dataset, place: Place, points: xr.Dataset | None) -> _Spot:
 
 
 def _spot(lon: float, lat: float) -> _Spot:
-    return _Spot(None, lon, lat, f"{lon:.6g} E, {lat:.6g} N")
+    return _Spot(None, lon, lat, _degrees_text(lon, lat))
+
+
+def _degrees_text(lon: float, lat: float) -> str:
+    """Return a place in words: ``"10.5°E, 40°S"``."""
+    lon = float(longitudes.canonical(lon))
+    return f"{abs(lon):.6g}°{'W' if lon < 0 else 'E'}, {abs(lat):.6g}°{'S' if lat < 0 else 'N'}"
 
 
 def _cell(cube: xr.Dataset, spot: _Spot, target: str) -> tuple[xr.Dataset, str]:
     """Return the cell that contains a place, computed, and its centre in words."""
     cell = cells_at(cube, np.array([spot.lon]), np.array([spot.lat]), STATION).isel({STATION: 0})
-    return _computed(cell, target), f"cell at {float(cell[LON]):.6g} E, {float(cell[LAT]):.6g} N"
+    return _computed(cell, target), f"cell at {_degrees_text(float(cell[LON]), float(cell[LAT]))}"
 
 
 def _point(points: xr.Dataset, spot: _Spot, target: str) -> tuple[xr.Dataset, str]:

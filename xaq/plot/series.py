@@ -24,8 +24,8 @@ from ..stations import schema
 from ..stations.timestamps import step_of
 from . import arguments
 from .arguments import check_axes
-from .place import Place, at_place
-from .style import BLUE, LABEL, SMALL, as_array, legend_below, plain, title
+from .place import Place, Subject, at_place
+from .style import BLUE, LABEL, SMALL, as_array, legend_below, plain, three_digits, title
 from .subject import axis_label
 from .times import Periods, zone_text
 
@@ -103,7 +103,7 @@ def series(
     subject = at_place(ds, mapper_or_cube, Place(station, lon, lat), options)
     if ax is None:
         ax = plt.figure(figsize=(8.0, 3.4), layout="constrained").add_subplot()
-    _draw(ax, subject.observed, subject.estimated, subject.target)
+    _draw(ax, subject, pd.Timedelta(step_of(ds[TIME])))
     ax.set_ylabel(axis_label(subject.target, subject.units), fontsize=LABEL)
     zone = zone_text(subject.estimated)
     if Periods.of(subject.estimated) is None:
@@ -203,7 +203,7 @@ def hours(
         _draw_slot(ax, observed, estimated, subject.target, local[steps])
         ax.set_ylabel(axis_label(subject.target, subject.units), fontsize=LABEL)
         miss = np.abs(estimated[subject.target].values - observed.values)
-        mae = f", MAE {np.nanmean(miss):.3g} {subject.units}" if np.isfinite(miss).any() else ""
+        mae = f", MAE {three_digits(float(np.nanmean(miss)))} {subject.units}" if np.isfinite(miss).any() else ""
         head = (subject.head, subject.note) if ax is axes[0] else ()
         title(ax, *head, f"{first:02d}:00\N{EN DASH}{last:02d}:59 {tz}{mae}")
     legend_below(axes[-1], axes[-1].get_legend_handles_labels()[0], length=2.0, lines=2)
@@ -232,14 +232,17 @@ def _hours_of(slot: Any) -> tuple[int, int]:
     return first, last
 
 
-def _draw(ax: Axes, observed: xr.DataArray | None, estimated: xr.Dataset, target: str) -> None:
-    """Draw the series over time, the interval as a band."""
+def _draw(ax: Axes, subject: Subject, step: pd.Timedelta) -> None:
+    """Draw the series over time, the interval as a band; a single value over its step."""
+    observed, estimated, target = subject.observed, subject.estimated, subject.target
     times = over = estimated[TIME].values
     periods, twice = Periods.of(estimated), 1
     if periods is not None:
         # An estimate holds for all of its period; the observation is drawn in its middle.
         starts, ends = (edge.values for edge in periods.edges(times))
         times, over, twice = starts + (ends - starts) / 2, np.stack([starts, ends], axis=1).ravel(), 2
+    elif len(times) == 1:
+        over, twice = times + np.array([-0.5, 0.5]) * step.to_numpy(), 2
     drawn = {name: np.repeat(estimated[name].values, twice) for name in estimated.data_vars}
     lower, upper = f"{target}_lower", f"{target}_upper"
     if lower in drawn and upper in drawn:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .._arguments import shown
 from ..arrays import longitudes
-from ..conventions import LAT, LON, POINT, STATION, TIME, canonical_units, label
+from ..conventions import HIDDEN, LAT, LON, MEMBER, POINT, STATION, TIME, canonical_units, label
 from ..cube.provenance import method_text as of_provenance
-from ..cube.provenance import provenance
+from ..cube.provenance import not_seen, provenance
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
 from ..stations import schema
@@ -102,7 +102,7 @@ def method_text(cube: xr.Dataset) -> str:
     """Return the method, its fields and the number of stations from a cube's provenance; empty where it has none."""
     known = provenance(cube)
     return (
-        f"{of_provenance(known)}, {known['visible_stations']} stations"
+        f"{of_provenance(known)}, {known['visible_stations']} station{'s' * (known['visible_stations'] != 1)}"
         if {"method", "visible_stations"} <= set(known)
         else ""
     )
@@ -131,14 +131,29 @@ def cube_label(cube: xr.Dataset, target: str, units: str, *, several: bool = Fal
 
 
 def variable_label(cube: xr.Dataset, target: str) -> str:
-    """Return what a variable of a cube is called: the pollutant of an estimate, else its ``long_name``, else its name."""
-    return label(target) if is_estimate(cube, target) else str(cube[target].attrs.get("long_name", target))
+    """Return what a variable of a cube is called in a title: the pollutant of an estimate or a member, else its ``long_name``."""
+    if (of := _member_of(cube, target)) is not None:
+        return f"{label(of)}, member {int(cube[target][MEMBER])}"
+    name = _long_name(cube, target)
+    return name if is_estimate(cube, target) else name[0].upper() + name[1:]
 
 
 def own_label(cube: xr.Dataset, target: str) -> str:
     """Return the label of a variable with its units, if it has any: ``"distance to the nearest station [km]"``."""
     units = str(cube[target].attrs.get("units", ""))
-    return variable_label(cube, target) + (f" [{units_text(units)}]" if units not in ("", "1") else "")
+    of = _member_of(cube, target)
+    name = _long_name(cube, target) if of is None else label(of)
+    return name + (f" [{units_text(units)}]" if units not in ("", "1") else "")
+
+
+def _long_name(cube: xr.Dataset, target: str) -> str:
+    return label(target) if is_estimate(cube, target) else str(cube[target].attrs.get("long_name", target))
+
+
+def _member_of(cube: xr.Dataset, target: str) -> str | None:
+    """Return the estimate of which a variable is one member; None where it is none."""
+    of = target.removesuffix(f"_{MEMBER}")
+    return of if of != target and MEMBER in cube[target].coords else None
 
 
 def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
@@ -153,10 +168,16 @@ def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
     return units_text(ours)
 
 
-def conformed(ds: xr.Dataset | None, cube: xr.Dataset, target: str, stations: bool) -> xr.Dataset:
-    """Return the stations of a map, conformed; for None, where none are drawn, a dataset of no station in the cube's units."""
+def conformed(ds: xr.Dataset | None, cube: xr.Dataset, target: str, stations: bool, *others: xr.Dataset) -> xr.Dataset:
+    """Return the stations of a map, conformed; for None, where none are drawn, a dataset of no station in the cube's units.
+
+    A station from which the cube or one of the others was not made is hidden, also where the dataset does not say so.
+    """
     if ds is not None:
-        return schema.conform(ds)
+        ds = schema.conform(ds)
+        unseen = [station for made in (cube, *others) for station in not_seen(made)]
+        hidden = schema.hidden_mask(ds) | np.isin(ds[STATION].values.astype(str), unseen)
+        return ds.assign_coords({HIDDEN: (STATION, hidden)}) if hidden.any() else ds
     if stations:
         raise SchemaError(
             "ds is None, and the map shows stations; fix: stations=False, or a station dataset", subject="map"

@@ -169,7 +169,7 @@ def period_text(ds: xr.Dataset, *, mean: bool = True, of: xr.Dataset | None = No
     if zone != "UTC":
         times = local_index(ds, zone)
     if len(times) == 1:
-        return f"{_of_day(ds)} " * (mean and step == _DAY) + time_text(times[0], step, zone)
+        return f"{daily_text(whole)} ".lstrip() * mean + time_text(times[0], step, zone)
     if step is not None and _is_one_day(times, step):
         return f"{'daily mean ' * mean}{times[0]:%Y-%m-%d} ({zone})"
     style, where = _time_style(step, zone)
@@ -189,8 +189,10 @@ def time_text(time: pd.Timestamp, step: pd.Timedelta | None, zone: str = "UTC") 
     return f"{time:{style}}{where}"
 
 
-def _of_day(ds: xr.Dataset) -> str:
-    """Return what daily values are: their means, or their maxima where the data say so."""
+def daily_text(ds: xr.Dataset) -> str:
+    """Return what daily values are: means, or maxima where the data say so; empty for other steps."""
+    if step_of(ds) != _DAY:
+        return ""
     largest = any("time: max" in str(variable.attrs.get("cell_methods")) for variable in ds.data_vars.values())
     return f"daily {_STATISTIC['max' if largest else 'mean'][0]}"
 

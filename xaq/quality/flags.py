@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..arrays import sphere, timesteps
+from ..arrays import longitudes, sphere, timesteps
 from ..conventions import STATION, TIME
 from ..errors import SchemaError
 from ..stations import limits, schema
@@ -16,6 +16,8 @@ from . import coastline, detectors
 
 #: Stations farther from the coast than this, km, are in the sea; the coastline is accurate to 2 km and lacks small islands.
 SEA_KM = 10.0
+#: Latitude south of which there are research stations only.
+_ANTARCTIC = -60.0
 
 
 def prepare(ds: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
@@ -53,7 +55,28 @@ def places_of(ds: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
     valid = ~(judged.unplaced | judged.swapped)
     sea = np.zeros(len(lon), bool)
     sea[valid] = coastline.at_sea(lon[valid], lat[valid], SEA_KM)
-    return {"unplaced": judged.unplaced, "swapped": judged.swapped, "far": judged.far & ~sea, "sea": sea}
+    wrong = ~valid | sea | (lat < _ANTARCTIC)
+    swapped = judged.swapped | _swapped_as_a_whole(lon, lat, wrong)
+    return {
+        "unplaced": judged.unplaced & ~swapped, "swapped": swapped, "far": judged.far & ~sea & ~swapped, "sea": sea & ~swapped,
+    }  # fmt: skip
+
+
+def _swapped_as_a_whole(lon: NDArray, lat: NDArray, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the stations of a network all of which have longitude and latitude exchanged; none of another network.
+
+    It is such a network if more than half of its stations are at ``wrong`` places, at sea, in Antarctica or beyond a pole, and
+    nine tenths lie on other land after an exchange.
+    """
+    swapped = np.zeros(len(lon), bool)
+    given = np.isfinite(lon) & np.isfinite(lat)
+    if (wrong & given).sum() <= given.sum() / 2:
+        return swapped
+    index = np.flatnonzero(given & (lon >= _ANTARCTIC) & (lon <= 90) & longitudes.valid(lat))
+    ashore = ~coastline.at_sea(lat[index], lon[index], SEA_KM)
+    if ashore.sum() >= 0.9 * given.sum():
+        swapped[index[ashore]] = True
+    return swapped
 
 
 def value_masks(ds: xr.Dataset, name: str, values: NDArray) -> dict[str, NDArray[np.bool_]]:

@@ -84,7 +84,11 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     step = timesteps.DAY if daily else timesteps.HOUR
     ds = recorded(assemble(rows, places, tz="UTC", step=step), notes)
     if daily and "o3" in ds and value is None:
-        ds["o3"].attrs["comment"] = "daily maximum of the means over 8 hours"
+        of_8_hours = "of the means over 8 hours"
+        ds["o3"].attrs |= {
+            "comment": f"daily maximum {of_8_hours}",
+            "cell_methods": f"time: maximum (comment: {of_8_hours})",
+        }
     return ds
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from ..arrays import timesteps
-from ..conventions import ROLE_NAMES, STATION, TIME, match_key
+from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, match_key
 from ..errors import SchemaError
 from ..stations import schema
 from ..stations.schema import some
@@ -73,9 +73,10 @@ def open_stations(
 
     Parameters
     ----------
-    source : path, folder, list of paths, frame or xarray.Dataset
+    source : path, pattern, folder, list of paths, frame or xarray.Dataset
         CSV (any separator), Parquet, Feather or Excel, which may be compressed; netCDF or Zarr; files and folders of the networks below;
-        a frame of pandas, polars or pyarrow; a station Dataset.
+        a frame of pandas, polars or pyarrow; a station Dataset. A pattern such as ``"2018_*.xlsx"`` is the list of files that
+        match it, in the order of their names.
     stations : path or frame, optional
         Station list with identifier, longitude, latitude and, if known, elevation. Not needed where the source has
         coordinates.
@@ -100,7 +101,7 @@ def open_stations(
         Column of a role or variable that xaq does not recognise: ``{"station": "code", "pm25": "PM (fine)"}``. Where the
         table and the station list have different names for it, both: ``{"station": ["code", "site code"]}``.
     pollutant : str, optional
-        Pollutant of a wide table whose columns are named by station only.
+        Pollutant of a wide table whose columns are named by station only. An error where it is none of the variables read.
     encoding : str or mapping, optional
         Encoding of text files that are not UTF-8, such as ``"cp1252"`` or ``"gb18030"``; by name or pattern of file where they differ:
         ``{"list.csv": "cp1250"}``. The station list is one of the files.
@@ -169,10 +170,19 @@ def open_stations(
             ds = with_whole_ends(ds, timestamps)
             ds = settle_step(ds, every, timestamps or _labels(ds, chosen))
         ds = with_units(ds, units)
+        _check_held(ds, pollutant)
     except SchemaError as raised:
         # The reader knows the problem; the name of the source is known here.
         raise _with_source_name(raised, given, request) from raised
     return schema.describe_as_cf(ds)
+
+
+def _check_held(ds: xr.Dataset, pollutant: str | None) -> None:
+    """Raise where the named pollutant is no variable: files that name their pollutants are not asked for another one."""
+    if pollutant is not None and canonical_name(pollutant) not in ds:
+        raise SchemaError(
+            f"pollutant={pollutant!r} is none of the variables, which are {some(ds.data_vars)}; fix: leave pollutant= out"
+        )
 
 
 def _labels(ds: xr.Dataset, form: Format) -> str:

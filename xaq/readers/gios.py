@@ -16,6 +16,7 @@ import xarray as xr
 from ..arrays import timesteps
 from ..conventions import LAT, LON, STATION, TIME, canonical_name, match_key
 from ..errors import SchemaError
+from ..stations.names import some
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble
 from .source import Format, Request, Source, gather
 
@@ -45,7 +46,7 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     if len(every) > 1:
         raise SchemaError(f"holds averages over {', '.join(every)}; fix: open the files of one of them")
     rows = gather([rows for rows, _ in pieces])
-    rows = replace(rows, frame=rows.frame.assign(**{STATION: _present_codes(rows.frame[STATION], places)}))
+    rows = replace(rows, frame=rows.frame.assign(**{STATION: _present_codes(rows.frame[STATION], places, request)}))
     return assemble(
         rows, places, tz=request.tz, own_tz="Etc/GMT-1", ambiguous=request.ambiguous, whole_network=True, step=_STEPS.get(every[0]),
     )  # fmt: skip
@@ -96,14 +97,18 @@ def _places(request: Request) -> Rows | None:
     return Rows(places.frame.rename(columns=named), names, places.units)
 
 
-def _present_codes(stations: pd.Series, places: Rows) -> pd.Series:
-    """Return the present codes of stations, where the list has a code as an old one only."""
+def _present_codes(stations: pd.Series, places: Rows, request: Request) -> pd.Series:
+    """Return the present codes of stations, where the list has a code as an old one only; the history of the request says which."""
     if not {STATION, _OLD} <= set(places.frame):
         return stations
     listed = places.frame.dropna(subset=[STATION, _OLD])
     present = dict(zip(listed[_OLD].astype(str), listed[STATION].astype(str), strict=True))
     known = {*listed[STATION].astype(str)}
-    return stations.map({s: s if s in known else present.get(s, s) for s in stations.unique()})
+    renamed = {s: present[s] for s in stations.unique() if s not in known and s in present}
+    if renamed:
+        pairs = some((f"{new} ({old})" for old, new in renamed.items()), 10)
+        request.changes[f"stations have their present code in place of an old one: {pairs}"] += len(renamed)
+    return stations.replace(renamed)
 
 
 FORMAT = Format(

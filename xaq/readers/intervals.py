@@ -14,6 +14,7 @@ import pandas as pd
 from ..arrays import timesteps
 from ..conventions import STATION, TIME
 from ..errors import SchemaError, warn
+from ..stations import limits
 from ..stations.schema import some
 from .assembly import PARAMETER, VALUE, Rows, one_unit_each
 
@@ -113,6 +114,8 @@ def on_steps(
         # Each value is that of one step, whatever its clock says.
         starts = starts - past
         ends = np.minimum(ends - past, starts + width)
+    else:
+        limits.require_no_codes({str(name): rows[VALUE].to_numpy(float) for name, rows in frame.groupby(PARAMETER)})
     made, short = _means(frame, starts - phase, ends - phase, width)
     if not made[VALUE].notna().any():
         raise SchemaError(

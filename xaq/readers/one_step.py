@@ -15,7 +15,7 @@ from .._arguments import argument_error, shown
 from ..arrays import timesteps
 from ..conventions import STATION, TIME
 from ..errors import SchemaError, warn
-from ..stations import schema
+from ..stations import limits, schema
 from ..stations.schema import some
 from ..stations.steps import Group, Series, common_step, groups, series_of
 from ..stations.timestamps import STEP, UNIT_NAMES, calendar_unit, step_of, with_step
@@ -185,6 +185,7 @@ def _refuse(ds: xr.Dataset, found: list[Group]) -> None:
 
 def _means(ds: xr.Dataset, found: list[Group], step: np.timedelta64, timestamps: str) -> xr.Dataset:
     """Return the dataset with the mean of each variable over each interval of a step, weighted by the time observed."""
+    limits.require_no_codes({str(name): v.values for name, v in ds.data_vars.items() if v.dtype.kind in "fiu"})
     # Intervals begin where those of stations of this step do, so that their values stay as they are.
     begins = {int(group.begins / _SECOND) for group in found if group.step == step}
     width = int(step / _SECOND)

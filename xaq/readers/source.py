@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,11 +40,11 @@ class Source:
         if isinstance(thing, xr.Dataset):
             return cls(dataset=thing)
         if isinstance(thing, (str, os.PathLike)):
-            return cls(paths=(_existing(thing),))
+            return cls(paths=_paths(thing))
         if (frame := frame_of(thing)) is not None:
             return cls(frame=frame)
         if isinstance(thing, Sequence) and thing and all(isinstance(t, (str, os.PathLike)) for t in thing):
-            return cls(paths=tuple(_existing(t) for t in thing))
+            return cls(paths=tuple(path for t in thing for path in _paths(t)))
         raise SchemaError(
             f"got {type(thing).__name__}, expected a path, a list of paths, a folder, a frame or an xarray.Dataset; "
             "fix: xaq.open_stations('observations.csv', ...)",
@@ -247,6 +248,17 @@ class Format:
     intervals: bool = False
     begins: Callable[[Sequence[str]], bool] = lambda lines: False
     statuses: bool = False
+
+
+def _paths(given: str | os.PathLike) -> tuple[Path, ...]:
+    """Return a file or folder that exists, or the files that match a pattern, in the order of their names."""
+    text = os.fspath(given)
+    if not glob.has_magic(text) or "://" in text or "\0" in text or Path(text).exists():
+        return (_existing(given),)
+    found = [path for path in map(Path, sorted(glob.glob(text, recursive=True))) if path.is_file()]  # noqa: PTH207 - may be absolute
+    if not found:
+        raise SchemaError("no file matches the pattern; fix: a pattern such as 'folder/*.csv'", subject=text)
+    return tuple(_existing(path) for path in found)
 
 
 def _existing(path: str | os.PathLike) -> Path:

@@ -15,6 +15,8 @@ from .units import factor
 
 #: Codes for "missing" in common file formats that lie inside the physical limits.
 FILL_CODES = (9999.0,)
+#: Codes for "missing" that a mean of readings must not include.
+_CODES = (-99.0, -99.9, -999.0, -999.9, -9999.0, -9999.9, -99999.0, 9999.0, 99999.0)
 #: Physical limits, ug m-3: lower values are codes for "missing" rather than noise around zero, higher ones lie beyond the
 #: measuring range of instruments and any record of outdoor air.
 LIMITS: dict[str, tuple[float, float]] = {
@@ -125,6 +127,30 @@ def warn_if_impossible(ds: xr.Dataset, names: Iterable[str], computed: Mapping[s
             found.append(f"{name!r} at {mask.sum()} of {(~np.isnan(values)).sum()} values, such as {values[mask][0]:g}")
     if found:
         warn(f"ds.aq.check() calls values impossible: {'; '.join(found)}; fix: ds = ds.aq.repair(impossible='missing')")
+
+
+def require_no_codes(values: Mapping[str, NDArray]) -> None:
+    """Refuse pollutants with codes for "missing" such as -999 before they become a part of means, where nobody finds them.
+
+    Parameters
+    ----------
+    values : mapping of str to array
+        Readings by the name of their variable.
+    """
+    problems = []
+    for name, readings in values.items():
+        codes, counts = np.unique(
+            readings[np.isin(readings, np.array(_CODES).astype(readings.dtype))], return_counts=True
+        )
+        if is_pollutant(name) and len(codes):
+            named = [f"{code:g}" for code in codes]
+            problems.append(
+                f"{name!r} has {counts.sum()} values of {' and '.join(named)}, codes for missing values, which means over a step "
+                f"would include; expected concentrations; fix: na_values=[{', '.join(named)}], or of a dataset "
+                f"ds[{name!r}] = ds[{name!r}].where(~ds[{name!r}].isin([{', '.join(named)}]))"
+            )
+    if problems:
+        raise SchemaError(problems)
 
 
 def require_computable(computed: Mapping[str, NDArray]) -> None:

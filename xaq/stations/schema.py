@@ -31,9 +31,12 @@ from ..conventions import (
     ROLE_NAMES,
     STATION,
     TIME,
+    canonical_name,
     canonical_units,
     cf_attrs,
+    is_concentration,
     is_pollutant,
+    is_units,
     label,
     match_key,
 )
@@ -106,7 +109,7 @@ def conform(ds: xr.Dataset) -> xr.Dataset:
         ds, found = settle_times(ds)
         problems += found or _time_problems(ds)
     if problems:
-        raise SchemaError(problems + _units_problems(ds))
+        raise SchemaError(problems + _units_problems(ds, pollutants(ds)))
     for name in ds.data_vars:
         if {STATION, TIME} == set(ds[name].dims) and ds[name].dims != (STATION, TIME):
             ds[name] = ds[name].transpose(STATION, TIME)
@@ -130,8 +133,7 @@ def require_target(ds: xr.Dataset, target: str) -> None:
     if problem := name_problem(named[0], ds.variables):
         raise SchemaError(problem)
     problems = series_problems(ds, target)
-    if not ds[target].attrs.get("units"):
-        problems.append(_no_units(target))
+    problems += _units_problems(ds, [target])
     if problems:
         raise SchemaError(problems)
 
@@ -259,14 +261,18 @@ def _time_problems(ds: xr.Dataset) -> list[str]:
     return []
 
 
-def _units_problems(ds: xr.Dataset) -> list[str]:
-    """Return the missing units of the only pollutant, which any verb would refuse next."""
-    names = pollutants(ds)
-    return [_no_units(names[0])] if len(names) == 1 and not ds[names[0]].attrs.get("units") else []
-
-
-def _no_units(name: str) -> str:
-    return f"{name!r} has no units; fix: ds[{name!r}].attrs['units'] = '{MASS_UNITS}'"
+def _units_problems(ds: xr.Dataset, names: list[str]) -> list[str]:
+    """Return what is wrong with the units of the only one of some variables, which any verb would refuse next."""
+    if len(names) != 1:
+        return []
+    name, units = names[0], str(ds[names[0]].attrs.get("units") or "")
+    fix = f"fix: ds[{name!r}].attrs['units'] = '{MASS_UNITS}'"
+    if not units:
+        return [f"{name!r} has no units; {fix}"]
+    is_known = is_pollutant(name) and is_units(units)
+    if is_known and not is_concentration(canonical_units(units), canonical_name(name)):
+        return [f"{name!r} is in {units!r}, and particles have no mixing ratio; {fix}"]
+    return []
 
 
 def describe_as_cf(ds: xr.Dataset) -> xr.Dataset:

@@ -37,11 +37,14 @@ class Residuals:
         What the spread of each estimate is made of, in the same units.
     day : (n,) int
         Lead day, from 0.
+    fold : (n,) int
+        The fold of its station.
     """
 
     residual: NDArray[np.float64]
     parts: NDArray[np.float64]
     day: NDArray[np.intp]
+    fold: NDArray[np.intp]
 
 
 def calibrate(members: Sequence[Network], data: TrainingData, recipe: Recipe) -> Interval:
@@ -53,7 +56,8 @@ def calibrate(members: Sequence[Network], data: TrainingData, recipe: Recipe) ->
 
     .. math:: \frac{y - \hat y}{(\zeta_0 + \zeta_1 \hat y^+ + \zeta_2 \sigma_w) \sqrt{v + (\sum_i w_i \sqrt{u_i})^2}}
 
-    with the letters of :class:`xaq.aqnet.recipe.Interval`.
+    with the letters of :class:`xaq.aqnet.recipe.Interval`. They are widened by what they miss at stations that had no part in
+    them (:func:`held_out_quantiles`).
 
     Parameters
     ----------
@@ -69,25 +73,26 @@ def calibrate(members: Sequence[Network], data: TrainingData, recipe: Recipe) ->
     residuals = hidden_residuals(members, data, recipe)
     coefficients = fit_spread(residuals)
     ratio = residuals.residual / np.maximum(residuals.parts @ coefficients, 1e-12)
-    quantiles = quantiles_by_day(ratio, residuals.day, recipe.config.target_days)
+    quantiles = quantiles_by_day(ratio, residuals.day, residuals.fold, recipe.config.target_days)
     return Interval(tuple(coefficients.tolist()), tuple(PROBABILITIES.tolist()), quantiles)
 
 
 @torch.no_grad()
 def hidden_residuals(members: Sequence[Network], data: TrainingData, recipe: Recipe) -> Residuals:
     """Return the residuals of the validation windows at stations hidden in turn; see :func:`calibrate`."""
-    residuals, parts, days = [], [], []
-    for _, _, batch in _hidden_batches(members, data, recipe, data.validation_batches()):
+    residuals, parts, days, folds = [], [], [], []
+    for fold, _, batch in hidden_batches(members, data, recipe, data.validation_batches()):
         seen = torch.isfinite(batch.truth)
         residuals.append((batch.truth - batch.estimate.clamp(min=0.0))[seen])
         parts.append(torch.stack([part[seen] for part in batch.parts], dim=1))
         days.append(batch.samples.day[:, None].expand_as(batch.truth)[seen])
-    residual, part, day = (torch.cat(x).cpu().numpy() for x in (residuals, parts, days))
+        folds.append(torch.full_like(days[-1], fold))
+    residual, part, day, number = (torch.cat(x).cpu().numpy() for x in (residuals, parts, days, folds))
     thin = slice(None, None, max(1, len(residual) // _MOST_RESIDUALS))
-    return Residuals(residual[thin].astype(float), part[thin].astype(float), day[thin])
+    return Residuals(residual[thin].astype(float), part[thin].astype(float), day[thin], number[thin])
 
 
-def _hidden_batches(
+def hidden_batches(
     members: Sequence[Network], data: TrainingData, recipe: Recipe, batches: Sequence[Tensor]
 ) -> Iterator[tuple[int, Tensor, HiddenEstimates]]:
     """Yield fold, window starts and estimates of each fold by the member that never learned from it, some windows at a time."""
@@ -132,7 +137,7 @@ def hidden_scores(
     shape = (1, n_station, int(first.max()) + per_day) if analysis else (len(starts), n_station, config.target_steps)
     scores, scale = (np.full(shape, np.nan, np.float32) for _ in range(2))
     fold_of, quantiles = np.full(n_station, -1), np.array(interval.quantiles)
-    for fold, some, batch in _hidden_batches(members, data, recipe, data.batches(starts)):
+    for fold, some, batch in hidden_batches(members, data, recipe, data.batches(starts)):
         parts = [c * part for c, part in zip(interval.coefficients, batch.parts, strict=True)]
         spread = (parts[0] + parts[1] + parts[2]).clamp(min=1e-12)
         error = ((batch.truth - batch.estimate.clamp(min=0.0)) / spread).cpu().numpy()
@@ -195,15 +200,17 @@ def fit_spread(residuals: Residuals) -> NDArray[np.float64]:
     return coefficients
 
 
-def quantiles_by_day(ratio: NDArray[np.float64], day: NDArray[np.intp], n_days: int) -> tuple[tuple[float, ...], ...]:
+def quantiles_by_day(
+    ratio: NDArray[np.float64], day: NDArray[np.intp], fold: NDArray[np.intp], n_days: int
+) -> tuple[tuple[float, ...], ...]:
     """Return the quantiles of ``ratio (n,)`` for each lead day; those of all days where a day has few values.
 
     Parameters
     ----------
     ratio : (n,)
         Residual over spread.
-    day : (n,) int
-        Lead day of each, from 0.
+    day, fold : (n,) int
+        Lead day of each, from 0, and the fold of its station.
     n_days : int
 
     Returns
@@ -213,7 +220,35 @@ def quantiles_by_day(ratio: NDArray[np.float64], day: NDArray[np.intp], n_days: 
     """
     rows = []
     for d in range(n_days):
-        own = ratio[day == d]
-        chosen = own if len(own) > _LEAST_RESIDUALS else ratio
-        rows.append(tuple(np.quantile(chosen, PROBABILITIES).tolist()))
+        own = day == d if np.count_nonzero(day == d) > _LEAST_RESIDUALS else np.ones_like(day, bool)
+        rows.append(tuple(held_out_quantiles(ratio[own], fold[own]).tolist()))
     return tuple(rows)
+
+
+def held_out_quantiles(ratio: NDArray[np.float64], fold: NDArray[np.intp]) -> NDArray[np.float64]:
+    r"""Return quantiles that hold at stations which had no part in them, ``(probability,)``.
+
+    The quantiles of a few stations are too narrow for another one, however many hours they are made of.
+
+    Parameters
+    ----------
+    ratio : (n,)
+    fold : (n,) int
+
+    Notes
+    -----
+    With :math:`Q_{-f}(p)` the quantile of the ratios outside fold f, the fraction of ratios below that of their own fold is
+
+    .. math:: g(p) = \frac1n \sum_f \#\{i \in f: r_i \le Q_{-f}(p)\} .
+
+    The quantile at :math:`p` is that of all ratios at :math:`g^{-1}(p)`.
+    """
+    quantiles, below = np.quantile(ratio, PROBABILITIES), np.zeros(len(PROBABILITIES))
+    folds = np.unique(fold)
+    if len(folds) < 2:
+        return quantiles
+    for number in folds:
+        own = np.sort(ratio[fold == number])
+        below += np.searchsorted(own, np.quantile(ratio[fold != number], PROBABILITIES), side="right")
+    held: NDArray[np.float64] = np.interp(PROBABILITIES, below / len(ratio), quantiles)
+    return held

@@ -36,8 +36,12 @@ class TrainingData:
         Observations on the record's steps, in the target's units; NaN where missing.
     steps : (step,) int
         The record's steps, counted from its first: some may be missing between windows.
+    begin : datetime64
+        Time of the record's first step.
     unit : (station, 3)
         Unit vectors of the stations.
+    place : (station,) int
+        Co-located stations share one.
     folds : tuple of Fold
     validation : tuple of tuple of int
         The folds that validate each member: their stations are never its targets.
@@ -50,7 +54,9 @@ class TrainingData:
     record: Record
     truth: Tensor
     steps: Tensor
+    begin: np.datetime64
     unit: Tensor
+    place: Tensor
     folds: tuple[Fold, ...]
     validation: tuple[tuple[int, ...], ...]
     train_starts: Tensor
@@ -69,6 +75,7 @@ class TrainingData:
             truth=self.truth.to(device),
             steps=self.steps.to(device),
             unit=self.unit.to(device),
+            place=self.place.to(device),
             folds=tuple(fold.to(device) for fold in self.folds),
             train_starts=self.train_starts.to(device),
             validation_starts=self.validation_starts.to(device),
@@ -139,7 +146,9 @@ def prepare_data(
         record=record,
         truth=torch.as_tensor(observations.at(times)),
         steps=torch.as_tensor(((times - times[0]) / np.timedelta64(recipe.step_seconds, "s")).astype(np.int64)),
+        begin=times[0],
         unit=torch.as_tensor(sphere.unit_vectors(observations.lon, observations.lat).astype(np.float32)),
+        place=torch.as_tensor(sphere.colocated_groups(observations.lon, observations.lat)),
         folds=folds,
         validation=validation_folds(len(folds), recipe.config),
         train_starts=learning,

@@ -177,9 +177,8 @@ def _widen(limits: Tensor, rows: Rows) -> None:
     """Widen ``limits (2, input)`` in place to the least and the greatest of every regressor."""
     n_common = rows.common.shape[1]
     for inputs, columns in ((rows.common, slice(None, n_common)), (rows.own.flatten(0, 1), slice(n_common, None))):
-        if inputs.shape[-1]:
-            limits[0, columns] = torch.minimum(limits[0, columns], inputs.amin(dim=0))
-            limits[1, columns] = torch.maximum(limits[1, columns], inputs.amax(dim=0))
+        limits[0, columns] = torch.minimum(limits[0, columns], inputs.amin(dim=0))
+        limits[1, columns] = torch.maximum(limits[1, columns], inputs.amax(dim=0))
 
 
 def predict_blocks(

@@ -65,7 +65,7 @@ def fit_classical(selection: Selection, trend: Trend, *, config: AQNetConfig | N
     channels = [c[..., :stop] for c in (observations.covariates, observations.known) if len(c)]
     scaler = Scaler.fit(values, np.concatenate(channels) if channels else None)
     covariance, log_weight = choose_first_guess(
-        values, scaler, observations.lon, observations.lat, k=config.k, seed=seed
+        values, scaler, observations.lon, observations.lat, k=config.k, seed=seed, covariance=selection.covariance
     )
     first, last = ds[TIME].values[[0, -1]].astype("datetime64[s]")
     recipe = Recipe(
@@ -118,7 +118,14 @@ def settle_config(config: AQNetConfig | None, selection: Selection) -> AQNetConf
 
 
 def choose_first_guess(
-    values: NDArray, scaler: Scaler, lon: NDArray, lat: NDArray, *, k: int, seed: int
+    values: NDArray,
+    scaler: Scaler,
+    lon: NDArray,
+    lat: NDArray,
+    *,
+    k: int,
+    seed: int,
+    covariance: Covariance | None = None,
 ) -> tuple[Covariance, float]:
     r"""Choose the covariance and the mixture weight of the log scale by leave-one-out; MAE and RMSE count alike.
 
@@ -132,6 +139,8 @@ def choose_first_guess(
     k : int
         Neighbours.
     seed : int
+    covariance : Covariance, optional
+        The one of the linear scale; fitted to ``values`` by default.
 
     Notes
     -----
@@ -141,17 +150,20 @@ def choose_first_guess(
     """
     pairs = leave_one_out.draw_pairs(values, _PAIRS, seed=[seed, 2])
     truth, logs = values[pairs[:, 0], pairs[:, 1]], scaler.log(values)
-    linear = leave_one_out.fit_covariance(values, lon, lat, k=k, seed=seed)
+    if covariance is None:
+        linear = leave_one_out.fit_covariance(values, lon, lat, k=k, seed=seed)
+    else:
+        linear = leave_one_out.fit_sill(values, lon, lat, covariance, k=k, seed=seed)
     # The sill is that of the linear scale in both: it scales the variance of filled values, in the target's units.
     log = replace(leave_one_out.fit_covariance(logs, lon, lat, k=k, seed=seed), sill=linear.sill)
     place = sphere.colocated_groups(lon, lat)[pairs[:, 0]]
     guesses, sums = [], []
-    for covariance in dict.fromkeys((linear, log)):
-        others = LeaveOneOut.of(lon, lat, covariance, k)
+    for candidate in dict.fromkeys((linear, log)):
+        others = LeaveOneOut.of(lon, lat, candidate, k)
         (on_linear, _), (on_log, _) = others.predict(values, pairs), others.predict(logs, pairs)
         for weight in _LOG_WEIGHTS:
             error = truth - ((1 - weight) * on_linear + weight * scaler.exp(on_log))
-            guesses.append((covariance, weight))
+            guesses.append((candidate, weight))
             sums.append(sums_by_place(error, place))
     return guesses[int(np.argmin(cautious_scores(np.stack(sums))))]
 

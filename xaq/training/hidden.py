@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from einops import rearrange
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..aqnet.recipe import Recipe
@@ -118,6 +121,36 @@ def hidden_estimates(
     applied = apply_weights(weights, rows, table, recipe.scaler.offset, advected)
     truth = _truth(data, fold, starts, samples)
     return HiddenEstimates(applied.estimate, truth, applied.spread_terms, samples, side.z_hat)
+
+
+@torch.no_grad()
+def sums_by_place(networks: Sequence[Network], data: TrainingData, recipe: Recipe) -> NDArray[np.float64]:
+    """Return the number of errors at the stations of validation, the sum of their sizes and of their squares.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        One for each entry of ``data.validation``: each estimates stations that it never learned from.
+    data : TrainingData
+    recipe : Recipe
+
+    Returns
+    -------
+    (3, place)
+        In the target's units; of the places with any error.
+    """
+    sums = torch.zeros(3, int(data.place.max()) + 1, dtype=torch.float64, device=data.place.device)
+    for network, numbers in zip(networks, data.validation, strict=True):
+        network.eval()
+        for fold in (data.folds[number] for number in numbers):
+            for starts in data.validation_batches():
+                batch = hidden_estimates(network, data, fold, starts, recipe)
+                seen = torch.isfinite(batch.truth)
+                error = torch.where(seen, batch.estimate.clamp(min=0.0) - batch.truth, 0.0).double()
+                parts = torch.stack([part.sum(dim=1) for part in (seen.double(), error.abs(), error.square())])
+                sums.index_add_(1, data.place[fold.targets[batch.samples.target]], parts)
+    made: NDArray[np.float64] = sums[:, sums[0] > 0].cpu().numpy()
+    return made
 
 
 def draw_samples(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
+import numpy as np
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
@@ -16,6 +18,7 @@ from torch import Tensor
 from .._display import progress_bar
 from ..aqnet.recipe import Recipe
 from ..errors import ModelError
+from ..interpolate.jackknife import scores_and_margins
 from ..nn.aqnet import ForecastNetwork, Network
 from .checkpoint import SafetensorsCheckpoint
 from .data import TrainingData
@@ -176,8 +179,9 @@ def _train_or_resume(trainer: lightning.Trainer, module: AQNetTraining, last: Pa
 def choose_fraction(module: AQNetTraining, first_guess: dict[str, Tensor]) -> KeptFraction:
     """Leave in the members the fraction of what they learned that validates best, or none.
 
-    A member's weights become ``(1 - fraction) * first_guess + fraction * learned``; the fraction is 0 where the best score
-    gains too little.
+    A member's weights become ``(1 - fraction) * first_guess + fraction * learned``. In an analysis, the gain of a fraction is
+    what it gains beyond the margin of the jackknife over places: what is learned from a few places must be sure. The fraction
+    is 0 where the largest gain is too small.
 
     Parameters
     ----------
@@ -191,22 +195,31 @@ def choose_fraction(module: AQNetTraining, first_guess: dict[str, Tensor]) -> Ke
     KeptFraction
     """
     learned = [{name: tensor.clone() for name, tensor in m.state_dict().items()} for m in module.networks]
+    fractions = (0.0, *module.schedule.fractions)
 
     def blend(f: float) -> None:
         for member, weights in zip(module.networks, learned, strict=True):
             # Exact at both ends: the first guess must stay bit-identical where nothing is kept.
             member.load_state_dict({name: (1.0 - f) * first_guess[name].to(w) + f * w for name, w in weights.items()})
 
-    scores = {}
-    for fraction in module.schedule.fractions:
-        blend(fraction)
-        scores[fraction] = module.score()
-    best = min(scores, key=scores.__getitem__)
-    if scores[best] >= 1.0 - module.schedule.min_gain:
+    def with_each(tried: Sequence[float], measure: Callable[[], Any]) -> Iterator[Any]:
+        for fraction in tried:
+            blend(fraction)
+            yield measure()
+
+    if module.recipe.config.task == "analysis":
+        # Two errors make the score, each relative to that of the first guess: their mean is half of the sum.
+        sums = np.stack(list(with_each(fractions, module.sums_by_place)))
+        difference, margin = (part / 2 for part in scores_and_margins(sums))
+    else:
+        difference = np.array([1.0, *with_each(fractions[1:], module.score)]) - 1.0
+        margin = np.zeros_like(difference)
+    best = int(np.argmin(difference + margin))
+    if (difference + margin)[best] >= -module.schedule.min_gain:
         blend(0.0)
         return KeptFraction(0.0, 1.0)
-    blend(best)
-    return KeptFraction(best, scores[best])
+    blend(fractions[best])
+    return KeptFraction(fractions[best], 1.0 + float(difference[best]))
 
 
 def mean_weights(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

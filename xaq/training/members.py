@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import lightning
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -18,7 +20,7 @@ from ..aqnet.station_side import in_units
 from ..nn.aqnet import Network
 from .data import TrainingData
 from .folds import Fold
-from .hidden import HiddenEstimates, hidden_estimates
+from .hidden import HiddenEstimates, hidden_estimates, sums_by_place
 from .scores import daily_means, error_sums, pooled_mae_and_rmse, relative_score
 
 #: The name under which the score is logged.
@@ -241,6 +243,10 @@ class AQNetTraining(lightning.LightningModule):
         batches = self.data.validation_batches()
         sums = [self._member_errors(m, starts) for starts in batches for m in range(len(self.members))]
         return pooled_mae_and_rmse(torch.stack(sums).sum(dim=0))
+
+    def sums_by_place(self) -> NDArray[np.float64]:
+        """Return the number of errors at hidden stations, the sum of their sizes and of their squares, ``(3, place)``."""
+        return sums_by_place(self.networks, self.data, self.recipe)
 
     def score(self) -> float:
         """Return the score of the members as they are."""

@@ -18,8 +18,10 @@ from ..fields.background import BACKGROUND, settle_field
 from ..fields.predictor_field import Fields, settle_fields
 from ..fields.predictors import Predictors
 from ..fields.rasters import rasters_by_name
+from ..fields.trend import warn_if_without_effect
 from ..interpolate.base import Observations
 from ..interpolate.fit_trend import fit_trend
+from ..interpolate.kriging import Covariance
 from ..interpolate.trend import BackgroundFactor, Trend
 from ..nn.config import Task
 from ..stations import holdout, schema, taking_part
@@ -49,8 +51,12 @@ class Selection:
         Other variables that are read up to the init time, and over a forecast's horizon too.
     task : {"analysis", "forecast"}
         As for :func:`xaq.train`.
+    observed : (station, time), optional
+        The target's values before a trend was removed from them.
     fold_ratios : (fold, station), optional
         What :func:`xaq.training.folds.make_folds` multiplies the ratios by in each fold, once a site effect is removed.
+    covariance : Covariance, optional
+        Of the ratios before a site effect is removed.
     """
 
     ds: xr.Dataset
@@ -62,7 +68,9 @@ class Selection:
     covariates: tuple[str, ...]
     known: tuple[str, ...]
     task: Task
+    observed: NDArray[np.float32] | None = None
     fold_ratios: NDArray[np.float32] | None = None
+    covariance: Covariance | None = None
 
     @property
     def step(self) -> np.timedelta64:
@@ -80,6 +88,12 @@ class Selection:
         names = (self.target, *self.covariates, *self.known)
         read = self.observations
         return names, dict(zip(names, (read.values, *read.covariates, *read.known), strict=True))
+
+    @property
+    def observations_with_trend(self) -> Observations:
+        """The observations before a trend was removed from them."""
+        read = self.observations
+        return read if self.observed is None else replace(read, values=self.observed)
 
     def of_stations(self, kept: NDArray[np.intp], observations: Observations) -> Selection:
         """Return the selection with some of its stations and their new observations."""
@@ -194,23 +208,26 @@ def remove_trend(
     named = rasters_by_name(rasters)
     grids = settle_fields(fields, selection.visible, others=list(named))
     factor = fit_background(selection, background, seed=seed)
-    trend, ratios, without = fit_trend(
+    trend, ratios, without, covariance = fit_trend(
         selection.observations,
         background=factor,
         predictors=Predictors.of(named, factor, selection.visible, grids),
         site_effect=geography,
         seed=seed,
     )
+    warn_if_without_effect(trend)
     if ratios is selection.observations:
         return selection, trend
     kept = np.flatnonzero(np.isfinite(ratios.values).any(axis=1))
-    selection = selection.of_stations(kept, ratios)
+    observed = selection.observations.values[kept]
+    selection = replace(selection.of_stations(kept, ratios), observed=observed)
     check_places(selection)
     if trend.site_effect is not None:
         lon, lat = selection.observations.lon, selection.observations.lat
         own = trend.site_effect.factor(lon, lat)
         # Residuals of a station that its own site effect was fitted to would be too small.
-        selection = replace(selection, fold_ratios=np.stack([own / other.factor(lon, lat) for other in without]))
+        ratios_of_folds = np.stack([own / other.factor(lon, lat) for other in without])
+        selection = replace(selection, fold_ratios=ratios_of_folds, covariance=covariance)
     return selection, trend
 
 

@@ -5,6 +5,7 @@ Importing this module loads no torch: the verb's signature and text are there be
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -146,8 +147,10 @@ def train(
         checkpoint = Path(check_path(checkpoint, "checkpoint", fix="checkpoint='run'", error=ModelError))
     from ..aqnet.device import one_thread, pick_device
     from ..aqnet.model import Model
+    from .advection_choice import choose_advection
     from .calibrate import calibrate, fit_errors
     from .fit_classical import fit_classical
+    from .gain import errors_beside_kriging
     from .learn import learn
     from .select import remove_trend, select_observations
 
@@ -162,21 +165,30 @@ def train(
     selection, trend = remove_trend(
         selection, background=background, rasters=rasters, fields=fields, geography=geography, seed=seed
     )
+    seen = selection.observations
     # Threads of torch wait actively for each other: two trainings at once would hardly get on.
     with one_thread():
         recipe = fit_classical(selection, trend, config=config, seed=seed)
+        recipe = choose_advection(seen, recipe, selection.fold_ratios)
         learned = learn(
-            selection.observations, recipe, fold_ratios=selection.fold_ratios, max_epochs=max_epochs,
+            seen, recipe, fold_ratios=selection.fold_ratios, max_epochs=max_epochs,
             patience=patience, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
         )  # fmt: skip
         interval = calibrate(learned.members, learned.data, recipe)
-        observations = selection.observations
-        errors = fit_errors(learned.members, learned.data, recipe, interval, observations.lon, observations.lat)
+        errors = fit_errors(learned.members, learned.data, recipe, interval, seen.lon, seen.lat)
+        summary = dict(learned.summary)
+        if task == "analysis":
+            summary |= errors_beside_kriging(learned.members, learned.data, recipe, selection.observations_with_trend)
     learned.use_whole_period()
-    recipe = replace(recipe, interval=interval, error_covariance=errors, training=learned.summary)
+    recipe = replace(recipe, interval=interval, error_covariance=errors, training=summary)
     model = Model(learned.network, recipe)
     if task != "analysis":
         return model
+    # What was learned from takes most of the memory, and is not read any more.
+    del learned
+    if max_epochs:
+        # Lightning's trainer and module refer to each other, so that only the collector frees them.
+        gc.collect()
     scores = score_held_out(selection.ds, model, background=background, rasters=rasters, fields=fields)
     means = score_held_out_means(selection.ds, model, background=background, rasters=rasters, fields=fields)
-    return Model(learned.network, replace(model.recipe, held_out_scores=scores, mean_scores=means))
+    return Model(model.network, replace(model.recipe, held_out_scores=scores, mean_scores=means))
