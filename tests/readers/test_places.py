@@ -142,3 +142,21 @@ def test_rows_without_coordinates_take_those_of_the_others(recwarn):
     np.testing.assert_array_equal(ds.lon, [10.5, 11.25])
     np.testing.assert_array_equal(ds.elevation, [5, np.nan])
     assert not [w for w in recwarn if w.category is XaqWarning and "places" in str(w.message)]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize(("wrong", "kept"), [((38.7, -121.5), ["a", "b"]), ((-121.5, -999.0), ["a"])])
+def test_a_latitude_beyond_a_pole_is_refused_with_a_fix_of_the_table(listed, wrong, kept):
+    """Nothing is read yet, so that ``repair`` cannot mend it."""
+    table, places_ = TABLE, places(lon=(-121.4, wrong[0]), lat=(38.6, wrong[1]))
+    if not listed:
+        table, places_ = TABLE.merge(places_, on="station"), None
+    with pytest.raises(SchemaError, match=r"latitudes of 1 station\(s\) lie outside -90..90: b .*; fix: ") as refused:
+        read(places_, table)
+    names = {"table": table, "places": places_}
+    exec(str(refused.value).rpartition("fix: ")[2], {}, names)
+    table, places_ = names["table"], names["places"]
+    ds = read(places_, table[table.station.isin(kept)])
+    assert list(ds.station.values) == kept
+    np.testing.assert_allclose(ds.lon, [-121.4, -121.5][: len(kept)])
+    np.testing.assert_allclose(ds.lat, [38.6, 38.7][: len(kept)])

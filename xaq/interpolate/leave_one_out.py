@@ -185,8 +185,7 @@ def fit_covariance(
             residual = truth - estimate
             error = float(np.nanmean(residual**2))
             if error < best_error:
-                sill = float(np.nanmean(residual**2 / variance))
-                best, best_error = Covariance(float(range_km), nugget, max(sill, tiny)), error
+                best, best_error = replace(candidate, sill=_sill(residual, variance)), error
     return best
 
 
@@ -203,9 +202,13 @@ def fit_sill(
     """Return a covariance with the sill that :func:`fit_covariance` would give it; the arguments are those there."""
     pairs = draw_pairs(values, n_pairs, seed=seed)
     estimate, variance = LeaveOneOut.of(lon, lat, covariance, k).predict(values, pairs)
-    ratio = (values[pairs[:, 0], pairs[:, 1]].astype(np.float64) - estimate) ** 2 / variance
-    sill = float(np.nanmean(ratio)) if np.isfinite(ratio).any() else covariance.sill
-    return replace(covariance, sill=max(sill, float(np.finfo(float).tiny)))
+    residual = values[pairs[:, 0], pairs[:, 1]].astype(np.float64) - estimate
+    return replace(covariance, sill=_sill(residual, variance)) if np.isfinite(residual).any() else covariance
+
+
+def _sill(residual: NDArray[np.float64], variance: NDArray[np.float64]) -> float:
+    """Return the sill with which kriging variances of a sill of one are right on average, above zero."""
+    return max(float(np.nanmean(residual**2 / variance)), float(np.finfo(float).tiny))
 
 
 def distinct_rows(rows: NDArray) -> tuple[NDArray, NDArray[np.intp], NDArray[np.intp]]:

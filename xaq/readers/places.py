@@ -45,7 +45,7 @@ def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -
     Raises
     ------
     SchemaError
-        Text that is no coordinate, exchanged longitudes and latitudes, two places for one station.
+        Text that is no coordinate, exchanged longitudes and latitudes, latitudes beyond a pole, two places for one station.
     """
     wanted = [c for c in (STATION, LON, LAT, ELEVATION) if c in frame]
     places = frame[wanted].drop_duplicates()
@@ -54,6 +54,7 @@ def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -
     for column in wanted[1:]:
         places[column] = as_numbers(places[column], column, places[STATION], called(column), called(STATION), subject)
     _check_not_swapped(places, called, subject)
+    _check_latitudes(places, called, subject)
     by_station = places.groupby(STATION, sort=False)[wanted[1:]]
     low, high = by_station.min(), by_station.max()
     _check_one_place(low, high, called, subject)
@@ -123,6 +124,28 @@ def _check_not_swapped(places: pd.DataFrame, called: Callable[[str], str], subje
             f"fix: columns={{'lon': {called(LAT)!r}, 'lat': {called(LON)!r}}}",
             subject=subject,
         )
+
+
+def _check_latitudes(places: pd.DataFrame, called: Callable[[str], str], subject: str) -> None:
+    """Raise where latitudes of some stations lie beyond a pole: no dataset can be made that ``repair`` would be called of."""
+    beyond = places[LAT].abs() > 90
+    if not beyond.any():
+        return
+    first, n = places[beyond].iloc[0], places.loc[beyond, STATION].nunique()
+    frame, lon, lat = "places" if subject == "station list" else "table", called(LON), called(LAT)
+    at = f"{frame}[{lat!r}].abs() > 90"
+    if (places.loc[beyond, LON].abs() <= 90).all():
+        hint = (
+            "longitude and latitude look exchanged there; "
+            f"fix: {frame}.loc[{at}, [{lon!r}, {lat!r}]] = {frame}.loc[{at}, [{lat!r}, {lon!r}]].to_numpy()"
+        )
+    else:
+        hint = f"expected -90..90; fix: {frame} = {frame}[~({at})]"
+    raise SchemaError(
+        f"latitudes of {n} station(s) lie outside -90..90: {some(places.loc[beyond, STATION].unique())} "
+        f"(lat={first[LAT]:g}, lon={first[LON]:g}): {hint}",
+        subject=subject,
+    )
 
 
 def _check_one_place(low: pd.DataFrame, high: pd.DataFrame, called: Callable[[str], str], subject: str) -> None:
