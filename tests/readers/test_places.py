@@ -147,7 +147,7 @@ def test_rows_without_coordinates_take_those_of_the_others(recwarn):
 @pytest.mark.parametrize("listed", [True, False])
 @pytest.mark.parametrize(("wrong", "kept"), [((38.7, -121.5), ["a", "b"]), ((-121.5, -999.0), ["a"])])
 def test_a_latitude_beyond_a_pole_is_refused_with_a_fix_of_the_table(listed, wrong, kept):
-    """Nothing is read yet, so that ``repair`` cannot mend it."""
+    """Nothing is read yet, so that ``repair`` cannot be called."""
     table, places_ = TABLE, places(lon=(-121.4, wrong[0]), lat=(38.6, wrong[1]))
     if not listed:
         table, places_ = TABLE.merge(places_, on="station"), None
