@@ -97,7 +97,8 @@ def test_an_elevation_in_other_units_is_named_and_may_be_left_empty(text):
 
 def test_empty_coordinates_are_not_taken_for_a_station_that_is_not_listed():
     with pytest.raises(
-        SchemaError, match=r"1 of 2 stations have no coordinates: a \(they are listed, with empty coordinates\)"
+        SchemaError,
+        match=r"1 of 2 stations have no coordinates: a \(they are listed, with empty or impossible coordinates\)",
     ):
         read(places(lon=["NA", 11.25]))
     with pytest.raises(SchemaError, match=r"1 of 2 stations have no coordinates: a \(the list has b\)"):
@@ -145,18 +146,29 @@ def test_rows_without_coordinates_take_those_of_the_others(recwarn):
 
 
 @pytest.mark.parametrize("listed", [True, False])
-@pytest.mark.parametrize(("wrong", "kept"), [((38.7, -121.5), ["a", "b"]), ((-121.5, -999.0), ["a"])])
-def test_a_latitude_beyond_a_pole_is_refused_with_a_fix_of_the_table(listed, wrong, kept):
+@pytest.mark.parametrize(
+    ("wrong", "says", "kept"),
+    [
+        ((38.7, -121.5), r"longitude and latitude of 1 station\(s\) look swapped: b ", ["a", "b"]),
+        ((-999.0, -999.0), "1 of 2 stations have no coordinates: b ", ["a"]),
+    ],
+)
+def test_a_latitude_beyond_a_pole_is_refused_with_a_fix_of_the_table(listed, wrong, says, kept):
     """Nothing is read yet, so that ``repair`` cannot be called."""
     table, places_ = TABLE, places(lon=(-121.4, wrong[0]), lat=(38.6, wrong[1]))
     if not listed:
         table, places_ = TABLE.merge(places_, on="station"), None
-    with pytest.raises(SchemaError, match=r"latitudes of 1 station\(s\) lie outside -90..90: b .*; fix: ") as refused:
+    with pytest.raises(SchemaError, match=says) as refused:
         read(places_, table)
+    fix = str(refused.value).rpartition("fix: ")[2].rpartition("leave them out: ")[2]
     names = {"table": table, "places": places_}
-    exec(str(refused.value).rpartition("fix: ")[2], {}, names)
-    table, places_ = names["table"], names["places"]
-    ds = read(places_, table[table.station.isin(kept)])
+    exec(fix, {}, names)
+    ds = read(names["places"], names["table"])
     assert list(ds.station.values) == kept
     np.testing.assert_allclose(ds.lon, [-121.4, -121.5][: len(kept)])
     np.testing.assert_allclose(ds.lat, [38.6, 38.7][: len(kept)])
+
+
+def test_impossible_coordinates_of_a_station_without_data_do_no_harm():
+    listed = pd.concat([places(), pd.DataFrame({"station": ["c"], "lon": [-999.0], "lat": [-999.0]})])
+    assert list(read(listed).station.values) == ["a", "b"]

@@ -45,7 +45,7 @@ def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -
     Raises
     ------
     SchemaError
-        Text that is no coordinate, exchanged longitudes and latitudes, latitudes beyond a pole, two places for one station.
+        Text that is no coordinate, exchanged longitudes and latitudes, two places for one station.
     """
     wanted = [c for c in (STATION, LON, LAT, ELEVATION) if c in frame]
     places = frame[wanted].drop_duplicates()
@@ -54,7 +54,7 @@ def places_of(frame: pd.DataFrame, called: Callable[[str], str], subject: str) -
     for column in wanted[1:]:
         places[column] = as_numbers(places[column], column, places[STATION], called(column), called(STATION), subject)
     _check_not_swapped(places, called, subject)
-    _check_latitudes(places, called, subject)
+    _check_not_swapped_somewhere(places, called, subject)
     by_station = places.groupby(STATION, sort=False)[wanted[1:]]
     low, high = by_station.min(), by_station.max()
     _check_one_place(low, high, called, subject)
@@ -126,24 +126,17 @@ def _check_not_swapped(places: pd.DataFrame, called: Callable[[str], str], subje
         )
 
 
-def _check_latitudes(places: pd.DataFrame, called: Callable[[str], str], subject: str) -> None:
-    """Raise where latitudes of some stations lie beyond a pole: no dataset can be made that ``repair`` would be called of."""
-    beyond = places[LAT].abs() > 90
-    if not beyond.any():
+def _check_not_swapped_somewhere(places: pd.DataFrame, called: Callable[[str], str], subject: str) -> None:
+    """Raise where longitude and latitude of some stations seem exchanged: ``repair`` needs a dataset, which cannot be made."""
+    swapped = (places[LAT].abs() > 90) & (places[LAT].abs() <= 180) & (places[LON].abs() <= 90)
+    if not swapped.any():
         return
-    first, n = places[beyond].iloc[0], places.loc[beyond, STATION].nunique()
+    first, ids = places[swapped].iloc[0], places.loc[swapped, STATION].unique()
     frame, lon, lat = "places" if subject == "station list" else "table", called(LON), called(LAT)
-    at = f"{frame}[{lat!r}].abs() > 90"
-    if (places.loc[beyond, LON].abs() <= 90).all():
-        hint = (
-            "longitude and latitude look exchanged there; "
-            f"fix: {frame}.loc[{at}, [{lon!r}, {lat!r}]] = {frame}.loc[{at}, [{lat!r}, {lon!r}]].to_numpy()"
-        )
-    else:
-        hint = f"expected -90..90; fix: {frame} = {frame}[~({at})]"
+    at = f"{frame}[{lat!r}].abs().between(90, 180)"
     raise SchemaError(
-        f"latitudes of {n} station(s) lie outside -90..90: {some(places.loc[beyond, STATION].unique())} "
-        f"(lat={first[LAT]:g}, lon={first[LON]:g}): {hint}",
+        f"longitude and latitude of {len(ids)} station(s) look swapped: {some(ids)} (lat={first[LAT]:g}, lon={first[LON]:g}); "
+        f"fix: {frame}.loc[{at}, [{lon!r}, {lat!r}]] = {frame}.loc[{at}, [{lat!r}, {lon!r}]].to_numpy()",
         subject=subject,
     )
 
@@ -171,8 +164,8 @@ def _check_one_place(low: pd.DataFrame, high: pd.DataFrame, called: Callable[[st
 
 
 def placed(places: pd.DataFrame) -> pd.Index:
-    """Return the ids of the stations that have coordinates."""
-    return places.index[places[[LON, LAT]].notna().all(axis=1)]
+    """Return the ids of the stations that have coordinates; a latitude beyond a pole, such as -999, is none."""
+    return places.index[places[LON].notna() & (places[LAT].abs() <= 90)]
 
 
 def check_placed(ids: pd.Index, places: pd.DataFrame, called: str, columns: Mapping[str, list[str]]) -> None:
@@ -203,7 +196,7 @@ def leave_out(ids: pd.Index, places: pd.DataFrame) -> pd.Index:
     empty = absent.intersection(places.index)
     if len(empty):
         warn(
-            f"{len(empty)} of {len(ids)} stations have empty coordinates in the station list and are left out: {some(empty)}"
+            f"{len(empty)} of {len(ids)} stations have empty or impossible coordinates in the station list and are left out: {some(empty)}"
         )
     absent = absent.difference(empty)
     if len(absent):
@@ -215,9 +208,9 @@ def leave_out(ids: pd.Index, places: pd.DataFrame) -> pd.Index:
 
 
 def _why(unplaced: pd.Index, places: pd.DataFrame) -> str:
-    """Return why stations have no coordinates: they are in no row, or with empty coordinates."""
+    """Return why stations have no coordinates: they are in no row, or with empty or impossible coordinates."""
     listed = unplaced.intersection(places.index)
     if len(listed) == len(unplaced):
-        return "they are listed, with empty coordinates"
-    also = f"; {len(listed)} of them with empty coordinates" if len(listed) else ""
+        return "they are listed, with empty or impossible coordinates"
+    also = f"; {len(listed)} of them with empty or impossible coordinates" if len(listed) else ""
     return f"the list has {some(places.index, 3)}{also}"
