@@ -95,9 +95,17 @@ def check_flag(value: Any, name: str, *, error: Callable[[str], XaqError] = argu
 
 
 def check_choice(
-    value: Any, name: str, choices: Iterable[T], *, error: Callable[[str], XaqError] = argument_error
+    value: Any,
+    name: str,
+    choices: Iterable[T],
+    *,
+    meant: T | None = None,
+    error: Callable[[str], XaqError] = argument_error,
 ) -> T:
-    """Return the choice that a value names, or raise with all of them; the fix is the one whose spelling is nearest."""
+    """Return the choice that a value names, or raise with all of them.
+
+    The fix is the choice that is ``meant``, by default the one whose spelling is nearest.
+    """
     choices = list(choices)
     plain = value.item() if isinstance(value, np.generic) else value
     # Of the same type too: 3.0 == 3 and True == 1, and arrays compare entry by entry.
@@ -106,7 +114,8 @@ def check_choice(
             return choice
     shown = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}" if len(choices) > 1 else repr(choices[0])
     by_text = {str(choice): choice for choice in choices}
-    meant = by_text[nearest(plain, by_text)] if isinstance(plain, str) else choices[0]
+    if meant is None:
+        meant = by_text[nearest(plain, by_text)] if isinstance(plain, str) else choices[0]
     raise _wrong(value, name, shown, f"{name}={meant!r}", error)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaq.cube.calendar import FREQUENCIES, Calendar, ends_of
+from xaq.cube.calendar import FREQUENCIES, Calendar, check_freq, ends_of
 from xaq.errors import SchemaError
 
 HOUR, DAY = np.timedelta64(3600, "s"), np.timedelta64(86400, "s")
@@ -141,3 +141,11 @@ def test_ends_of_periods_are_those_of_the_calendar(offset, freq):
     times = np.datetime64("2019-01-01", "s") + np.arange(3 * 365) * DAY + np.timedelta64(offset, "h")
     made = Calendar.of(times, DAY, freq, None)
     np.testing.assert_array_equal(ends_of(made.start, freq, None), made.end)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("A", "YS"), ("YE", "YS"), ("annual", "YS"), ("monthly", "MS"), ("daily", "D"), (3, "D")]
+)
+def test_other_names_of_a_frequency_are_refused_with_the_one_that_is_meant(given, meant):
+    with pytest.raises(SchemaError, match=f"fix: freq='{meant}'"):
+        check_freq(given)

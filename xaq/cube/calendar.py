@@ -20,6 +20,8 @@ FREQUENCIES = {"D": "day", "MS": "month", "QS": "quarter", "YS": "year"}
 TO_PERIOD = {"D": "D", "MS": "M", "QS": "Q", "YS": "Y"}
 #: The same as ISO 8601 writes durations.
 DURATIONS = {"D": "P1D", "MS": "P1M", "QS": "P3M", "YS": "P1Y"}
+#: What other names mean by their first letter: pandas' "A" and "YE", "annual", "monthly".
+_BY_LETTER = {"A": "YS", "Y": "YS", "Q": "QS", "M": "MS", "D": "D"}
 
 
 def local_times(times: NDArray[np.datetime64], zone: str) -> pd.DatetimeIndex:
@@ -29,7 +31,9 @@ def local_times(times: NDArray[np.datetime64], zone: str) -> pd.DatetimeIndex:
 
 def check_freq(freq: Any) -> str | None:
     """Return a frequency, or raise with all of them."""
-    return None if freq is None else check_choice(freq, "freq", FREQUENCIES)
+    if freq is None:
+        return None
+    return check_choice(freq, "freq", FREQUENCIES, meant=_BY_LETTER.get(str(freq)[:1].upper()))
 
 
 def settle_zone(tz: Any) -> str | None:
