@@ -87,6 +87,24 @@ def test_an_estimate_without_reporting_neighbours_uses_the_stations_that_report(
     np.testing.assert_allclose(estimate(mapper, replace(observations, values=values)).value, 33.0, rtol=1e-5)
 
 
+@pytest.mark.parametrize("mapper", MAPPERS[:4], ids=lambda m: m.name)
+def test_a_step_is_estimated_as_if_the_stations_that_do_not_report_did_not_exist(mapper, observations):
+    """Else a place takes one neighbour and the next all, and maps of networks that report every third day have cliffs."""
+    values = np.where(np.random.default_rng(1).random(observations.values.shape) < 0.5, np.nan, observations.values)
+    mapper = mapper if mapper.name == "nearest" else replace(mapper, k=4)
+    got = estimate(mapper, replace(observations, values=values))
+    for t in range(values.shape[1]):
+        seen = np.isfinite(values[:, t])
+        alone = replace(
+            observations, values=values[seen, t : t + 1], lon=observations.lon[seen], lat=observations.lat[seen],
+            times=observations.times[t : t + 1],
+        )  # fmt: skip
+        expected = estimate(mapper, alone)
+        np.testing.assert_allclose(got.value[:, t], expected.value[:, 0], rtol=1e-5)
+        if mapper.has_interval:
+            np.testing.assert_allclose(got.scale[:, t], expected.scale[:, 0], rtol=1e-5)
+
+
 @each
 def test_station_order_does_not_matter(mapper, observations):
     order = np.random.default_rng(0).permutation(12)
@@ -133,8 +151,7 @@ def test_idw_equals_the_renormalised_formula(power, k, observations):
     for i, row in enumerate(distance):
         for t in range(6):
             seen = np.isfinite(observations.values[:, t])
-            near = np.intersect1d(np.argsort(row)[:k], np.flatnonzero(seen))
-            near = near if len(near) else np.flatnonzero(seen)
+            near = np.flatnonzero(seen)[np.argsort(row[seen])[:k]]
             weights = row[near] ** -power
             assert got[i, t] == pytest.approx((weights * observations.values[near, t]).sum() / weights.sum(), rel=1e-4)
 

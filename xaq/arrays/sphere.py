@@ -65,8 +65,9 @@ def spatial_order(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.intp]:
 
 def pairwise_km(lon: ArrayLike, lat: ArrayLike, index: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return distances in km ``(n_target, k, k)`` among the neighbours ``index (n_target, k)`` of each target."""
-    points = unit_vectors(lon, lat)[index]
-    return chord_to_km(np.linalg.norm(points[:, :, None] - points[:, None, :], axis=-1))
+    # A coordinate at a time: an array of differences in three dimensions takes four times as long.
+    square = sum((x[:, :, None] - x[:, None, :]) ** 2 for x in unit_vectors(lon, lat).T[:, index])
+    return chord_to_km(np.sqrt(square))
 
 
 def colocated_groups(lon: ArrayLike, lat: ArrayLike, within_km: float = COLOCATED_KM) -> NDArray[np.int32]:

@@ -5,7 +5,7 @@ NumPy and SciPy only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,7 +82,7 @@ class Nearest(_Classical):
 
 @dataclass(frozen=True)
 class InverseDistance(_Classical):
-    r"""Inverse distance weighting over the k nearest stations, renormalised over those that report: ``"idw"`` by name.
+    r"""Inverse distance weighting over the k nearest stations that report at the step: ``"idw"`` by name.
 
     .. math:: \hat y = \frac{\sum_i d_{*i}^{-\text{power}} y_i}{\sum_i d_{*i}^{-\text{power}}}
 
@@ -91,7 +91,7 @@ class InverseDistance(_Classical):
     power : float
         Power of the distance.
     k : int
-        Neighbours; every station of the network at steps at which none of them reports.
+        Neighbours.
     name : str
         Name in tables and cubes.
     has_interval : bool
@@ -123,31 +123,24 @@ class InverseDistance(_Classical):
         object.__setattr__(self, "k", check_count(self.k, "k", 8, error=ModelError))
 
     def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray) -> Estimate:
-        """Apply sparse weights to values and to their mask; where none of the k reports, use every station."""
-        values, n_station = prepared.values, len(prepared.lon)
-        seen = np.isfinite(values)
-        filled, mask = np.where(seen, values, 0).astype(np.float64), seen.astype(np.float64)
-        index, distance = sphere.nearest(prepared.lon, prepared.lat, lon, lat, self.k)
-        weights = inverse_distance_weights(distance, self.power)
-        rows = np.repeat(np.arange(len(lon)), index.shape[1])
-        sparse = csr_array((weights.ravel(), (rows, index.ravel())), shape=(len(lon), n_station))
-        total, reported = sparse @ filled, sparse @ mask
-        silent = (reported == 0).any(axis=1)
-        if silent.any():
-            everywhere = sphere.distance_km(lon[silent, None], lat[silent, None], prepared.lon, prepared.lat)
-            dense = inverse_distance_weights(everywhere, self.power)
-            hole = reported[silent] == 0
-            total[silent] = np.where(hole, dense @ filled, total[silent])
-            reported[silent] = np.where(hole, dense @ mask, reported[silent])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return Estimate(np.where(reported > 0, total / reported, np.nan).astype(np.float32))
+        """Apply sparse weights to the values of each pattern of reporting stations."""
+        values = prepared.values
+        result = np.full((len(lon), values.shape[1]), np.nan, np.float32)
+        for reports, steps in _by_reporting(values):
+            index, distance = sphere.nearest(prepared.lon[reports], prepared.lat[reports], lon, lat, self.k)
+            weights = inverse_distance_weights(distance, self.power)
+            weights /= weights.sum(axis=1, keepdims=True)
+            rows = np.repeat(np.arange(len(lon)), index.shape[1])
+            sparse = csr_array((weights.ravel(), (rows, index.ravel())), shape=(len(lon), len(reports)))
+            result[:, steps] = sparse @ values[np.ix_(reports, steps)].astype(np.float64)
+        return Estimate(result)
 
 
 @dataclass(frozen=True)
 class OrdinaryKriging(_Classical):
-    """Ordinary kriging from the k nearest stations: ``"kriging"`` and ``"kriging-log"`` by name.
+    """Ordinary kriging from the k nearest stations that report at the step: ``"kriging"`` and ``"kriging-log"`` by name.
 
-    Missing neighbours are left out of each system. Errors are normal with the kriging variance. With a ``scaler``,
+    Errors are normal with the kriging variance. With a ``scaler``,
     covariance, estimate and errors are those of the log scale; estimate and quantiles are transformed back unchanged, so
     that the estimate is a median.
 
@@ -264,24 +257,25 @@ class OrdinaryKriging(_Classical):
         return _Prepared(values, observations.lon, observations.lat)
 
     def estimate(self, prepared: _Prepared, lon: NDArray, lat: NDArray) -> Estimate:
-        """Solve one system per target and pattern of missing stations; steps with the same pattern share it."""
+        """Solve one system per target and pattern of reporting stations; steps with the same pattern share it."""
         values = prepared.values
-        index, d_target = sphere.nearest(prepared.lon, prepared.lat, lon, lat, self.k)
-        d_neighbours = sphere.pairwise_km(prepared.lon, prepared.lat, index)
-        patterns, which = np.unique(~np.isfinite(values), axis=1, return_inverse=True)
-        shape = (len(lon), values.shape[1])
-        estimate, variance = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
-        for p in range(patterns.shape[1]):
-            missing = patterns[index, p]
-            steps = np.flatnonzero(which == p)
-            weights, relative = kriging.ordinary_weights(d_target, d_neighbours, self.covariance, missing)
-            near = np.where(missing[:, :, None], 0.0, values[index[:, :, None], steps])
-            guess = np.einsum("nk,nkt->nt", weights, near)
-            # Where no neighbour reports: the mean of the stations that do, which is kriging at infinite distance.
-            reports = ~patterns[:, p]
-            guess[missing.all(axis=1)] = values[np.ix_(reports, steps)].mean(axis=0) if reports.any() else np.nan
-            estimate[:, steps], variance[:, steps] = guess, relative[:, None]
+        estimate, variance = np.full((2, len(lon), values.shape[1]), np.nan, np.float32)
+        for reports, steps in _by_reporting(values):
+            index, d_target = sphere.nearest(prepared.lon[reports], prepared.lat[reports], lon, lat, self.k)
+            d_neighbours = sphere.pairwise_km(prepared.lon[reports], prepared.lat[reports], index)
+            weights, relative = kriging.ordinary_weights(d_target, d_neighbours, self.covariance)
+            near = values[reports[index][:, :, None], steps]
+            estimate[:, steps] = np.einsum("nk,nkt->nt", weights, near)
+            variance[:, steps] = relative[:, None]
         return kriging.normal_estimate(estimate, np.sqrt(variance * self.covariance.sill), self.scaler)
+
+
+def _by_reporting(values: NDArray) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield the stations that report at a step, and the steps at which the same ones do; none of steps without any."""
+    patterns, which = np.unique(np.isfinite(values), axis=1, return_inverse=True)
+    for p, reporting in enumerate(patterns.T):
+        if reporting.any():
+            yield np.flatnonzero(reporting), np.flatnonzero(which == p)
 
 
 def inverse_distance_weights(distance: NDArray, power: float) -> NDArray[np.float64]:

@@ -42,9 +42,7 @@ class KrigingWeights(NamedTuple):
     variance: NDArray[np.float64]
 
 
-def ordinary_weights(
-    d_target: NDArray, d_neighbours: NDArray, covariance: Covariance, missing: NDArray | None = None
-) -> KrigingWeights:
+def ordinary_weights(d_target: NDArray, d_neighbours: NDArray, covariance: Covariance) -> KrigingWeights:
     """Solve the ordinary kriging system of each target.
 
     Parameters
@@ -54,8 +52,6 @@ def ordinary_weights(
     d_neighbours : (n, k, k) km
         Distances among neighbours.
     covariance : Covariance
-    missing : (n, k) bool, optional
-        Neighbours without a value: they get weight zero, and the system is solved without them.
 
     Returns
     -------
@@ -63,7 +59,7 @@ def ordinary_weights(
         As :func:`solve_ordinary` returns them.
     """
     between = np.exp(-d_neighbours / covariance.range_km)
-    return solve_ordinary(between, np.exp(-d_target / covariance.range_km), covariance.nugget, missing)
+    return solve_ordinary(between, np.exp(-d_target / covariance.range_km), covariance.nugget)
 
 
 def solve_ordinary(
@@ -80,7 +76,7 @@ def solve_ordinary(
     nugget : float
         Relative to the sill.
     missing : (n, k) bool, optional
-        As for :func:`ordinary_weights`.
+        Neighbours without a value: they get weight zero, and the system is solved without them.
 
     Returns
     -------
