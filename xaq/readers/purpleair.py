@@ -2,14 +2,15 @@
 
 ``time_stamp`` is in seconds since 1970 or in UTC, and rows are in no order. Coordinates are not in the files. A sensor has two
 channels; ``pm25`` is the mean of ``pm2.5_cf_1_a`` and ``pm2.5_cf_1_b`` where they agree, to 5 ug m-3 or to 70 % of their mean, as US
-EPA requires (Barkjohn et al. 2021, Atmos. Meas. Tech. 14, 4617). No correction is applied.
+EPA requires (Barkjohn et al. 2021, Atmos. Meas. Tech. 14, 4617). In clean air a dead channel, which reads 0 or any other constant,
+passes that test: such readings are found by their constancy. No correction is applied.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,10 +34,27 @@ _SIZES = {"pm1": "pm1.0", "pm25": "pm2.5", "pm10": "pm10.0"}
 _OTHERS = {"temperature": "degF", "humidity": "%", "pressure": "hPa"}
 #: Two channels agree within one of these: ug m-3, and a fraction of their mean.
 _APART, _FRACTION = 5.0, 0.7
+#: A channel is stuck while at least so many readings are equal, over a day (from the first to the last of its hours), in which the
+#: other varies by more than the sensor's resolution in ug m-3. In clean air both may read 0.
+_EQUAL, _DAY, _RESOLUTION = 3, pd.Timedelta("23h"), 1.0
 #: Why readings are left out.
-_LEFT_OUT = ("whose two channels disagree", "with a value of one channel only")
+_LEFT_OUT = (
+    "whose two channels disagree",
+    "with a value of one channel only",
+    "of which one channel is constant for a day or longer",
+)
 #: Seconds since 1970 are below this, which is the year 5138; milliseconds since 1973 are above.
 _LAST_SECOND = 1e11
+
+
+class _Fault(NamedTuple):
+    """One channel of a sensor without use: the variable, the sensor, what is wrong, the column of the channel and the other one."""
+
+    variable: str
+    sensor: str
+    what: str
+    column: str
+    other: str
 
 
 def _matches(header: Collection[str]) -> bool:
@@ -44,12 +62,12 @@ def _matches(header: Collection[str]) -> bool:
 
 
 def _read(source: Source, request: Request) -> xr.Dataset:
-    pieces, counts, header, lone = [], np.zeros(2, int), dict[Any, None](), list[tuple[str, str, str, str]]()
+    pieces, counts, header, faults = [], np.zeros(len(_LEFT_OUT), int), dict[Any, None](), list[_Fault]()
     for frame in source.frames(request, identifiers=_IDS):
-        rows, count, of_one = _rows(frame, request)
+        rows, count, found = _rows(frame, request)
         pieces.append(rows)
         counts += count
-        lone += of_one
+        faults += found
         header |= dict.fromkeys(frame.columns)
     frame = pd.concat(pieces, ignore_index=True)
     places = request.places(identifiers=_IDS)
@@ -57,15 +75,16 @@ def _read(source: Source, request: Request) -> xr.Dataset:
         raise SchemaError(_no_places(frame))
     request.check_taken(places, STATION, *_SIZES)
     request.check_named(header, places)
-    _check_channels(frame, lone)
+    _check_channels(frame, faults)
     frame = readings(frame, request.timestamps or "start")
     made, step, notes = on_steps(Rows(frame, {STATION: "id", TIME: "time_stamp"}), request.step)
     left_out = [f"{n} reading(s) {why} are left out" for n, why in zip(counts, _LEFT_OUT, strict=True) if n]
     return recorded(assemble(made, places, tz="UTC", step=step), [*left_out, *notes])
 
 
-def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, NDArray, list[tuple[str, str, str, str]]]:
-    """Return the rows of one table, the numbers of readings that are left out by reason, and the sensors of one channel."""
+def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, NDArray, list[_Fault]]:
+    """Return the rows of one table, the numbers of readings that are left out by reason, and the channels without use."""
+    frame = frame.reset_index(drop=True)
     lower = lower_names(frame.columns)
     station = request.columns_in(frame.columns).get(STATION) or first_column(lower, _IDS)
     if station is None or "time_stamp" not in lower:
@@ -75,22 +94,29 @@ def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, NDArray,
         )
     times = _times(frame[lower["time_stamp"]], lower["time_stamp"], request)
     base: Any = pd.DataFrame({STATION: as_ids(frame[station]), TIME: times.dt.as_unit("s")})
-    parts, counts, lone = [], np.zeros(2, int), list[tuple[str, str, str, str]]()
+    parts, counts, faults = [], np.zeros(len(_LEFT_OUT), int), list[_Fault]()
     for name, column in {**_particles(lower, request), **{n: (lower[n],) for n in _OTHERS if n in lower}}.items():
         channels = [readings_as_numbers(frame[c], c) for c in column]
         values = channels[0]
         if len(channels) == 2:
             mean, apart = (channels[0] + channels[1]) / 2, (channels[0] - channels[1]).abs()
-            values = mean.where((apart <= _APART) | (apart <= _FRACTION * mean))
-            lone += _of_one_channel(base[STATION], channels, name, column)
-            there = [channel.notna() for channel in channels]
-            counts += [(mean.notna() & values.isna()).sum(), (there[0] ^ there[1]).sum()]
+            agree = (apart <= _APART) | (apart <= _FRACTION * mean)
+            stuck = [_stuck(base, one, other) for one, other in (channels, channels[::-1])]
+            values = mean.where(agree & ~stuck[0] & ~stuck[1])
+            faults += _of_one_channel(base[STATION], channels, name, column)
+            faults += _of_stuck_channels(base[STATION], stuck, name, column)
+            there, useless = [channel.notna() for channel in channels], stuck[0] | stuck[1]
+            counts += [
+                (mean.notna() & ~agree & ~useless).sum(),
+                (there[0] ^ there[1]).sum(),
+                (mean.notna() & useless).sum(),
+            ]
         parts.append(base.assign(**{PARAMETER: name, UNITS: _OTHERS.get(name, MASS_UNITS), VALUE: values}))
     if not parts:
         raise SchemaError(
             f"no column of a pollutant; it has {', '.join(map(str, frame.columns[:12]))}; fix: fields=pm2.5_cf_1_a,pm2.5_cf_1_b in the query"
         )
-    return pd.concat(parts, ignore_index=True), counts, lone
+    return pd.concat(parts, ignore_index=True), counts, faults
 
 
 def _times(timestamps: pd.Series, column: str, request: Request) -> pd.Series:
@@ -115,28 +141,41 @@ def _times(timestamps: pd.Series, column: str, request: Request) -> pd.Series:
     return pd.to_datetime(numbers, unit="s")
 
 
-def _of_one_channel(
-    ids: pd.Series, channels: list[pd.Series], name: str, columns: tuple[str, ...]
-) -> list[tuple[str, str, str, str]]:
-    """Return the sensors of which one channel has no value: variable, sensor, the column without values and the other."""
+def _stuck(base: pd.DataFrame, one: pd.Series, other: pd.Series) -> pd.Series:
+    """Return which readings of one channel are of a day or longer in which it is constant and the other varies."""
+    rows = base.assign(one=one, other=other).dropna(subset=["one"]).sort_values([STATION, TIME], kind="stable")
+    begins = (rows[STATION] != rows[STATION].shift()) | (rows["one"] != rows["one"].shift())
+    runs = rows.groupby(begins.cumsum())
+    lasts = runs[TIME].transform("max") - runs[TIME].transform("min")
+    varies = runs["other"].transform("max") - runs["other"].transform("min")
+    stuck = (runs["one"].transform("size") >= _EQUAL) & (lasts >= _DAY) & (varies > _RESOLUTION)
+    return stuck.reindex(base.index, fill_value=False)
+
+
+def _of_one_channel(ids: pd.Series, channels: list[pd.Series], name: str, columns: tuple[str, ...]) -> list[_Fault]:
+    """Return the sensors of which one channel has no value."""
     counts = pd.DataFrame({c: n.notna().groupby(ids).sum() for c, n in zip(columns, channels, strict=True)})
     alone = counts[(counts.min(axis=1) == 0) & (counts.max(axis=1) > 0)]
-    return [(name, str(i), str(c.idxmin()), str(c.idxmax())) for i, c in alone.iterrows()]
+    return [_Fault(name, str(i), "has no values", str(c.idxmin()), str(c.idxmax())) for i, c in alone.iterrows()]
 
 
-def _check_channels(frame: pd.DataFrame, lone: list[tuple[str, str, str, str]]) -> None:
-    """Raise where no sensor has values of both channels of a variable, and warn where some sensors have not."""
-    for name, _, empty, other in {entry[0]: entry for entry in lone}.values():
-        sensors = list(dict.fromkeys(entry[1] for entry in lone if entry[0] == name))
+def _of_stuck_channels(ids: pd.Series, stuck: list[pd.Series], name: str, columns: tuple[str, ...]) -> list[_Fault]:
+    """Return the sensors of which one channel is stuck."""
+    what = "is constant for a day or longer, while the other channel varies,"
+    pairs = zip(stuck, columns, columns[::-1], strict=True)
+    return [_Fault(name, str(i), what, c, other) for here, c, other in pairs for i in ids[here].unique()]
+
+
+def _check_channels(frame: pd.DataFrame, faults: list[_Fault]) -> None:
+    """Raise where no sensor has values of two channels of a variable, and warn where some sensors have not."""
+    for kind in dict.fromkeys((f.variable, f.what, f.column, f.other) for f in faults):
+        name, what, column, other = kind
+        sensors = list(dict.fromkeys(f.sensor for f in faults if (f.variable, f.what, f.column, f.other) == kind))
+        problem = f"column {column!r} {what} at {len(sensors)} sensor(s): {some(sensors, 10)}"
         fix = f"fix: columns={{{name!r}: {other!r}}}"
         if frame[VALUE][frame[PARAMETER] == name].isna().all():
-            raise SchemaError(
-                f"column {empty!r} has no values of sensor(s) {some(sensors, 3)}, expected both channels of {name}; {fix}"
-            )
-        warn(
-            f"{len(sensors)} sensor(s) have values of one channel of {name} only, which are left out: {some(sensors, 3)}; {fix} to read "
-            "this channel of all"
-        )
+            raise SchemaError(f"{problem}, expected both channels of {name}; {fix}")
+        warn(f"{problem}; these readings of {name} are left out; {fix} to read the other channel of all sensors")
 
 
 def _particles(lower: dict[str, str], request: Request) -> dict[str, tuple[str, ...]]:
