@@ -77,7 +77,8 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     request.check_named(header, places)
     _check_channels(frame, faults)
     frame = readings(frame, request.timestamps or "start")
-    made, step, notes = on_steps(Rows(frame, {STATION: "id", TIME: "time_stamp"}), request.step)
+    names = {STATION: _station_column(list(header), request), TIME: lower_names(header)["time_stamp"]}
+    made, step, notes = on_steps(Rows(frame, names), request.step)
     left_out = [f"{n} reading(s) {why} are left out" for n, why in zip(counts, _LEFT_OUT, strict=True) if n]
     return recorded(assemble(made, places, tz="UTC", step=step), [*left_out, *notes])
 
@@ -86,7 +87,7 @@ def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, NDArray,
     """Return the rows of one table, the numbers of readings that are left out by reason, and the channels without use."""
     frame = frame.reset_index(drop=True)
     lower = lower_names(frame.columns)
-    station = request.columns_in(frame.columns).get(STATION) or first_column(lower, _IDS)
+    station = _station_column(frame.columns, request)
     if station is None or "time_stamp" not in lower:
         raise SchemaError(
             f"no column {'time_stamp' if station else 'of the sensor'}; it has {', '.join(map(str, frame.columns[:8]))}; fix: histories with "
@@ -117,6 +118,11 @@ def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, NDArray,
             f"no column of a pollutant; it has {', '.join(map(str, frame.columns[:12]))}; fix: fields=pm2.5_cf_1_a,pm2.5_cf_1_b in the query"
         )
     return pd.concat(parts, ignore_index=True), counts, faults
+
+
+def _station_column(columns: Collection[Any], request: Request) -> Any:
+    """Return the column of the ids of sensors, or None."""
+    return request.columns_in(columns).get(STATION) or first_column(lower_names(columns), _IDS)
 
 
 def _times(timestamps: pd.Series, column: str, request: Request) -> pd.Series:
