@@ -189,3 +189,69 @@ def test_channels_that_are_constant_for_hours_or_both_at_zero_are_not_stuck():
     # Two equal means of a day are chance.
     daily = history([1.0, 4.0, 2.0, 3.0], [2.0, 2.0, 4.0, 4.0], every=86400)
     assert open_stations(daily, stations=PLACES).pm25.notnull().all()
+
+
+SENSORS = pd.DataFrame({
+    "sensor_index": [87173, 2, 3], "name": ["Porch", "Kitchen", "Roof"], "location_type": [0, 1, 0],
+    "longitude": [-73.7, -74.0, -74.1], "latitude": [42.7, 42.0, 42.1],
+})  # fmt: skip
+
+
+def of_sensors(*ids):
+    return pd.concat([history([1.0 + i, 2.0], [1.0 + i, 2.0], id=n) for i, n in enumerate(ids)], ignore_index=True)
+
+
+def fix_of(message):
+    return str(message).split("fix: ")[1].split(", to keep")[0].split(", to read")[0]
+
+
+@pytest.mark.parametrize("column", ["location_type", "DEVICE_LOCATIONTYPE"])
+def test_indoor_sensors_of_the_list_are_left_out(column, tmp_path):
+    listed = SENSORS.rename(columns={"location_type": column})
+    if column.isupper():
+        listed[column] = listed[column].map({0: "outside", 1: "inside"})
+    listed.to_csv(tmp_path / "list.csv", index=False)
+    for places in (listed, tmp_path / "list.csv"):
+        with pytest.warns(
+            UserWarning, match=rf"1 of 3 sensor\(s\) are indoors \({column}\) and are left out: 2; fix: stations="
+        ) as caught:
+            ds = open_stations(of_sensors(87173, 2, 3), stations=places)
+        assert ds.station.values.tolist() == ["3", "87173"]
+        assert "1 indoor sensor(s) are left out: 2" in ds.attrs["history"]
+        kept = eval(f"dict({fix_of(caught[0].message)})", {"pd": pd, "places": places})
+        assert open_stations(of_sensors(87173, 2, 3), **kept).station.values.tolist() == ["2", "3", "87173"]
+
+
+def test_the_files_of_a_folder_whose_sensors_are_indoors_are_left_out(tmp_path):
+    for i in SENSORS.sensor_index:
+        of_sensors(i).to_csv(tmp_path / f"{i}.csv", index=False)
+    with pytest.warns(UserWarning, match=r"1 of 3 sensor\(s\) are indoors"):
+        ds = open_stations(tmp_path, stations=SENSORS)
+    assert ds.station.values.tolist() == ["3", "87173"]
+    assert ds.pm25.dtype == np.float32
+
+
+def test_indoor_sensors_of_the_tables_are_left_out(tmp_path):
+    table = of_sensors(87173, 2, 3).assign(location_type=lambda t: (t.id == 2).astype(float))
+    table.to_csv(tmp_path / "a.csv", index=False)
+    places = SENSORS.drop(columns="location_type")
+    for source in (table, tmp_path / "a.csv"):
+        with pytest.warns(
+            UserWarning, match=r"1 of 3 sensor\(s\) are indoors \(location_type\) .*: 2; fix: "
+        ) as caught:
+            ds = open_stations(source, stations=places)
+        assert ds.station.values.tolist() == ["3", "87173"]
+        call = fix_of(caught[0].message).replace("...", "stations=places")
+        names = {"pd": pd, "places": places, "table": table, "open_stations": open_stations}
+        assert eval(call, names).station.values.tolist() == ["2", "3", "87173"]
+    # Where table and list say so, the fix is of both.
+    with pytest.warns(UserWarning, match=r"\(location_type\) .*: 2; fix: ") as caught:
+        open_stations(table, stations=SENSORS)
+    assert eval(fix_of(caught[0].message), {**names, "places": SENSORS}).sizes["station"] == 3
+
+
+def test_a_network_of_indoor_sensors_is_refused_with_what_reads_it():
+    with pytest.raises(SchemaError, match=r"all 1 sensor\(s\) are indoors \(location_type\): 2, .*; fix: ") as raised:
+        open_stations(of_sensors(2), stations=SENSORS)
+    kept = eval(f"dict({fix_of(raised.value)})", {"places": SENSORS})
+    assert open_stations(of_sensors(2), **kept).station.values.tolist() == ["2"]

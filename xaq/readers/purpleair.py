@@ -3,13 +3,14 @@
 ``time_stamp`` is in seconds since 1970 or in UTC, and rows are in no order. Coordinates are not in the files. A sensor has two
 channels; ``pm25`` is the mean of ``pm2.5_cf_1_a`` and ``pm2.5_cf_1_b`` where they agree, to 5 ug m-3 or to 70 % of their mean, as US
 EPA requires (Barkjohn et al. 2021, Atmos. Meas. Tech. 14, 4617). In clean air a dead channel, which reads 0 or any other constant,
-passes that test: such readings are found by their constancy. No correction is applied.
+passes that test: such readings are found by their constancy. Indoor sensors are left out. No correction is applied.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..errors import SchemaError, warn
 from ..stations.schema import some
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, first_column, lower_names
 from .entries import readings_as_numbers
+from .folders import reading
 from .instruments import recorded
 from .intervals import on_steps, readings
 from .places import as_ids
@@ -32,6 +34,8 @@ _IDS = ("sensor_index", "id", "sensor_id")
 #: PurpleAir's names of the sizes of particles.
 _SIZES = {"pm1": "pm1.0", "pm25": "pm2.5", "pm10": "pm10.0"}
 _OTHERS = {"temperature": "degF", "humidity": "%", "pressure": "hPa"}
+#: The column that says where a sensor hangs, in PurpleAir's present and former names, and its entries for indoors.
+_LOCATION, _INDOORS = ("location_type", "device_locationtype"), ("1", "1.0", "inside")
 #: Two channels agree within one of these: ug m-3, and a fraction of their mean.
 _APART, _FRACTION = 5.0, 0.7
 #: A channel is stuck while at least so many readings are equal, over a day (from the first to the last of its hours), in which the
@@ -63,24 +67,88 @@ def _matches(header: Collection[str]) -> bool:
 
 def _read(source: Source, request: Request) -> xr.Dataset:
     pieces, counts, header, faults = [], np.zeros(len(_LEFT_OUT), int), dict[Any, None](), list[_Fault]()
-    for frame in source.frames(request, identifiers=_IDS):
-        rows, count, found = _rows(frame, request)
+    places = request.places(identifiers=_IDS)
+    indoors = _Indoors.of(places)
+    for table in source.frames(request, identifiers=_IDS):
+        rows, count, found = _rows(indoors.without(table, _station_column(table.columns, request)), request)
         pieces.append(rows)
         counts += count
         faults += found
-        header |= dict.fromkeys(frame.columns)
+        header |= dict.fromkeys(table.columns)
     frame = pd.concat(pieces, ignore_index=True)
-    places = request.places(identifiers=_IDS)
     if places is None:
         raise SchemaError(_no_places(frame))
     request.check_taken(places, STATION, *_SIZES)
     request.check_named(header, places)
+    notes = indoors.notes(frame[STATION].unique(), source, request)
     _check_channels(frame, faults)
     frame = readings(frame, request.timestamps or "start")
     names = {STATION: _station_column(list(header), request), TIME: lower_names(header)["time_stamp"]}
-    made, step, notes = on_steps(Rows(frame, names), request.step)
+    made, step, of_steps = on_steps(Rows(frame, names), request.step)
     left_out = [f"{n} reading(s) {why} are left out" for n, why in zip(counts, _LEFT_OUT, strict=True) if n]
-    return recorded(assemble(made, places, tz="UTC", step=step), [*left_out, *notes])
+    return recorded(assemble(made, places, tz="UTC", step=step), [*notes, *left_out, *of_steps])
+
+
+@dataclass
+class _Indoors:
+    """The sensors that the station list places indoors, and those that are left out of the tables."""
+
+    listed: set[str]
+    column: str | None
+    found: dict[str, None] = field(default_factory=dict)
+    in_tables: str | None = None
+
+    @classmethod
+    def of(cls, places: Rows | None) -> _Indoors:
+        """Return those of a station list."""
+        column = None if places is None else first_column(lower_names(places.frame.columns), _LOCATION)
+        if places is None or column is None or STATION not in places.frame:
+            return cls(set(), None)
+        return cls(set(as_ids(places.frame[STATION])[_are_indoors(places.frame[column])]), places.called(column))
+
+    def without(self, table: pd.DataFrame, station: Any) -> pd.DataFrame:
+        """Return a table without the rows of indoor sensors."""
+        column = first_column(lower_names(table.columns), _LOCATION)
+        if station is None or not (self.listed or column):
+            return table
+        ids = as_ids(table[station])
+        here = ids.isin(self.listed)
+        if column is not None and (inside := _are_indoors(table[column])).any():
+            here |= inside
+            self.in_tables = str(column)
+        self.found |= dict.fromkeys(ids[here])
+        return table[~here]
+
+    def notes(self, kept: NDArray, source: Source, request: Request) -> list[str]:
+        """Return what is left out, for the history, with a warning; raise where nothing is kept."""
+        if not self.found:
+            return []
+        sensors, n = some(self.found, 10), len(self.found)
+        fix = "..."
+        if self.listed & set(self.found):
+            listed = _as_frame(Source.of(request.stations), request.of_list, "places")
+            fix = f"stations={listed}.drop(columns={self.column!r})"
+        if self.in_tables is not None:
+            fix = f"open_stations({_as_frame(source, request, 'table')}.drop(columns={self.in_tables!r}), {fix})"
+        column = self.in_tables or self.column
+        if not len(kept):
+            raise SchemaError(
+                f"all {n} sensor(s) are indoors ({column}): {sensors}, expected outdoor air; fix: {fix}, to read them"
+            )
+        warn(
+            f"{n} of {n + len(kept)} sensor(s) are indoors ({column}) and are left out: {sensors}; fix: {fix}, to keep them"
+        )
+        return [f"{n} indoor sensor(s) are left out: {sensors}"]
+
+
+def _are_indoors(locations: pd.Series) -> pd.Series:
+    return locations.astype(str).str.strip().str.lower().isin(_INDOORS)
+
+
+def _as_frame(source: Source, request: Request, name: str) -> str:
+    """Return the call that reads a source as a frame, or the name of a frame."""
+    call = reading(source.paths, request.encoding_of, request.identifiers, request.skiprows) if source.paths else None
+    return call or name
 
 
 def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, NDArray, list[_Fault]]:
