@@ -40,7 +40,7 @@ from .duplicates import without_duplicates
 from .frames import take_units_row
 from .numbers import numeric
 from .places import as_ids, check_placed, leave_out, places_of, station_text, warn_of_two_meanings
-from .times import regular_axis, to_utc
+from .times import of_column, regular_axis, to_utc
 
 _ROLES = (STATION, TIME, LON, LAT, ELEVATION)
 PARAMETER, VALUE, UNITS = "parameter", "value", "units"
@@ -266,7 +266,7 @@ def _times(rows: Rows, tz: str | None, own_tz: str | None, ambiguous: str | None
             ends=ends,
         )
     except SchemaError as error:
-        raise SchemaError([p.replace("['time']", f"[{rows.called(TIME)!r}]") for p in error.problems]) from error
+        raise of_column(error, rows.called(TIME)) from error
 
 
 def _on_station_and_time(rows: Rows, places: pd.DataFrame, step: np.timedelta64 | None) -> xr.Dataset:

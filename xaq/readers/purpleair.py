@@ -28,7 +28,7 @@ from .instruments import recorded
 from .intervals import on_steps, readings
 from .places import as_ids
 from .source import Format, Request, Source
-from .times import to_utc
+from .times import of_column, to_utc
 
 _IDS = ("sensor_index", "id", "sensor_id")
 #: PurpleAir's names of the sizes of particles.
@@ -194,16 +194,21 @@ def _station_column(columns: Collection[Any], request: Request) -> Any:
 
 
 def _times(timestamps: pd.Series, column: str, request: Request) -> pd.Series:
-    """Return times, of text or of seconds since 1970."""
-    numbers = pd.to_numeric(timestamps, errors="coerce")
+    """Return times, of dates, of text or of seconds since 1970."""
     if timestamps.empty:
         return pd.to_datetime(timestamps)
+    # Dates are numbers, too, for to_numeric.
+    of_dates = pd.api.types.is_datetime64_any_dtype(timestamps)
+    numbers = pd.to_numeric(timestamps, errors="coerce")
     if pd.api.types.is_numeric_dtype(timestamps) and numbers.isna().any():
         raise SchemaError(
             f"{int(numbers.isna().sum())} rows have no {column}; fix: table = table.dropna(subset=[{column!r}])"
         )
-    if not numbers.notna().all():
-        return to_utc(timestamps, request.tz, own="UTC")
+    if of_dates or not numbers.notna().all():
+        try:
+            return to_utc(timestamps, request.tz, own="UTC")
+        except SchemaError as error:
+            raise of_column(error, column) from error
     request.check_zone_unused(f"{column} is in seconds since 1970 in UTC")
     last = float(numbers.max())
     if last >= _LAST_SECOND:
