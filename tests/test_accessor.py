@@ -149,6 +149,15 @@ def test_repr_says_that_units_are_assumed():
     assert "assumed" in repr(xaq.open_stations(_table(), stations=_places(), tz="UTC").aq)
 
 
+def test_repr_says_ppb_and_ppm_and_keeps_the_units_of_cf():
+    table = _table().rename(columns={"pm25": "o3"}).assign(co=1.0)
+    ds = xaq.open_stations(table, stations=_places(), tz="UTC", units={"o3": "ppb", "co": "1e-6"})
+    for text in (repr(ds.aq), ds.aq._repr_html_()):
+        assert "O3, ppb" in text
+        assert "CO, ppm" in text
+    assert (ds.o3.units, ds.co.units) == ("1e-9", "1e-6")
+
+
 def _table():
     import pandas as pd
 

@@ -27,6 +27,7 @@ from ..conventions import (
     TIME,
     canonical_name,
     canonical_units,
+    common_units,
     is_concentration,
     is_pollutant,
     is_units,
@@ -359,11 +360,11 @@ def one_unit_each(frame: pd.DataFrame, rows: Rows | None = None) -> dict[str, st
         silent = int((frame[VALUE].notna() & frame[UNITS].isna() & (name == parameter)).sum())
         if len(stated) == 1 and silent:
             warn(
-                f"{silent} rows of {parameter} state no units; they are taken for {stated[0]}, which the other rows state"
+                f"{silent} rows of {parameter} state no units; they are taken for {common_units(stated[0])}, which the other rows state"
             )
         if len(stated) > 1:
             raise SchemaError(
-                f"{parameter} comes in several units: {', '.join(stated)}; fix: open one of them at a time, such as "
+                f"{parameter} comes in several units: {', '.join(map(common_units, stated))}; fix: open one of them at a time, such as "
                 f"table = {_of_one_unit(rows or Rows(frame), parameter, stated[0])}"
             )
         if len(stated):

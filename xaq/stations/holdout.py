@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ def hide(
     return with_hidden(ds, chosen)
 
 
-def _positions_of(stations: Any, ids: pd.Index, names: Sequence[Any]) -> NDArray[np.intp]:
+def _positions_of(stations: Any, ids: pd.Index, names: Iterable[Any]) -> NDArray[np.intp]:
     """Return the positions of stations that are named by id, or raise; a number is taken for the fraction that was meant.
 
     ``names`` are those of the stations in words, where they are known, for the fix.

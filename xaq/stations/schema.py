@@ -34,6 +34,7 @@ from ..conventions import (
     canonical_name,
     canonical_units,
     cf_attrs,
+    common_units,
     is_concentration,
     is_pollutant,
     is_units,
@@ -425,7 +426,7 @@ def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
         attrs = ds[name].attrs
         note = f" ({attrs['units_note']})" if "units_note" in attrs else ""
         role = label(str(name)) if str(name) in POLLUTANTS else "covariate"
-        lines.append((str(name), f"{role}, {attrs.get('units', 'units missing')}{note}"))
+        lines.append((str(name), f"{role}, {common_units(str(attrs.get('units', 'units missing')))}{note}"))
     return lines
 
 
