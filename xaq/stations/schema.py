@@ -416,11 +416,13 @@ def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
     n, n_hidden = ds.sizes[STATION], int(hidden_mask(ds).sum())
     lon, lat = longitudes.unwrap(ds[LON].values), ds[LAT].values
     times = ds[TIME].to_index()
-    fmt = "%Y-%m-%d %H:%M" if step < timesteps.DAY else "%Y-%m-%d"
+    # Days are dated as in their source, by most networks in local time.
+    dated = step >= timesteps.DAY and bool((times == times.normalize()).all())
+    fmt, zone = ("%Y-%m-%d", "") if dated else ("%Y-%m-%d %H:%M", ", UTC")
     lines = [
         ("stations", f"{n} ({n - n_hidden} visible, {n_hidden} hidden)" if n_hidden else f"{n}, none hidden"),
         ("bounds", f"{lon.min():.3f} .. {lon.max():.3f} E, {lat.min():.3f} .. {lat.max():.3f} N"),
-        ("time", f"{times[0]:{fmt}} .. {times[-1]:{fmt}}, step {timesteps.step_name(step)}, {len(times)} steps, UTC"),
+        ("time", f"{times[0]:{fmt}} .. {times[-1]:{fmt}}, step {timesteps.step_name(step)}, {len(times)} steps{zone}"),
     ]
     for name in ds.data_vars:
         attrs = ds[name].attrs
