@@ -415,7 +415,7 @@ def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
     step = timestamps.step_of(ds[TIME])
     n, n_hidden = ds.sizes[STATION], int(hidden_mask(ds).sum())
     lon, lat = longitudes.unwrap(ds[LON].values), ds[LAT].values
-    times = ds[TIME].to_index()
+    times = pd.DatetimeIndex(ds[TIME].to_index())
     # Days are dated as in their source, by most networks in local time.
     dated = step >= timesteps.DAY and bool((times == times.normalize()).all())
     fmt, zone = ("%Y-%m-%d", "") if dated else ("%Y-%m-%d %H:%M", ", UTC")
