@@ -45,8 +45,11 @@ def reading(
     identifiers: Collection[str],
     skiprows: int | None = None,
 ) -> str | None:
-    """Return the pandas call that reads files as one frame, as text; None where they do not all have the same form."""
-    calls = [files.reading(path, encoding_of(path), identifiers, skiprows) for path in paths]
+    """Return the pandas call that reads files as one frame, as text; None where they are no tables of the same form."""
+    try:
+        calls = [files.reading(path, encoding_of(path), identifiers, skiprows) for path in paths]
+    except SchemaError:
+        return None
     if len(paths) == 1:
         return calls[0]
     forms = {call.replace(repr(str(path)), "path", 1) for call, path in zip(calls, paths, strict=True)}
