@@ -149,6 +149,29 @@ def test_repr_says_that_units_are_assumed():
     assert "assumed" in repr(xaq.open_stations(_table(), stations=_places(), tz="UTC").aq)
 
 
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        (["2020-01-01", "2020-01-02"], "2020-01-01 .. 2020-01-02, step 1D, 2 steps"),
+        (["2020-01-01T00:00+08:00", "2020-01-02T00:00+08:00"], "2019-12-31 16:00 .. 2020-01-01 16:00, step 1D, 2 steps, UTC"),
+        (["2020-01-01T00:00", "2020-01-01T01:00"], "2020-01-01 00:00 .. 2020-01-01 01:00, step 1h, 2 steps, UTC"),
+    ],
+)  # fmt: skip
+def test_repr_says_utc_where_the_zone_of_times_is_known(times, shown):
+    table = _table().iloc[[0, 1, 3, 4]].assign(time=[*times, *times])
+    text = repr(xaq.open_stations(table, stations=_places(), tz="UTC").aq)
+    assert f"time      {shown}\n" in text
+
+
+def test_repr_says_ppb_and_ppm_and_keeps_the_units_of_cf():
+    table = _table().rename(columns={"pm25": "o3"}).assign(co=1.0)
+    ds = xaq.open_stations(table, stations=_places(), tz="UTC", units={"o3": "ppb", "co": "1e-6"})
+    for text in (repr(ds.aq), ds.aq._repr_html_()):
+        assert "O3, ppb" in text
+        assert "CO, ppm" in text
+    assert (ds.o3.units, ds.co.units) == ("1e-9", "1e-6")
+
+
 def _table():
     import pandas as pd
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed: pip install xaq[docs]")
+nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed: pip install nbformat")
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

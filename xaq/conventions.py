@@ -180,6 +180,12 @@ def canonical_units(units: str) -> str:
     return _UNIT_SPELLINGS.get(match_key(units).translate(_UNIT_CHARACTERS), units.strip())
 
 
+def common_units(units: str) -> str:
+    """Return a unit as people write it, which :func:`canonical_units` reads: ``"1e-9"`` -> ``"ppb"``; others as in CF."""
+    units = canonical_units(units)
+    return {"1e-9": "ppb", "1e-6": "ppm"}.get(units, units)
+
+
 def label(name: str) -> str:
     """Return the name of a variable in figures and reports: ``"pm25"`` -> ``"PM2.5"``."""
     known = POLLUTANTS.get(name)

@@ -6,6 +6,7 @@ Each error is also the built-in exception that fits it, so that ``except ValueEr
 
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 __all__ = ["GridError", "ModelError", "SchemaError", "StoreError", "XaqError", "XaqWarning"]
@@ -125,3 +126,8 @@ def warn(text: str) -> None:
     while frame.f_back is not None and Path(frame.f_code.co_filename).is_relative_to(package):
         frame, level = frame.f_back, level + 1
     warnings.warn(text, XaqWarning, stacklevel=level)
+
+
+def or_netcdf4() -> str:
+    """Return what a file that cannot be opened may need where the package for netCDF 4 is not installed, else nothing."""
+    return "" if find_spec("netCDF4") else ", or for netCDF 4 pip install netCDF4"

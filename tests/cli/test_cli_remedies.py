@@ -138,7 +138,7 @@ def test_few_fixes_stay_python_where_a_verb_of_the_library_has_a_command():
         ("check", "add them to the list, or leave them out: table = table[table.x > 0]", "add them to the list"),
         ("check", "table['time'] = pd.to_datetime(table['time'], format='%Y'), or in the order of these times",
          "in Python: table['time'] = pd.to_datetime(table['time'], format='%Y'), or in the order of these times"),
-        ("check", "pip install 'xaq[readers]'", "pip install 'xaq[readers]'"),
+        ("check", "pip install openpyxl", "pip install openpyxl"),
         ("estimate", "'ug m-3'", "'ug m-3'"),
     ],
 )  # fmt: skip

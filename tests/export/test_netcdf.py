@@ -421,7 +421,7 @@ def test_a_disk_that_is_full_leaves_nothing(made, tmp_path, monkeypatch):
 def test_without_netcdf4_the_error_names_the_package(made, tmp_path, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(netcdf, "find_spec", lambda name: None if name == "netCDF4" else real(name))
-    with pytest.raises(StoreError, match=r"fix: pip install 'xaq\[readers\]'"):
+    with pytest.raises(StoreError, match=r"fix: pip install netCDF4$"):
         xaq.to_netcdf(made["lazy"], tmp_path / "c.nc")
 
 

@@ -43,10 +43,10 @@ def test_files_of_another_kind_are_named(here, start, match):
     refused(match, "field.nc")
 
 
-def test_grib_without_its_reader_names_the_extra(here, monkeypatch):
+def test_grib_without_its_reader_names_the_package(here, monkeypatch):
     (here / "a.grib").write_bytes(b"GRIB....")
     monkeypatch.setitem(__import__("sys").modules, "cfgrib", None)
-    refused(r"a.grib: is GRIB; fix: pip install 'xaq\[grib\]'", "a.grib")
+    refused(r"a.grib: is GRIB; fix: pip install cfgrib$", "a.grib")
 
 
 def test_an_archive_is_refused_with_its_members(here):

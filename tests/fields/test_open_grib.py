@@ -6,7 +6,7 @@ import pytest
 import xaq
 
 eccodes = pytest.importorskip("eccodes", reason="ecCodes is not installed: pip install cfgrib", exc_type=ImportError)
-pytest.importorskip("cfgrib", reason="cfgrib is not installed: pip install 'xaq[grib]'", exc_type=ImportError)
+pytest.importorskip("cfgrib", reason="cfgrib is not installed: pip install cfgrib", exc_type=ImportError)
 DAY, HOUR = np.datetime64("2020-01-01", "s"), np.timedelta64(3600, "s")
 
 

@@ -122,7 +122,7 @@ def test_the_slider_changes_the_map_in_a_browser(explorer, tmp_path):
 
 
 def test_hvplot_takes_a_cube_as_it_is(cube):
-    pytest.importorskip("hvplot.xarray", reason="hvplot is not installed: pip install xaq[interactive]")
+    pytest.importorskip("hvplot.xarray", reason="hvplot is not installed: pip install hvplot")
     import holoviews as hv
 
     drawn = cube.pm25.hvplot.quadmesh(x="lon", y="lat", dynamic=False)

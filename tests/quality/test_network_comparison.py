@@ -41,7 +41,7 @@ def test_another_network_reveals_ppb_labelled_as_mass():
     wrong.o3.attrs["units"] = "ug m-3"
     assert problems(wrong.aq.check()) == set(), "one network cannot tell"
     row = wrong.aq.check(right).set_index("problem").loc["units"]
-    assert row.fix.startswith("ds.aq.repair(units={'o3': '1e-9'})")
+    assert row.fix.startswith("ds.aq.repair(units={'o3': 'ppb'})")
     assert problems(wrong.aq.repair(units={"o3": "ppb"}).aq.check(right), "warning") == set()
 
 

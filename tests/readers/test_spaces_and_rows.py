@@ -90,7 +90,7 @@ def test_rows_without_units_beside_others_are_said():
         "station": "a", "time": pd.date_range("2020-01-01", periods=3, freq="h"), "parameter": "o3", "value": [1.0, 2.0, np.nan],
         "unit": ["ppb", None, None],
     })  # fmt: skip
-    with pytest.warns(XaqWarning, match="1 rows of o3 state no units; they are taken for 1e-9"):
+    with pytest.warns(XaqWarning, match="1 rows of o3 state no units; they are taken for ppb"):
         assert xaq.open_stations(table, stations=PLACES, tz="UTC").o3.attrs["units"] == "1e-9"
 
 

@@ -160,3 +160,18 @@ def test_a_network_without_any_observation_can_be_hidden_from_too():
     ds = station_dataset(n=12)
     assert holdout.hide(ds.assign(pm25=ds.pm25 * np.nan), fraction=0.25).hidden.sum() == 3
     assert holdout.hide(ds.drop_vars("pm25"), fraction=0.25).hidden.sum() == 3
+
+
+def test_names_of_stations_have_a_fix_with_their_ids(stations):
+    names = [f"Town {i}" for i in range(8)] + ["Port", "Port"]
+    named = stations.assign_coords(station_name=("station", names))
+    ids = stations.station.values.tolist()
+    for wanted, meant in ((["Town 3", "Town 1"], [3, 1]), (["Town 3", ids[5]], [3, 5]), ("Town 2", [2])):
+        with pytest.raises(SchemaError, match=r"unknown station\(s\) Town .*, expected ids; .*; fix: ") as raised:
+            holdout.hide(named, wanted)
+        ds = eval(str(raised.value).split("fix: ")[1], {"ds": named})
+        assert ds.hidden.values.tolist() == [i in meant for i in range(10)]
+    # Two stations of one name, a name beside what is none, and names where there are none.
+    for ds, wanted in ((named, ["Port"]), (named, ["Town 3", "Harbour"]), (stations, ["Town 3"])):
+        with pytest.raises(SchemaError, match=r"unknown station\(s\) .*; fix: ids of the dataset, such as "):
+            holdout.hide(ds, wanted)

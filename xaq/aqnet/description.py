@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ..arrays import timesteps
+from ..conventions import common_units
 from ..nn.aqnet import Network
 from .recipe import Recipe
 
@@ -35,7 +36,7 @@ def describe(network: Network, recipe: Recipe, device: torch.device) -> tuple[st
         for row in r.held_out_scores
         if row.get("mae") is not None and row.get("rmse") is not None
     ]
-    return f"AQ-Net, {r.config.task} of {r.target} [{r.units}], step {step}", lines
+    return f"AQ-Net, {r.config.task} of {r.target} [{common_units(r.units)}], step {step}", lines
 
 
 def _gain(recipe: Recipe) -> list[tuple[str, str]]:
@@ -67,5 +68,5 @@ def _trend_facts(recipe: Recipe) -> list[tuple[str, str]]:
         lines.append(("site effect", f"log factor per standard deviation of {slopes}"))
     if trend.background is not None:
         field = trend.background
-        lines.append(("background", f"{field['name']} [{field['units']}], slope {field['slope']:g}"))
+        lines.append(("background", f"{field['name']} [{common_units(field['units'])}], slope {field['slope']:g}"))
     return lines

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from ..conventions import common_units
 from ..errors import SchemaError, XaqError
 
 #: What a shell reports of a command whose output nobody reads any more, as in ``xaq check ... | head``.
@@ -115,7 +116,9 @@ def ended(code: int) -> int:
 
 def print_table(table: pd.DataFrame) -> None:
     """Print a table of scores, with what they are of."""
-    print(f"{table.attrs['target']} [{table.attrs['units']}], {table.attrs['period'][0]} .. {table.attrs['period'][1]}")
+    print(
+        f"{table.attrs['target']} [{common_units(table.attrs['units'])}], {table.attrs['period'][0]} .. {table.attrs['period'][1]}"
+    )
     print(table.to_string(float_format=lambda v: f"{v:.3f}", na_rep="-"))
 
 

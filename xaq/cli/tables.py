@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from ..conventions import LAT, LON, ROLE_NAMES, STATION, TIME, match_key
+from ..conventions import LAT, LON, ROLE_NAMES, STATION, TIME, common_units, match_key
 from ..errors import SchemaError
 from ..readers import files
 from ..stations.schema import describe_as_cf
@@ -39,7 +39,7 @@ def _rows(ds: xr.Dataset) -> pd.DataFrame:
     frame = ds.to_dataframe().reset_index()
     frame[TIME] = frame[TIME].dt.tz_localize("UTC")
     units = {str(name): ds[name].attrs.get("units") for name in ds.data_vars}
-    return frame.rename(columns={name: f"{name} ({unit})" for name, unit in units.items() if unit})
+    return frame.rename(columns={name: f"{name} ({common_units(unit)})" for name, unit in units.items() if unit})
 
 
 def write_table(frame: pd.DataFrame, path: str) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from .._arguments import shown
 from ..arrays import timesteps
-from ..conventions import LAT, LON, TIME, canonical_units
+from ..conventions import LAT, LON, TIME, canonical_units, common_units
 from ..errors import ModelError
 from ..fields.background import BACKGROUND, BackgroundAlone, settle_field
 from ..fields.gridded import Gridded
@@ -121,9 +121,9 @@ def check_model(model: TrainedMapper, ds: xr.Dataset, target: str) -> None:
             f"the model was trained for {model.target!r}, asked for {target!r}; fix: target={model.target!r}, or ds.aq.train({target!r})"
         )
     elif canonical_units(model.recipe.units) != canonical_units(str(ds[target].attrs["units"])):
+        ours, theirs = common_units(model.recipe.units), common_units(str(ds[target].attrs["units"]))
         problems.append(
-            f"the model is in {model.recipe.units!r}, the dataset's {target!r} in {ds[target].attrs['units']!r}; "
-            f"fix: ds.aq.convert_units({{{target!r}: {model.recipe.units!r}}})"
+            f"the model is in {ours!r}, the dataset's {target!r} in {theirs!r}; fix: ds.aq.convert_units({{{target!r}: {ours!r}}})"
         )
     step = step_of(ds[TIME])
     if step != model.step:

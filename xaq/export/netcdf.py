@@ -82,7 +82,7 @@ def to_netcdf(
     unlimited = check_flag(unlimited, "unlimited")
     target = _check_target(path)
     if find_spec("netCDF4") is None:
-        raise StoreError("the package netCDF4 is not installed; fix: pip install 'xaq[readers]'")
+        raise StoreError("the package netCDF4 is not installed; fix: pip install netCDF4")
     ds = as_cf(cube, place)
     ds.attrs = {**global_attrs(ds, place), **given}
     records = [TIME] if unlimited and TIME in ds.dims else []

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..conventions import POLLUTANTS, TIME, canonical_name, canonical_units
+from ..conventions import POLLUTANTS, TIME, canonical_name, canonical_units, common_units
 from ..errors import ModelError, SchemaError, warn
 from ..interpolate.base import Estimate, Observations
 from ..interpolate.trend import BackgroundFactor
@@ -43,10 +43,12 @@ def settle_field(field: xr.DataArray | xr.Dataset, target: str, units: str) -> G
             f"it has no dimension of time; fix: {one}a field (time, lat, lon) of the target; a static one goes into rasters="
         )
     if not gridded.units:
-        problems.append(f"it has no units; fix: field.attrs['units'] = {units!r}, if that is what they are")
+        problems.append(
+            f"it has no units; fix: field.attrs['units'] = {common_units(units)!r}, if that is what they are"
+        )
     elif field_units(gridded.units) != canonical_units(units):
         problems.append(
-            f"it is in {gridded.units!r}, the stations in {units!r}; fix: {_conversion(gridded.units, target, units)}"
+            f"it is in {common_units(gridded.units)!r}, the stations in {common_units(units)!r}; fix: {_conversion(gridded.units, target, units)}"
         )
     if problems:
         raise SchemaError(problems, subject=BACKGROUND)
@@ -65,7 +67,7 @@ def _conversion(old: str, target: str, new: str) -> str:
         return (
             "xaq.open_field(['field.nc', 'surface.nc']), with surface pressure (sp) and temperature (t2m) in the second"
         )
-    pollutant = canonical_name(target)
+    pollutant, new = canonical_name(target), common_units(new)
     try:
         by = factor(pollutant, field_units(old), new)
     except (SchemaError, KeyError):
@@ -98,7 +100,7 @@ def background_of_model(field: Gridded | None, described: dict[str, Any] | None)
         )
     if field is None:
         raise ModelError(
-            f"the model was trained on the background {described['name']!r} [{described['units']}] and cannot estimate without it; "
+            f"the model was trained on the background {described['name']!r} [{common_units(described['units'])}] and cannot estimate without it; "
             "fix: background=field in this call"
         )
     found = {"name": field.name, "units": canonical_units(field.units), "hash": field.hash}

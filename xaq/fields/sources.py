@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from .._arguments import check_path
-from ..errors import SchemaError
+from ..errors import SchemaError, or_netcdf4
 from .forms import as_dataset
 from .hdfeos import grid_of
 
@@ -126,7 +126,7 @@ def _of_grib(path: Path) -> list[xr.Dataset]:
     try:
         import cfgrib
     except ImportError as error:
-        raise SchemaError("is GRIB; fix: pip install 'xaq[grib]'", subject=str(path)) from error
+        raise SchemaError("is GRIB; fix: pip install cfgrib", subject=str(path)) from error
     try:
         # Without squeeze=False a single time would be no dimension; an index file is not written beside the user's.
         found = cfgrib.open_datasets(str(path), {"squeeze": False, "indexpath": ""}, chunks="auto")
@@ -146,6 +146,6 @@ def _members(path: Path) -> str:
 def _unreadable(path: str | Path, error: BaseException) -> SchemaError:
     text = " ".join(str(error).split())[:160]
     return SchemaError(
-        f"cannot be opened ({type(error).__name__}: {text}); fix: a valid file; netCDF 4 needs pip install 'xaq[readers]'",
+        f"cannot be opened ({type(error).__name__}: {text}); fix: a valid file{or_netcdf4()}",
         subject=str(path),
     )

@@ -78,7 +78,7 @@ class PatchTSTBaseline(nn.Module):
         try:
             from transformers import PatchTSTConfig, PatchTSTForPrediction
         except ImportError as error:
-            raise ImportError("PatchTST needs transformers; fix: pip install 'xaq[bench]'") from error
+            raise ImportError("PatchTST needs transformers; fix: pip install 'transformers>=5'") from error
         # Patches of a day that overlap by half; of daily data, of two days.
         patch = min(max(config.steps_per_day, 2), config.input_steps - 1)
         self.model: Any = PatchTSTForPrediction(

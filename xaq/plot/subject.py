@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._arguments import shown
 from ..arrays import longitudes
-from ..conventions import HIDDEN, LAT, LON, MEMBER, POINT, STATION, TIME, canonical_units, label
+from ..conventions import HIDDEN, LAT, LON, MEMBER, POINT, STATION, TIME, common_units, label
 from ..cube.provenance import method_text as of_provenance
 from ..cube.provenance import not_seen, provenance
 from ..errors import GridError, ModelError, SchemaError
@@ -110,10 +110,7 @@ def method_text(cube: xr.Dataset) -> str:
 
 def units_text(units: str) -> str:
     """Return units as they are printed: ``"ug m-3"`` -> ``"µg m⁻³"``, ``"1e-9"`` -> ``"ppb"``."""
-    units = canonical_units(units)
-    if units in ("1e-9", "1e-6"):
-        return "ppb" if units == "1e-9" else "ppm"
-    text = re.sub(r"(?<=[A-Za-z])-?\d+", lambda found: found.group().translate(_SUPERSCRIPT), units)
+    text = re.sub(r"(?<=[A-Za-z])-?\d+", lambda found: found.group().translate(_SUPERSCRIPT), common_units(units))
     return re.sub(r"^u(?=[A-Za-z])", "µ", text)
 
 
@@ -159,7 +156,7 @@ def _member_of(cube: xr.Dataset, target: str) -> str | None:
 def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
     """Return the common units of stations and cube, as printed; raise where they differ: they share one colour bar."""
     schema.require_target(ds, target)
-    ours, theirs = (canonical_units(str(d[target].attrs.get("units", ""))) for d in (ds, cube))
+    ours, theirs = (common_units(str(d[target].attrs.get("units", ""))) for d in (ds, cube))
     if ours != theirs:
         raise SchemaError(
             f"{target!r} is in {ours!r} at the stations and in {theirs!r} in the cube; "

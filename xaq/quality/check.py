@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..arrays import longitudes, sphere, timesteps
-from ..conventions import LAT, LON, STATION, TIME, canonical_name, is_concentration, is_pollutant
+from ..conventions import LAT, LON, STATION, TIME, canonical_name, common_units, is_concentration, is_pollutant
 from ..errors import SchemaError
 from ..stations import limits, schema, steps
 from ..stations.schema import some
@@ -225,18 +225,23 @@ def _unit_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Findi
         fix = f"ds.aq.repair(units={{{name!r}: 'ug m-3'}})"
         yield Finding("error", "units", name, text, n, 1.0, "", fix)
     elif "units_note" in ds[name].attrs:
-        yield Finding("note", "units", name, f"units {units} {ds[name].attrs['units_note']}", n, 1.0, "", "")
+        yield Finding(
+            "note", "units", name, f"units {common_units(units)} {ds[name].attrs['units_note']}", n, 1.0, "", ""
+        )
     scale = limits.scale_of(name, values, units)
-    if scale.instead:
-        text = f"median {scale.median:.3g} is implausible in {units}, plausible in {' or '.join(scale.instead)}"
-        fix = f"ds.aq.repair(units={{{name!r}: {scale.instead[0]!r}}})"
+    if units is not None and scale.instead:
+        instead = [common_units(u) for u in scale.instead]
+        text = f"median {scale.median:.3g} is implausible in {common_units(units)}, plausible in {' or '.join(instead)}"
+        fix = f"ds.aq.repair(units={{{name!r}: {instead[0]!r}}})"
         yield Finding("warning", "units", name, text, n, 1.0, "", fix)
     elif (
         units is not None
         and np.isfinite(scale.median)
         and not limits.is_plausible(canonical_name(name), scale.median, units)
     ):
-        yield Finding("warning", "units", name, f"median {scale.median:.3g} {units} is implausible", n, 1.0, "", "")
+        yield Finding(
+            "warning", "units", name, f"median {scale.median:.3g} {common_units(units)} is implausible", n, 1.0, "", ""
+        )
     for mask, word in ((scale.larger, "larger"), (scale.smaller, "smaller")):
         if mask.any():
             text = f"stations with values about 1000 times {word} than the rest of the network"
@@ -248,7 +253,7 @@ def _thousandth(units: str | None, word: str) -> str:
     """Return the units of a station whose values are a thousand times larger, or smaller, than the network's."""
     ladder = ["1e-6", "1e-9"] if units in ("1e-6", "1e-9") else ["kg m-3", "mg m-3", "ug m-3", "ng m-3"]
     position = ladder.index(units) if units in ladder else 1
-    return ladder[min(max(position + (1 if word == "larger" else -1), 0), len(ladder) - 1)]
+    return common_units(ladder[min(max(position + (1 if word == "larger" else -1), 0), len(ladder) - 1)])
 
 
 _VALUE_PROBLEMS = {
@@ -324,7 +329,7 @@ def _compared(ds: xr.Dataset, other: xr.Dataset) -> Iterator[Finding]:
         pollutant = canonical_name(name)
         found = ratio / factor(pollutant, theirs, units)
         candidates = [u for u in ("ug m-3", "mg m-3", "1e-9", "1e-6") if is_concentration(u, pollutant) and u != units]
-        fits = [u for u in candidates if abs(np.log(found * factor(pollutant, u, units))) < 0.12]
+        fits = [common_units(u) for u in candidates if abs(np.log(found * factor(pollutant, u, units))) < 0.12]
         if fits and abs(np.log(found)) > 0.3:
             text = f"values are {found:.3g} times the other network's, as if they were in {fits[0]}; compared values"
             fix = f"ds.aq.repair(units={{{name!r}: {fits[0]!r}}}), or the other network's"

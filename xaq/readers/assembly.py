@@ -27,6 +27,7 @@ from ..conventions import (
     TIME,
     canonical_name,
     canonical_units,
+    common_units,
     is_concentration,
     is_pollutant,
     is_units,
@@ -40,7 +41,7 @@ from .duplicates import without_duplicates
 from .frames import take_units_row
 from .numbers import numeric
 from .places import as_ids, check_placed, leave_out, places_of, station_text, warn_of_two_meanings
-from .times import regular_axis, to_utc
+from .times import of_column, regular_axis, to_utc
 
 _ROLES = (STATION, TIME, LON, LAT, ELEVATION)
 PARAMETER, VALUE, UNITS = "parameter", "value", "units"
@@ -266,7 +267,7 @@ def _times(rows: Rows, tz: str | None, own_tz: str | None, ambiguous: str | None
             ends=ends,
         )
     except SchemaError as error:
-        raise SchemaError([p.replace("['time']", f"[{rows.called(TIME)!r}]") for p in error.problems]) from error
+        raise of_column(error, rows.called(TIME)) from error
 
 
 def _on_station_and_time(rows: Rows, places: pd.DataFrame, step: np.timedelta64 | None) -> xr.Dataset:
@@ -359,11 +360,11 @@ def one_unit_each(frame: pd.DataFrame, rows: Rows | None = None) -> dict[str, st
         silent = int((frame[VALUE].notna() & frame[UNITS].isna() & (name == parameter)).sum())
         if len(stated) == 1 and silent:
             warn(
-                f"{silent} rows of {parameter} state no units; they are taken for {stated[0]}, which the other rows state"
+                f"{silent} rows of {parameter} state no units; they are taken for {common_units(stated[0])}, which the other rows state"
             )
         if len(stated) > 1:
             raise SchemaError(
-                f"{parameter} comes in several units: {', '.join(stated)}; fix: open one of them at a time, such as "
+                f"{parameter} comes in several units: {', '.join(map(common_units, stated))}; fix: open one of them at a time, such as "
                 f"table = {_of_one_unit(rows or Rows(frame), parameter, stated[0])}"
             )
         if len(stated):

@@ -96,7 +96,7 @@ def _sheet(path: Path, name: str | None) -> tuple[list[int], list[tuple[Any, ...
     try:
         import openpyxl
     except ImportError as error:
-        raise SchemaError("Excel needs openpyxl; fix: pip install 'xaq[readers]'", subject=str(path)) from error
+        raise SchemaError("Excel needs openpyxl; fix: pip install openpyxl", subject=str(path)) from error
     source = _source(path)
     try:
         _check_parts(source, path)

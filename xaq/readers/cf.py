@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..conventions import ELEVATION, LAT, LON, STATION, TIME, canonical_name
-from ..errors import SchemaError, warn
+from ..errors import SchemaError, or_netcdf4, warn
 from ..stations import schema
 from .assembly import Rows, assemble, check_columns
 from .one_step import with_known_step
@@ -60,7 +60,7 @@ def _open(paths: tuple[Path, ...]) -> xr.Dataset:
     except Exception as error:  # the errors of the netCDF and Zarr backends have no common base class
         raise SchemaError(
             f"cannot be opened as netCDF or Zarr ({type(error).__name__}: {' '.join(str(error).split())[:160]}); "
-            "fix: a valid file; netCDF 4 needs pip install 'xaq[readers]'"
+            f"fix: a valid file{or_netcdf4()}"
         ) from error
 
 

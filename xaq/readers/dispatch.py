@@ -38,7 +38,7 @@ from . import (
 )  # fmt: skip
 from .arguments import check_arguments, error
 from .assembly import with_units
-from .folders import listing
+from .folders import listing, reading
 from .one_step import check_step, settle_step, with_known_step, with_whole_ends
 from .source import Format, Request, Source, Table
 
@@ -159,7 +159,7 @@ def open_stations(
     request = Request(
         stations, tz, columns, pollutant, encoding, timestamps, every, ambiguous, skiprows, na_values, censored, valid
     )
-    given = Source.of(source)
+    given = found = Source.of(source)
     try:
         chosen = detect(given, request) if format is None else FORMATS[format]
         found = _in_folder(given, chosen, request)
@@ -173,7 +173,7 @@ def open_stations(
         _check_held(ds, pollutant)
     except SchemaError as raised:
         # The reader knows the problem; the name of the source is known here.
-        raise _with_source_name(raised, given, request) from raised
+        raise _with_source_name(raised, given, found, request) from raised
     return schema.describe_as_cf(ds)
 
 
@@ -315,23 +315,29 @@ def _check_options(source: Source, form: Format, request: Request) -> None:
                 )
 
 
-def _with_source_name(raised: SchemaError, source: Source, request: Request) -> SchemaError:
-    """Return an error with the name of what it is about, and the call that reads the frame on which its fix is a call."""
+def _with_source_name(raised: SchemaError, source: Source, found: Source, request: Request) -> SchemaError:
+    """Return an error with the name of what it is about, and the call that reads the frame on which its fix is a call.
+
+    ``found`` are the files of the source.
+    """
     if str(raised).startswith("station list: "):
         listed = request.stations
         paths = (Path(listed),) if isinstance(listed, (str, os.PathLike)) else ()
-        problems = [_with_reading(p, "places", "the list", paths, request, "stations=places") for p in raised.problems]
+        problems = [
+            _with_reading(p, "places", "the list is", paths, request, "stations=places") for p in raised.problems
+        ]
         return SchemaError(problems, subject="station list")
     if not str(raised).startswith("station dataset: "):
         return raised
-    problems = [_with_reading(p, "table", "the file", source.paths, request, "table") for p in raised.problems]
+    are = "the files are" if len(found.paths) > 1 else "the file is"
+    problems = [_with_reading(p, "table", are, found.paths, request, "table") for p in raised.problems]
     return SchemaError(problems, subject=source.name)
 
 
-def _with_reading(problem: str, frame: str, what: str, paths: tuple[Path, ...], request: Request, passed: str) -> str:
-    if len(paths) != 1 or paths[0].is_dir() or not re.search(rf"fix.*: .*\b({frame}[.[]|{frame} =)", problem):
+def _with_reading(problem: str, frame: str, are: str, paths: tuple[Path, ...], request: Request, passed: str) -> str:
+    if not paths or paths[0].is_dir() or not re.search(rf"fix.*: .*\b({frame}[.[]|{frame} =)", problem):
         return problem
     skiprows = request.skiprows if passed == frame else None
     then = f"open_stations({passed}, ...)" if passed == frame else f"open_stations(..., {passed})"
-    call = files.reading(paths[0], request.encoding_of(paths[0]), request.identifiers, skiprows)
-    return f"{problem}; {what} is read by {frame} = {call}; then {then}"
+    call = reading(paths, request.encoding_of, request.identifiers, skiprows)
+    return problem if call is None else f"{problem}; {are} read by {frame} = {call}; then {then}"

@@ -44,6 +44,12 @@ def without_duplicates(frame: pd.DataFrame, keys: Sequence[str], called: Callabl
             f"{int(twice.sum())} rows have the station and the date of others, first: station {first[STATION]}, {first[TIME]:%Y-%m-%d}, and "
             f"column {called(hours)!r} seems to hold their hours; fix: columns={{'time': {called(TIME)!r}, 'hour': {called(hours)!r}}}"
         )
+    if frame[TIME].between("1970-01-01", "1970-01-01 01:00").all():
+        raise SchemaError(
+            f"all {len(frame)} rows have times in the first hour of 1970, {int(twice.sum())} of them those of other rows: numbers since 1970 "
+            f"seem to have been read as nanoseconds; fix: table[{called(TIME)!r}] = pd.to_datetime(numbers, unit='s', utc=True), where "
+            "numbers are those of the source, or with unit='ms' of milliseconds"
+        )
     raise SchemaError(
         f"{int(twice.sum())} duplicate rows, first: station {first[STATION]}, {first[TIME]} UTC{what}; "
         f"fix: table = table.drop_duplicates({names}), or table.groupby({names}, as_index=False).mean(numeric_only=True)"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..conventions import ROLE_NAMES, STATION, TIME, canonical_units, is_pollutant, match_key
+from ..conventions import ROLE_NAMES, STATION, TIME, canonical_units, common_units, is_pollutant, match_key
 from ..errors import SchemaError, warn
 from . import entries, files
 from .assembly import Rows, check_columns, first_column, lower_names, name_columns
@@ -302,15 +302,16 @@ def gather(pieces: Sequence[Rows]) -> Rows:
         k: v for piece in pieces for k, v in piece.units.items() if canonical_units(v) != canonical_units(units[k])
     }
     for name, other in others.items():
+        ours = common_units(units[name])
         raise SchemaError(
-            f"{name} comes in several units: {units[name]} and {other} in the headers of the files; fix: "
-            f"xr.concat([ds, others.aq.convert_units({{{name!r}: {units[name]!r}}})], 'time'), where ds and others are opened one by one"
+            f"{name} comes in several units: {ours} and {common_units(other)} in the headers of the files; fix: "
+            f"xr.concat([ds, others.aq.convert_units({{{name!r}: {ours!r}}})], 'time'), where ds and others are opened one by one"
         )
     for name, unit in units.items():
         silent = sum(name in piece.frame and name not in piece.units for piece in pieces)
         if silent and is_pollutant(name):
             warn(
-                f"{silent} of {len(pieces)} files state no units of {name}; they are taken for {canonical_units(unit)}, which the others "
+                f"{silent} of {len(pieces)} files state no units of {name}; they are taken for {common_units(unit)}, which the others "
                 "state; fix: open them one by one with units=, if theirs are others"
             )
     columns = {station: names for piece in pieces for station, names in piece.columns.items()}

@@ -88,10 +88,14 @@ def to_utc(
     return (localise_ends if ends else localise)(times, tz, ambiguous=ambiguous, series=series)
 
 
+def of_column(error: SchemaError, column: str) -> SchemaError:
+    """Return an error of :func:`to_utc` whose fixes name the column of times as the user does."""
+    return SchemaError([problem.replace("['time']", f"[{column!r}]") for problem in error.problems])
+
+
 def _whole_seconds(times: pd.Series) -> pd.Series:
     """Return naive timestamps as whole seconds; warns where some were rounded."""
-    fix = "table.groupby(['station', pd.to_datetime(table['time']).dt.floor('1min')]).mean(numeric_only=True).reset_index()"
-    rounded, note = whole_seconds(times.to_numpy(), fix)
+    rounded, note = whole_seconds(times.to_numpy(), of_table=True)
     if note is None:
         return times.dt.as_unit("s")
     warn(note)

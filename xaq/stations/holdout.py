@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .._arguments import check_count, check_number, check_seed, check_sequence
 from ..arrays import sphere
-from ..conventions import HIDDEN, LAT, LON, ROLE_CF, STATION, TIME
+from ..conventions import HIDDEN, LAT, LON, NAME, ROLE_CF, STATION, TIME
 from ..errors import SchemaError, warn
 from . import schema
 from .taking_part import TakingPart
@@ -80,15 +80,18 @@ def hide(
     if stations is not None:
         if fraction is not None or blocks is not None:
             raise SchemaError("stations= and fraction=/blocks= both choose what to hide; fix: pass one of them")
-        chosen = _positions_of(stations, ids)
+        chosen = _positions_of(stations, ids, ds[NAME].values if NAME in ds.coords else ())
     else:
         fraction = _FRACTION if fraction is None else fraction
         chosen = _draw(ds, fraction, blocks, np.random.default_rng(seed))
     return with_hidden(ds, chosen)
 
 
-def _positions_of(stations: Any, ids: pd.Index) -> NDArray[np.intp]:
-    """Return the positions of stations that are named, or raise; a number is taken for the fraction that was meant."""
+def _positions_of(stations: Any, ids: pd.Index, names: Iterable[Any]) -> NDArray[np.intp]:
+    """Return the positions of stations that are named by id, or raise; a number is taken for the fraction that was meant.
+
+    ``names`` are those of the stations in words, where they are known, for the fix.
+    """
     known = {str(s): i for i, s in enumerate(ids)}
     if isinstance(stations, str):
         listed = [stations]
@@ -99,6 +102,13 @@ def _positions_of(stations: Any, ids: pd.Index) -> NDArray[np.intp]:
     wanted = [str(s) for s in listed]
     unknown = [s for s in wanted if s not in known]
     if unknown:
+        texts = [str(name) for name in names]
+        if all(texts.count(s) == 1 for s in unknown):
+            of_names = [s if s in known else str(ids[texts.index(s)]) for s in wanted]
+            raise SchemaError(
+                f"unknown station(s) {schema.some(unknown)}, expected ids; these are names of stations (station_name); "
+                f"fix: ds.aq.hide({of_names})"
+            )
         meant = _as_fraction(unknown[0]) if len(wanted) == 1 else None
         by_number = "" if meant is None else f"fraction={meant}, or "
         raise SchemaError(

@@ -34,6 +34,7 @@ from ..conventions import (
     canonical_name,
     canonical_units,
     cf_attrs,
+    common_units,
     is_concentration,
     is_pollutant,
     is_units,
@@ -414,18 +415,20 @@ def summary_lines(ds: xr.Dataset) -> list[tuple[str, str]]:
     step = timestamps.step_of(ds[TIME])
     n, n_hidden = ds.sizes[STATION], int(hidden_mask(ds).sum())
     lon, lat = longitudes.unwrap(ds[LON].values), ds[LAT].values
-    times = ds[TIME].to_index()
-    fmt = "%Y-%m-%d %H:%M" if step < timesteps.DAY else "%Y-%m-%d"
+    times = pd.DatetimeIndex(ds[TIME].to_index())
+    # Days are dated as in their source, by most networks in local time.
+    dated = step >= timesteps.DAY and bool((times == times.normalize()).all())
+    fmt, zone = ("%Y-%m-%d", "") if dated else ("%Y-%m-%d %H:%M", ", UTC")
     lines = [
         ("stations", f"{n} ({n - n_hidden} visible, {n_hidden} hidden)" if n_hidden else f"{n}, none hidden"),
         ("bounds", f"{lon.min():.3f} .. {lon.max():.3f} E, {lat.min():.3f} .. {lat.max():.3f} N"),
-        ("time", f"{times[0]:{fmt}} .. {times[-1]:{fmt}}, step {timesteps.step_name(step)}, {len(times)} steps, UTC"),
+        ("time", f"{times[0]:{fmt}} .. {times[-1]:{fmt}}, step {timesteps.step_name(step)}, {len(times)} steps{zone}"),
     ]
     for name in ds.data_vars:
         attrs = ds[name].attrs
         note = f" ({attrs['units_note']})" if "units_note" in attrs else ""
         role = label(str(name)) if str(name) in POLLUTANTS else "covariate"
-        lines.append((str(name), f"{role}, {attrs.get('units', 'units missing')}{note}"))
+        lines.append((str(name), f"{role}, {common_units(str(attrs.get('units', 'units missing')))}{note}"))
     return lines
 
 

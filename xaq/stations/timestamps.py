@@ -24,6 +24,10 @@ _SECOND, _MINUTE, _DAY = (np.timedelta64(n, "s") for n in (1, 60, 86400))
 #: Periods of the calendar as pandas names them: their months, the fewest and the most days between labels.
 _CALENDAR = {"M": (1, 26, 34), "Q": (3, 85, 96), "Y": (12, 360, 371)}
 _YEAR_LAST = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-](\d{4})(?!\d)")
+#: The call that brings rows to minutes.
+_MINUTES_OF_TABLE = (
+    "table.groupby(['station', pd.to_datetime(table['time']).dt.floor('1min')]).mean(numeric_only=True).reset_index()"
+)
 UNIT_NAMES = {"M": "month", "Q": "quarter", "Y": "year"}
 
 
@@ -106,9 +110,9 @@ def type_problem(obj: xr.Dataset | xr.DataArray, time: Any, called: str) -> str 
 
 
 def whole_seconds(
-    times: NDArray[np.datetime64], fix: str = "ds.resample(time='1min').mean(keep_attrs=True)"
+    times: NDArray[np.datetime64], *, of_table: bool = False
 ) -> tuple[NDArray[np.datetime64], str | None]:
-    """Return times as whole seconds, and a note of what was rounded; None where nothing was. ``fix`` is for the error.
+    """Return times as whole seconds, and a note of what was rounded; None where nothing was. ``of_table`` is for the fixes.
 
     A time less than a second from a whole minute moves to the minute, where steps are 10 s or longer; any other to the
     nearest second. Times of several stations, each with noise of its own, may be less than a second apart.
@@ -116,15 +120,27 @@ def whole_seconds(
     Raises
     ------
     SchemaError
-        Most times are less than a second apart, and they go on so for a second or longer.
+        Most times are less than a second apart, and they go on so for a second or longer. Times of 1970 that were numbers of
+        seconds, milliseconds or microseconds.
     """
     seconds = times.astype("datetime64[s]")
     past = times - seconds
     off = past != np.timedelta64(0)
     if not off.any():
         return times, None
+    if (unit := _unit_of_numbers(times)) is not None:
+        how = f"unit={unit!r}"
+        fix = f"ds.assign_coords(time=pd.to_datetime(ds.indexes['time'].as_unit('ns').asi8, {how}))"
+        if of_table:
+            read = "pd.to_datetime(table['time']).dt.as_unit('ns').astype('int64')"
+            fix = f"table['time'] = pd.to_datetime({read}, {how}, utc=True)"
+        raise SchemaError(
+            f"all times are in January 1970, from {times.min()}: they seem to be numbers since 1970 that were read in a unit that is too "
+            f"fine, such as nanoseconds; fix: {fix}, where they are"
+        )
     step = _typical_step(np.unique(times))
     if step < 0.9:
+        fix = _MINUTES_OF_TABLE if of_table else "ds.resample(time='1min').mean(keep_attrs=True)"
         raise SchemaError(f"time has steps of {step:.3g} s, expected at least a second; fix: {fix}")
     rounded = seconds + (2 * past >= _SECOND).astype(int) * _SECOND
     if step >= 10:
@@ -133,6 +149,15 @@ def whole_seconds(
     moved = times != rounded
     most = abs(times - rounded).max() / np.timedelta64(1, "ns") / 1e9
     return rounded, f"{int(moved.sum())} timestamps off whole seconds or minutes are rounded, by up to {most:.3g} s"
+
+
+def _unit_of_numbers(times: NDArray[np.datetime64]) -> str | None:
+    """Return the unit of numbers since 1970 that were taken for finer ones, where times of January 1970 show them; else None."""
+    first, last = times.min(), times.max()
+    if not (first >= np.datetime64("1970-01-01") and last < np.datetime64("1970-02-01")):
+        return None
+    # As nanoseconds, 100 s are seconds to the year 5138, and a day is milliseconds to 4707.
+    return "s" if last < np.datetime64(100, "s") else "ms" if last < np.datetime64("1970-01-02") else "us"
 
 
 def _typical_step(distinct: NDArray[np.datetime64]) -> float:
