@@ -2,7 +2,7 @@
 
 ``time_stamp`` is in seconds since 1970 or in UTC, and rows are in no order. Coordinates are not in the files. A sensor has two
 channels; ``pm25`` is the mean of ``pm2.5_cf_1_a`` and ``pm2.5_cf_1_b`` where they agree, to 5 ug m-3 or to 70 % of their mean, as US
-EPA requires (Barkjohn et al. 2021, Atmos. Meas. Tech. 14, 4617). In clean air a dead channel, which reads 0 or any other constant,
+EPA does in its map of fire and smoke (Barkjohn et al. 2022, Sensors 22, 9669). In clean air a dead channel, which reads 0 or any other constant,
 passes that test: such readings are found by their constancy. Indoor sensors are left out. No correction is applied.
 """
 
