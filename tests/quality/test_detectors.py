@@ -1,6 +1,9 @@
 """Detectors on plain arrays: what they flag, and what they must not."""
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import lfilter
 
 from xaq.quality import detectors
 
@@ -15,6 +18,27 @@ def test_a_detection_limit_is_not_stuck_but_a_long_run_is():
     marked = detectors.stuck(values)
     assert marked[3, 400:440].all()
     assert marked.sum() == 40
+
+
+def network_with_runs(seed, n_stuck, step):
+    """Return a month of low concentrations at 40 stations, in steps of the rounding, of which some are stuck several times."""
+    rng = np.random.default_rng(seed)
+    regional = lfilter([0.2], [1, -0.97], rng.normal(size=720))
+    local = lfilter([0.3], [1, -0.9], rng.normal(size=(40, 720)), axis=1)
+    values = np.round(np.maximum(np.exp(regional + 0.5 * local) - 0.3, 0) / step) * step
+    for row in values[rng.permutation(40)[:n_stuck]]:
+        for start in rng.integers(0, 640, rng.integers(1, 6)):
+            row[start : start + rng.integers(10, 400)] = (
+                0.0 if rng.random() < 0.6 else np.round(rng.gamma(2) / step) * step
+            )
+    return values
+
+
+@given(st.integers(0, 2**16), st.integers(1, 12), st.sampled_from([0.01, 0.1, 1.0]))
+def test_without_the_runs_that_are_stuck_no_others_are(seed, n_stuck, step):
+    values = network_with_runs(seed, n_stuck, step)
+    marked = detectors.stuck(values)
+    assert not detectors.stuck(np.where(marked, np.nan, values)).any()
 
 
 def test_a_plume_at_neighbouring_stations_is_no_spike():

@@ -6,6 +6,7 @@ reasons for the thresholds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +42,22 @@ def stuck(values: NDArray) -> NDArray[np.bool_]:
     How often a value repeats depends on the concentration and on how coarsely values are rounded. A run is suspicious from
     twice the length at which 0.01 runs are expected by chance in the whole network. In the lowest quarter and the highest
     half per cent of values, a value at which a quarter of the other stations have runs at least half as long is a
-    detection limit or the end of a measuring range, not a stuck sensor.
+    detection limit or the end of a measuring range, not a stuck sensor. This is repeated without the runs that are flagged,
+    which make other runs seem common, until no more are.
     """
+    return _until_none_is_left(_stuck_at_once, values)
+
+
+def _until_none_is_left(flag: Callable[[NDArray], NDArray[np.bool_]], values: NDArray) -> NDArray[np.bool_]:
+    """Flag values again and again, each time without those flagged before: what is left has none."""
+    marked, left = np.zeros(values.shape, bool), values.copy()
+    while (found := flag(left)).any():
+        marked |= found
+        left[found] = np.nan
+    return marked
+
+
+def _stuck_at_once(values: NDArray) -> NDArray[np.bool_]:
     marked = np.zeros(values.shape, bool)
     runs = _runs(values)
     if not len(runs.value):
