@@ -1,6 +1,7 @@
 """Detectors on plain arrays: what they flag, and what they must not."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
@@ -48,8 +49,60 @@ def test_a_plume_at_neighbouring_stations_is_no_spike():
     assert not detectors.spikes(values, lon, lat).any()
     values[2, 20] += 500
     assert np.argwhere(detectors.spikes(values, lon, lat)).tolist() == [[2, 20]]
-    values[2, 19] = np.nan
-    assert not detectors.spikes(values, lon, lat).any(), "both neighbours in time are needed"
+    lon[2] = np.nan
+    assert not detectors.spikes(values, lon, lat).any(), "without coordinates it has no neighbours"
+
+
+@pytest.mark.parametrize(
+    ("missing", "found"),
+    [
+        ([19], True),
+        ([21], True),
+        ([0, *range(2, 20)], True),
+        ([*range(21, 100)], True),
+        ([18, 19, 21, 22], False),
+        ([*range(20), *range(21, 100)], False),
+    ],
+)
+def test_a_spike_beside_a_gap_is_found_but_not_one_between_gaps(missing, found):
+    values = np.random.default_rng(2).normal(30, 2, (8, 100))
+    values[2, 20] += 500
+    values[2, missing] = np.nan
+    marked = detectors.spikes(values, np.linspace(10, 11, 8), np.full(8, 50.0))
+    assert np.argwhere(marked).tolist() == ([[2, 20]] if found else [])
+
+
+def test_stations_that_measure_something_else_are_no_neighbours_of_a_spike():
+    values = np.random.default_rng(2).normal(30, 2, (16, 100))
+    values[1::2] = np.nan
+    values[4, 20] += 500
+    marked = detectors.spikes(values, np.linspace(10, 11, 16), np.full(16, 50.0))
+    assert np.argwhere(marked).tolist() == [[4, 20]]
+
+
+@pytest.mark.parametrize("at", [0, 99])
+def test_a_spike_at_an_end_of_the_record_is_found(at):
+    values = np.random.default_rng(2).normal(30, 2, (8, 100))
+    values[2, at] += 500
+    assert np.argwhere(detectors.spikes(values, np.linspace(10, 11, 8), np.full(8, 50.0))).tolist() == [[2, at]]
+
+
+def test_the_end_of_an_episode_behind_a_gap_of_one_step_is_no_spike():
+    values = np.random.default_rng(2).normal(30, 2, (8, 100))
+    values[2, 10:15] = [250, 300, 330, np.nan, 180]
+    values[3, 50:55] = [180, np.nan, 330, 300, 250]
+    assert not detectors.spikes(values, np.linspace(10, 11, 8), np.full(8, 50.0)).any()
+
+
+@given(st.integers(0, 2**16), st.floats(0, 0.3))
+def test_without_the_spikes_no_other_values_are(seed, missing):
+    rng = np.random.default_rng(seed)
+    values = rng.gamma(2, 5, (12, 300)) * np.where(rng.random((12, 300)) < 0.1, rng.uniform(5, 30, (12, 300)), 1)
+    values[rng.random(values.shape) < missing] = np.nan
+    lon, lat = rng.uniform(9, 11, 12), rng.uniform(49, 51, 12)
+    marked = detectors.spikes(values, lon, lat)
+    assert marked.any()
+    assert not detectors.spikes(np.where(marked, np.nan, values), lon, lat).any()
 
 
 def test_a_copy_is_found_despite_missing_values():

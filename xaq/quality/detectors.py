@@ -114,26 +114,37 @@ def _common_length(runs: _Runs, i: int, n_station: int) -> float:
 def spikes(values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.bool_]:
     """Flag single values far above the steps before and after and above the nearest stations at that step.
 
-    Both neighbours in time and three of the five nearest stations must report. The robust deviation is the median
-    absolute difference between a value and the mean of its neighbours in time, scaled to a standard deviation; of the
-    station or of the network, whichever is larger.
+    A value within two steps before or after, and three of the five nearest stations with values, must report. The robust
+    deviation is the median absolute difference between a value and the mean of the steps before and after, scaled to a standard
+    deviation; of the station or of the network, whichever is larger. This is repeated without the values that are flagged,
+    until no more are.
     """
-    marked = np.zeros(values.shape, bool)
-    placed = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
-    if values.shape[1] < 3 or len(placed) <= _SPIKE_REPORTING:
-        return marked
-    before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
-    deviation = row_medians(np.abs(here - (before + after) / 2)) * 1.4826
-    deviation = np.fmax(deviation, np.nanmedian(deviation) if np.isfinite(deviation).any() else 0.0)
-    around = np.maximum(before, after)
-    candidate = (here - around > _SPIKE_DEVIATIONS * deviation[:, None]) & (here > _SPIKE_RATIO * around)
-    station, step = np.nonzero(candidate)
-    keep = np.isin(station, placed)
-    station, step = station[keep], step[keep] + 1
-    near, _ = sphere.nearest(lon[placed], lat[placed], lon[placed], lat[placed], _SPIKE_NEIGHBOURS + 1)
+    located = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat) & np.isfinite(values).any(axis=1))
+    if len(located) <= _SPIKE_REPORTING:
+        return np.zeros(values.shape, bool)
+    others = np.full((len(values), min(_SPIKE_NEIGHBOURS, len(located) - 1)), -1)
+    others[located] = located[_neighbours(lon[located], lat[located], _SPIKE_NEIGHBOURS)]
+    return _until_none_is_left(lambda left: _spikes_at_once(left, others), values)
+
+
+def _neighbours(lon: NDArray, lat: NDArray, k: int) -> NDArray[np.intp]:
+    """Return the k nearest other stations of each station, or all if there are fewer, ``(n_station, k)``."""
+    near, _ = sphere.nearest(lon, lat, lon, lat, k + 1)
     # A station is among its own neighbours, though not always first where several have the same coordinates.
-    others = np.array([row[row != i][:_SPIKE_NEIGHBOURS] for i, row in enumerate(near)])
-    nearby = values[placed[others[np.searchsorted(placed, station)]], step[:, None]]
+    return np.array([row[row != i][:k] for i, row in enumerate(near)])
+
+
+def _spikes_at_once(values: NDArray, others: NDArray[np.intp]) -> NDArray[np.bool_]:
+    marked = np.zeros(values.shape, bool)
+    before, after = _moved(values, 1), _moved(values, -1)
+    deviation = row_medians(np.abs(values - (before + after) / 2)) * 1.4826
+    deviation = np.fmax(deviation, np.nanmedian(deviation) if np.isfinite(deviation).any() else 0.0)
+    # Across a gap of one step the value behind it tells the end of an episode from a spike.
+    before, after = (np.where(np.isnan(m), _moved(values, 2 * s), m) for m, s in ((before, 1), (after, -1)))
+    around = np.fmax(before, after)
+    candidate = (values - around > _SPIKE_DEVIATIONS * deviation[:, None]) & (values > _SPIKE_RATIO * around)
+    station, step = np.nonzero(candidate & (others[:, :1] >= 0))
+    nearby = values[others[station], step[:, None]]
     enough = np.isfinite(nearby).sum(axis=1) >= _SPIKE_REPORTING
     station, step, nearby = station[enough], step[enough], nearby[enough]
     regional = np.nanmedian(nearby, axis=1) if len(nearby) else np.empty(0)
@@ -141,6 +152,16 @@ def spikes(values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.bool_]:
     high = (value - regional > _SPIKE_DEVIATIONS * deviation[station]) & (value > _SPIKE_RATIO * regional)
     marked[station[high], step[high]] = True
     return marked
+
+
+def _moved(values: NDArray, steps: int) -> NDArray:
+    """Return the values of so many steps before, or after if negative; NaN at the ends."""
+    moved = np.full(values.shape, np.nan, values.dtype)
+    if steps > 0:
+        moved[:, steps:] = values[:, :-steps]
+    else:
+        moved[:, :steps] = values[:, -steps:]
+    return moved
 
 
 def identical(values: NDArray) -> list[tuple[int, int]]:
