@@ -105,6 +105,74 @@ def test_without_the_spikes_no_other_values_are(seed, missing):
     assert not detectors.spikes(np.where(marked, np.nan, values), lon, lat).any()
 
 
+def network_of(seed, n, steps=240, spread=0.3):
+    """Return concentrations with a common course, and the coordinates of the stations."""
+    rng = np.random.default_rng(seed)
+    common = 2.5 + lfilter([0.2], [1, -0.95], rng.normal(size=steps))
+    values = np.exp(common + spread * rng.normal(size=(n, steps)))
+    return values, rng.uniform(9, 11, n), rng.uniform(49, 51, n)
+
+
+@given(st.integers(0, 2**16), st.integers(4, 30), st.sampled_from([8.0, 1 / 8, 30.0, 0.0]), st.floats(0.65, 1))
+def test_a_station_far_above_or_below_its_neighbours_is_found_with_the_ratio(seed, n, factor, fraction):
+    values, lon, lat = network_of(seed, n)
+    assert np.isnan(detectors.levels(values, lon, lat)).all()
+    values[2, round((1 - fraction) * 240) :] *= factor
+    with np.errstate(all="raise"):
+        ratio = detectors.levels(values.astype("float32"), lon, lat)
+    assert np.flatnonzero(np.isfinite(ratio)).tolist() == [2]
+    np.testing.assert_allclose(ratio[2], factor, rtol=0.25)
+
+
+def test_several_wrong_levels_side_by_side_do_not_make_right_ones_wrong():
+    values, _, _ = network_of(1, 20)
+    lon, lat = np.linspace(9, 10, 20), np.full(20, 50.0)
+    values[[4, 5, 7, 15]] *= 10
+    ratio = detectors.levels(values, lon, lat)
+    assert np.flatnonzero(np.isfinite(ratio)).tolist() == [4, 5, 7, 15]
+    values[np.isfinite(ratio)] = np.nan
+    assert np.isnan(detectors.levels(values, lon, lat)).all(), "nothing is left"
+
+
+def test_local_sources_and_summits_are_no_wrong_levels():
+    values, lon, lat = network_of(1, 20)
+    # A summit is in the polluted layer or above it, a source upwind or not.
+    weather = np.random.default_rng(2).normal(size=(2, 240))
+    values[5] *= 0.1 * np.exp(0.8 * weather[0])
+    values[6] *= 5 * np.exp(weather[1])
+    assert np.isnan(detectors.levels(values, lon, lat)).all()
+    values[7] *= 8 * np.exp(0.6 * weather[1])
+    assert np.flatnonzero(np.isfinite(detectors.levels(values, lon, lat))).tolist() == [7], "too high in most weathers"
+    values, lon, lat = network_of(1, 20, spread=0.02)
+    values[3] *= 3
+    assert np.isnan(detectors.levels(values, lon, lat)).all(), "sensors that agree well may still lie at a road"
+
+
+@pytest.mark.parametrize(("factor", "spread", "found"), [(5, 0.1, True), (5, 0.5, False), (9, 0.5, True)])
+def test_a_ratio_over_four_counts_only_where_stations_are_alike(factor, spread, found):
+    values, _, _ = network_of(1, 20, spread=0.1)
+    lon, lat = np.linspace(9, 10, 20), np.full(20, 50.0)
+    values *= np.exp(spread * np.tile([1.0, -1.0], 10))[:, None]
+    # Most of its neighbours are of the other kind.
+    values[7] *= factor * np.exp(2 * spread)
+    assert np.flatnonzero(np.isfinite(detectors.levels(values, lon, lat))).tolist() == ([7] if found else [])
+
+
+def test_levels_are_not_judged_from_few_values_or_neighbours():
+    values, lon, lat = network_of(1, 8)
+    values[2] *= 8
+    short = np.full(values.shape, np.nan)
+    short[:, :47] = values[:, :47]
+    assert np.isnan(detectors.levels(short, lon, lat)).all()
+    short[:, 47] = values[:, 47]
+    assert np.flatnonzero(np.isfinite(detectors.levels(short, lon, lat))).tolist() == [2]
+    assert np.isnan(detectors.levels(values[:3], lon[:3], lat[:3])).all()
+    three = (np.arange(8)[:, None] + np.arange(240)) % 8 < 3
+    assert np.isnan(detectors.levels(np.where(three, values, np.nan), lon, lat)).all()
+    lon[2] = np.nan
+    assert np.isnan(detectors.levels(values, lon, lat)).all(), "without coordinates it has no neighbours"
+
+
 def test_a_copy_is_found_despite_missing_values():
     rng = np.random.default_rng(3)
     values = np.round(rng.gamma(4, 10, (6, 500)), 1)
