@@ -30,8 +30,8 @@ class Defective:
     rng: np.random.Generator
     free: list[str]
     options: dict = field(default_factory=dict)
-    #: The station without data after a copied series is made missing.
-    emptied: str | None = None
+    #: Stations without data after their series are made missing.
+    emptied: list[str] = field(default_factory=list)
 
     def station(self) -> str:
         return self.free.pop()
@@ -83,6 +83,13 @@ def stuck(s):
     s.options["stuck"] = "missing"
 
 
+def level(s):
+    station = s.station()
+    s.put(station, s.row(station) * 30, slice(None))
+    s.emptied.append(station)
+    s.options["level"] = "missing"
+
+
 def spikes(s):
     station, at = s.station(), s.step()
     s.put(station, 900.0 + s.rng.uniform(0, 100), at)
@@ -91,7 +98,7 @@ def spikes(s):
 
 def identical(s):
     original, copy = sorted([s.station(), s.station()])
-    s.emptied = copy
+    s.emptied.append(copy)
     s.put(copy, s.row(original), slice(None))
     s.options["identical"] = "missing"
 
@@ -174,7 +181,7 @@ def shift_hours(s):
 
 #: In an order in which no defect hides another.
 DEFECTS = [
-    impossible, negative, stuck, spikes, identical, colocated, silent, swapped, unplaced, far, sea, units,
+    impossible, negative, stuck, level, spikes, identical, colocated, silent, swapped, unplaced, far, sea, units,
     duplicate_stations, off_step, duplicate_times, irregular, shift_hours,
 ]  # fmt: skip
 

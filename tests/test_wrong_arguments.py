@@ -273,6 +273,7 @@ for word in (
     "impossible",
     "negative",
     "stuck",
+    "level",
 ):
     ACCEPTS[word] = {"None"}
 for word in ("spikes", "identical", "colocated", "silent"):

@@ -68,11 +68,38 @@ def test_the_report_prints_every_finding_in_full():
     assert repr(report.drop(columns="fix")).count("\n") > 1
 
 
+@pytest.mark.parametrize(("factor", "says"), [(30.0, "43"), (1 / 30, "0.047"), (0.0, "0")])
+def test_a_wrong_level_is_reported_with_its_ratio_and_the_fix_works(factor, says):
+    ds = CLEAN.copy(deep=True)
+    # Without an error it is 1.4 times its neighbours.
+    # Zeros at every other step are not stuck.
+    ds.pm25[7] *= factor if factor else np.where(np.arange(ds.sizes["time"]) % 2, 0.0, 1e-6)
+    row = ds.aq.check().set_index("problem").loc["level"]
+    assert (row.severity, row.variable, row["count"], row.fix) == (
+        "warning",
+        "pm25",
+        1,
+        "ds.aq.repair(level='missing')",
+    )
+    assert row.examples == f"s007: {says} times its neighbours"
+    fixed = ds.aq.repair(level="missing", silent="drop")
+    assert problems(fixed.aq.check()) == set()
+    xr.testing.assert_equal(fixed, CLEAN.drop_sel(station="s007"))
+    assert "level: 192 values of pm25 made missing at s007" in fixed.history
+
+
+def test_spikes_of_a_station_of_wrong_level_are_not_counted_twice():
+    ds = CLEAN.copy(deep=True)
+    ds.pm25[7] *= 10
+    ds.pm25[7, 100] *= 10
+    assert problems(ds.aq.check()) == {"level"}
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_small_networks(n):
     ds = xaq.datasets.synthetic(n_stations=n, days=2)
     assert problems(ds.aq.check(ds), "error", "warning") == set()
-    options = dict.fromkeys(["impossible", "negative", "stuck", "spikes", "identical"], "missing")
+    options = dict.fromkeys(["impossible", "negative", "stuck", "level", "spikes", "identical"], "missing")
     xr.testing.assert_identical(ds.aq.repair(**options, far="drop", colocated="merge", silent="drop"), ds)
 
 

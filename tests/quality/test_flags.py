@@ -36,7 +36,9 @@ def test_a_station_in_other_units_is_reported_and_converted():
     values = CLEAN.pm25.values * np.float32(0.03)
     values[4] *= 1000
     ds = gas("co", values, "mg m-3")
-    row = ds.aq.check().set_index("problem").loc["units"]
+    report = ds.aq.check().set_index("problem")
+    assert "level" not in report.index, "a thousandfold level is other units"
+    row = report.loc["units"]
     assert row.examples == "s004"
     assert row.fix == "ds.aq.repair(units={'co': {'s004': 'ug m-3'}})"
     fixed = ds.aq.repair(units={"co": {"s004": "ug m-3"}})

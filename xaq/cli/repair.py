@@ -32,6 +32,7 @@ _HELP = {
     "impossible": "make impossible values missing",
     "negative": "make negative values missing, or zero",
     "stuck": "make values missing that do not change for suspiciously long",
+    "level": "make series missing that lie far above or below those of neighbouring stations",
     "spikes": "make single high values missing",
     "identical": "make series missing that are copies of another station's",
     "colocated": "merge stations within 50 m of each other",

@@ -266,8 +266,11 @@ _VALUE_PROBLEMS = {
 
 def _value_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:
     ids, seen = _ids(ds), ~np.isnan(values)
-    for problem, mask in flags.value_masks(ds, name, values).items():
-        if mask.any():
+    found = flags.flagged(ds, name, values)
+    for problem, mask in found.masks.items():
+        if problem == "level":
+            yield from _wrong_levels(name, found.ratio, ids)
+        elif mask.any():
             count, where = int(mask.sum()), some(ids[mask.any(axis=1)])
             fix = f"ds.aq.repair({problem}='missing')"
             # Training refuses values that overflow.
@@ -282,6 +285,15 @@ def _value_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Find
         fix = "ds.aq.repair(identical='missing')"
         text = "stations with the same series as another"
         yield Finding("warning", "identical", name, text, len(pairs), len(pairs) / len(ids), examples, fix)
+
+
+def _wrong_levels(name: str, ratio: NDArray, ids: NDArray) -> Iterator[Finding]:
+    wrong = np.flatnonzero(np.isfinite(ratio))
+    if len(wrong):
+        text = "stations with concentrations far above or below those of their neighbours"
+        where = some([f"{ids[i]}: {ratio[i]:.2g} times its neighbours" for i in wrong])
+        fix = "ds.aq.repair(level='missing')"
+        yield Finding("warning", "level", name, text, len(wrong), len(wrong) / len(ids), where, fix)
 
 
 def _time_zone(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ reasons for the thresholds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,18 @@ _LEAST_RUN = 6
 _CHANCE = 0.01
 #: A spike lies this many robust deviations, and this many times, above neighbouring hours and stations.
 _SPIKE_DEVIATIONS, _SPIKE_RATIO = 10.0, 3.0
-#: How many nearest stations a spike is compared with, and how many of them must report.
-_SPIKE_NEIGHBOURS, _SPIKE_REPORTING = 5, 3
+#: How many nearest stations a value is compared with, and how many of them must report.
+_NEIGHBOURS, _REPORTING = 5, 3
+#: The level of a station is wrong if the logarithm of its ratio to the neighbours is over so many robust deviations of it among
+#: the stations, though not under or over those of these ratios, and over so many of its own in the course of the record, above
+#: and below the neighbours: summits and remote places are far below in most weathers, sources are not far above.
+_LEVEL_DEVIATIONS, _LEVEL_RATIOS, _LEVEL_OWN_DEVIATIONS = 5.0, (4.0, 6.0), (2.0, 4.0)
+#: Fewest values that are compared, the number of parts of the record that are judged, and the fewest values in a part.
+_LEVEL_LEAST, _LEVEL_PARTS, _LEVEL_PART = 48, 10, 12
+#: Ratios below this count as this: zeros have no logarithm.
+_LEAST_RATIO = 1e-3
+#: Factor from a median absolute deviation to a standard deviation.
+_TO_SD = 1.4826
 #: Two series are the same if this fraction of their common values is equal, with at least so many in common; and the
 #: number of steps at which candidates are sought.
 _SAME_FRACTION, _SAME_LEAST, _SAME_PROBES = 0.99, 48, 96
@@ -41,8 +52,22 @@ def stuck(values: NDArray) -> NDArray[np.bool_]:
     How often a value repeats depends on the concentration and on how coarsely values are rounded. A run is suspicious from
     twice the length at which 0.01 runs are expected by chance in the whole network. In the lowest quarter and the highest
     half per cent of values, a value at which a quarter of the other stations have runs at least half as long is a
-    detection limit or the end of a measuring range, not a stuck sensor.
+    detection limit or the end of a measuring range, not a stuck sensor. This is repeated without the runs that are flagged,
+    which make other runs seem common, until no more are.
     """
+    return _until_none_is_left(_stuck_at_once, values)
+
+
+def _until_none_is_left(flag: Callable[[NDArray], NDArray[np.bool_]], values: NDArray) -> NDArray[np.bool_]:
+    """Flag values again and again, each time without those flagged before: what is left has none."""
+    marked, left = np.zeros(values.shape, bool), values.copy()
+    while (found := flag(left)).any():
+        marked |= found
+        left[found] = np.nan
+    return marked
+
+
+def _stuck_at_once(values: NDArray) -> NDArray[np.bool_]:
     marked = np.zeros(values.shape, bool)
     runs = _runs(values)
     if not len(runs.value):
@@ -96,36 +121,106 @@ def _common_length(runs: _Runs, i: int, n_station: int) -> float:
     return float(np.sort(longest)[-rank])
 
 
+def levels(values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.float64]:
+    """Return the ratio of each station to its neighbours where its level is wrong, NaN elsewhere, ``(n_station,)``.
+
+    At each step a value is compared with the median of the five nearest stations with values, of which three must report.
+    The level is wrong if the ratio is over 4 or under 1/4, up to 6 or 1/6 where stations differ much, and steady: a street or
+    a summit differs from its neighbours, too, but not in all weathers. The worst is left out before the others are judged.
+    """
+    ratio = np.full(len(values), np.nan)
+    log_ratio, deviation = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    active = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat) & np.isfinite(values).any(axis=1))
+    compared: dict[int, list[int]] = {}
+    while len(active) > _REPORTING:
+        near = active[_neighbours(lon[active], lat[active], _NEIGHBOURS)].tolist()
+        for station, others in zip(active.tolist(), near, strict=True):
+            if compared.get(station) != others:
+                compared[station] = others
+                log_ratio[station], deviation[station] = _level(values[station], values[others])
+        size = np.abs(log_ratio[active])
+        if not np.isfinite(size).any():
+            break
+        limit = np.clip(_LEVEL_DEVIATIONS * _TO_SD * np.nanmedian(size), *np.log(_LEVEL_RATIOS))
+        limit = np.fmax(limit, np.where(log_ratio[active] > 0, *_LEVEL_OWN_DEVIATIONS) * deviation[active])
+        worst = int(np.nanargmax(size / limit))
+        if size[worst] <= limit[worst]:
+            break
+        ratio[active[worst]] = np.exp(log_ratio[active[worst]])
+        active = np.delete(active, worst)
+    return ratio
+
+
+def _level(values: NDArray, others: NDArray) -> tuple[float, float]:
+    """Return the logarithm of the ratio of a series to others and its robust deviation; NaN where too few values are compared.
+
+    Both are medians over parts of the record, so that a level that changes at some time is that of the longer part.
+    """
+    ordered, n = np.sort(others, axis=0), np.isfinite(others).sum(axis=0)
+    column = np.arange(len(n))
+    around = (ordered[np.maximum(n - 1, 0) // 2, column] + ordered[np.minimum(n // 2, len(others) - 1), column]) / 2
+    both = np.isfinite(values) & (n >= _REPORTING) & (around > 0)
+    if both.sum() < _LEVEL_LEAST:
+        return np.nan, np.nan
+    logs = np.log(np.maximum((values[both] / around[both]).astype(float), _LEAST_RATIO))
+    parts = np.array_split(logs, min(_LEVEL_PARTS, len(logs) // _LEVEL_PART))
+    medians = [np.median(part) for part in parts]
+    deviations = [np.median(np.abs(part - median)) for part, median in zip(parts, medians, strict=True)]
+    middle = float(np.median(medians))
+    return middle if middle > np.log(_LEAST_RATIO) else -np.inf, _TO_SD * float(np.median(deviations))
+
+
 def spikes(values: NDArray, lon: NDArray, lat: NDArray) -> NDArray[np.bool_]:
     """Flag single values far above the steps before and after and above the nearest stations at that step.
 
-    Both neighbours in time and three of the five nearest stations must report. The robust deviation is the median
-    absolute difference between a value and the mean of its neighbours in time, scaled to a standard deviation; of the
-    station or of the network, whichever is larger.
+    A value within two steps before or after, and three of the five nearest stations with values, must report. The robust
+    deviation is the median absolute difference between a value and the mean of the steps before and after, scaled to a standard
+    deviation; of the station or of the network, whichever is larger. This is repeated without the values that are flagged,
+    until no more are.
     """
-    marked = np.zeros(values.shape, bool)
-    placed = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat))
-    if values.shape[1] < 3 or len(placed) <= _SPIKE_REPORTING:
-        return marked
-    before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
-    deviation = row_medians(np.abs(here - (before + after) / 2)) * 1.4826
-    deviation = np.fmax(deviation, np.nanmedian(deviation) if np.isfinite(deviation).any() else 0.0)
-    around = np.maximum(before, after)
-    candidate = (here - around > _SPIKE_DEVIATIONS * deviation[:, None]) & (here > _SPIKE_RATIO * around)
-    station, step = np.nonzero(candidate)
-    keep = np.isin(station, placed)
-    station, step = station[keep], step[keep] + 1
-    near, _ = sphere.nearest(lon[placed], lat[placed], lon[placed], lat[placed], _SPIKE_NEIGHBOURS + 1)
+    located = np.flatnonzero(np.isfinite(lon) & np.isfinite(lat) & np.isfinite(values).any(axis=1))
+    if len(located) <= _REPORTING:
+        return np.zeros(values.shape, bool)
+    others = np.full((len(values), min(_NEIGHBOURS, len(located) - 1)), -1)
+    others[located] = located[_neighbours(lon[located], lat[located], _NEIGHBOURS)]
+    return _until_none_is_left(lambda left: _spikes_at_once(left, others), values)
+
+
+def _neighbours(lon: NDArray, lat: NDArray, k: int) -> NDArray[np.intp]:
+    """Return the k nearest other stations of each station, or all if there are fewer, ``(n_station, k)``."""
+    near, _ = sphere.nearest(lon, lat, lon, lat, k + 1)
     # A station is among its own neighbours, though not always first where several have the same coordinates.
-    others = np.array([row[row != i][:_SPIKE_NEIGHBOURS] for i, row in enumerate(near)])
-    nearby = values[placed[others[np.searchsorted(placed, station)]], step[:, None]]
-    enough = np.isfinite(nearby).sum(axis=1) >= _SPIKE_REPORTING
+    return np.array([row[row != i][:k] for i, row in enumerate(near)])
+
+
+def _spikes_at_once(values: NDArray, others: NDArray[np.intp]) -> NDArray[np.bool_]:
+    marked = np.zeros(values.shape, bool)
+    before, after = _moved(values, 1), _moved(values, -1)
+    deviation = row_medians(np.abs(values - (before + after) / 2)) * _TO_SD
+    deviation = np.fmax(deviation, np.nanmedian(deviation) if np.isfinite(deviation).any() else 0.0)
+    # Across a gap of one step the value behind it tells the end of an episode from a spike.
+    before, after = (np.where(np.isnan(m), _moved(values, 2 * s), m) for m, s in ((before, 1), (after, -1)))
+    around = np.fmax(before, after)
+    candidate = (values - around > _SPIKE_DEVIATIONS * deviation[:, None]) & (values > _SPIKE_RATIO * around)
+    station, step = np.nonzero(candidate & (others[:, :1] >= 0))
+    nearby = values[others[station], step[:, None]]
+    enough = np.isfinite(nearby).sum(axis=1) >= _REPORTING
     station, step, nearby = station[enough], step[enough], nearby[enough]
     regional = np.nanmedian(nearby, axis=1) if len(nearby) else np.empty(0)
     value = values[station, step]
     high = (value - regional > _SPIKE_DEVIATIONS * deviation[station]) & (value > _SPIKE_RATIO * regional)
     marked[station[high], step[high]] = True
     return marked
+
+
+def _moved(values: NDArray, steps: int) -> NDArray:
+    """Return the values of so many steps before, or after if negative; NaN at the ends."""
+    moved = np.full(values.shape, np.nan, values.dtype)
+    if steps > 0:
+        moved[:, steps:] = values[:, :-steps]
+    else:
+        moved[:, :steps] = values[:, -steps:]
+    return moved
 
 
 def identical(values: NDArray) -> list[tuple[int, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -79,20 +81,39 @@ def _swapped_as_a_whole(lon: NDArray, lat: NDArray, wrong: NDArray[np.bool_]) ->
     return swapped
 
 
-def value_masks(ds: xr.Dataset, name: str, values: NDArray) -> dict[str, NDArray[np.bool_]]:
-    """Return the values with each problem, ``(station, time)`` bool; a value has at most one.
+@dataclass(frozen=True)
+class ValueFlags:
+    """The values of a pollutant with each problem.
 
-    The problems are ``impossible``, ``negative``, ``stuck`` and ``spikes``, detected in this order, each without the
-    values flagged before.
+    Attributes
+    ----------
+    masks : dict of str to (station, time) bool
+        By problem: ``impossible``, ``negative``, ``stuck``, ``level`` and ``spikes``, detected in this order, each without the
+        values flagged before, so that a value has at most one.
+    ratio : (n_station,)
+        Concentration relative to the neighbours at stations of a wrong level, NaN at others.
     """
-    masks = {"impossible": limits.impossible(name, values, limits.units_of(ds, name))}
+
+    masks: dict[str, NDArray[np.bool_]]
+    ratio: NDArray[np.float64]
+
+
+def flagged(ds: xr.Dataset, name: str, values: NDArray) -> ValueFlags:
+    """Return the values ``(station, time)`` of a pollutant with each problem."""
+    units, positions = limits.units_of(ds, name), schema.positions(ds)
+    masks = {"impossible": limits.impossible(name, values, units)}
     left = np.where(masks["impossible"], np.nan, values)
     masks["negative"] = left < 0
     left[masks["negative"]] = np.nan
     masks["stuck"] = detectors.stuck(left)
     left[masks["stuck"]] = np.nan
-    masks["spikes"] = detectors.spikes(left, *schema.positions(ds))
-    return masks
+    scale = limits.scale_of(name, values, units)
+    # A thousandfold level is reported as other units.
+    ratio = detectors.levels(np.where((scale.larger | scale.smaller)[:, None], np.nan, left), *positions)
+    masks["level"] = np.isfinite(left) & np.isfinite(ratio)[:, None]
+    left[masks["level"]] = np.nan
+    masks["spikes"] = detectors.spikes(left, *positions)
+    return ValueFlags(masks, ratio)
 
 
 def copies_of(ds: xr.Dataset, values: NDArray) -> list[tuple[int, int]]:

@@ -33,7 +33,7 @@ Places = Literal["drop"] | Mapping[str, tuple[float, float]]
 #: A repair: a dataset and the value of an argument in, the dataset and a line per change out.
 Step = Callable[[xr.Dataset, Any], tuple[xr.Dataset, list[str]]]
 #: Problems of single values.
-_VALUE_PROBLEMS = ("impossible", "negative", "stuck", "spikes")
+_VALUE_PROBLEMS = ("impossible", "negative", "stuck", "level", "spikes")
 
 
 def repair(
@@ -52,6 +52,7 @@ def repair(
     impossible: Literal["missing"] | None = None,
     negative: Literal["missing", "zero"] | None = None,
     stuck: Literal["missing"] | None = None,
+    level: Literal["missing"] | None = None,
     spikes: Literal["missing"] | None = None,
     identical: Literal["missing"] | None = None,
     colocated: Literal["merge"] | None = None,
@@ -89,8 +90,13 @@ def repair(
         Make impossible values of pollutants missing.
     negative : {"missing", "zero"}, optional
         Make negative values of pollutants missing, or zero.
-    stuck, spikes : {"missing"}, optional
-        Make stuck values, or spikes, of pollutants missing.
+    stuck : {"missing"}, optional
+        Make stuck values of pollutants missing.
+    level : {"missing"}, optional
+        Make series of pollutants missing that lie far above or below those of the neighbouring stations. ``silent="drop"`` leaves
+        out stations that have no data afterwards.
+    spikes : {"missing"}, optional
+        Make spikes of pollutants missing.
     identical : {"missing"}, optional
         Make series missing that are copies of another station's series; the first in the dataset is kept.
     colocated : {"merge"}, optional
@@ -130,8 +136,8 @@ def repair(
     given = {
         "off_step": off_step, "duplicate_times": duplicate_times, "irregular": irregular, "shift_hours": shift_hours,
         "duplicate_stations": duplicate_stations, "swapped": swapped, "unplaced": unplaced, "far": far, "sea": sea,
-        "units": units, "impossible": impossible, "negative": negative, "stuck": stuck, "spikes": spikes,
-        "identical": identical, "colocated": colocated, "silent": silent,
+        "units": units, "impossible": impossible, "negative": negative, "stuck": stuck, "level": level,
+        "spikes": spikes, "identical": identical, "colocated": colocated, "silent": silent,
     }  # fmt: skip
     requested: dict[str, Any] = {name: how for name, how in given.items() if how is not None}
     requested = check_options(requested)
@@ -355,7 +361,7 @@ def _values(ds: xr.Dataset, requested: Mapping[str, str]) -> tuple[xr.Dataset, l
     _check_regular(ds)
     ids, done = ds[STATION].values.astype(str), []
     for name in _pollutant_series(ds):
-        found = flags.value_masks(ds, name, flags.values_of(ds, name))
+        found = flags.flagged(ds, name, flags.values_of(ds, name)).masks
         for problem, how in requested.items():
             mask = found[problem]
             if mask.any():

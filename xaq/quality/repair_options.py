@@ -13,7 +13,7 @@ from ..errors import SchemaError
 OPTIONS: dict[str, tuple[str, ...]] = {
     "off_step": ("nearest", "floor"), "duplicate_times": ("merge",), "irregular": ("fill",),
     "duplicate_stations": ("merge",), "swapped": ("swap",), "unplaced": ("drop",), "far": ("drop",), "sea": ("drop",),
-    "impossible": ("missing",), "negative": ("missing", "zero"), "stuck": ("missing",), "spikes": ("missing",),
+    "impossible": ("missing",), "negative": ("missing", "zero"), "stuck": ("missing",), "level": ("missing",), "spikes": ("missing",),
     "identical": ("missing",), "colocated": ("merge",), "silent": ("drop",),
 }  # fmt: skip
 POSITIONS = ("unplaced", "far", "sea")
