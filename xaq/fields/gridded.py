@@ -264,6 +264,10 @@ class Gridded:
         steps = np.diff(self.times).astype("timedelta64[s]").astype(np.int64)
         return np.flatnonzero(steps > 2 * np.median(steps)) if len(steps) else np.empty(0, np.intp)
 
+    def in_gap(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+        """Return which times lie between two of the field's own that are farther apart than usual, ``(time,)``."""
+        return np.isnan(self._steps(times)[1]).any(axis=1)
+
     def check_step(self, step: np.timedelta64, start: np.datetime64, *, subject: str = _SUBJECT) -> None:
         """Raise where the field has a shorter step than stations; warn where values are interpolated that means do not have."""
         if self.is_static or len(self.times) < 2:
@@ -344,13 +348,17 @@ class Gridded:
             return _Window(data, space, None)
         if self.is_static:
             raise SchemaError(f"{self.name!r} has no time; fix: leave time out", subject=_SUBJECT)
-        seconds, own = (t.astype("datetime64[s]").astype(np.int64).astype(float) for t in (times, self.times))
-        steps, step_weight = bracket(own, seconds, "bilinear")
-        between = np.isin(steps[:, 0], self._gaps) & (step_weight[:, 0] < 1.0) & (step_weight[:, 1] < 1.0)
-        step_weight = np.where(between[:, None], np.nan, step_weight)
+        steps, step_weight = self._steps(times)
         step_key, steps = compress(steps)
         data = data.isel({TIME: step_key})
         return _Window(data, space, weight_matrix(steps, step_weight, data.sizes[TIME]))
+
+    def _steps(self, times: NDArray[np.datetime64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the own steps between which times lie, and their weights, ``(time, 2)`` each; weights in a gap are NaN."""
+        seconds, own = (t.astype("datetime64[s]").astype(np.int64).astype(float) for t in (times, self.times))
+        steps, weight = bracket(own, seconds, "bilinear")
+        between = np.isin(steps[:, 0], self._gaps) & (weight[:, 0] < 1.0) & (weight[:, 1] < 1.0)
+        return steps, np.where(between[:, None], np.nan, weight)
 
 
 def _load(array: xr.DataArray) -> NDArray:
