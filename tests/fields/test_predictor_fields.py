@@ -248,6 +248,22 @@ def test_one_warning_counts_the_steps_at_which_no_station_knows_a_field(network,
     assert said_of(lambda: estimated(network, [wind])) == []
 
 
+def test_a_call_that_scores_several_methods_says_each_warning_once(network, wind):
+    gap = wind.where((wind.time < wind.time[3]) | (wind.time > wind.time[7])).isel(time=np.r_[0:20, 30:48])
+    silent = network.copy(deep=True)
+    silent.pm25[{"station": network.hidden.values.argmin()}] = np.nan
+    calls = (
+        *(2 * [lambda: silent.aq.verify("kriging-drift", baselines=["kriging", "idw"], fields=[gap])]),
+        lambda: silent.aq.plot.reliability("kriging-drift", baselines=["kriging"], fields=[gap]),
+        lambda: silent.aq.verify("kriging-drift", baselines=["kriging"], fields=[gap], of="D"),
+    )
+    for call in calls:
+        texts = said_of(call, "")
+        assert len(set(texts)) == len(texts)
+        assert len([t for t in texts if "has no value" in t]) == 2
+        assert len([t for t in texts if "never report" in t]) == 1
+
+
 def test_steps_without_a_value_are_found_without_a_pass_over_a_lazy_field(network, wind):
     lazy, read = wind.isel(time=np.r_[0:10, 20:48]).chunk(time=24), []
     counted = lazy.copy(data=lazy.data.map_blocks(lambda block: read.append(1) or block, dtype="f4"))

@@ -71,9 +71,6 @@ class Given:
 
     at_stations = at
 
-    def warn_of_unknown(self, times, centres):
-        pass
-
     def describe(self):
         named = [*(function.__name__ for function in self.functions), *(["log(background)"] if self.in_log else [])]
         return tuple({"name": name} for name in named)

@@ -19,7 +19,7 @@ from ..cube.ensemble import Ensemble
 from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_quantiles
 from ..cube.request import RequestOptions, check_level, make_request, settle_target
-from ..errors import ModelError, SchemaError, warn
+from ..errors import ModelError, SchemaError, each_once, warn
 from ..fields.background import BACKGROUND
 from ..fields.predictor_field import Fields
 from ..interpolate.base import Mapper
@@ -138,10 +138,12 @@ def verify(
             )
         if means is not None:
             raise ModelError("of= scores means of an analysis, not of a forecast; fix: of=None")
-        return verify_forecast(ds, model, target=target, time=time, level=level, baselines=baselines)
+        with each_once():
+            return verify_forecast(ds, model, target=target, time=time, level=level, baselines=baselines)
     time = period_in_utc(time, None if means is None else means.tz)
     options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
-    return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by, means=means)
+    with each_once():
+        return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by, means=means)
 
 
 def _variables(ds: xr.Dataset, model: Mapper | str, target: str | None) -> list[str]:

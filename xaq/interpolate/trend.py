@@ -338,13 +338,10 @@ class OverTrend:
         terms = trend.at_stations(lon, lat, observations.times)
         ratios = divided(observations, terms.background, terms.drift, site)
         steps = np.searchsorted(observations.times, times)
-        ones, centres = np.ones((len(lon), 1), np.float32), centres_at(terms.centres, steps)
-        if trend.drift is not None:
-            # Here, because a pass over a lazy field for this alone would cost as much as the estimate.
-            trend.drift.predictors.warn_of_unknown(times, centres)
+        ones = np.ones((len(lon), 1), np.float32)
         factor = product(_at(terms.background, steps), _at(terms.drift, steps), site, ones)
         prepared = self.mapper.prepare(ratios, times)
-        return PreparedRatios(prepared, times, factor, lon, lat, centres)
+        return PreparedRatios(prepared, times, factor, lon, lat, centres_at(terms.centres, steps))
 
     def estimate(self, prepared: PreparedRatios, lon: NDArray, lat: NDArray) -> Estimate:
         """Estimate ratios, and multiply them and their distribution by the trend; NaN where the background is."""
