@@ -29,7 +29,7 @@ from ..stations import holdout, limits, schema, taking_part
 from ..stations.timestamps import step_of
 from .scores import score_probabilities, scores, with_crps
 from .verify_forecast import verify_forecast
-from .verify_means import MEMBERS, means_of_longer, period_means, score_means, verify_means
+from .verify_means import MEMBERS, means_of_longer, period_means, row_name, score_means, verify_means
 
 _BASELINES = ("kriging", "idw", "nearest")
 #: Members that the scores of means in a model are made from.
@@ -91,7 +91,8 @@ def verify(
     Returns
     -------
     pandas.DataFrame
-        Index ``method`` (and ``station``, or ``stations`` and ``horizon``); columns ``mae``, ``rmse``, ``r2`` (coefficient
+        Index ``method`` (and ``station``, or ``stations`` and ``horizon``), such as ``"kriging"``, or ``"kriging with
+        background"`` where it is given one; columns ``mae``, ``rmse``, ``r2`` (coefficient
         of determination), ``bias`` (mean of estimate minus observation), ``crps`` (continuous ranked probability score of
         the distribution), ``coverage`` (fraction of observations inside the interval), ``width`` (mean width of the
         interval), ``n`` (number of observations). ``r2`` and ``coverage`` have
@@ -270,7 +271,8 @@ def _verify_analysis(
         quantiles = estimate_quantiles(request, score_probabilities(level), lon=truth[LON], lat=truth[LAT])
         # Block by block, so that of the quantiles only the scores are kept.
         made = with_crps(quantiles, truth).compute()
-        frames[method_name(method)] = _station_table(made, truth) if by == "station" else scores(made, truth)
+        row = row_name(method, option)
+        frames[row] = _station_table(made, truth) if by == "station" else scores(made, truth)
     if by == "station":
         return _finished(pd.concat(frames, names=["method"]), truth, level)
     return _finished(pd.DataFrame(frames).T.rename_axis("method"), truth, level)
