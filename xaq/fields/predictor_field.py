@@ -19,7 +19,7 @@ from ..errors import ModelError, SchemaError, warn
 from ..stations.timestamps import step_of
 from .axes import find_axes
 from .forms import readable
-from .gridded import Gridded
+from .gridded import Gridded, in_gap
 
 #: Begins messages, and is the name of the argument.
 FIELDS = "fields"
@@ -136,7 +136,7 @@ class PredictorField:
 
     def lacks(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
         """Return at which times the field has none of its own to be read from: before, after and in gaps, ``(time,)``."""
-        return np.zeros(len(times), bool) if self.is_static else ~self._inside(times) | self.grid.in_gap(times)
+        return np.zeros(len(times), bool) if self.is_static else ~self._inside(times) | in_gap(self.grid, times)
 
     def _inside(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
         """Return which times lie within those of the field."""

@@ -80,7 +80,7 @@ def fit_trend(
     if background is not None and predictors is not None and background.slope:
         candidates.insert(0, _with_drift(observations, replace(background, slope=0.0), predictors, k=k, seed=seed))
     trend = candidates[0] if len(candidates) == 1 else _better(observations, candidates, k=k, seed=seed)
-    ratios, centres = observations, ()
+    ratios, centres = observations, Centres()
     if trend.reads_fields:
         terms = trend.at_stations(observations.lon, observations.lat, observations.times)
         ratios, centres = divided(observations, terms.background, terms.drift), terms.centres
