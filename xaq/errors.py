@@ -5,7 +5,10 @@ Each error is also the built-in exception that fits it, so that ``except ValueEr
 """
 
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -119,8 +122,44 @@ class XaqWarning(UserWarning):
     """
 
 
+class _Said:
+    """What the calls of :func:`each_once` that are under way have warned of, in any thread: Dask's tasks run in its own."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.calls = 0
+        self.texts: set[str] = set()
+
+    def is_new(self, text: str) -> bool:
+        """Return whether a text is to be said, and take note of it."""
+        with self.lock:
+            new = text not in self.texts
+            if self.calls:
+                self.texts.add(text)
+        return new
+
+
+_SAID = _Said()
+
+
+@contextmanager
+def each_once() -> Iterator[None]:
+    """Say each warning once in a call that does the same for several methods."""
+    with _SAID.lock:
+        _SAID.calls += 1
+    try:
+        yield
+    finally:
+        with _SAID.lock:
+            _SAID.calls -= 1
+            if not _SAID.calls:
+                _SAID.texts.clear()
+
+
 def warn(text: str) -> None:
     """Warn with an :class:`XaqWarning` that names the line which called xaq, however deep inside it the cause is found."""
+    if not _SAID.is_new(text):
+        return
     package, level = str(Path(__file__).parent), 2
     frame = sys._getframe(1)
     while frame.f_back is not None and Path(frame.f_code.co_filename).is_relative_to(package):

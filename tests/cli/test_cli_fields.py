@@ -80,6 +80,28 @@ def test_fields_give_the_estimates_of_python(fields, data, here):
     assert [type(field).__name__ for field in grids.fields("cams.nc:o3,land.nc")] == ["DataArray", "Dataset"]
 
 
+def test_fields_are_opened_by_name(fields, here):
+    opened = grids.fields("pm25=cams.nc:fine,o3=cams.nc,land.nc")
+    assert [type(field).__name__ for field in opened] == ["DataArray", "DataArray", "Dataset"]
+    assert [field.name for field in opened[:2]] == ["pm25", "o3"]
+    np.testing.assert_array_equal(opened[0], xr.open_dataset("cams.nc").fine)
+    (here / "year=2020").mkdir()
+    xr.open_dataset("cams.nc").to_netcdf("year=2020/cams.nc")
+    for path in ("year=2020/cams.nc:o3", "year=2020/*.nc:o3", "fine=year=2020/cams.nc:o3"):
+        assert [field.name for field in grids.fields(path)] == ["fine" if path.startswith("fine") else "o3"]
+
+
+def test_a_model_gets_its_field_by_the_fix(fields, data, capsys):
+    common = [*data, "--target", "pm25", "--hide", "s003,s010"]
+    assert main(["train", *common, *BRIEF, "--fields", "ozone=cams.nc:o3", "-o", "m.xaq"]) == 0
+    capsys.readouterr()
+    assert main(["verify", "m.xaq", *common]) == 1
+    fix = capsys.readouterr().err.partition("fix: ")[2].strip()
+    assert fix == "--fields ozone=FIELD in this command"
+    option, value = fix.removesuffix(" in this command").split()
+    assert main(["verify", "m.xaq", *common, option, value.replace("FIELD", "cams.nc:o3")]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "code", "fix"),
     [
@@ -93,6 +115,10 @@ def test_fields_give_the_estimates_of_python(fields, data, here):
         (["--fields", "no.nc"], 1, "--fields field.nc"),
         (["--fields", "cams.nc:o3,pm25,land.nc"], 2, "--fields cams.nc:o3,cams.nc:pm25,land.nc"),
         (["--fields", "cams.nc:pm2"], 1, "--fields cams.nc:pm25"),
+        (["--fields", "x=no.nc"], 1, "--fields x=field.nc"),
+        (["--fields", "x=cams.nc"], 1, "--fields x=cams.nc:pm25"),
+        (["--fields", "x=cams.nc:dust"], 1, "--fields x=cams.nc:pm25"),
+        (["--fields", "x=cams.nc:o3,pm25"], 2, "--fields x=cams.nc:o3,cams.nc:pm25"),
         (["--fields", "land.nc,cams.nc:dust"], 1, "--fields cams.nc:pm25"),
     ],
 )

@@ -172,13 +172,24 @@ def test_quantiles_on_the_log_scale_are_those_of_the_ratio_times_the_background(
 def test_the_analysis_beats_kriging_and_the_background_at_hidden_stations(network, cams, model):
     plain = network.aq.verify("kriging", baselines=["kriging-log"])
     table = network.aq.verify(model, background=cams, baselines=["background", "kriging"])
-    assert list(table.index) == ["AQ-Net", "background", "kriging"]
+    assert list(table.index) == ["AQ-Net", "background", "kriging with background"]
     for score in ("mae", "rmse"):
         assert table.loc["AQ-Net", score] < 0.9 * plain[score].min()
         assert table.loc["AQ-Net", score] < 0.9 * table.loc["background", score]
-        assert table.loc["kriging", score] < 0.9 * plain[score].min()
+        assert table.loc["kriging with background", score] < 0.9 * plain[score].min()
     assert 0.8 < table.loc["AQ-Net", "coverage"] < 1
     assert model.recipe.held_out_scores[0]["mae"] == pytest.approx(table.loc["AQ-Net", "mae"], rel=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"by": "station"}], ids=["pooled", "by station"])
+def test_rows_are_called_after_what_is_scored(network, cams, options):
+    names = ["kriging", "background", "idw", "nearest"]
+    over = network.aq.verify("kriging", background=cams, **options)
+    assert list(over.index.get_level_values("method").unique()) == [
+        name if name == "background" else f"{name} with background" for name in names
+    ]
+    plain = network.aq.verify("kriging", baselines=["idw"], **options)
+    assert list(plain.index.get_level_values("method").unique()) == ["kriging", "idw"]
 
 
 def test_a_background_of_noise_is_not_believed(network, cams):

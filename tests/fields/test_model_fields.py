@@ -1,6 +1,7 @@
 """A model trained with gridded fields: they help, it needs them again, and an explanation names the part of each."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -83,6 +84,22 @@ def test_the_parts_of_an_estimate_are_the_estimate(network, model):
     assert abs(float(why.factor[0]) - 1) > 0.02
     assert float(why.learned) == 0.0
     assert float(why.contribution.sum()) == pytest.approx(float(why.estimate), rel=1e-5)
+
+
+def test_a_model_warns_of_the_steps_that_a_field_lacks_where_it_learns_and_where_it_estimates(network, model):
+    gap = [FIELDS[0].isel(time=np.r_[0:10, 20:72]), FIELDS[1].where(FIELDS[1].time != FIELDS[1].time[4])]
+    lacking = "fields: 'waves_0' has no value at 10 of 72 steps"
+    unknown = "fields: 'waves_3' has no value at any visible station at 1 of 72 steps"
+    calls = (
+        lambda: network.aq.estimate(model, fields=gap, lon=[10.03], lat=[50.04]).load(),
+        lambda: network.aq.visible.aq.train("pm25", fields=gap, config=SMALL, max_epochs=0, progress=False),
+    )
+    for call in calls:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            call()
+        texts = [str(w.message).partition(", the first")[0] for w in said if "has no value" in str(w.message)]
+        assert texts == [lacking, unknown]
 
 
 def test_a_cube_of_a_model_that_gained_nothing_says_so(network, model):

@@ -139,6 +139,36 @@ def test_a_place_that_is_no_station_has_estimates_alone(ds, cube):
     assert f"cell at {float(cell.lon):.6g}°E" in of_cube.get_title("left")
 
 
+def with_one_far_away(ds):
+    """Return the network with its first station moved 9 degrees east of all others, and hidden."""
+    lon = ds.lon.values.copy()
+    lon[0] = lon.max() + 9.0
+    return ds.assign_coords(lon=("station", lon)).aq.hide([str(ds.station.values[0])])
+
+
+def test_a_hidden_station_far_from_all_others_is_drawn_as_it_is_scored(ds):
+    far = with_one_far_away(ds)
+    station = str(far.station.values[0])
+    scored = far.aq.verify("kriging", baselines=[])
+    for ax in (
+        plot.series(far, "kriging", station),
+        plot.hours(far, "kriging", station, slots=[(0, 23)])[0],
+        plot.errors(far, "kriging", lines=[]),
+    ):
+        assert "kriging" in ax.get_title("left")
+    truth, made = (line(plot.series(far, "kriging", station), name) for name in ("observed", "reanalysed"))
+    assert np.nanmean(np.abs(truth - made)) == pytest.approx(scored.mae.item(), rel=1e-4)
+
+
+def test_a_place_far_from_all_stations_is_drawn_by_the_fix(ds):
+    with pytest.raises(GridError) as error:
+        plot.series(ds, "kriging", lon=30.0, lat=50.0)
+    fix = str(error.value).rpartition("or ")[2]
+    assert fix.startswith("max_distance=")
+    ax = plot.series(ds, "kriging", lon=30.0, lat=50.0, max_distance=float(fix.partition("=")[2]))
+    assert "30°E" in ax.get_title("left")
+
+
 def test_estimates_at_points_are_drawn_at_one_of_them(ds):
     seen = ds.isel(station=[int(np.flatnonzero(~ds.hidden)[0])])
     points = ds.aq.estimate("kriging", lon=[10.0, float(seen.lon[0])], lat=[50.0, float(seen.lat[0])])

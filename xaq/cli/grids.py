@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import re
 import shlex
 from functools import partial
@@ -20,6 +21,8 @@ _GEOTIFF = (".tif", ".tiff")
 _CALL, _CHOICE = re.compile(r"xaq\.open_field\('(?P<path>[^']*)'\)"), re.compile(r"\bvariable='(?P<name>[^']*)'")
 #: The variable behind a file; a part of a path, a drive and a URL are none.
 _VARIABLE = re.compile(r"(?P<files>.{2,}):(?P<variable>[^/\\:,]+)")
+#: The name of a field before its file.
+_NAMED = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<file>.+)")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 OPTIONS = (
     ("background", "FILE[:VARIABLE]", "field of the target, such as CAMS; several files with commas, or a quoted pattern"),
     ("rasters", "NAME=FILE[:VARIABLE],...", "static rasters by name, also GeoTIFF, such as elevation=dem.tif"),
-    ("fields", "FILE[:VARIABLE],...", "predictors in time, such as era5.nc:blh; of a file without a variable, all"),
+    ("fields", "[NAME=]FILE[:VARIABLE],...", "predictors in time, such as era5.nc:blh; of a file without name or variable, all"),
 )  # fmt: skip
 
 
@@ -60,25 +63,45 @@ def rasters(value: str | None) -> dict[str, xr.DataArray] | None:
         raster = (
             _geotiff(files[0]) if files[0].lower().endswith(_GEOTIFF) else _field(files, variable, f"--rasters {name}=")
         )
-        if isinstance(raster, xr.Dataset):
-            if name not in raster:
-                known = next(iter(raster))
-                raise SchemaError(
-                    f"no variable {name!r} among {', '.join(map(str, raster))}; fix: --rasters {name}={files[0]}:{known}",
-                    subject=files[0],
-                )
-            raster = raster[name]
-        found[name] = raster
+        found[name] = _of_name(raster, name, files, "--rasters")
     return found
 
 
+def _of_name(field: xr.DataArray | xr.Dataset, name: str, files: list[str], option: str) -> xr.DataArray:
+    """Return a field that is given a name; of several variables, the one of this name."""
+    if isinstance(field, xr.DataArray):
+        return field
+    if name not in field:
+        raise SchemaError(
+            f"no variable {name!r} among {', '.join(map(str, field))}; fix: {option} {name}={files[0]}:{next(iter(field))}",
+            subject=files[0],
+        )
+    return field[name]
+
+
 def fields(value: str | None) -> list[xr.DataArray | xr.Dataset] | None:
-    """Open fields: an array where a variable is chosen, else all variables of a file."""
+    """Open fields: an array where a variable is chosen or a name given, else all variables of a file."""
     if value is None:
         return None
-    given = [(name, *_parts(name, "--fields", "era5.nc:blh")) for name in text.names(value) or [""]]
+    given, names = [], []
+    for item in text.names(value) or [""]:
+        name, file = _name_of(item)
+        given.append((item, *_parts(file, "--fields", "era5.nc:blh")))
+        names.append(name)
     _check_files_of_variables(given)
-    return [_field(files, variable, "--fields ") for _, files, variable in given]
+    found = []
+    for name, (_, files, variable) in zip(names, given, strict=True):
+        field = _field(files, variable, f"--fields {name}=" if name else "--fields ")
+        found.append(_of_name(field, name, files, "--fields").rename(name) if name else field)
+    return found
+
+
+def _name_of(item: str) -> tuple[str, str]:
+    """Return the name of a field, empty where it has none, and its file; a file or a folder may have an equals sign in it."""
+    match = _NAMED.fullmatch(item)
+    if match is None or glob.glob(_parts(item, "--fields", "")[0][0]):  # noqa: PTH207 - patterns may be absolute
+        return "", item
+    return match["name"], match["file"]
 
 
 def _check_files_of_variables(given: list[tuple[str, list[str], str | None]]) -> None:

@@ -58,7 +58,7 @@ FIGURES = {
     "errors": Figure("errors at the hidden stations", ("method or cube",), ("time", "target", "lines", *_FIELDS)),
     "series": Figure(
         "observations and estimates at a station, or estimates at another place", ("method or cube",),
-        ("station", "lon", "lat", "time", "target", *_FIELDS), example=("station",),
+        ("station", "lon", "lat", "time", "target", "max_distance", *_FIELDS), example=("station",),
     ),
     "hours": Figure(
         "a station at hours of the day", ("method or cube",), ("time", "target", "slots", "period_tz", *_FIELDS), ("station",)
@@ -92,6 +92,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "station": {"metavar": "ID", "help": "station"},
     "lon": {"type": float, "metavar": "DEGREES", "help": "longitude"},
     "lat": {"type": float, "metavar": "DEGREES", "help": "latitude"},
+    "max_distance": {"type": float, "metavar": "KM", "help": "largest distance of a place from the nearest station"},
     "vmin": {"type": float, "metavar": "VALUE", "help": "lower limit of the colours"},
     "vmax": {"type": float, "metavar": "VALUE", "help": "upper limit of the colours"},
     "cmap": {"metavar": "NAME", "help": "colour map of matplotlib"},

@@ -21,6 +21,7 @@ _PHRASES = (
     (r"\breanalyze\(\.\.\., store=\.\.\., overwrite=True\)", "run the xaq reanalyze that wrote the cube again with --overwrite"),
     (r"call again to resume", "run the same command again to resume"),
     (r"add to the same call", "add to the same command"),
+    (r" in this call", " in this command"),
     (r"xaq\.load_model\(path\) for a model file", "a model file"),
     (r"xaq\.load_model\('([^']*)'\)|pass the path given to model\.save", "the file that xaq train -o wrote"),
     (r"model\.save\(('[^']*')\)", r"-o \1"),

@@ -102,6 +102,7 @@ def _fit_by_name(
     if background is None:
         return classical(name, observations)
     trend = Trend(background=background)
+    warn_if_without_effect(trend)
     return OverTrend(classical(name, trend.remove(observations)), trend)
 
 

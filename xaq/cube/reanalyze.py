@@ -313,11 +313,21 @@ def estimate(
     return estimate_at(request, lon=lon, lat=lat, ensemble=ensemble)
 
 
-def estimate_at(request: Request, *, lon: ArrayLike, lat: ArrayLike, ensemble: Ensemble | None = None) -> xr.Dataset:
-    """Estimate the target of a request at points, as :func:`xaq.estimate` returns it. Lazy."""
+def estimate_at(
+    request: Request,
+    *,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    ensemble: Ensemble | None = None,
+    of_stations: bool = False,
+) -> xr.Dataset:
+    """Estimate the target of a request at points, as :func:`xaq.estimate` returns it, or at stations, however far away. Lazy."""
     dim, coords = point_coords(request, lon, lat)
     x, y = coords[LON].values, coords[LAT].values
-    check_points(request, x, y)
+    if of_stations:
+        check_fields_reach(request, x, y, "stations")
+    else:
+        check_points(request, x, y)
     return lazy_points(request, x, y, dim, coords, ensemble or Ensemble())
 
 

@@ -21,7 +21,7 @@ from .._version import __version__
 from ..arrays import longitudes, sphere
 from ..conventions import LAT, LON, STATION, TIME
 from ..errors import GridError, ModelError, SchemaError, warn
-from ..fields.predictor_field import Fields, warn_of_part
+from ..fields.predictor_field import Fields, warn_of_lack
 from ..fields.trend import provenance_of
 from ..interpolate.base import Field, Hashed, Mapper
 from ..interpolate.classical import DRIFT
@@ -390,7 +390,7 @@ def _check_fields_cover(
                 raise
             only = f"time=slice('{inside[0]}', '{inside[-1]}')"
             raise SchemaError([f"{p}, or {only}" for p in error.problems], subject="gridded field") from error
-    warn_of_part(fields_of(mapper), first, last)
+    warn_of_lack(fields_of(mapper), times, read)
 
 
 def check_grid(request: Request, grid: Grid) -> None:

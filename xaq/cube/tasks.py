@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ..arrays import sphere
 from ..interpolate.base import Field, Filling, Mapper, Observations
-from ..interpolate.dissimilarity import Dissimilarity
+from ..interpolate.dissimilarity import Dissimilarity, HasTrend
 from ..interpolate.filling import fill_by_estimates
 from ..interpolate.reach import default_reach
-from ..interpolate.trend import Trend
+from ..interpolate.trend import PreparedRatios, Trend
 from ..stations.schema import canonical
 from ..stations.taking_part import TakingPart
 
@@ -43,7 +43,11 @@ def prepare_stations(
     observations = Observations(
         seen, lon[part.kept], lat[part.kept], record, stack(covariates[:cut]), stack(covariates[cut:])
     )
-    return mapper.prepare(observations, times)
+    prepared = mapper.prepare(observations, times)
+    if isinstance(prepared, PreparedRatios) and isinstance(mapper, HasTrend) and mapper.trend.drift is not None:
+        # Here, because another pass over a lazy field would cost as much as the estimate.
+        mapper.trend.drift.predictors.warn_of_unknown(times, prepared.centres)
+    return prepared
 
 
 def count_reporting(part: TakingPart, values: NDArray) -> NDArray[np.int32]:

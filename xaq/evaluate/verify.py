@@ -19,7 +19,7 @@ from ..cube.ensemble import Ensemble
 from ..cube.mapper import method_name
 from ..cube.reanalyze import estimate_quantiles
 from ..cube.request import RequestOptions, check_level, make_request, settle_target
-from ..errors import ModelError, SchemaError, warn
+from ..errors import ModelError, SchemaError, each_once, warn
 from ..fields.background import BACKGROUND
 from ..fields.predictor_field import Fields
 from ..interpolate.base import Mapper
@@ -29,7 +29,7 @@ from ..stations import holdout, limits, schema, taking_part
 from ..stations.timestamps import step_of
 from .scores import score_probabilities, scores, with_crps
 from .verify_forecast import verify_forecast
-from .verify_means import MEMBERS, means_of_longer, period_means, score_means, verify_means
+from .verify_means import MEMBERS, means_of_longer, period_means, row_name, score_means, verify_means
 
 _BASELINES = ("kriging", "idw", "nearest")
 #: Members that the scores of means in a model are made from.
@@ -91,7 +91,8 @@ def verify(
     Returns
     -------
     pandas.DataFrame
-        Index ``method`` (and ``station``, or ``stations`` and ``horizon``); columns ``mae``, ``rmse``, ``r2`` (coefficient
+        Index ``method`` (and ``station``, or ``stations`` and ``horizon``), such as ``"kriging"``, or ``"kriging with
+        background"`` where it is given one; columns ``mae``, ``rmse``, ``r2`` (coefficient
         of determination), ``bias`` (mean of estimate minus observation), ``crps`` (continuous ranked probability score of
         the distribution), ``coverage`` (fraction of observations inside the interval), ``width`` (mean width of the
         interval), ``n`` (number of observations). ``r2`` and ``coverage`` have
@@ -138,10 +139,12 @@ def verify(
             )
         if means is not None:
             raise ModelError("of= scores means of an analysis, not of a forecast; fix: of=None")
-        return verify_forecast(ds, model, target=target, time=time, level=level, baselines=baselines)
+        with each_once():
+            return verify_forecast(ds, model, target=target, time=time, level=level, baselines=baselines)
     time = period_in_utc(time, None if means is None else means.tz)
     options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
-    return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by, means=means)
+    with each_once():
+        return _verify_analysis(ds, model, options, baselines=baselines, level=level, by=by, means=means)
 
 
 def _variables(ds: xr.Dataset, model: Mapper | str, target: str | None) -> list[str]:
@@ -268,7 +271,8 @@ def _verify_analysis(
         quantiles = estimate_quantiles(request, score_probabilities(level), lon=truth[LON], lat=truth[LAT])
         # Block by block, so that of the quantiles only the scores are kept.
         made = with_crps(quantiles, truth).compute()
-        frames[method_name(method)] = _station_table(made, truth) if by == "station" else scores(made, truth)
+        row = row_name(method, option)
+        frames[row] = _station_table(made, truth) if by == "station" else scores(made, truth)
     if by == "station":
         return _finished(pd.concat(frames, names=["method"]), truth, level)
     return _finished(pd.DataFrame(frames).T.rename_axis("method"), truth, level)

@@ -21,6 +21,7 @@ from ..cube.member_tasks import quantiles
 from ..cube.request import RequestOptions, check_fields_reach, interval_probabilities, make_request
 from ..cube.tiles import PointTargets
 from ..errors import SchemaError
+from ..fields.background import BACKGROUND
 from ..interpolate.base import Mapper
 from ..stations.timestamps import step_of
 from .scores import ensemble_crps, scores
@@ -144,5 +145,12 @@ def verify_means(
                 f"no held-out station observes {100 * ensemble.capture:g} % of any {FREQUENCIES[str(ensemble.freq)]}, of which "
                 "means are to be scored; fix: a longer time="
             )
-        rows[method_name(method)] = score_means(made, target, level)
+        rows[row_name(method, option)] = score_means(made, target, level)
     return pd.DataFrame(rows).T.rename_axis("method")
+
+
+def row_name(method: Mapper | str, options: RequestOptions) -> str:
+    """Return what a row of scores is called: a classical method over a background is another one than without it."""
+    name = method_name(method)
+    over = isinstance(method, str) and name != BACKGROUND and options.background is not None
+    return f"{name} with background" if over else name

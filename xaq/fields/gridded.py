@@ -248,7 +248,7 @@ class Gridded:
                 f"{self.name!r} covers {begin} to {end}, needed is {first} to {last}, and it is never extrapolated; fix: {fix}",
                 subject=subject,
             )
-        within = [] if gaps else [(a, b) for a, b in self.times[self._gaps[:, None] + [0, 1]] if a < last and b > first]
+        within = [] if gaps else [(a, b) for a, b in self.times[self.gaps[:, None] + [0, 1]] if a < last and b > first]
         if within:
             before, after = within[0]
             typical = timesteps.step_name(np.median(np.diff(self.times)).astype("timedelta64[s]"))
@@ -259,7 +259,7 @@ class Gridded:
             )  # fmt: skip
 
     @cached_property
-    def _gaps(self) -> NDArray[np.intp]:
+    def gaps(self) -> NDArray[np.intp]:
         """The own times after which the next is more than twice as far away as usual, ``(gap,)`` int."""
         steps = np.diff(self.times).astype("timedelta64[s]").astype(np.int64)
         return np.flatnonzero(steps > 2 * np.median(steps)) if len(steps) else np.empty(0, np.intp)
@@ -344,13 +344,25 @@ class Gridded:
             return _Window(data, space, None)
         if self.is_static:
             raise SchemaError(f"{self.name!r} has no time; fix: leave time out", subject=_SUBJECT)
-        seconds, own = (t.astype("datetime64[s]").astype(np.int64).astype(float) for t in (times, self.times))
-        steps, step_weight = bracket(own, seconds, "bilinear")
-        between = np.isin(steps[:, 0], self._gaps) & (step_weight[:, 0] < 1.0) & (step_weight[:, 1] < 1.0)
-        step_weight = np.where(between[:, None], np.nan, step_weight)
+        steps, step_weight = _steps(self.times, self.gaps, times)
         step_key, steps = compress(steps)
         data = data.isel({TIME: step_key})
         return _Window(data, space, weight_matrix(steps, step_weight, data.sizes[TIME]))
+
+
+def in_gap(field: Gridded, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+    """Return which times lie between two of a field's own that are farther apart than usual, ``(time,)``."""
+    return np.isnan(_steps(field.times, field.gaps, times)[1][:, 0])
+
+
+def _steps(
+    own: NDArray[np.datetime64], gaps: NDArray[np.intp], times: NDArray[np.datetime64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the own steps between which times lie, and their weights, ``(time, 2)`` each; weights in a gap are NaN."""
+    places, points = (t.astype("datetime64[s]").astype(np.int64).astype(float) for t in (own, times))
+    steps, weight = bracket(places, points, "bilinear")
+    between = np.isin(steps[:, 0], gaps) & (weight[:, 0] < 1.0) & (weight[:, 1] < 1.0)
+    return steps, np.where(between[:, None], np.nan, weight)
 
 
 def _load(array: xr.DataArray) -> NDArray:

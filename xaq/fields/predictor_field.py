@@ -19,7 +19,7 @@ from ..errors import ModelError, SchemaError, warn
 from ..stations.timestamps import step_of
 from .axes import find_axes
 from .forms import readable
-from .gridded import Gridded
+from .gridded import Gridded, in_gap
 
 #: Begins messages, and is the name of the argument.
 FIELDS = "fields"
@@ -134,24 +134,37 @@ class PredictorField:
         """Return what identifies the field."""
         return {"name": self.name, "units": self.units, "hash": self.hash}
 
+    def lacks(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+        """Return at which times the field has none of its own to be read from: before, after and in gaps, ``(time,)``."""
+        return np.zeros(len(times), bool) if self.is_static else ~self._inside(times) | in_gap(self.grid, times)
+
     def _inside(self, times: NDArray[np.datetime64]) -> NDArray[np.bool_]:
         """Return which times lie within those of the field."""
         return (times >= self.times[0]) & (times <= self.times[-1])
 
 
-def warn_of_part(fields: Sequence[Any], first: np.datetime64, last: np.datetime64) -> None:
-    """Warn of fields that have times in some of a period only, once for those of the same times: the variables of a file."""
-    by_times: dict[tuple[np.datetime64, np.datetime64], list[str]] = {}
-    for field in fields:
-        if isinstance(field, PredictorField) and not field.is_static:
-            begin, end = field.times[0], field.times[-1]
-            if first < begin or last > end:
-                by_times.setdefault((begin, end), []).append(repr(field.name))
-    for (begin, end), names in by_times.items():
-        cover, count = ("covers", "it counts") if len(names) == 1 else ("cover", "they count")
+def warn_of_lack(fields: Sequence[Any], times: NDArray[np.datetime64], read: NDArray[np.datetime64]) -> None:
+    """Warn of fields that have no time of their own at some of the times to estimate, or else of those that are read for them."""
+    of_time = [field for field in fields if isinstance(field, PredictorField)]
+    steps = times if any(field.lacks(times).any() for field in of_time) else read
+    warn_of_steps({field.name: field.lacks(steps) for field in of_time}, steps)
+
+
+def warn_of_steps(unknown: Mapping[str, NDArray[np.bool_]], times: NDArray[np.datetime64], where: str = "") -> None:
+    """Warn of fields that are unknown at some of the times, once for those at the same: the variables of a file.
+
+    ``unknown`` has which times these are, ``(time,)``, for each name; ``where`` limits it.
+    """
+    by_steps: dict[bytes, list[str]] = {}
+    for name, lacking in unknown.items():
+        if lacking.any():
+            by_steps.setdefault(lacking.tobytes(), []).append(name)
+    for names in by_steps.values():
+        some = times[unknown[names[0]]]
+        has, counts, it = ("has", "it counts", "it") if len(names) == 1 else ("have", "they count", "them")
         warn(
-            f"{FIELDS}: {', '.join(names)} {cover} {begin} to {end}, needed is {first} to {last}: elsewhere {count} as the mean "
-            "of the stations"
+            f"{FIELDS}: {', '.join(map(repr, names))} {has} no value{where} at {len(some)} of {len(times)} steps, the first {some[0]}, "
+            f"the last {some[-1]}: there {counts} as the mean of the stations, and estimates are those without {it}"
         )
 
 

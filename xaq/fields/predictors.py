@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..conventions import LAT, LON, TIME
 from ..interpolate.base import Field
-from ..interpolate.drift import BACKGROUND, FIELD, RASTER
+from ..interpolate.drift import BACKGROUND, FIELD, RASTER, Centres
 from ..interpolate.trend import BackgroundFactor
-from .predictor_field import PredictorField, fields_of_model
+from .predictor_field import PredictorField, fields_of_model, warn_of_steps
 from .rasters import RasterPredictors
 
 #: The logarithm is of at least this fraction of the background's mean at the stations.
@@ -127,6 +127,19 @@ class Predictors:
         if self.least is not None:
             assert background is not None
             yield np.log(np.maximum(background, self.least)).astype(np.float32)
+
+    def warn_of_unknown(self, times: NDArray[np.datetime64], centres: Centres) -> None:
+        """Warn of gridded fields that have times of their own, and no value at any station at some of them.
+
+        ``centres`` are the means over the stations at these times, of all predictors.
+        """
+        of_grids = centres[len(self.fields) - len(self.grids) :]
+        unknown = {
+            grid.name: np.isnan(centre) & ~grid.lacks(times)
+            for grid, centre in zip(self.grids, of_grids, strict=False)
+            if not grid.is_static
+        }
+        warn_of_steps(unknown, times, " at any visible station")
 
     def describe(self) -> tuple[dict[str, Any], ...]:
         """Return kind, name, units and hash of each predictor; the background is identified by itself."""

@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from ..errors import warn
-from ..interpolate.drift import FIELD, RASTER, Drift
+from ..interpolate.drift import BACKGROUND, FIELD, RASTER, Drift
 from ..interpolate.trend import Trend, TrendRecord
 from .background import background_of_model, describe_background
 from .gridded import Gridded
@@ -29,8 +29,15 @@ def provenance_of(trend: Trend) -> dict[str, Any]:
 
 
 def warn_if_without_effect(trend: Trend) -> None:
-    """Warn that the rasters and fields of a fitted trend change nothing, which scores equal to those without them do not say."""
-    terms = () if trend.drift is None else [t for t in trend.drift.describe() if t["kind"] in (RASTER, FIELD)]
+    """Warn that the background, or the rasters and fields, of a fitted trend change nothing, which equal scores do not say."""
+    predictors = [] if trend.drift is None else trend.drift.describe()
+    slopes = [term["slope"] for term in predictors if term["kind"] == BACKGROUND]
+    if trend.background is not None and not any((trend.background.slope, *slopes)):
+        warn(
+            f"the background {trend.background.field.name!r} has no effect: its slope is zero, because what it gains at stations that "
+            "are left out is not clear; fix: background=None, or estimates are missing where it is"
+        )
+    terms = [term for term in predictors if term["kind"] in (RASTER, FIELD)]
     if terms and not any(term["slope"] for term in terms):
         warn(
             f"{', '.join(repr(term['name']) for term in terms)} {'has' if len(terms) == 1 else 'have'} no effect: the slopes are "

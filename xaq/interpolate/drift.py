@@ -62,6 +62,9 @@ class PredictorSource(Protocol):
     ) -> Iterator[NDArray]:
         """Yield the same at stations, which may know their own values."""
 
+    def warn_of_unknown(self, times: NDArray[np.datetime64], centres: Centres) -> None:
+        """Warn of predictors that no station knows at some of the times, by their means over the stations there."""
+
     def describe(self) -> tuple[dict[str, Any], ...]:
         """Return what identifies each predictor, its kind included."""
 

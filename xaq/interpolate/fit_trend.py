@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import sphere
 from . import leave_one_out
 from .base import Observations
-from .drift import Drift, PredictorSource
+from .drift import Centres, Drift, PredictorSource
 from .jackknife import cautious_scores, sums_by_place
 from .kriging import Covariance
 from .leave_one_out import LeaveOneOut
@@ -28,12 +28,14 @@ class FittedTrend(NamedTuple):
     That are the site effects ``without`` each fold of :func:`xaq.interpolate.held_out.deal_stations`, of the stations that have
     a ratio, and the ``covariance`` of the ratios before the site effect; none without a site effect. A lasting factor of each
     place changes little in how places are correlated: the covariance stays, so that a few stations do not choose another one.
+    ``centres`` are those of the drift over the stations.
     """
 
     trend: Trend
     ratios: Observations
     without: tuple[SiteEffect, ...] = ()
     covariance: Covariance | None = None
+    centres: Centres = ()
 
 
 def fit_trend(
@@ -78,12 +80,15 @@ def fit_trend(
     if background is not None and predictors is not None and background.slope:
         candidates.insert(0, _with_drift(observations, replace(background, slope=0.0), predictors, k=k, seed=seed))
     trend = candidates[0] if len(candidates) == 1 else _better(observations, candidates, k=k, seed=seed)
-    ratios = trend.remove(observations) if trend.reads_fields else observations
+    ratios, centres = observations, Centres()
+    if trend.reads_fields:
+        terms = trend.at_stations(observations.lon, observations.lat, observations.times)
+        ratios, centres = divided(observations, terms.background, terms.drift), terms.centres
     if not site_effect:
-        return FittedTrend(trend, ratios)
+        return FittedTrend(trend, ratios, centres=centres)
     effect, without, covariance = fit_with_folds(leave_one_out.reporting(ratios), k=k, seed=seed)
     ratios = divided(ratios, effect.factor(observations.lon, observations.lat)[:, None])
-    return FittedTrend(replace(trend, site_effect=effect), ratios, without, covariance)
+    return FittedTrend(replace(trend, site_effect=effect), ratios, without, covariance, centres)
 
 
 def _with_drift(

@@ -82,6 +82,13 @@ class BackgroundFactor:
                 f"its mean at the stations is {mean:g}, expected a concentration above 0; fix: another field, or background=None",
                 subject="background",
             )
+        # Rounding in packed files makes values that are hardly below zero.
+        if (negative := there < -_FLOOR * mean).any():
+            warn(
+                f"{field.name!r} is negative in {int(negative.sum())} of {int(np.isfinite(there).sum())} values at the visible stations, "
+                f"down to {float(there[negative].min()):.3g}, expected concentrations: its factor is never below {_FLOOR:g}; "
+                "fix: background=field.clip(min=0), if the field is one of the target"
+            )
         never = int((~np.isfinite(there).any(axis=1)).sum())
         if never:
             text = f"{field.name!r} has no value at {never} of {len(lon)} visible stations: they are left out"

@@ -161,7 +161,7 @@ def _estimates(ds: xr.Dataset, mapper_or_cube: Mapper | str | xr.Dataset, option
     target = settle_target(ds, mapper_or_cube, options.target)
     stations = hidden_stations(ds, mapper_or_cube)
     request = make_request(ds, mapper_or_cube, replace(options, target=target))
-    fields = estimate_at(request, lon=stations[LON], lat=stations[LAT]).compute()
+    fields = estimate_at(request, lon=stations[LON], lat=stations[LAT], of_stations=True).compute()
     return _Estimates(stations, fields, target, method_name(mapper_or_cube))
 
 

@@ -194,4 +194,6 @@ def _estimated(ds: xr.Dataset, mapper: Any, spot: _Spot, options: RequestOptions
         if str(ds[STATION].values[spot.position]) in trained_on(mapper):
             note += " as a neighbour, but the model was trained on it"
     request = make_request(ds, mapper, options)
-    return estimate_at(request, lon=[spot.lon], lat=[spot.lat]).isel({POINT: 0}).compute(), note
+    # A station is drawn as it is scored: at any distance.
+    made = estimate_at(request, lon=[spot.lon], lat=[spot.lat], of_stations=spot.position is not None)
+    return made.isel({POINT: 0}).compute(), note

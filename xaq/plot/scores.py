@@ -17,7 +17,7 @@ from ..conventions import LAT, LON, QUANTILE, STATION, TIME, label
 from ..cube.mapper import check_mapper, method_name
 from ..cube.reanalyze import estimate_quantiles
 from ..cube.request import Fields, RequestOptions, interval_probabilities, make_request, settle_target
-from ..errors import SchemaError
+from ..errors import SchemaError, each_once
 from ..interpolate.base import Mapper
 from ..stations import schema
 from . import arguments
@@ -268,7 +268,8 @@ def reliability(
     methods = [mapper, *(b for b in baselines if b != mapper)]
     options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
     each = [options, *(options.of_baseline(method) for method in methods[1:])]
-    found = {method_name(m): _coverage(ds, m, nominal, hidden, o) for m, o in zip(methods, each, strict=True)}
+    with each_once():
+        found = {method_name(m): _coverage(ds, m, nominal, hidden, o) for m, o in zip(methods, each, strict=True)}
     kept = {name: coverage for name, coverage in found.items() if coverage is not None}
     if not kept:
         raise SchemaError(

@@ -42,6 +42,7 @@ def series(
     lat: float | None = None,
     target: str | None = None,
     time: schema.Period = None,
+    max_distance: float | None = None,
     background: xr.DataArray | xr.Dataset | None = None,
     rasters: Mapping[str, xr.DataArray] | None = None,
     fields: Fields | None = None,
@@ -66,6 +67,8 @@ def series(
         Variable; the model's or cube's, or the only pollutant.
     time : slice, (start, end) or one time, optional
         Default: the whole record, or the whole cube.
+    max_distance : float, optional, km
+        As for :func:`xaq.estimate`, of a place. A station is drawn at any distance from the others, as it is scored.
     background, rasters, fields : optional
         As for :func:`xaq.reanalyze`, where a mapper reads them; a cube was made with its own.
     ax : matplotlib.axes.Axes, optional
@@ -83,7 +86,8 @@ def series(
     ModelError
         The model is a forecast model; pass its cube instead.
     GridError
-        The place lies outside the cube, or is none of the estimate's points.
+        The place lies outside the cube, is none of the estimate's points, or lies farther than ``max_distance`` from every
+        station.
 
     Notes
     -----
@@ -99,7 +103,9 @@ def series(
     """
     check_axes(ax)
     ds = schema.conform(ds)
-    options = RequestOptions(target=target, time=time, background=background, rasters=rasters, fields=fields)
+    options = RequestOptions(
+        target=target, time=time, max_distance=max_distance, background=background, rasters=rasters, fields=fields
+    )
     subject = at_place(ds, mapper_or_cube, Place(station, lon, lat), options)
     if ax is None:
         ax = plt.figure(figsize=(8.0, 3.4), layout="constrained").add_subplot()

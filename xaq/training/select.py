@@ -15,7 +15,7 @@ from ..arrays import sphere, timesteps
 from ..conventions import STATION
 from ..errors import ModelError, SchemaError
 from ..fields.background import BACKGROUND, settle_field
-from ..fields.predictor_field import Fields, settle_fields
+from ..fields.predictor_field import Fields, settle_fields, warn_of_lack
 from ..fields.predictors import Predictors
 from ..fields.rasters import rasters_by_name
 from ..fields.trend import warn_if_without_effect
@@ -208,7 +208,7 @@ def remove_trend(
     named = rasters_by_name(rasters)
     grids = settle_fields(fields, selection.visible, others=list(named))
     factor = fit_background(selection, background, seed=seed)
-    trend, ratios, without, covariance = fit_trend(
+    trend, ratios, without, covariance, centres = fit_trend(
         selection.observations,
         background=factor,
         predictors=Predictors.of(named, factor, selection.visible, grids),
@@ -216,6 +216,10 @@ def remove_trend(
         seed=seed,
     )
     warn_if_without_effect(trend)
+    times = selection.observations.times
+    warn_of_lack(grids, times, times)
+    if trend.drift is not None:
+        trend.drift.predictors.warn_of_unknown(times, centres)
     if ratios is selection.observations:
         return selection, trend
     kept = np.flatnonzero(np.isfinite(ratios.values).any(axis=1))

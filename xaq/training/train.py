@@ -10,12 +10,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from .._arguments import check_choice, check_count, check_flag, check_path, check_seed, shown
-from ..errors import ModelError
+from ..errors import ModelError, each_once
 from ..evaluate.verify import score_held_out, score_held_out_means
 from ..fields.predictor_field import Fields
 from ..nn.config import AQNetConfig, Task
@@ -23,6 +23,7 @@ from ..stations import limits, schema
 
 if TYPE_CHECKING:
     from ..aqnet.model import Model
+    from .select import Selection
 
 
 #: The precisions of Lightning, and the choice by device.
@@ -154,41 +155,48 @@ def train(
     from .learn import learn
     from .select import remove_trend, select_observations
 
-    # Before any fit: a device that cannot be used must not cost minutes first.
-    device = pick_device(device)
-    selection = select_observations(
-        schema.conform(ds), target, task=task, time=time, covariates=covariates, known=known
-    )
+    with each_once():  # held-out scores read the same observations and fields again
+        # Before any fit: a device that cannot be used must not cost minutes first.
+        device = pick_device(device)
+        selection = select_observations(
+            schema.conform(ds), target, task=task, time=time, covariates=covariates, known=known
+        )
+        _check_values(selection)
+        selection, trend = remove_trend(
+            selection, background=background, rasters=rasters, fields=fields, geography=geography, seed=seed
+        )
+        seen = selection.observations
+        # Threads of torch wait actively for each other: two trainings at once would hardly get on.
+        with one_thread():
+            recipe = fit_classical(selection, trend, config=config, seed=seed)
+            recipe = choose_advection(seen, recipe, selection.fold_ratios)
+            learned = learn(
+                seen, recipe, fold_ratios=selection.fold_ratios, max_epochs=max_epochs,
+                patience=patience, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
+            )  # fmt: skip
+            interval = calibrate(learned.members, learned.data, recipe)
+            errors = fit_errors(learned.members, learned.data, recipe, interval, seen.lon, seen.lat)
+            summary = dict(learned.summary)
+            if task == "analysis":
+                before = selection.observations_with_trend
+                summary |= errors_beside_kriging(learned.members, learned.data, recipe, before)
+        learned.use_whole_period()
+        recipe = replace(recipe, interval=interval, error_covariance=errors, training=summary)
+        model = Model(learned.network, recipe)
+        if task != "analysis":
+            return model
+        # What was learned from takes most of the memory, and is not read any more.
+        del learned
+        if max_epochs:
+            # Lightning's trainer and module refer to each other, so that only the collector frees them.
+            gc.collect()
+        read: dict[str, Any] = {"background": background, "rasters": rasters, "fields": fields}
+        scores, means = (score(selection.ds, model, **read) for score in (score_held_out, score_held_out_means))
+        return Model(model.network, replace(model.recipe, held_out_scores=scores, mean_scores=means))
+
+
+def _check_values(selection: Selection) -> None:
+    """Refuse values that cannot be computed with, and warn of those that cannot be."""
     names, computed = selection.computed()
     limits.require_computable(computed)
     limits.warn_if_impossible(selection.ds, names, computed)
-    selection, trend = remove_trend(
-        selection, background=background, rasters=rasters, fields=fields, geography=geography, seed=seed
-    )
-    seen = selection.observations
-    # Threads of torch wait actively for each other: two trainings at once would hardly get on.
-    with one_thread():
-        recipe = fit_classical(selection, trend, config=config, seed=seed)
-        recipe = choose_advection(seen, recipe, selection.fold_ratios)
-        learned = learn(
-            seen, recipe, fold_ratios=selection.fold_ratios, max_epochs=max_epochs,
-            patience=patience, device=device, precision=precision, checkpoint=checkpoint, progress=progress,
-        )  # fmt: skip
-        interval = calibrate(learned.members, learned.data, recipe)
-        errors = fit_errors(learned.members, learned.data, recipe, interval, seen.lon, seen.lat)
-        summary = dict(learned.summary)
-        if task == "analysis":
-            summary |= errors_beside_kriging(learned.members, learned.data, recipe, selection.observations_with_trend)
-    learned.use_whole_period()
-    recipe = replace(recipe, interval=interval, error_covariance=errors, training=summary)
-    model = Model(learned.network, recipe)
-    if task != "analysis":
-        return model
-    # What was learned from takes most of the memory, and is not read any more.
-    del learned
-    if max_epochs:
-        # Lightning's trainer and module refer to each other, so that only the collector frees them.
-        gc.collect()
-    scores = score_held_out(selection.ds, model, background=background, rasters=rasters, fields=fields)
-    means = score_held_out_means(selection.ds, model, background=background, rasters=rasters, fields=fields)
-    return Model(model.network, replace(model.recipe, held_out_scores=scores, mean_scores=means))
