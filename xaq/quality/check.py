@@ -210,11 +210,14 @@ def _different_steps(ds: xr.Dataset, name: str, seen: NDArray[np.bool_]) -> Iter
     if len(groups) < 2:
         return
     fewest = min(groups, key=lambda group: len(group.stations))
-    # Of daily values, some networks report every third or sixth.
-    severity = "note" if axis.step >= timesteps.DAY else "warning"
     text = f"stations have different steps: {'; '.join(map(str, groups))}"
-    step = timesteps.step_name(steps.common_step(groups))
-    fix = f"xaq.open_stations(ds, step={step!r}), or ds.drop_sel(station={list(fewest.stations)})"
+    if axis.step >= timesteps.DAY:
+        # Some networks sample every third or sixth day: a mean over a longer step would have one value of a day in it.
+        severity, fix = "note", ""
+        text += f"; nothing to do, each value is that of one {'day' if axis.step == timesteps.DAY else 'step'}"
+    else:
+        severity, step = "warning", timesteps.step_name(steps.common_step(groups))
+        fix = f"xaq.open_stations(ds, step={step!r}), or ds.drop_sel(station={list(fewest.stations)})"
     n = len(fewest.stations)
     yield Finding(severity, "steps", name, text, n, n / ds.sizes[STATION], some(fewest.stations), fix)
 
