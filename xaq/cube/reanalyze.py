@@ -122,8 +122,8 @@ def reanalyze(
         Estimate days, months, quarters or years in place of steps; the interval is that of their mean. It is made from
         ``members``, at least 50 and as many as ``level`` needs; where they are not given, from 50, at points
         (:func:`estimate`) 200. The standard error of a bound is a fifth of half the width with 50, a tenth with 200
-        (docs/means.md). Members are returned only where ``members`` is given. The value is the mean of the estimates; of a maximum, and where estimates are
-        medians, it is that of the members.
+        (docs/means.md). Members are returned only where ``members`` is given. The value is the mean of the estimates; of a
+        maximum, and where estimates are medians, it is that of the members.
     tz : str, optional
         Time zone of the periods, such as ``"Europe/Berlin"``, and of texts in ``time``; UTC by default. Of daily values, the
         days that the network reports.
