@@ -38,6 +38,7 @@ def short_work():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "SCHEDULES", plans)
         patch.setattr(ensemble, "DEFAULT_MEMBERS", 19)
+        patch.setattr(ensemble, "POINT_MEMBERS", 19)
         patch.setattr(verify, "_MEMBERS_TRAINED", 19)
         yield
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -207,12 +208,30 @@ def check_array(
 def check_zone(
     value: Any, name: str, expected: str, *, fix: str, error: Callable[[str], XaqError] = argument_error
 ) -> str:
-    """Return the name of a time zone, or raise: there is none of that name."""
+    """Return the name of a time zone, or an offset such as ``-05:00``; raise where it is neither."""
     zone = check_text(value, name, expected, fix=fix, error=error)
+    if (hours := fixed_offset(zone)) is not None and abs(hours) < 24:
+        if zone == offset_name(hours):
+            return zone if hours else "UTC"
+        raise _wrong(value, name, expected, f"{name}={offset_name(hours)!r}", error)
     try:
         return ZoneInfo(zone).key
     except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         raise _wrong(value, name, expected, fix, error) from None
+
+
+def fixed_offset(text: str) -> float | None:
+    """Return the hours of an offset such as ``UTC+1``, ``GMT-03:30`` or ``+01:00``, None of another text."""
+    found = re.fullmatch(r"(?:UTC|GMT)?\s*([+-])\s*(\d{1,2})(?::?(\d{2}))?", text.strip(), re.IGNORECASE)
+    if found is None:
+        return None
+    return (-1 if found[1] == "-" else 1) * (int(found[2]) + int(found[3] or 0) / 60)
+
+
+def offset_name(hours: float) -> str:
+    """Return the name of the time zone of an offset from UTC, such as ``+01:00``."""
+    minutes = round(abs(hours) * 60)
+    return f"{'-' if hours < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _ndim(value: Any) -> int:

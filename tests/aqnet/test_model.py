@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import xaq
+from xaq.aqnet import description
 from xaq.aqnet.recipe import Interval, untrained_network
 from xaq.errors import ModelError
 from xaq.interpolate.trend import BackgroundFactor, Trend, TrendRecord
@@ -141,6 +142,11 @@ def test_repr_says_what_it_is(model):
     text = repr(model)
     for part in ("analysis of pm25 [ug m-3]", "step 1h", "kriging", "MAE"):
         assert part in text
+
+
+@pytest.mark.parametrize(("km", "text"), [(3512.0, "3,510"), (205.4, "205"), (8.53, "8.53")])
+def test_distances_are_written_without_a_power_of_ten(km, text):
+    assert description._km_text(km) == text
 
 
 @pytest.mark.parametrize("method", ["model", "kriging"])

@@ -272,7 +272,7 @@ def test_every_fix_of_the_report_works(files, capsys):
         == 0
     )
     report = pd.read_csv("r.csv").dropna(subset=["fix"])
-    assert {"unplaced", "stuck", "negative", "impossible"} <= {*report.problem}
+    assert {"unplaced", "stuck", "impossible"} <= {*report.problem}
     for fix in report.fix.unique():
         assert fix.startswith("xaq repair bad.csv --stations bad-list.csv --tz UTC --units no2=ppb ")
         assert main(shlex.split(fix.splitlines()[0])[1:]) == 0

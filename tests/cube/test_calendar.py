@@ -1,12 +1,15 @@
 """Periods: local days with 23, 24 and 25 hours, days that have no midnight or do not exist, and steps of each size."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaq.cube.calendar import FREQUENCIES, Calendar, check_freq, ends_of
+import xaq
+from xaq.cube.calendar import FREQUENCIES, Calendar, check_freq, ends_of, settle_zone
 from xaq.errors import SchemaError
 
 HOUR, DAY = np.timedelta64(3600, "s"), np.timedelta64(86400, "s")
@@ -37,6 +40,7 @@ CHANGES = {
     "no midnight in Beirut": ("Asia/Beirut", "2017-03-25", [24, 23, 24]),
     "midnight twice in Havana": ("America/Havana", "2017-11-04", [24, 25, 24]),
     "a day that Samoa left out": ("Pacific/Apia", "2011-12-28", [24, 24, 24]),
+    "an offset": ("-05:00", "2020-03-28", [24, 24, 24]),
     "half an hour": ("Asia/Kolkata", "2020-01-01", [24, 24, 24]),
 }
 
@@ -149,3 +153,25 @@ def test_ends_of_periods_are_those_of_the_calendar(offset, freq):
 def test_other_names_of_a_frequency_are_refused_with_the_one_that_is_meant(given, meant):
     with pytest.raises(SchemaError, match=f"fix: freq='{meant}'"):
         check_freq(given)
+
+
+@pytest.mark.parametrize(("tz", "settled"), [("-05:00", "-05:00"), ("+05:30", "+05:30"), ("+00:00", None)])
+def test_offsets_are_time_zones_as_in_open_stations(tz, settled):
+    assert settle_zone(tz) == settled
+
+
+@pytest.mark.parametrize(("tz", "fix"), [("UTC-5", "-05:00"), ("+0530", "+05:30"), ("GMT+1", "+01:00")])
+def test_other_spellings_of_offsets_are_refused_with_that_offset(tz, fix):
+    with pytest.raises(SchemaError, match=rf"expected the name of a time zone.*fix: tz='{re.escape(fix)}'$"):
+        settle_zone(tz)
+    assert settle_zone(fix) == fix
+
+
+def test_days_of_an_offset_are_those_of_its_zone():
+    ds = xaq.datasets.synthetic(n_stations=6, days=4)
+    days, same = (
+        ds.aq.estimate("kriging", lon=10.0, lat=50.0, freq="D", tz=tz, time="2020-01-02").compute()
+        for tz in ("-05:00", "Etc/GMT+5")
+    )
+    assert days.time.values.astype(str).tolist() == ["2020-01-02T05:00:00"]
+    np.testing.assert_array_equal(days.pm25, same.pm25)

@@ -157,3 +157,13 @@ def test_a_spacing_in_kilometres_gives_a_warning(spacing, extent, fix):
 def test_coarse_grids_of_large_networks_and_of_one_place_give_no_warning(spacing, extent, recwarn):
     Grid.around(np.array([-170.0, -170.0 + extent / 2, -170.0 + extent]), np.array([31.0, 31.0, 31.0]), spacing)
     assert not recwarn
+
+
+def test_bounds_with_exchanged_coordinates_fall_into_antarctica_and_the_fix_exchanges_them_back():
+    with pytest.warns(
+        XaqWarning, match="lie in Antarctica, expected .west, south, east, north.; fix: bounds="
+    ) as caught:
+        Grid.regular(0.05, bounds=(38.6, -77.5, 39.6, -76.3))
+    bounds = eval(str(caught[0].message).split("bounds=")[2].split("), ")[0] + ")")
+    assert bounds == (-77.5, 38.6, -76.3, 39.6)
+    Grid.regular(0.05, bounds=bounds)

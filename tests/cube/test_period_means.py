@@ -23,6 +23,7 @@ def members_by_default():
     """Make as many members as users get: tests of means count them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ensemble, "DEFAULT_MEMBERS", 50)
+        patch.setattr(ensemble, "POINT_MEMBERS", 200)
         yield
 
 
@@ -192,7 +193,8 @@ def test_nothing_is_computed_until_it_is_asked_for(network, model, no_compute):
 def test_a_cell_equals_the_point_at_its_centre(network, model, method):
     mapper = model if method == "model" else method
     made = network.aq.reanalyze(mapper, grid=GRID, freq="D").compute()
-    points = network.aq.estimate(mapper, lon=made.lon.values[[0, 3]], lat=made.lat.values[[0, 2]], freq="D").compute()
+    at = {"lon": made.lon.values[[0, 3]], "lat": made.lat.values[[0, 2]]}
+    points = network.aq.estimate(mapper, **at, freq="D", members=None if method == "idw" else 50).compute()
     for i, (y, x) in enumerate([(0, 0), (2, 3)]):
         for name in made.data_vars.keys() & points.data_vars.keys() - {"stations_reporting"}:
             np.testing.assert_allclose(points[name].isel(point=i), made[name].isel(lat=y, lon=x), rtol=1e-4)
@@ -217,6 +219,12 @@ def test_the_interval_of_a_mean_is_narrower_than_the_mean_of_intervals(cube, day
     of_hours = (cube.pm25_upper - cube.pm25_lower).mean()
     independent = of_hours / np.sqrt(24)
     assert independent < (days.pm25_upper - days.pm25_lower).mean() < of_hours
+
+
+@pytest.mark.parametrize(("members", "made"), [(None, 200), (3, 50), (60, 60)])
+def test_points_are_made_from_more_members_than_cubes_unless_a_number_is_given(network, members, made):
+    points = network.aq.estimate("kriging", lon=10.0, lat=50.0, freq="D", members=members)
+    assert json.loads(points.attrs["xaq_provenance"])["members_made"] == made
 
 
 @pytest.mark.parametrize(("level", "members", "made"), [(0.9, 3, 50), (0.99, 3, 199), (0.9, 60, 60)])

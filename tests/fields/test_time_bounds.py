@@ -111,9 +111,9 @@ def test_instants_beside_means_are_refused_with_both_calls():
 # -- without bounds -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", ["1h", "1D"])
-def test_times_between_those_of_the_stations_give_a_warning_whose_fix_works(step):
-    ds = xaq.datasets.synthetic(n_stations=6, days=4, step=step)
+@pytest.mark.parametrize("unit", ["1h", "1D"])
+def test_times_between_those_of_the_stations_give_a_warning_whose_fix_works(unit):
+    ds = xaq.datasets.synthetic(n_stations=6, days=4, step=unit)
     step = ds.time.values[1] - ds.time.values[0]
     times = np.append(ds.time.values[0] - step, ds.time.values) + step / 2
     axes = {"time": times, "lat": np.linspace(46, 54, 8), "lon": np.linspace(6, 14, 8)}
@@ -122,6 +122,7 @@ def test_times_between_those_of_the_stations_give_a_warning_whose_fix_works(step
     with pytest.warns(XaqWarning, match="after those of the stations, at the same step") as caught:
         ds.aq.sample(field)
     fix = str(caught[0].message).partition("fix: ")[2].partition(", if")[0]
+    assert {"1h": "np.timedelta64(1800, 's')", "1D": "np.timedelta64(12, 'h')"}[unit] in fix
     with warnings.catch_warnings():
         warnings.simplefilter("error", XaqWarning)
         made = ds.aq.sample(eval(fix, {"field": field, "np": np}))

@@ -51,7 +51,7 @@ def test_the_parts_of_the_variance_are_given_in_words(ds):
         "variance: white noise 10 %, hours 5 %, days 20 %, months 25 %, lasting 40 %"
     ]
     assert [t.get_text() for t in by_distance.texts] == [
-        "variance: the site's own 40 %, within 10 km 25 %, farther 35 %"
+        "variance: the site's own 40 %, within 10 km 25 %, beyond 10 km 35 %"
     ]
 
 

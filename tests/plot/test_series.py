@@ -127,6 +127,15 @@ def test_the_first_and_the_last_hour_of_each_of_a_few_days_are_labelled(ds):
     assert not [t.get_text() for t in ax.get_xticklabels(minor=True)]
 
 
+def test_daily_values_have_no_hours_and_the_fix_draws_them():
+    ds = xaq.datasets.load("germany").isel(time=slice(0, 5))
+    with pytest.raises(
+        SchemaError, match=r"a step of 1D and no hours of the day, expected hourly ones; fix: "
+    ) as raised:
+        ds.aq.plot.hours("idw", "DEBB053")
+    eval(str(raised.value).split("fix: ")[1].replace("...", "'idw'"))
+
+
 def test_a_place_that_is_no_station_has_estimates_alone(ds, cube):
     ax = plot.series(ds, "kriging", lon=10.0, lat=50.0, time="2020-01-01")
     expected = ds.aq.estimate("kriging", lon=[10.0], lat=[50.0], time="2020-01-01").pm25.values[:, 0]

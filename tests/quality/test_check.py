@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from defects import CLEAN, DEFECTS, HOUR, assert_same_bits, beijing, problems, shift_hours, spoil, units
+from defects import CLEAN, DEFECTS, HOUR, assert_same_bits, beijing, negative, problems, shift_hours, spoil, units
 
 import xaq
 from xaq.errors import SchemaError
@@ -15,7 +15,7 @@ def test_the_network_without_defects_has_no_findings():
     assert "agree" in CLEAN.aq.check(CLEAN).set_index("problem").finding["shift_hours"]
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("defect", [d for d in DEFECTS if d is not negative], ids=lambda d: d.__name__)
 def test_each_defect_alone_is_reported_and_fixed(defect):
     s = spoil([defect], seed=1)
     report = s.ds.aq.check(CLEAN if defect is shift_hours else None)
@@ -24,6 +24,26 @@ def test_each_defect_alone_is_reported_and_fixed(defect):
     assert f"{defect.__name__}=" in named.fix.iloc[0]
     assert problems(report, "error", "warning") | {defect.__name__} == {defect.__name__}
     assert_same_bits(s.ds.aq.repair(**s.options), s.expected)
+
+
+def test_negative_values_within_noise_are_a_note_without_a_fix_and_those_below_it_are_impossible():
+    ds = spoil([negative], seed=1).ds
+    assert problems(ds.aq.check(), "error", "warning") == set()
+    row = ds.aq.check().set_index("problem").loc["negative"]
+    assert (row.severity, row["count"], row.fix) == ("note", 3, "")
+    assert "means are unbiased with them" in row.finding
+    # The least of 3.5 million hourly values of the US is -10 ug m-3.
+    for value, found in ((-10.0, set()), (-20.0, {"impossible"})):
+        below = ds.assign(pm25=ds.pm25.where(ds.pm25 >= 0, value).assign_attrs(ds.pm25.attrs))
+        assert problems(below.aq.check(), "error", "warning") == found
+
+
+def test_a_station_with_mostly_negative_values_has_an_offset():
+    ds = CLEAN.copy(deep=True)
+    ds.pm25[3] = np.minimum(ds.pm25[3] / 100 - 4, -0.5)
+    row = ds.aq.check().set_index("problem").loc["negative"]
+    assert (row.severity, row["count"], row.examples) == ("warning", 1, str(ds.station.values[3]))
+    assert "negative" not in problems(eval(row.fix).aq.check())
 
 
 @pytest.mark.parametrize(

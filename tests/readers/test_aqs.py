@@ -62,7 +62,42 @@ def test_ozone_is_the_maximum_of_8_hours_unless_another_column_is_asked_for():
     assert ds.o3.attrs["cell_methods"] == "time: maximum (comment: of the means over 8 hours)"
     mean = opened(ozone, columns={"value": "Arithmetic Mean"})
     assert mean.o3.values[0, 0] == np.float32(0.027)
-    assert not {"comment", "cell_methods"} & {*mean.o3.attrs}
+    assert mean.o3.attrs["cell_methods"] == "time: mean (comment: of the means over 8 hours)"
+    named = opened(ozone, columns={"value": "1st Max Value"})
+    assert named.identical(ds)
+
+
+def test_maxima_of_hours_say_so_in_titles_and_cubes_and_are_not_those_of_24_hours():
+    rows = [
+        row(values, site=s, Latitude=33 + s / 10, Longitude=-86 - s % 3)
+        for s in range(1, 7)
+        for values in (BLOCK, HOURS)
+    ]
+    maximum = {"value": "1st Max Value"}
+    with pytest.warns(XaqWarning, match="6 rows of one value over 24 hours have no maximum of hours, and are left out"):
+        ds = opened(*rows, columns=maximum)
+    assert np.unique(ds.pm25.values) == np.float32(20.8)
+    assert ds.pm25.attrs["cell_methods"] == "time: maximum"
+    cube = ds.aq.reanalyze("idw", grid=0.5)
+    assert cube.pm25.attrs["cell_methods"] == "time: maximum"
+    assert "daily maximum 2016-01-15" in ds.aq.plot.map(cube).get_title(loc="left")
+    with pytest.raises(SchemaError, match=r"have no maximum of hours, and the file has no others; fix: ") as raised:
+        opened(row(BLOCK), columns=maximum)
+    columns = eval(str(raised.value).split("columns=")[1])
+    assert opened(row(BLOCK), columns=columns).pm25.attrs["cell_methods"] == "time: mean"
+
+
+def test_a_mean_beside_a_maximum_keeps_its_title():
+    ozone = ("8-HR RUN AVG BEGIN HOUR", "Ozone 8-hour 2015", "None", 100.0, 0.027, 0.044)
+    rows = [
+        row(values, site=s, code=code, Latitude=33 + s / 10, Longitude=-86 - s % 3)
+        for s in range(1, 7)
+        for code, values in ((44201, ozone), (88101, BLOCK))
+    ]
+    ds = opened(*rows)
+    assert "daily mean" in ds.aq.plot.map(ds.aq.reanalyze("idw", target="pm25", grid=0.5)).get_title(loc="left")
+    assert "daily mean" in ds.aq.plot.stations("pm25").get_title(loc="left")
+    assert "daily maximum" in ds.aq.plot.stations("o3").get_title(loc="left")
 
 
 def test_one_day_is_one_step_of_a_day_and_can_be_mapped():
@@ -192,6 +227,10 @@ def test_a_column_of_values_that_is_not_there_and_the_aqi(tmp_path):
         opened(row(), columns={"value": "Arithmatic Mean"})
     with pytest.raises(SchemaError, match="columns= asks for the AQI"):
         opened(row(), columns={"value": "AQI"})
+    table = pd.DataFrame([row()]).assign(corrected=7.0)
+    with pytest.raises(SchemaError, match=r"'corrected'.*neither a mean nor a maximum of the day.*fix: ") as raised:
+        open_stations(table, columns={"value": "corrected"})
+    assert eval(str(raised.value).split("fix: ")[1].split(", where")[0]).pm25.values[0, 0] == 7
     hourly = pd.read_csv(MAKERS["aqs_hourly"](tmp_path).source)
     assert open_stations(hourly, columns={"value": "MDL"}).pm25.max() == 5
 

@@ -162,6 +162,9 @@ def test_daily_networks_that_report_every_third_day_are_one_warning():
         ds = opened(rows("ab", days), rows("cd", days[::3]))
     assert ds.sizes["time"] == 30
     assert int(ds.pm25.sel(station="c").notnull().sum()) == 10
+    report = ds.aq.check().set_index("problem").loc["steps"]
+    assert (report.severity, report.fix) == ("note", "")
+    assert "nothing to do, each value is that of one day" in report.finding
 
 
 def test_a_timestamp_between_the_hours_is_an_error_not_a_step():

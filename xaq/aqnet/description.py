@@ -22,7 +22,7 @@ def describe(network: Network, recipe: Recipe, device: torch.device) -> tuple[st
         ("network", f"{size:,} parameters on {device}"),
         (
             "covariance",
-            f"range {r.covariance.range_km:.3g} km, nugget {r.covariance.nugget:.2g} of the sill{advected}",
+            f"range {_km_text(r.covariance.range_km)} km, nugget {r.covariance.nugget:.2g} of the sill{advected}",
         ),
     ]
     lines += _gain(r)
@@ -37,6 +37,11 @@ def describe(network: Network, recipe: Recipe, device: torch.device) -> tuple[st
         if row.get("mae") is not None and row.get("rmse") is not None
     ]
     return f"AQ-Net, {r.config.task} of {r.target} [{common_units(r.units)}], step {step}", lines
+
+
+def _km_text(km: float) -> str:
+    """Return a distance to three digits, without a power of ten: ``"1,320"``."""
+    return f"{float(f'{km:.3g}'):,g}"
 
 
 def _gain(recipe: Recipe) -> list[tuple[str, str]]:

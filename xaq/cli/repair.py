@@ -109,7 +109,7 @@ def _print_changes(before: str, ds: xr.Dataset) -> None:
 VERB = Verb(
     "repair",
     "fix the problems that are named, and write the data; without any, convert tables to netCDF, Zarr, Parquet or CSV",
-    "xaq repair obs.parquet --stations stations.csv --tz Asia/Shanghai --negative missing --stuck missing -o repaired.nc",
+    "xaq repair obs.parquet --stations stations.csv --tz Asia/Shanghai --impossible missing --stuck missing -o repaired.nc",
     _add,
     _run,
 )

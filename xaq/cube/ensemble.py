@@ -22,13 +22,13 @@ from .calendar import FREQUENCIES, Calendar, check_freq, settle_zone
 from .request import Request, estimated_steps
 
 STATISTICS, SUPPORTS = ("mean", "max"), ("point", "cell")
-#: Members that intervals of periods are made from, unless asked for.
-DEFAULT_MEMBERS = 50
+#: Members that intervals of periods are made from, unless asked for: of a cube, and of points, at which they cost seconds.
+DEFAULT_MEMBERS, POINT_MEMBERS = 50, 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """What users may say of members: the parameters of these names of :func:`xaq.reanalyze`."""
+    """What users may say of members: the parameters of these names of :func:`xaq.reanalyze`; and whether they are of points."""
 
     members: int | None = None
     freq: str | None = None
@@ -37,6 +37,7 @@ class Ensemble:
     capture: float = 0.75
     support: str = "point"
     seed: int = 0
+    at_points: bool = False
 
     def __post_init__(self) -> None:
         settled: dict[str, Any] = {
@@ -72,7 +73,7 @@ class Ensemble:
             return asked
         # The bounds are at p (n + 1) of n sorted members, which must not be below the first.
         least = math.ceil(1 / request.probabilities[0] - 1 - 1e-6)
-        return max(asked, DEFAULT_MEMBERS, least)
+        return max(asked or (POINT_MEMBERS if self.at_points else DEFAULT_MEMBERS), DEFAULT_MEMBERS, least)
 
     def provenance(self, request: Request) -> dict[str, Any]:
         """Return what identifies a cube beside its request; nothing for a cube of hourly points without members."""

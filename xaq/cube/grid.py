@@ -18,6 +18,8 @@ from ..errors import GridError, warn
 from .grid_axes import axes_of, settle_axis, settle_edges
 
 _MAX_CELLS = 200_000_000
+#: Latitude south of which there are few stations.
+_ANTARCTIC = -60.0
 #: The fix of what cannot become a grid.
 _FIX = "fix: xaq.Grid.regular(0.1, bounds=(5, 47, 16, 55)), or grid=0.1"
 
@@ -115,6 +117,12 @@ class Grid:
             raise GridError(
                 f"bounds are {shown(bounds)}, expected (west, south, east, north) with west < east and south < north; "
                 f"fix: bounds={fix}"
+            )
+        # The box of a network of America, India or East Asia falls here, when longitudes and latitudes are exchanged.
+        if north < _ANTARCTIC and east <= 90.0:
+            warn(
+                f"bounds=({west:g}, {south:g}, {east:g}, {north:g}) lie in Antarctica, expected (west, south, east, north); fix: "
+                f"bounds=({south:g}, {west:g}, {north:g}, {east:g}), if longitudes and latitudes are exchanged"
             )
         return cls._inside(west, south, east, north, spacing)
 

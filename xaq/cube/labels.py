@@ -327,7 +327,7 @@ def _global_attrs(request: Request, ensemble: Ensemble, cells: dict[str, Any]) -
     if ensemble.freq is not None:
         # Those of a model are of means of UTC periods at points, with default settings.
         scored = request.level == 0.9 and ensemble == Ensemble(
-            freq=ensemble.freq, members=ensemble.members, seed=ensemble.seed
+            freq=ensemble.freq, members=ensemble.members, seed=ensemble.seed, at_points=ensemble.at_points
         )
         rows = [] if request.trained is None or not scored else request.trained.recipe.mean_scores
         provenance["held_out_scores"] = [row for row in rows if row["of"] == ensemble.freq]

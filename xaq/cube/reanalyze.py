@@ -119,9 +119,11 @@ def reanalyze(
         stations do. Whatever is computed of each member - a mean over a district, days above a limit - has their spread as
         its uncertainty. A mapper without a distribution of errors has none.
     freq : {"D", "MS", "QS", "YS"}, optional
-        Estimate days, months, quarters or years in place of steps; the interval is that of their mean, made from 50 members,
-        or more where ``members`` or ``level`` needs more. Members are returned only where ``members`` is given. The
-        value is the mean of the estimates; of a maximum, and where estimates are medians, it is that of the members.
+        Estimate days, months, quarters or years in place of steps; the interval is that of their mean. It is made from
+        ``members``, at least 50 and as many as ``level`` needs; where they are not given, from 50, at points
+        (:func:`estimate`) 200. The standard error of a bound is a fifth of half the width with 50, a tenth with 200
+        (docs/means.md). Members are returned only where ``members`` is given. The value is the mean of the estimates; of a
+        maximum, and where estimates are medians, it is that of the members.
     tz : str, optional
         Time zone of the periods, such as ``"Europe/Berlin"``, and of texts in ``time``; UTC by default. Of daily values, the
         days that the network reports.
@@ -284,7 +286,8 @@ def estimate(
     Returns
     -------
     xarray.Dataset
-        ``<target>(time, point)``, its bounds and members, equal to those of :func:`reanalyze` in a cell centred there. Lazy.
+        ``<target>(time, point)``, its bounds and members, equal to those of :func:`reanalyze` in a cell centred there (with
+        ``freq``, from as many members). Lazy.
 
     Raises
     ------
@@ -301,7 +304,9 @@ def estimate(
     >>> ds.aq.estimate("idw", lon=[10.0, 10.2], lat=[50.0, 50.1]).pm25.shape
     (48, 2)
     """
-    ensemble = Ensemble(members=members, freq=freq, tz=tz, statistic=statistic, capture=capture, seed=seed)
+    ensemble = Ensemble(
+        members=members, freq=freq, tz=tz, statistic=statistic, capture=capture, seed=seed, at_points=True
+    )
     options = RequestOptions(
         target=target, time=period_in_utc(time, ensemble.tz), init=init, level=level, max_distance=max_distance,
         background=background, rasters=rasters, fields=fields,

@@ -278,14 +278,14 @@ class Gridded:
         if own == step and late:
             warn(
                 f"{subject}: {self.name!r} has its times {timesteps.step_name(late)} after those of the stations, at the same step of "
-                f"{name}, and is interpolated between them; fix: field.assign_coords(time=field.time - np.timedelta64("
-                f"{late.astype('timedelta64[s]').astype(int)}, 's')), if its values are means over that step"
+                f"{name}, and is interpolated between them; fix: field.assign_coords(time=field.time - {_code_of(late)}), "
+                "if its values are means over that step"
             )
         if own > step and _labels_starts(self.data, own):
-            half = int((own - step) / np.timedelta64(2, "s"))
+            half = _code_of((own - step) / 2)
             warn(
                 f"{subject}: {self.name!r} has means over {timesteps.step_name(own)}, which are interpolated at the stations' step of {name} "
-                f"as if they were of the start of their interval; fix: field.assign_coords(time=field.time + np.timedelta64({half}, 's')), "
+                f"as if they were of the start of their interval; fix: field.assign_coords(time=field.time + {half}), "
                 "of a field that begins a step earlier"
             )
 
@@ -377,3 +377,9 @@ def _labels_starts(field: xr.DataArray, own: np.timedelta64) -> bool:
     is_days = bool(own >= timesteps.DAY) and "time: point" not in methods
     after = int(field[TIME].values[0].astype("datetime64[s]").astype(np.int64)) % int(own / np.timedelta64(1, "s"))
     return (known or is_days) and after == 0
+
+
+def _code_of(duration: np.timedelta64) -> str:
+    """Return the Python of a duration, in hours where they are whole."""
+    hours = duration / np.timedelta64(1, "h")
+    return f"np.timedelta64({hours:.0f}, 'h')" if hours % 1 == 0 else f"np.timedelta64({3600 * hours:.0f}, 's')"

@@ -184,7 +184,7 @@ def _in_time_text(covariance: ErrorCovariance) -> str:
 def _in_space_text(covariance: ErrorCovariance) -> str:
     """Return the parts of the variance of the field by their range."""
     parts = _parts(_RANGES, covariance.ranges_km, covariance.by_range)
-    return _percent({**parts, "farther": 1.0 - sum(parts.values())})
+    return _percent({**parts, "beyond 10 km": 1.0 - sum(parts.values())})
 
 
 def _parts(classes: dict[str, float], scales: Sequence[float], weights: NDArray[np.float64]) -> dict[str, float]:

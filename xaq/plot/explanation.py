@@ -110,7 +110,7 @@ def explanation(
     colour_bar(ax, cross, axis_label(target, units), extend)
     _add_legend(ax, explained["observed"].values.astype(bool), weight, others=bool(others.sizes[STATION]))
     draw_scale_bar(ax, ds)
-    when = period_text(explained[[TIME]].expand_dims(TIME), of=ds)
+    when = period_text(explained[[TIME]].expand_dims(TIME), of=ds[[target]])
     title(ax, f"{label(target)}, {when}", *_parts_text(explained, units))
     return ax
 

@@ -94,7 +94,7 @@ def stations(
     picked = schema.select_period(ds, time)
     units = units_text(str(ds[target].attrs["units"]))
     mean = mean_observed(ds, picked, target)
-    when = period_text(picked, of=ds)
+    when = period_text(picked[[target]], of=ds[[target]])
     no_value = f"no station has an observation of {target!r}, {when}; fix: another time=..."
     norm, extend = limits(mean, vmin=vmin, vmax=vmax, no_value=no_value)
     largest = float(np.nanmax(mean))

@@ -106,7 +106,7 @@ def at_place(ds: xr.Dataset, source: Any, place: Place, options: RequestOptions)
             f"neither an observation nor an estimate of {target!r} at {spot.text}, {period_text(estimated, mean=False)}; fix: another time=..."
         )
     periods = Periods.of(estimated)
-    one = daily_text(ds) if periods is None else periods.one
+    one = daily_text(ds[[target]]) if periods is None else periods.one
     what = f"{one.capitalize()} of {label(target)}" if one else label(target)
     head = [f"{what} at {spot.text}", provenance(estimated).get("method")]
     return Subject(observed, estimated, target, units, ", ".join(filter(None, head)), note)

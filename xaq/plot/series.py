@@ -195,6 +195,12 @@ def hours(
             f"the cube has {periods.many}, which have no hours of the day; fix: ds.aq.plot.series(cube, {str(station)!r})",
             subject="hours",
         )
+    if step_of(ds[TIME]) >= timesteps.DAY:
+        raise SchemaError(
+            f"the values have a step of {timesteps.step_name(step_of(ds[TIME]))} and no hours of the day, expected hourly ones; "
+            f"fix: ds.aq.plot.series(..., station={str(station)!r})",
+            subject="hours",
+        )
     local = pd.DatetimeIndex(subject.estimated[TIME].values).tz_localize("UTC").tz_convert(tz)
     chosen = [_in_slot(local, *slot) for slot in slots]
     if axes is None:

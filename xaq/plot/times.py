@@ -68,12 +68,14 @@ class Periods:
 
 
 def step_of(cube: xr.Dataset) -> pd.Timedelta | None:
-    """Return the length of the first step from its bounds, else the time between two steps; None where there is neither."""
+    """Return the length of the first step from its bounds, else the time between two steps, else as stated; None without any."""
     if "time_bnds" in cube.variables:
         edges = cube["time_bnds"].values.reshape(-1, 2)[0]
         return pd.Timedelta(edges[1] - edges[0])
     times = np.atleast_1d(cube[TIME].values)
-    return pd.Timedelta(np.diff(times).min()) if len(times) > 1 else None
+    if len(times) > 1:
+        return pd.Timedelta(np.diff(times).min())
+    return pd.Timedelta(timestamps.step_of(cube[TIME])) if timestamps.STEP in cube[TIME].attrs else None
 
 
 def select_times(cube: xr.Dataset, time: schema.Period, tz: str | None = None) -> tuple[xr.Dataset, str]:
@@ -190,7 +192,7 @@ def time_text(time: pd.Timestamp, step: pd.Timedelta | None, zone: str = "UTC") 
 
 
 def daily_text(ds: xr.Dataset) -> str:
-    """Return what daily values are: means, or maxima where the data say so; empty for other steps."""
+    """Return what daily values are: means, or maxima where a variable says so; empty for other steps."""
     if step_of(ds) != _DAY:
         return ""
     largest = any("time: max" in str(variable.attrs.get("cell_methods")) for variable in ds.data_vars.values())

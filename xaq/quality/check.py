@@ -29,6 +29,8 @@ from .text_variables import text_findings
 _SUN_DRIVEN = ("o3", "temp", "temperature", "air_temperature", "t2m")
 #: Fewest days of record from which a daily cycle is taken.
 _LEAST_DAYS = 10
+#: Noise about zero makes half of the values negative at most; a station with more than this fraction has an offset.
+_OFFSET = 2 / 3
 
 
 def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
@@ -70,10 +72,10 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
     --------
     >>> import xaq
     >>> ds = xaq.datasets.synthetic(n_stations=8, days=3)
-    >>> ds.pm25[2, 5:8] = -4
+    >>> ds.pm25[2, 5:8] = -99
     >>> report = ds.aq.check()
     >>> report.loc[report.severity == "warning", ["problem", "variable", "count", "examples"]].values.tolist()
-    [['negative', 'pm25', 3, 's002']]
+    [['impossible', 'pm25', 3, 's002']]
     """
     ds, problems = flags.prepare(ds)
     if problems:
@@ -208,11 +210,14 @@ def _different_steps(ds: xr.Dataset, name: str, seen: NDArray[np.bool_]) -> Iter
     if len(groups) < 2:
         return
     fewest = min(groups, key=lambda group: len(group.stations))
-    # Of daily values, some networks report every third or sixth.
-    severity = "note" if axis.step >= timesteps.DAY else "warning"
     text = f"stations have different steps: {'; '.join(map(str, groups))}"
-    step = timesteps.step_name(steps.common_step(groups))
-    fix = f"xaq.open_stations(ds, step={step!r}), or ds.drop_sel(station={list(fewest.stations)})"
+    if axis.step >= timesteps.DAY:
+        # Some networks sample every third or sixth day: a mean over a longer step would have one value of a day in it.
+        severity, fix = "note", ""
+        text += f"; nothing to do, each value is that of one {'day' if axis.step == timesteps.DAY else 'step'}"
+    else:
+        severity, step = "warning", timesteps.step_name(steps.common_step(groups))
+        fix = f"xaq.open_stations(ds, step={step!r}), or ds.drop_sel(station={list(fewest.stations)})"
     n = len(fewest.stations)
     yield Finding(severity, "steps", name, text, n, n / ds.sizes[STATION], some(fewest.stations), fix)
 
@@ -258,7 +263,6 @@ def _thousandth(units: str | None, word: str) -> str:
 
 _VALUE_PROBLEMS = {
     "impossible": "infinite or impossible values, or codes for missing",
-    "negative": "negative values",
     "stuck": "values that do not change for suspiciously long",
     "spikes": "single values far above neighbouring hours and stations",
 }
@@ -270,6 +274,8 @@ def _value_findings(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Find
     for problem, mask in found.masks.items():
         if problem == "level":
             yield from _wrong_levels(name, found.ratio, ids)
+        elif problem == "negative":
+            yield from _negatives(ids, name, seen, mask)
         elif mask.any():
             count, where = int(mask.sum()), some(ids[mask.any(axis=1)])
             fix = f"ds.aq.repair({problem}='missing')"
@@ -294,6 +300,21 @@ def _wrong_levels(name: str, ratio: NDArray, ids: NDArray) -> Iterator[Finding]:
         where = some([f"{ids[i]}: {ratio[i]:.2g} times its neighbours" for i in wrong])
         fix = "ds.aq.repair(level='missing')"
         yield Finding("warning", "level", name, text, len(wrong), len(wrong) / len(ids), where, fix)
+
+
+def _negatives(ids: NDArray, name: str, seen: NDArray[np.bool_], mask: NDArray[np.bool_]) -> Iterator[Finding]:
+    """Note the negative values that noise about zero explains, and warn of stations that have too many for that."""
+    count, n = mask.sum(axis=1), seen.sum(axis=1)
+    offset = count > _OFFSET * n
+    if offset.any():
+        text = "most values are negative, an offset of the instrument rather than noise about zero; stations"
+        fix = f"ds.drop_sel(station={ids[offset].tolist()})"
+        yield Finding("warning", "negative", name, text, int(offset.sum()), offset.mean(), some(ids[offset]), fix)
+    rest = int(count[~offset].sum())
+    if rest:
+        text = "negative values within noise about zero: keep them, means are unbiased with them and too high without"
+        where = some(ids[~offset & (count > 0)])
+        yield Finding("note", "negative", name, text, rest, rest / max(1, seen.sum()), where, "")
 
 
 def _time_zone(ds: xr.Dataset, name: str, values: NDArray) -> Iterator[Finding]:

@@ -89,7 +89,8 @@ def repair(
     impossible : {"missing"}, optional
         Make impossible values of pollutants missing.
     negative : {"missing", "zero"}, optional
-        Make negative values of pollutants missing, or zero.
+        Make negative values of pollutants missing, or zero. Both make means too high: noise about zero is unbiased as it is, and
+        faults far below zero are ``impossible``.
     stuck : {"missing"}, optional
         Make stuck values of pollutants missing.
     level : {"missing"}, optional

@@ -18,7 +18,19 @@ import pandas as pd
 import xarray as xr
 
 from ..arrays import timesteps
-from ..conventions import AREA, ELEVATION, INSTRUMENT, LAT, LON, MASS_UNITS, NAME, STATION, TIME, match_key
+from ..conventions import (
+    AREA,
+    ELEVATION,
+    INSTRUMENT,
+    LAT,
+    LON,
+    MASS_UNITS,
+    NAME,
+    STATION,
+    TIME,
+    is_pollutant,
+    match_key,
+)
 from ..errors import SchemaError, warn
 from ..stations.schema import some
 from .assembly import PARAMETER, UNITS, VALUE, Rows, assemble, lower_names, name_columns
@@ -49,7 +61,8 @@ _UNIT_NAMES = {
     "degrees compass": "degree", "millibars": "hPa",
 }  # fmt: skip
 #: Which duration is the daily value, the first that a day has.
-_DURATIONS = ("24-HR BLK AVG", "24 HOUR", "1 HOUR", "8-HR RUN AVG BEGIN HOUR", "8-HR RUN AVG END HOUR")
+_OF_24_HOURS = ("24-HR BLK AVG", "24 HOUR")
+_DURATIONS = (*_OF_24_HOURS, "1 HOUR", "8-HR RUN AVG BEGIN HOUR", "8-HR RUN AVG END HOUR")
 _KEYS = ("State Code", "County Code", "Site Num", "Parameter Code", "POC")
 _DAY, _HOUR = ("Date Local",), ("Date GMT", "Time GMT")
 #: The monitors of a site may be so many degrees apart, 1 to 2 km.
@@ -83,13 +96,20 @@ def _read(source: Source, request: Request) -> xr.Dataset:
     # Every third day is a common schedule, and the others are missing.
     step = timesteps.DAY if daily else timesteps.HOUR
     ds = recorded(assemble(rows, places, tz="UTC", step=step), notes)
-    if daily and "o3" in ds and value is None:
-        of_8_hours = "of the means over 8 hours"
-        ds["o3"].attrs |= {
-            "comment": f"daily maximum {of_8_hours}",
-            "cell_methods": f"time: maximum (comment: {of_8_hours})",
-        }
+    if daily:
+        _say_what_is_daily(ds, value)
     return ds
+
+
+def _say_what_is_daily(ds: xr.Dataset, value: str | None) -> None:
+    """State in place of which values a daily one is the mean or the maximum; ``value`` is the caller's column of it."""
+    for name in filter(is_pollutant, map(str, ds.data_vars)):
+        ozone = name == "o3"
+        maximum = value == _MAXIMUM or (value is None and ozone)
+        of_8_hours = " (comment: of the means over 8 hours)" if ozone else ""
+        ds[name].attrs["cell_methods"] = f"time: {'maximum' if maximum else 'mean'}{of_8_hours}"
+        if ozone and maximum:
+            ds[name].attrs["comment"] = "daily maximum of the means over 8 hours"
 
 
 def _value_column(tables: list[pd.DataFrame], request: Request, places: Rows | None) -> str | None:
@@ -101,6 +121,13 @@ def _value_column(tables: list[pd.DataFrame], request: Request, places: Rows | N
         raise SchemaError(
             "columns= asks for the AQI, an index without the units of the rows, expected a column of concentrations; "
             "fix: columns={'value': 'Arithmetic Mean'}, or leave columns= out"
+        )
+    daily = _HOURLY not in tables[0]
+    if value is not None and daily and match_key(value) not in (_MEAN, _MAXIMUM):
+        raise SchemaError(
+            f"columns= names {value!r}, which is neither a mean nor a maximum of the day, expected 'Arithmetic Mean' or '1st Max Value'; "
+            f"fix: open_stations(table.assign(**{{'Arithmetic Mean': table[{value!r}]}}), columns={{'value': 'Arithmetic Mean'}}), where "
+            "table is the file in pandas"
         )
     return None if value is None else match_key(value)
 
@@ -136,6 +163,8 @@ def _hourly(table: pd.DataFrame, value: str | None) -> pd.DataFrame:
 def _daily(table: pd.DataFrame, value: str | None) -> pd.DataFrame:
     """Return the daily value of each instrument and day; ``value`` is the caller's column of it."""
     table = _of_8_hours(table)
+    if value == _MAXIMUM:
+        table = _with_maxima(table)
     keys = [*_NEEDED[:5], "date local"]
     duration = table["sample duration"].astype(str).str.strip()
     order = duration.map({name: at for at, name in enumerate(_DURATIONS)}).fillna(len(_DURATIONS))
@@ -185,6 +214,18 @@ def _of_8_hours(table: pd.DataFrame) -> pd.DataFrame:
         )
     warn(f"{left_out}, and are left out")
     return table[~other].reset_index(drop=True)
+
+
+def _with_maxima(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a daily table without the rows of one value over 24 hours, whose maximum is their mean."""
+    single = ~_is_ozone(table) & table["sample duration"].astype(str).str.strip().isin(_OF_24_HOURS)
+    if not single.any():
+        return table
+    left_out = f"{int(single.sum())} rows of one value over 24 hours have no maximum of hours"
+    if single.all():
+        raise SchemaError(f"{left_out}, and the file has no others; fix: columns={{'value': 'Arithmetic Mean'}}")
+    warn(f"{left_out}, and are left out")
+    return table[~single].reset_index(drop=True)
 
 
 def _rows(table: pd.DataFrame, values: pd.Series) -> pd.DataFrame:

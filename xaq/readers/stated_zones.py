@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from .._arguments import fixed_offset, offset_name
 from ..conventions import TIME, match_key
 from ..errors import SchemaError
 from .assembly import Rows
 from .times import parse
-from .zones import fixed_offset, offset_name, offsets_of
+from .zones import offsets_of
 
 #: Columns whose entries are offsets from UTC, in hours or in seconds, and names of time zones.
 _OFFSETS, _SECONDS, _NAMES = (

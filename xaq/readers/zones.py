@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._arguments import fixed_offset, offset_name
 from ..errors import SchemaError, warn
 
 #: The errors of pandas and zoneinfo at a name that is no time zone.
@@ -45,20 +45,6 @@ def offsets_of(zone: str) -> tuple[float, ...]:
     except _UNKNOWN_ZONE:
         return ()
     return tuple(((local - _SEASONS) / pd.Timedelta("1h")).tolist())
-
-
-def fixed_offset(text: str) -> float | None:
-    """Return the hours of an offset such as ``UTC+1``, ``GMT-03:30`` or ``+01:00``, None of another text."""
-    found = re.fullmatch(r"(?:UTC|GMT)?\s*([+-])\s*(\d{1,2})(?::?(\d{2}))?", text.strip(), re.IGNORECASE)
-    if found is None:
-        return None
-    return (-1 if found[1] == "-" else 1) * (int(found[2]) + int(found[3] or 0) / 60)
-
-
-def offset_name(hours: float) -> str:
-    """Return the name of the time zone of an offset from UTC, such as ``+01:00``."""
-    minutes = round(abs(hours) * 60)
-    return f"{'-' if hours < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _warn_of_summer(times: pd.Series, local: pd.Series, tz: str) -> None:

@@ -17,11 +17,11 @@ from .units import factor
 FILL_CODES = (9999.0,)
 #: Codes for "missing" that a mean of readings must not include.
 _CODES = (-99.0, -99.9, -999.0, -999.9, -9999.0, -9999.9, -99999.0, 9999.0, 99999.0)
-#: Physical limits, ug m-3: lower values are codes for "missing" rather than noise around zero, higher ones lie beyond the
-#: measuring range of instruments and any record of outdoor air.
+#: Physical limits, ug m-3: lower values are faults or codes for "missing" rather than noise about zero, higher ones lie beyond
+#: the measuring range of instruments and any record of outdoor air.
 LIMITS: dict[str, tuple[float, float]] = {
-    "pm1": (-50, 10_000), "pm25": (-50, 10_000), "pm10": (-50, 20_000), "o3": (-50, 2_000),
-    "no2": (-50, 4_000), "no": (-50, 5_000), "so2": (-50, 20_000), "co": (-1_000, 200_000),
+    "pm1": (-15, 10_000), "pm25": (-15, 10_000), "pm10": (-50, 20_000), "o3": (-15, 2_000),
+    "no2": (-15, 4_000), "no": (-15, 5_000), "so2": (-15, 20_000), "co": (-1_000, 200_000),
 }  # fmt: skip
 #: Plausible medians of a network's positive values, ug m-3, from the cleanest background to the most polluted city.
 PLAUSIBLE_MEDIANS: dict[str, tuple[float, float]] = {
