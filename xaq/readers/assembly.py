@@ -19,15 +19,12 @@ from ..conventions import (
     ELEVATION,
     LAT,
     LON,
-    MASS_UNITS,
-    POLLUTANTS,
     ROLE_NAMES,
     STATION,
     STATION_TEXT,
     TIME,
     canonical_name,
     canonical_units,
-    is_concentration,
     is_pollutant,
     is_units,
     match_key,
@@ -389,47 +386,3 @@ def _parameters(frame: pd.DataFrame) -> pd.Series:
     """Return the variable of each row of a narrow table, under xaq's name."""
     name = frame[PARAMETER].astype(str)
     return name.map({text: canonical_name(text) for text in name.unique()})
-
-
-# -- units -------------------------------------------------------------------------------------------------------------
-
-
-def with_units(ds: xr.Dataset, units: str | Mapping[str, str] | None) -> xr.Dataset:
-    """Return the dataset with units on its pollutants: those given, else those stated, else ug m-3 for particles.
-
-    A gas without units is a warning.
-    """
-    names = [str(n) for n in ds.data_vars]
-    if isinstance(units, str):
-        known = schema.pollutants(ds)
-        if len(known) != 1:
-            raise SchemaError(
-                f"units={units!r} for {len(known)} pollutants ({', '.join(known)}); fix: units={{'pm25': {units!r}, ...}}"
-            )
-        units = {known[0]: units}
-    given = {canonical_name(name): canonical_units(text) for name, text in (units or {}).items()}
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise SchemaError(f"units= names {', '.join(unknown)}, not in the table; fix: one of {', '.join(names)}")
-    odd = [f"{u!r} of {n}" for n, u in given.items() if n in POLLUTANTS and not is_concentration(u, n)]
-    if odd:
-        raise SchemaError(
-            f"units {', '.join(odd)} are not units of concentration that xaq knows; fix: 'ug m-3' or 'mg m-3', "
-            "for gases also 'ppb' or 'ppm'"
-        )
-    gases = []
-    for name in names:
-        attrs = ds[name].attrs
-        if name in given:
-            attrs["units"] = given[name]
-        elif not attrs.get("units") and name in POLLUTANTS:
-            if POLLUTANTS[name].particle:
-                attrs.update(units=MASS_UNITS, units_note="assumed: none given")
-            else:
-                gases.append(name)
-    if gases:
-        warn(
-            f"no units for {', '.join(gases)}: usable as covariates, not as a target; "
-            f"fix: units={{{gases[0]!r}: '{MASS_UNITS}'}} or 'ppb'"
-        )
-    return ds

@@ -37,8 +37,8 @@ from . import (
     uk_air,
 )  # fmt: skip
 from .arguments import check_arguments, error
-from .assembly import with_units
 from .folders import listing
+from .given_units import with_units
 from .one_step import check_step, settle_step, with_known_step, with_whole_ends
 from .source import Format, Request, Source, Table
 
@@ -95,7 +95,7 @@ def open_stations(
         unit vector. Intervals begin where those of stations with this step do, else at whole steps (days too) of UTC. Stations of
         different steps or phases are an error without it. For tables and data in memory.
     units : str or mapping, optional
-        Units by variable, or one string for the only pollutant. Particles without units are assumed to be in ug m-3,
+        Units by variable, or one string for the only pollutant; values are not converted. Particles without units are assumed to be in ug m-3,
         and the repr says so; gases need units, unless the format defines them.
     columns : mapping, optional
         Column of a role or variable that xaq does not recognise: ``{"station": "code", "pm25": "PM (fine)"}``. Where the
