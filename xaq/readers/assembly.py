@@ -110,11 +110,22 @@ def name_columns(
     renamed = frame.rename(columns=names)
     repeated = renamed.columns[renamed.columns.duplicated()].unique()
     if len(repeated):
-        clash = {str(r): [str(c) for c in frame.columns if names[c] == r] for r in repeated}
-        raise SchemaError(
-            f"several columns have the same meaning: {clash}; fix: drop one, or name it with columns=", subject=subject
-        )
+        raise _of_one_meaning({r: [c for c in frame.columns if names[c] == r] for r in repeated}, explicit, subject)
     return Rows(renamed, {new: str(old) for old, new in names.items()}, units)
+
+
+def _of_one_meaning(clash: Mapping[Any, list[Any]], explicit: Mapping[Any, str], subject: str) -> SchemaError:
+    """Return the error of several columns of one role or variable; the fix keeps those that the caller named."""
+    kept = {role: next((c for c in columns if c in explicit), columns[0]) for role, columns in clash.items()}
+    rest = {role: [c for c in columns if c != kept[role]] for role, columns in clash.items()}
+    drop = f".drop(columns={[c for columns in rest.values() for c in columns]})"
+    text = f"several columns have the same meaning: {dict(clash)}; fix: "
+    if subject != "table":
+        return SchemaError(f"{text}places = places{drop}", subject=subject)
+    # A name that nothing else has makes a variable of its own of each of the others.
+    named = {role: column for column, role in explicit.items()} | kept
+    named |= {f"{role}_{n}": column for role, columns in rest.items() for n, column in enumerate(columns, 2)}
+    return SchemaError(f"{text}columns={named}, or table = table{drop}")
 
 
 def lower_names(columns: Iterable[Any]) -> dict[str, Any]:

@@ -324,8 +324,19 @@ def _with_source_name(raised: SchemaError, source: Source, request: Request) -> 
         return SchemaError(problems, subject="station list")
     if not str(raised).startswith("station dataset: "):
         return raised
-    problems = [_with_reading(p, "table", "the file", source.paths, request, "table") for p in raised.problems]
+    problems = [_of_files(p, source.paths) for p in raised.problems]
+    problems = [_with_reading(p, "table", "the file", source.paths, request, "table") for p in problems]
     return SchemaError(problems, subject=source.name)
+
+
+def _of_files(problem: str, paths: tuple[Path, ...]) -> str:
+    """Return a problem whose fix works for several files: they overlap, and one by one they are joined by their times."""
+    head, fix, _ = problem.partition("fix: table = table.drop_duplicates")
+    if len(paths) < 2 or not fix:
+        return problem
+    first, second = (f"xaq.open_stations({str(path)!r}, ...)" for path in paths[:2])
+    more = "" if len(paths) == 2 else ", and so on with the others"
+    return f"{head}fix: {first}.combine_first({second}){more}: values of the first count"
 
 
 def _with_reading(problem: str, frame: str, what: str, paths: tuple[Path, ...], request: Request, passed: str) -> str:
