@@ -10,7 +10,7 @@ import xarray as xr
 from fixes import applied
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import IDS, MAKERS, PLACES, STARTS, VALUES, assert_the_record
+from made import IDS, MAKERS, PLACES, STARTS, VALUES, assert_same, assert_the_record
 
 import xaq
 from xaq.conventions import canonical_name, canonical_units, split_header
@@ -71,7 +71,7 @@ def test_an_empty_identifier_is_missing(ending, tmp_path):
 
 def test_identifiers_that_are_numbers_in_excel(tmp_path):
     TABLE.assign(station=TABLE.station.astype(float)).to_excel(tmp_path / "obs.xlsx", index=False)
-    xr.testing.assert_identical(read(tmp_path / "obs.xlsx"), EXPECTED)
+    assert_same(read(tmp_path / "obs.xlsx"), EXPECTED)
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def test_a_pivoted_table_is_wide(form):
 
 def test_a_parquet_file_with_an_index(tmp_path):
     TABLE.set_index(["station", "time"]).to_parquet(tmp_path / "o.parquet")
-    xr.testing.assert_identical(read(tmp_path / "o.parquet"), EXPECTED)
+    assert_same(read(tmp_path / "o.parquet"), EXPECTED)
 
 
 @pytest.mark.parametrize("ending", ["feather", "parquet", "xlsx", "csv"])
@@ -355,3 +355,15 @@ def test_the_fix_of_files_that_overlap_joins_them(files, tmp_path):
     ds = eval(call, {"xaq": xaq, "WHERE": WHERE})
     assert ds.pm25[0].values.tolist() == [1, 1, 1, 2, 2]
     assert ds.pm25.attrs["units"] == "ug m-3"
+
+
+def test_history_says_what_was_read_also_where_nothing_changed(tmp_path):
+    table = TWO[["station", "time", "pm25"]]
+    for name in ("1", "2", "3", "4"):
+        table.assign(time=[f"2020-0{name}-01", f"2020-0{name}-02"] * 2).to_csv(tmp_path / f"{name}.csv", index=False)
+    one = xaq.open_stations(tmp_path / "1.csv", stations=WHERE)
+    assert one.attrs["history"] == f"xaq open_stations: read 1.csv as 'long' (xaq {xaq.__version__})"
+    several = xaq.open_stations(tmp_path / "*.csv", stations=WHERE)
+    assert "read 1.csv, 2.csv, 3.csv, ... (4 in all) as 'long'" in several.attrs["history"]
+    assert "read a table as 'long'" in xaq.open_stations(table, stations=WHERE).attrs["history"]
+    assert xaq.open_stations(one).attrs["history"] == one.attrs["history"]

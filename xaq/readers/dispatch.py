@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .._version import __version__
 from ..arrays import timesteps
 from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, match_key
 from ..errors import SchemaError
@@ -164,7 +165,8 @@ def open_stations(
         chosen = detect(given, request) if format is None else FORMATS[format]
         found = _in_folder(given, chosen, request)
         _check_options(found, chosen, request)
-        ds = schema.record(chosen.read(found, request), "open_stations", request.history)
+        read = [] if chosen is cf.FORMAT else [_read_as(found, chosen)]
+        ds = schema.record(chosen.read(found, request), "open_stations", [*request.history, *read])
         ds = schema.conform(with_known_step(ds, every))
         if not chosen.intervals:
             ds = with_whole_ends(ds, timestamps)
@@ -175,6 +177,12 @@ def open_stations(
         # The reader knows the problem; the name of the source is known here.
         raise _with_source_name(raised, given, request) from raised
     return schema.describe_as_cf(ds)
+
+
+def _read_as(source: Source, form: Format) -> str:
+    """Return the line of history that says what was read, by which reader; netCDF and Zarr come with their own history."""
+    named = some((path.name for path in source.paths), 3) or "a table"
+    return f"read {named} as {form.name!r} (xaq {__version__})"
 
 
 def _check_held(ds: xr.Dataset, pollutant: str | None) -> None:
