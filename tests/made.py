@@ -32,6 +32,11 @@ class Made:
     ids: tuple[str, ...] = tuple(IDS)
 
 
+def assert_same(ds: xr.Dataset, expected: xr.Dataset) -> None:
+    """Two datasets are the same, but for the name of what was read, in their history."""
+    xr.testing.assert_identical(ds.assign_attrs(history=""), expected.assign_attrs(history=""))
+
+
 def narrow(timestamps) -> pd.DataFrame:
     """Return station, time and value of every observation, station by station."""
     return pd.DataFrame({"i": np.repeat([0, 1], 24), "time": [*timestamps, *timestamps], "value": VALUES.ravel()})

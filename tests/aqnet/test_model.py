@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from safetensors.torch import save_file
 
 import xaq
 from xaq.aqnet import description
 from xaq.aqnet.recipe import Interval, untrained_network
-from xaq.errors import ModelError
+from xaq.errors import ModelError, XaqWarning
 from xaq.interpolate.trend import BackgroundFactor, Trend, TrendRecord
 from xaq.nn.config import AQNetConfig
 
@@ -190,3 +191,51 @@ def test_a_model_without_temporal_module_has_no_attention_and_says_how_to_get_on
     exec(advice, names)
     again = network.aq.train("pm25", config=names["config"], max_epochs=0, progress=False)
     assert again.attention(observations, network.time.values[72]).shape == (len(observations.values), 1, 7)
+
+
+VERBS = {
+    "reanalyze": lambda ds, model: ds.aq.reanalyze(model, grid=0.5),
+    "estimate": lambda ds, model: ds.aq.estimate(model, lon=ds.lon[:2], lat=ds.lat[:2]),
+    "verify": lambda ds, model: ds.aq.verify(model, baselines=["idw"]),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_a_network_without_a_station_of_training_is_said_once(network, model, verb):
+    other = network.assign_coords(lon=network.lon + 30)
+    with pytest.warns(
+        XaqWarning, match=r"0 of 13 stand where one of its 13 did.*fix: model = ds\.aq\.train\('pm25'\)$"
+    ) as caught:
+        verb(other, model)
+    assert len(caught) == 1
+
+
+def test_a_country_that_holds_the_city_of_training_is_another_network(network, model):
+    many = xr.concat(
+        [
+            network,
+            *(
+                network.assign_coords(lon=network.lon + 2 * i, station=[f"{s}-{i}" for s in network.station.values])
+                for i in range(1, 12)
+            ),
+        ],
+        "station",
+    )
+    with pytest.warns(XaqWarning, match="13 of 156 stand where one of its 13 did"):
+        many.aq.reanalyze(model, grid=0.5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ds: ds.isel(time=slice(24, 96)),
+        lambda ds: ds.assign_coords(station=[f"x{s}" for s in ds.station.values]),
+        lambda ds: ds.assign_coords(lon=ds.lon.round(2), lat=ds.lat.round(2)),
+        lambda ds: ds.assign_coords(lon=ds.lon.where(ds.station.isin(ds.station[~ds.hidden][:2]), ds.lon + 5)),
+        lambda ds: ds.assign_coords(lon=ds.lon - 360),
+    ],
+    ids=["part of the period", "other ids", "rounded coordinates", "two of them", "another turn"],
+)
+def test_a_network_with_a_station_of_training_gives_no_warning(network, model, change, recwarn):
+    change(network).aq.reanalyze(model, grid=0.5)
+    assert not [w for w in recwarn if "other stations" in str(w.message)]

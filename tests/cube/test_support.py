@@ -8,7 +8,7 @@ import xarray as xr
 
 import xaq
 from xaq.arrays import sphere
-from xaq.errors import GridError
+from xaq.errors import GridError, XaqWarning
 from xaq.quality.coastline import at_sea
 
 DAY = "2005-02-08"
@@ -154,3 +154,25 @@ def test_a_place_beyond_the_range_of_a_raster_is_unlike_the_stations_with_a_fiel
     beside = ds.aq.reanalyze("kriging-drift", fields=[wind], **asked)
     assert "dissimilarity" in beside
     assert not beside.supported.compute().values[:, high].any()
+
+
+def test_points_beyond_the_reach_beside_others_give_one_warning_with_a_fix_that_masks_them(germany):
+    places = {"lon": [9.0, 9.2, 21.0, 2.0], "lat": [50.0, 50.1, 52.2, 48.8], "time": DAY}
+    reporting = germany.drop_sel(station="DEHE060")
+    with pytest.warns(
+        XaqWarning,
+        match=r"2 of 4 points are farther than max_distance=93 km .* farthest \(lon=21, lat=52.2\) is 446 km",
+    ) as caught:
+        found = reporting.aq.estimate("kriging", **places)
+    assert len(caught) == 1
+    fix = str(caught[0].message).partition("fix: ")[2].partition(", of found")[0]
+    masked = eval(fix, {"found": found})
+    assert masked.dims == ("time", "point")
+    assert masked.notnull().values.tolist() == [[True, True, False, False]]
+
+
+def test_points_within_the_reach_give_no_warning(germany, recwarn):
+    reporting = germany.drop_sel(station="DEHE060")
+    reporting.aq.estimate("kriging", lon=[9.0, 9.2], lat=[50.0, 50.1], time=DAY)
+    reporting.aq.estimate("kriging", lon=[9.0, 21.0], lat=[50.0, 52.2], time=DAY, max_distance=500)
+    assert not len(recwarn)

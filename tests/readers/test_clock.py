@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from made import assert_same
 
 import xaq
 from xaq.errors import SchemaError, XaqWarning
@@ -43,7 +44,7 @@ def test_date_and_hour_are_one_time(kind):
 def test_date_and_hour_in_files_and_wide_tables(tmp_path):
     table = SPLIT["date and hour"][0]
     table.to_csv(tmp_path / "long.csv", index=False)
-    xr.testing.assert_identical(xaq.open_stations(tmp_path / "long.csv", **OPTIONS), WHOLE)
+    assert_same(xaq.open_stations(tmp_path / "long.csv", **OPTIONS), WHOLE)
     wide = table.pivot(index=["date", "hour"], columns="station", values="pm25").reset_index()
     wide.to_csv(tmp_path / "wide.csv", index=False)
     xr.testing.assert_equal(xaq.open_stations(tmp_path / "wide.csv", pollutant="pm25", **OPTIONS), WHOLE)

@@ -102,7 +102,7 @@ def test_a_column_of_words_is_left_as_it_is():
     rows = table([1, 2, 3, 4, 5, 6], state=["ND"] * 6)
     ds = opened(rows, censored="zero")
     assert "state" not in ds
-    assert "history" not in ds.attrs
+    assert "detection limit" not in ds.attrs["history"]
 
 
 def test_decimal_commas_and_other_columns(tmp_path):

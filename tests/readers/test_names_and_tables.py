@@ -7,10 +7,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import xarray as xr
+from fixes import applied
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import IDS, MAKERS, PLACES, STARTS, VALUES, assert_the_record
+from made import IDS, MAKERS, PLACES, STARTS, VALUES, assert_same, assert_the_record
 
+import xaq
 from xaq.conventions import canonical_name, canonical_units, split_header
 from xaq.errors import SchemaError
 from xaq.readers.binary import MISSING
@@ -69,7 +71,7 @@ def test_an_empty_identifier_is_missing(ending, tmp_path):
 
 def test_identifiers_that_are_numbers_in_excel(tmp_path):
     TABLE.assign(station=TABLE.station.astype(float)).to_excel(tmp_path / "obs.xlsx", index=False)
-    xr.testing.assert_identical(read(tmp_path / "obs.xlsx"), EXPECTED)
+    assert_same(read(tmp_path / "obs.xlsx"), EXPECTED)
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -226,7 +228,7 @@ def test_a_pivoted_table_is_wide(form):
 
 def test_a_parquet_file_with_an_index(tmp_path):
     TABLE.set_index(["station", "time"]).to_parquet(tmp_path / "o.parquet")
-    xr.testing.assert_identical(read(tmp_path / "o.parquet"), EXPECTED)
+    assert_same(read(tmp_path / "o.parquet"), EXPECTED)
 
 
 @pytest.mark.parametrize("ending", ["feather", "parquet", "xlsx", "csv"])
@@ -306,3 +308,62 @@ def test_variables_of_the_only_station():
         open_stations(table, pollutant="pm25", **options)
     ds = open_stations(STATIONS_UNKNOWN, columns={"soot": "X1"}, **options)
     assert ds["soot"].values.tolist() == [[1.0] * 4]
+
+
+TWO = pd.DataFrame({
+    "station": ["a", "a", "b", "b"], "time": ["2020-01-01", "2020-01-02"] * 2, "pm25": [1.0, 2, 3, 4], "pm10": [5.0, 6, 7, 8], "PM2.5": 9.0,
+})  # fmt: skip
+WHERE = pd.DataFrame({"station": ["a", "b"], "lon": [10.0, 10.5], "lat": [50.0, 50.2]})
+
+
+@pytest.mark.parametrize(("columns", "kept"), [({"pm25": "pm10"}, [5, 6]), ({"pm25": "PM2.5"}, [9, 9]), (None, [1, 2])])
+def test_both_fixes_of_two_columns_of_one_meaning_work(columns, kept, tmp_path):
+    TWO.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(SchemaError, match=r"several columns have the same meaning: \{'pm25'") as raised:
+        xaq.open_stations(tmp_path / "t.csv", stations=WHERE, columns=columns)
+    named, dropped = re.search(r"fix: columns=({.*?}), or (table = .*?);", str(raised.value)).groups()
+    assert f"table = pd.read_csv({str(tmp_path / 't.csv')!r}" in str(raised.value)
+    made = {"table": TWO.copy()}
+    exec(dropped, made)
+    for ds in (
+        xaq.open_stations(tmp_path / "t.csv", stations=WHERE, columns=eval(named)),
+        xaq.open_stations(made["table"], stations=WHERE, columns=columns),
+    ):
+        assert ds.pm25[0].values.tolist() == kept
+
+
+def test_two_variables_of_one_meaning_and_two_that_are_exchanged():
+    ds = xaq.open_stations(TWO.drop(columns="PM2.5"), stations=WHERE)
+    with pytest.raises(SchemaError, match=r"same meaning: pm25; fix: ds\.drop_vars\(\['pm25'\]\)") as raised:
+        xaq.open_stations(ds, columns={"pm25": "pm10"})
+    got = xaq.open_stations(applied(raised.value, ds=ds), columns={"pm25": "pm10"})
+    assert got.pm25[0].values.tolist() == [5, 6]
+    got = xaq.open_stations(ds, columns={"pm25": "pm10", "pm10": "pm25"})
+    assert (got.pm25[0].values.tolist(), got.pm10[0].values.tolist()) == ([5, 6], [1, 2])
+
+
+@pytest.mark.parametrize("files", [["1", "2"], ["1", "2", "3"]])
+def test_the_fix_of_files_that_overlap_joins_them(files, tmp_path):
+    for name, days in {"1": [1, 2, 3], "2": [3, 4, 5], "3": [5, 6, 7]}.items():
+        frame = pd.DataFrame({"station": "a", "time": [f"2020-01-0{d}" for d in days], "pm25": 1.0 * int(name)})
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(
+        SchemaError, match=r"duplicate rows, first: station a, 2020-01-03.*values of the first count"
+    ) as raised:
+        xaq.open_stations([tmp_path / f"{name}.csv" for name in files], stations=WHERE)
+    call = re.search(r"fix: (.*?\)\))[:,]", str(raised.value))[1].replace("...", "stations=WHERE")
+    ds = eval(call, {"xaq": xaq, "WHERE": WHERE})
+    assert ds.pm25[0].values.tolist() == [1, 1, 1, 2, 2]
+    assert ds.pm25.attrs["units"] == "ug m-3"
+
+
+def test_history_says_what_was_read_also_where_nothing_changed(tmp_path):
+    table = TWO[["station", "time", "pm25"]]
+    for name in ("1", "2", "3", "4"):
+        table.assign(time=[f"2020-0{name}-01", f"2020-0{name}-02"] * 2).to_csv(tmp_path / f"{name}.csv", index=False)
+    one = xaq.open_stations(tmp_path / "1.csv", stations=WHERE)
+    assert one.attrs["history"] == f"xaq open_stations: read 1.csv as 'long' (xaq {xaq.__version__})"
+    several = xaq.open_stations(tmp_path / "*.csv", stations=WHERE)
+    assert "read 1.csv, 2.csv, 3.csv, ... (4 in all) as 'long'" in several.attrs["history"]
+    assert "read a table as 'long'" in xaq.open_stations(table, stations=WHERE).attrs["history"]
+    assert xaq.open_stations(one).attrs["history"] == one.attrs["history"]

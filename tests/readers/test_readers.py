@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from made import assert_same
 from synthetic import station_dataset
 
 from xaq.errors import SchemaError, XaqWarning
@@ -34,7 +35,7 @@ def test_a_file_gives_the_same_dataset_as_its_frame(tmp_path, ending, as_text):
     frame, path, places = table(), tmp_path / f"obs.{ending}", tmp_path / "stations.csv"
     frame.to_parquet(path) if ending == "parquet" else frame.to_csv(path, index=False)
     PLACES.to_csv(places, index=False)
-    xr.testing.assert_identical(read(as_text(path), as_text(places)), read(frame))
+    assert_same(read(as_text(path), as_text(places)), read(frame))
 
 
 def test_leading_zeros_survive_csv(tmp_path):

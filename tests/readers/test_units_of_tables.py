@@ -71,3 +71,41 @@ def test_the_fix_for_several_units_has_the_names_and_entries_of_the_table():
 def test_the_fix_for_a_station_without_a_place_in_a_wide_table():
     table = pd.DataFrame({"time": HOURS, "a_NO2 (ppb)": 1.0, "c_NO2 (ppb)": 2.0})
     assert after_advice(table).station.values.tolist() == ["a"]
+
+
+def no2_in_header(values=40.0):
+    return pd.DataFrame({
+        "station": np.repeat(["a", "b"], 24), "time": [*HOURS, *HOURS], "NO2 (ug/m3)": values,
+    })  # fmt: skip
+
+
+def test_units_that_contradict_the_stated_ones_are_said_and_recorded():
+    with pytest.warns(
+        XaqWarning,
+        match=r"states ug m-3 of no2, and units= says 'ppb', .*not converted; fix: leave units= out and, .*; nothing where",
+    ) as caught:
+        ds = xaq.open_stations(no2_in_header(), units={"no2": "ppb"}, **OPTIONS)
+    assert len(caught) == 1
+    assert (ds.no2.attrs["units"], float(ds.no2[0, 0])) == ("1e-9", 40)
+    assert "xaq open_stations: no2 is in 1e-9 by units=, values not converted (stated: ug m-3)" in ds.attrs["history"]
+    call = re.search(r"call (ds\.aq\.convert_units\(.*?\))", str(caught[0].message))[1]
+    meant = eval(call, {"ds": xaq.open_stations(no2_in_header(), **OPTIONS)})
+    assert meant.no2.attrs["units"] == "1e-9"
+    assert float(meant.no2[0, 0]) == pytest.approx(20.9, abs=0.1)
+
+
+def test_units_in_another_spelling_or_that_were_assumed_contradict_nothing(recwarn):
+    xaq.open_stations(no2_in_header(), units={"no2": "µg/m³"}, **OPTIONS)
+    table = no2_in_header().rename(columns={"NO2 (ug/m3)": "pm10"})
+    assumed = xaq.open_stations(table, **OPTIONS)
+    ds = xaq.open_stations(assumed, units={"pm10": "mg m-3"})
+    assert ds.pm10.attrs["units"] == "mg m-3"
+    assert "units_note" not in ds.pm10.attrs
+    assert not len(recwarn)
+
+
+def test_the_standard_name_follows_the_units_of_the_caller():
+    stated = xaq.open_stations(no2_in_header(), **OPTIONS)
+    with pytest.warns(XaqWarning, match="states ug m-3 of no2"):
+        ds = xaq.open_stations(stated, units="ppb")
+    assert ds.no2.attrs["standard_name"] == "mole_fraction_of_nitrogen_dioxide_in_air"

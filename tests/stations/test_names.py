@@ -129,3 +129,33 @@ def test_the_fix_of_an_unknown_target_is_what_was_meant(target, said):
     for verb in VERBS.values():
         with pytest.raises(SchemaError, match=said):
             verb(ds, target)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("no2", "fix: target='pm25'$"),
+        ("pm", "fix: target='pm25'$"),
+        ("humid", "fix: target='humidity'$"),
+        (["no2"], "fix: target='pm25'$"),
+    ],
+)
+def test_the_fix_of_a_pollutant_that_is_not_there_is_a_pollutant(target, said):
+    ds = station_dataset()
+    ds = ds.assign(aaa=ds.pm25, humidity=ds.pm25, pm10=ds.pm25)[["aaa", "humidity", "pm25", "pm10"]]
+    for verb in VERBS.values():
+        with pytest.raises(SchemaError, match=said):
+            verb(ds, target)
+    with pytest.raises(SchemaError, match=r"fix: target='PM2\.5'$"):
+        ds.rename(pm10="PM10", pm25="PM2.5").aq.reanalyze("idw", target="pm25", grid=1.0)
+
+
+def test_a_dataset_without_pollutants_has_none_to_offer():
+    ds = station_dataset().rename(pm25="humidity")
+    for verb in VERBS.values():
+        with pytest.raises(
+            SchemaError, match=r"none is a pollutant; fix: xaq\.open_stations\(.*\) with a table that has no2$"
+        ):
+            verb(ds, "no2")
+    with pytest.raises(SchemaError, match=r"fix: target='humidity'$"):
+        ds.aq.reanalyze("idw", target="humidty", grid=1.0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import weakref
 
 import numpy as np
@@ -312,3 +313,10 @@ def test_what_was_learned_from_is_released_before_hidden_stations_are_scored(net
     monkeypatch.setattr(module, "score_held_out", scored)
     train(network, max_epochs=max_epochs)
     assert alive == [False]
+
+
+def test_the_fix_of_a_covariate_has_the_one_that_is_spelt_most_like_it(network):
+    ds = network.assign(humidity=network.pm25, wind=network.pm25)
+    for names, meant in ((["humidty"], ["humidity"]), (["wind", "humidty", "q"], ["wind", "humidity"]), (["q"], [])):
+        with pytest.raises(SchemaError, match=re.escape(f"fix: covariates={meant}") + "$"):
+            ds.aq.train("pm25", covariates=names)

@@ -33,6 +33,7 @@ _PHRASES = (
     (r"open_stations\(\['a\.csv', 'b\.csv'\], \.\.\.\)", "a.csv b.csv"),
     (r"lon=lat, lat=lon, they look swapped", "point_columns={'lon': 'lat', 'lat': 'lon'}, they look swapped"),
     (r"grid=0\.1 for a grid around the stations", "grid=0.1 without --bounds for a grid around the stations"),
+    (r"found\['[^']*'\]\.where\(found\['supported'\]\), of found = ds\.aq\.estimate\(\.\.\.\)", "the rows of the table in which supported is True"),
     (r"keep = .*", "leave these points out of the file"),
     (r"lon=\[[^]]*\], lat=\[[^]]*\]", "a file with lon and lat of the points in degrees"),
 )  # fmt: skip

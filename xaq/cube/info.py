@@ -87,8 +87,10 @@ class CubeInfo:
                 f"{p.get('method')} {str(p.get('model_hash'))[:12]}, {p.get('visible_stations')} stations, xaq {p.get('xaq_version')}",
             ),
         ]
+        # The scores are those of training: a cube of a dataset in which nothing is hidden uses these stations too.
+        used = "" if p.get("hidden_stations") else " in training, none from this cube"
         facts += [
-            (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']})")
+            (row["method"], f"MAE {row['mae']:.3g}, RMSE {row['rmse']:.3g} ({row['stations']}{used})")
             for row in p.get("held_out_scores", [])
             if "mae" in row
         ]

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from .._arguments import shown
-from ..arrays import timesteps
+from ..arrays import sphere, timesteps
 from ..conventions import LAT, LON, TIME, canonical_units, common_units
-from ..errors import ModelError
+from ..errors import ModelError, warn
 from ..fields.background import BACKGROUND, BackgroundAlone, settle_field
 from ..fields.gridded import Gridded
 from ..fields.predictor_field import Fields, PredictorField, settle_fields
@@ -22,8 +23,13 @@ from ..interpolate.base import Field, Mapper, Observations, ReadsFields
 from ..interpolate.classical import CLASSICAL, DRIFT, UNFITTED, classical, drift_kriging
 from ..interpolate.trained import TrainedMapper
 from ..interpolate.trend import BackgroundFactor, OverTrend, Trend
-from ..stations import taking_part
+from ..stations import schema, taking_part
 from ..stations.timestamps import step_of
+
+#: Within it a station with corrected or rounded coordinates is the same, km.
+_SAME_PLACE_KM = 1.0
+#: Fewer stations of a network than this part are a few that two networks share, such as those of a city in a country.
+_FEW = 0.1
 
 
 def settle_mapper(
@@ -38,6 +44,7 @@ def settle_mapper(
     field, named = _settle_background(background, visible, target), rasters_by_name(rasters)
     grids = settle_fields(fields, visible, others=tuple(named))
     if isinstance(mapper, TrainedMapper):
+        warn_of_other_stations(mapper, *schema.positions(visible))
         return mapper.with_trend(trend_of_model(mapper.recipe.trend, field, named, visible, grids))
     check_mapper(mapper)
     for argument, given in (("rasters", named), ("fields", grids)):
@@ -140,6 +147,22 @@ def check_model(model: TrainedMapper, ds: xr.Dataset, target: str) -> None:
         )
     if problems:
         raise ModelError("; ".join(problems))
+
+
+def warn_of_other_stations(model: TrainedMapper, lon: NDArray, lat: NDArray) -> None:
+    """Warn where hardly a station stands where one did that the model was trained on: covariance and noise are of another network.
+
+    By places, not ids, which networks may have in common and files may write in other ways.
+    """
+    known_lon, known_lat, _ = np.array(model.recipe.residual_variance, float).reshape(-1, 3).T
+    if not known_lon.size:
+        return
+    known = int((sphere.nearest(known_lon, known_lat, lon, lat, 1)[1] <= _SAME_PLACE_KM).sum())
+    if known < _FEW * len(lon):
+        warn(
+            f"the model was trained on other stations: {known} of {len(lon)} stand where one of its {known_lon.size} did, and its range of "
+            f"{model.recipe.covariance.range_km:.3g} km and its intervals are those of its own network; fix: model = ds.aq.train({model.target!r})"
+        )
 
 
 def method_name(mapper: Mapper | str) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from dask.base import tokenize
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._arguments import check_flag
+from ..arrays import sphere
 from ..conventions import LAT, LON, QUANTILE, TIME
-from ..errors import StoreError
+from ..errors import StoreError, warn
 from ..fields.predictor_field import Fields
 from ..interpolate.base import Mapper
 from ..stations import limits, schema
@@ -315,7 +316,22 @@ def estimate(
     request = make_request(ds, mapper, options)
     limits.warn_if_impossible(ds, request.variables)
     warn_if_incomplete(Joint(request, ensemble))
-    return estimate_at(request, lon=lon, lat=lat, ensemble=ensemble)
+    found = estimate_at(request, lon=lon, lat=lat, ensemble=ensemble)
+    _warn_of_far_points(request, found[LON].values, found[LAT].values)
+    return found
+
+
+def _warn_of_far_points(request: Request, lon: NDArray, lat: NDArray) -> None:
+    """Warn of points beyond the reach of the stations: their estimates are numbers like any other."""
+    distance = sphere.nearest(request.lon, request.lat, lon, lat, 1)[1][:, 0]
+    far = int((distance > request.max_distance).sum())
+    if far:
+        at = int(distance.argmax())
+        warn(
+            f"{far} of {len(lon)} points are farther than max_distance={request.max_distance:.0f} km from any station, and their estimates "
+            f"are not supported; the farthest (lon={lon[at]:g}, lat={lat[at]:g}) is {distance[at]:.0f} km away; "
+            f"fix: found[{request.target!r}].where(found['supported']), of found = ds.aq.estimate(...)"
+        )
 
 
 def estimate_at(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..arrays import timesteps
 from ..conventions import QUANTILE, STATION, TIME
-from ..cube.mapper import check_model
+from ..cube.mapper import check_model, warn_of_other_stations
 from ..cube.request import settle_target
 from ..cube.tasks import estimate_points
 from ..errors import ModelError, SchemaError, warn
@@ -43,6 +43,7 @@ def verify_forecast(
     check_model(model, ds, target)
     recipe, config = model.recipe, model.recipe.config
     visible = taking_part.observed(ds, target, covariates=recipe.covariates, known=recipe.known).observations
+    warn_of_other_stations(model, visible.lon, visible.lat)
     hidden = taking_part.observed(ds, target, hidden=True).observations
     period = schema.select_period(ds, time)[TIME].values[[0, -1]].astype("datetime64[s]")
     starts = _forecast_starts(visible.times, config, period)

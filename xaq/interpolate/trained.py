@@ -88,6 +88,10 @@ class TrainingRecipe(Protocol):
         """Stations that it was trained on."""
 
     @property
+    def residual_variance(self) -> tuple[tuple[float, float, float], ...]:
+        """Longitude and latitude of each, and its climatological residual variance."""
+
+    @property
     def period(self) -> tuple[str, str]:
         """First and last time of training."""
 

@@ -23,6 +23,7 @@ from ..stations.timestamps import calendar_problem
 from ..stations.units import factor
 from . import detectors, flags, network_comparison
 from .report import Finding, Report
+from .size_classes import size_class_findings
 from .text_variables import text_findings
 
 #: Variables whose daily cycle follows the sun closely enough to reveal a wrong time zone.
@@ -97,6 +98,7 @@ def check(ds: xr.Dataset, other: xr.Dataset | None = None) -> pd.DataFrame:
             found += _value_findings(ds, name, values)
         if canonical_name(name) in _SUN_DRIVEN:
             found += _time_zone(ds, name, values)
+    found += size_class_findings(ds)
     found += _silent(ds, reporting)
     if other is not None:
         found += _compared(ds, other)

@@ -19,8 +19,6 @@ from ..conventions import (
     ELEVATION,
     LAT,
     LON,
-    MASS_UNITS,
-    POLLUTANTS,
     ROLE_NAMES,
     STATION,
     STATION_TEXT,
@@ -28,7 +26,6 @@ from ..conventions import (
     canonical_name,
     canonical_units,
     common_units,
-    is_concentration,
     is_pollutant,
     is_units,
     match_key,
@@ -114,11 +111,22 @@ def name_columns(
     renamed = frame.rename(columns=names)
     repeated = renamed.columns[renamed.columns.duplicated()].unique()
     if len(repeated):
-        clash = {str(r): [str(c) for c in frame.columns if names[c] == r] for r in repeated}
-        raise SchemaError(
-            f"several columns have the same meaning: {clash}; fix: drop one, or name it with columns=", subject=subject
-        )
+        raise _of_one_meaning({r: [c for c in frame.columns if names[c] == r] for r in repeated}, explicit, subject)
     return Rows(renamed, {new: str(old) for old, new in names.items()}, units)
+
+
+def _of_one_meaning(clash: Mapping[Any, list[Any]], explicit: Mapping[Any, str], subject: str) -> SchemaError:
+    """Return the error of several columns of one role or variable; the fix keeps those that the caller named."""
+    kept = {role: next((c for c in columns if c in explicit), columns[0]) for role, columns in clash.items()}
+    rest = {role: [c for c in columns if c != kept[role]] for role, columns in clash.items()}
+    drop = f".drop(columns={[c for columns in rest.values() for c in columns]})"
+    text = f"several columns have the same meaning: {dict(clash)}; fix: "
+    if subject != "table":
+        return SchemaError(f"{text}places = places{drop}", subject=subject)
+    # A name that nothing else has makes a variable of its own of each of the others.
+    named = {role: column for column, role in explicit.items()} | kept
+    named |= {f"{role}_{n}": column for role, columns in rest.items() for n, column in enumerate(columns, 2)}
+    return SchemaError(f"{text}columns={named}, or table = table{drop}")
 
 
 def lower_names(columns: Iterable[Any]) -> dict[str, Any]:
@@ -390,47 +398,3 @@ def _parameters(frame: pd.DataFrame) -> pd.Series:
     """Return the variable of each row of a narrow table, under xaq's name."""
     name = frame[PARAMETER].astype(str)
     return name.map({text: canonical_name(text) for text in name.unique()})
-
-
-# -- units -------------------------------------------------------------------------------------------------------------
-
-
-def with_units(ds: xr.Dataset, units: str | Mapping[str, str] | None) -> xr.Dataset:
-    """Return the dataset with units on its pollutants: those given, else those stated, else ug m-3 for particles.
-
-    A gas without units is a warning.
-    """
-    names = [str(n) for n in ds.data_vars]
-    if isinstance(units, str):
-        known = schema.pollutants(ds)
-        if len(known) != 1:
-            raise SchemaError(
-                f"units={units!r} for {len(known)} pollutants ({', '.join(known)}); fix: units={{'pm25': {units!r}, ...}}"
-            )
-        units = {known[0]: units}
-    given = {canonical_name(name): canonical_units(text) for name, text in (units or {}).items()}
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise SchemaError(f"units= names {', '.join(unknown)}, not in the table; fix: one of {', '.join(names)}")
-    odd = [f"{u!r} of {n}" for n, u in given.items() if n in POLLUTANTS and not is_concentration(u, n)]
-    if odd:
-        raise SchemaError(
-            f"units {', '.join(odd)} are not units of concentration that xaq knows; fix: 'ug m-3' or 'mg m-3', "
-            "for gases also 'ppb' or 'ppm'"
-        )
-    gases = []
-    for name in names:
-        attrs = ds[name].attrs
-        if name in given:
-            attrs["units"] = given[name]
-        elif not attrs.get("units") and name in POLLUTANTS:
-            if POLLUTANTS[name].particle:
-                attrs.update(units=MASS_UNITS, units_note="assumed: none given")
-            else:
-                gases.append(name)
-    if gases:
-        warn(
-            f"no units for {', '.join(gases)}: usable as covariates, not as a target; "
-            f"fix: units={{{gases[0]!r}: '{MASS_UNITS}'}} or 'ppb'"
-        )
-    return ds

@@ -68,11 +68,14 @@ def _rename(ds: xr.Dataset, columns: Mapping[str, str]) -> xr.Dataset:
     names = {v: k for k, v in columns.items()}
     known = {name: canonical_name(name) for name in schema.pollutants(ds)}
     renames = {a: b for a, b in {**known, **names}.items() if a != b}
-    clash = [b for b in renames.values() if b in ds.variables or list(renames.values()).count(b) > 1]
-    if clash:
-        raise SchemaError(
-            f"several variables have the same meaning: {', '.join(sorted(set(clash)))}; fix: ds.drop_vars(...)"
-        )
+    clash: dict[str, list[str]] = {}
+    for old in ds.variables:
+        clash.setdefault(renames.get(str(old), str(old)), []).append(str(old))
+    # The variable that the caller named is kept, else the first.
+    others = [old for olds in clash.values() for old in sorted(olds, key=lambda old: old not in names)[1:]]
+    if others:
+        means = ", ".join(sorted(new for new, olds in clash.items() if len(olds) > 1))
+        raise SchemaError(f"several variables have the same meaning: {means}; fix: ds.drop_vars({others})")
     return ds.rename(renames)
 
 

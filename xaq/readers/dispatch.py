@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from .._version import __version__
 from ..arrays import timesteps
 from ..conventions import ROLE_NAMES, STATION, TIME, canonical_name, match_key
 from ..errors import SchemaError
@@ -37,8 +38,8 @@ from . import (
     uk_air,
 )  # fmt: skip
 from .arguments import check_arguments, error
-from .assembly import with_units
 from .folders import listing, reading
+from .given_units import with_units
 from .one_step import check_step, settle_step, with_known_step, with_whole_ends
 from .source import Format, Request, Source, Table
 
@@ -95,7 +96,7 @@ def open_stations(
         unit vector. Intervals begin where those of stations with this step do, else at whole steps (days too) of UTC. Stations of
         different steps or phases are an error without it. For tables and data in memory.
     units : str or mapping, optional
-        Units by variable, or one string for the only pollutant. Particles without units are assumed to be in ug m-3,
+        Units by variable, or one string for the only pollutant; values are not converted. Particles without units are assumed to be in ug m-3,
         and the repr says so; gases need units, unless the format defines them.
     columns : mapping, optional
         Column of a role or variable that xaq does not recognise: ``{"station": "code", "pm25": "PM (fine)"}``. Where the
@@ -164,7 +165,8 @@ def open_stations(
         chosen = detect(given, request) if format is None else FORMATS[format]
         found = _in_folder(given, chosen, request)
         _check_options(found, chosen, request)
-        ds = schema.record(chosen.read(found, request), "open_stations", request.history)
+        read = [] if chosen is cf.FORMAT else [_read_as(found, chosen)]
+        ds = schema.record(chosen.read(found, request), "open_stations", [*request.history, *read])
         ds = schema.conform(with_known_step(ds, every))
         if not chosen.intervals:
             ds = with_whole_ends(ds, timestamps)
@@ -175,6 +177,12 @@ def open_stations(
         # The reader knows the problem; the name of the source is known here.
         raise _with_source_name(raised, given, found, request) from raised
     return schema.describe_as_cf(ds)
+
+
+def _read_as(source: Source, form: Format) -> str:
+    """Return the line of history that says what was read, by which reader; netCDF and Zarr come with their own history."""
+    named = some((path.name for path in source.paths), 3) or "a table"
+    return f"read {named} as {form.name!r} (xaq {__version__})"
 
 
 def _check_held(ds: xr.Dataset, pollutant: str | None) -> None:
@@ -330,8 +338,19 @@ def _with_source_name(raised: SchemaError, source: Source, found: Source, reques
     if not str(raised).startswith("station dataset: "):
         return raised
     are = "the files are" if len(found.paths) > 1 else "the file is"
-    problems = [_with_reading(p, "table", are, found.paths, request, "table") for p in raised.problems]
+    problems = [_of_files(p, source.paths) for p in raised.problems]
+    problems = [_with_reading(p, "table", are, found.paths, request, "table") for p in problems]
     return SchemaError(problems, subject=source.name)
+
+
+def _of_files(problem: str, paths: tuple[Path, ...]) -> str:
+    """Return a problem whose fix works for several files: they overlap, and one by one they are joined by their times."""
+    head, fix, _ = problem.partition("fix: table = table.drop_duplicates")
+    if len(paths) < 2 or not fix:
+        return problem
+    first, second = (f"xaq.open_stations({str(path)!r}, ...)" for path in paths[:2])
+    more = "" if len(paths) == 2 else ", and so on with the others"
+    return f"{head}fix: {first}.combine_first({second}){more}: values of the first count"
 
 
 def _with_reading(problem: str, frame: str, are: str, paths: tuple[Path, ...], request: Request, passed: str) -> str:

@@ -47,13 +47,19 @@ def missing_problem(name: Any, known: Sequence[str]) -> str:
     has = f"the dataset has: {some(known, 20) or 'none'}"
     if not known:
         return f"no variable {shown(name)}; {has}; fix: xaq.open_stations(...) with a table of observations"
+    pollutants = [n for n in known if is_pollutant(n)]
     if isinstance(name, (list, tuple, np.ndarray, pd.Index)):
-        names = [n for n in map(str, name) if n in known] or [known[0]]
-        each = f"target={names[0]!r}" + (f", then target={names[1]!r}: one call for each" if len(names) > 1 else "")
+        names = [n for n in map(str, name) if n in known]
+        each = f"target={(names or pollutants or known)[0]!r}"
+        each += f", then target={names[1]!r}: one call for each" if len(names) > 1 else ""
         return f"target is {shown(name)}, expected the name of one variable; {has}; fix: {each}"
     pollutant = split_header(name)[0] if isinstance(name, str) else ""
-    close = difflib.get_close_matches(str(name), known, n=1)
-    meant = pollutant if pollutant in known else (close or known)[0]
+    if is_pollutant(pollutant) and not pollutants:
+        return f"no variable {shown(name)}; {has}, of which none is a pollutant; fix: xaq.open_stations(...) with a table that has {pollutant}"
+    same = [n for n in pollutants if split_header(n)[0] == pollutant]
+    # A model of another pollutant is what a pasted fix may give, never one of a covariate.
+    close = difflib.get_close_matches(pollutant or str(name), pollutants if is_pollutant(pollutant) else known, n=1)
+    meant = (same or close or pollutants or known)[0]
     return f"no variable {shown(name)}; {has}; fix: target={meant!r}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, get_args
 
 import numpy as np
@@ -160,9 +161,10 @@ def settle_covariates(
     )
     for argument, names in (("covariates", covariates), ("known", known)):
         if unknown := [name for name in names if name not in others]:
+            meant = [m for name in names for m in ([name] if name in others else get_close_matches(name, others, 1))]
             raise SchemaError(
                 f"covariate {unknown[0]!r} is no other variable of numbers on (station, time); candidates are "
-                f"{', '.join(others) or 'none'}; fix: {argument}={[name for name in names if name in others]}"
+                f"{', '.join(others) or 'none'}; fix: {argument}={[*dict.fromkeys(meant)]}"
             )
     if task == "analysis":
         return tuple(dict.fromkeys((*covariates, *known))), ()
