@@ -230,7 +230,7 @@ def test_a_mean_without_time_is_drawn_with_the_places_of_stations(ds, cube):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("pm25_upper", "upper bound of the 90 % interval of PM2.5 concentration [µg m⁻³]"),
+        ("pm25_upper", "mean upper bound of the 90 % intervals of PM2.5 [µg m⁻³]"),
         ("nearest_station", "great-circle distance to the nearest visible station [km]"),
     ],
 )

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from .._arguments import shown
 from ..arrays import longitudes
 from ..conventions import LAT, LON, STATION, TIME, label
-from ..cube.provenance import provenance
 from ..errors import SchemaError
 from ..stations import schema
 from . import basemap
@@ -35,6 +34,7 @@ from .style import (
 from .subject import (
     NO_ESTIMATES,
     axis_label,
+    bound_of,
     conformed,
     cube_label,
     cube_target,
@@ -44,9 +44,10 @@ from .subject import (
     method_text,
     own_label,
     shared_units,
+    units_text,
     variable_label,
 )
-from .times import interval_text, select_times
+from .times import interval_text, percent_text, period_text, select_times
 
 
 def map(  # noqa: A001 - read as xaq.plot.map
@@ -126,9 +127,10 @@ def map(  # noqa: A001 - read as xaq.plot.map
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     cube, target = drawn_variable(cube, target)
     ds = conformed(ds, cube, target, stations)
-    picked, when = _at_times(cube, target, time, tz)
-    observed_too = is_estimate(cube, target) and TIME in picked.dims
-    text = cube_label(cube, target, shared_units(ds, cube, target)) if observed_too else own_label(cube, target)
+    picked, zone = _at_times(cube, target, time, tz)
+    text, head, when = _texts(ds, cube, picked, target, zone)
+    bound = bound_of(cube, target)
+    observed_too = is_estimate(cube, target) and bound is None and TIME in picked.dims
     field = mean_field(picked, target)
     observed = np.full(ds.sizes[STATION], np.nan)
     if stations and observed_too:
@@ -153,17 +155,43 @@ def map(  # noqa: A001 - read as xaq.plot.map
     bar = colour_bar(ax, mesh, "" if yes_or_no else text, extend)
     if yes_or_no:  # which the title asks
         bar.set_ticks([0.25, 0.75], labels=["no", "yes"])
-    title(ax, ", ".join(filter(None, [variable_label(cube, target), when])), method_text(cube))
+    title(ax, head, method_text(cube))
     return ax
 
 
 def _at_times(cube: xr.Dataset, target: str, time: schema.Period, tz: str | None) -> tuple[xr.Dataset, str]:
-    """Return the chosen steps of a cube, and a phrase for them; all of a variable without time."""
+    """Return the chosen steps of a cube, and the time zone that they are written in; all of a variable without time."""
     if TIME in cube[target].coords:
         return select_times(cube, time, tz)
     if time is not None:
         raise SchemaError(f"{target!r} has no time, and time is {shown(time)}; fix: time=None", subject="map")
-    return cube, "time not stated" if is_estimate(cube, target) else ""
+    return cube, "UTC"
+
+
+def _texts(ds: xr.Dataset, cube: xr.Dataset, picked: xr.Dataset, target: str, zone: str) -> tuple[str, str, str]:
+    """Return the label of the colour bar, the title, and the phrase for the steps that are drawn."""
+    timed, bound = TIME in picked[target].dims, bound_of(cube, target)
+    estimated = is_estimate(cube, target) and bound is None
+    when = period_text(picked, zone=zone) if timed else "time not stated" * (estimated or bound is not None)
+    if bound is not None:
+        of, which = bound
+        units = units_text(str(cube[target].attrs.get("units", "")))
+        several = timed and picked.sizes[TIME] > 1
+        drawn = (
+            interval_text(cube, picked, zone, which)
+            if timed
+            else f"{which} of the {percent_text(cube)}interval, {when}"
+        )
+        return _interval_label(cube, which, several, axis_label(of, units)), f"{label(of)}, {drawn}", when
+    head = ", ".join(filter(None, [variable_label(cube, target), when]))
+    if estimated and timed:
+        return cube_label(cube, target, shared_units(ds, cube, target)), head, when
+    return own_label(cube, target), head, when
+
+
+def _interval_label(cube: xr.Dataset, what: str, several: bool, of: str) -> str:
+    """Return the label of the colour bar of widths or bounds: ``"mean width of the 90 % intervals of PM2.5 [µg m⁻³]"``."""
+    return f"{'mean ' * several}{what} of the {percent_text(cube)}interval{'s' * several} of {of}"
 
 
 def width(
@@ -228,7 +256,8 @@ def width(
             "trained model",
             subject="cube",
         )
-    picked, when = select_times(cube, time, tz)
+    picked, zone = select_times(cube, time, tz)
+    when = period_text(picked, zone=zone)
     field = mean_field(picked.assign({target: picked[upper] - picked[lower]}), target)
     norm, extend = limits(field, vmin=0.0, vmax=vmax, no_value=no_value_text(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
@@ -241,10 +270,7 @@ def width(
     draw_scale_bar(ax, ds)
     dot = handle("o", 9.0, "visible station", markerfacecolor="white", markeredgecolor="black", markeredgewidth=0.5)
     legend_below(ax, [dot, *field_handles(picked, unsupported)])
-    coverage = provenance(cube).get("interval_level")
-    percent = "" if coverage is None else f"{100 * coverage:g} % "
-    several = picked.sizes[TIME] > 1
-    width_of = f"{'mean ' * several}width of the {percent}interval{'s' * several} of {axis_label(target, units)}"
+    width_of = _interval_label(cube, "width", picked.sizes[TIME] > 1, axis_label(target, units))
     colour_bar(ax, mesh, width_of, extend)
-    title(ax, f"{label(target)}, {interval_text(cube, picked, percent, tz)}", method_text(cube))
+    title(ax, f"{label(target)}, {interval_text(cube, picked, zone)}", method_text(cube))
     return ax

@@ -345,7 +345,7 @@ def _film(
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     target = cube_target(cube, target)
     ds = conformed(ds, cube, target, stations)
-    picked, when = select_times(cube, time)
+    picked, _ = select_times(cube, time)
     n = picked.sizes[TIME]
     if n > _MOST_STEPS:
         raise SchemaError(
@@ -359,7 +359,7 @@ def _film(
     if stations:
         check_comparable(ds, cube)
         observed = observed_over(ds, picked, target).values
-    norm, extend = limits(fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
+    norm, extend = limits(fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, period_text(picked)))
     captions = [step_text(period_text(picked.isel({TIME: [i]}), of=picked), fields[i]) for i in range(n)]
     return _Film(
         ds, picked, label(target), method_text(cube), captions, fields, observed, norm, extend, cube_label(picked, target, units), cmap,

@@ -42,7 +42,7 @@ from .subject import (
     method_text,
     shared_units,
 )
-from .times import Periods, select_times
+from .times import Periods, period_text, select_times
 
 #: Most meridians and parallels on each of several maps, which are small.
 _PANEL_MARKS = 5
@@ -122,11 +122,11 @@ def panels(
     no_value = no_value_text(target, f"at any of {len(times)} times")
     norm, extend = limits(np.stack(fields), np.array(observed), vmin=vmin, vmax=vmax, no_value=no_value)
     axes, scale = _grid_of_maps(cube_bounds(cube), len(chosen), columns, lines), _marker_scale(cube_bounds(cube))
-    for i, (ax, (picked, when), field) in enumerate(zip(axes, chosen, fields, strict=True)):
+    for i, (ax, (picked, zone), field) in enumerate(zip(axes, chosen, fields, strict=True)):
         mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
         if stations:
             draw_stations(ax, ds, observed[i], mesh, scale=scale)
-        title(ax, step_text(when, field))
+        title(ax, step_text(period_text(picked, zone=zone), field))
     draw_scale_bar(axes[0], ds)
     handles = station_handles(ds, np.array(observed), scale=scale) if stations else []
     text = cube_label(cube, target, units)
@@ -231,7 +231,8 @@ def _same_steps(
         raise SchemaError(
             "the cubes have different cells; fix: ds.aq.reanalyze(..., grid=cube) for both", subject="map"
         )
-    (first, when), (second, other_when) = (select_times(c, time, tz) for c in (cube, other))
+    (first, zone), (second, other_zone) = (select_times(c, time, tz) for c in (cube, other))
+    when, other_when = period_text(first, zone=zone), period_text(second, zone=other_zone)
     if not np.array_equal(first[TIME].values, second[TIME].values):
         raise SchemaError(
             f"the cubes have different times, {when} and {other_when}; fix: time=... that both have", subject="map"

@@ -39,7 +39,14 @@ def cube_target(cube: xr.Dataset, target: str | None) -> str:
     """Return the estimate of a cube: the one asked for, or its only one, which bounds and members are not."""
     if not isinstance(cube, xr.Dataset) or not {LAT, LON} <= set(cube.dims) or TIME not in cube.coords:
         raise SchemaError("expected a Dataset with time, lat and lon; fix: cube = ds.aq.reanalyze(...)", subject="cube")
-    return _variable(cube, target, [n for n in _fields(cube) if n not in NO_ESTIMATES])
+    target = _variable(cube, target, [n for n in _fields(cube) if n not in NO_ESTIMATES])
+    if (bound := bound_of(cube, target)) is not None:
+        raise SchemaError(
+            f"{target!r} is a bound of {bound[0]!r}, expected an estimate; fix: target={bound[0]!r}, or "
+            f"ds.aq.plot.map(cube, target={target!r})",
+            subject="cube",
+        )
+    return target
 
 
 def point_target(points: xr.Dataset, target: str | None) -> str:
@@ -73,6 +80,16 @@ def drawn_variable(cube: xr.Dataset | xr.DataArray, target: str | None) -> tuple
 def is_estimate(cube: xr.Dataset, target: str) -> bool:
     """Return whether a variable of a cube is what stations observe: no bound, and nothing that is known of cells."""
     return target in _estimates([n for n in _fields(cube) if n not in NO_ESTIMATES])
+
+
+def bound_of(cube: xr.Dataset, target: str) -> tuple[str, str] | None:
+    """Return ``("pm25", "upper bound")`` where a variable is a bound of an interval; None where it is none."""
+    of, _, side = target.rpartition("_")
+    if side not in ("lower", "upper"):
+        return None
+    # A bound that is passed alone has only its own name for what it is.
+    described = str(cube[target].attrs.get("long_name", "")).startswith(f"{side} bound of ")
+    return (of, f"{side} bound") if of in _fields(cube) or described else None
 
 
 def _fields(cube: xr.Dataset) -> list[str]:
