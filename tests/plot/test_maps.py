@@ -1,5 +1,7 @@
 """Maps of a cube: what a reader would conclude from them must be true."""
 
+import warnings
+
 import cartopy.crs as ccrs
 import figures
 import matplotlib as mpl
@@ -12,7 +14,8 @@ from figures import bar_label, layer, legend_of, mesh_of
 
 from xaq import plot
 from xaq.cube.reanalyze import reanalyze
-from xaq.errors import SchemaError
+from xaq.errors import SchemaError, XaqWarning
+from xaq.plot import markers
 from xaq.plot.times import period_text
 
 ds, cube, network, network_cube, idw_cube, closed = (
@@ -58,14 +61,58 @@ def test_stations_that_the_cube_has_not_seen_are_never_drawn_as_visible(ds, cube
         np.testing.assert_allclose(layer(drawn, "_hidden").get_offsets(), np.c_[ds.lon.values, ds.lat.values][~seen])
 
 
-def test_a_comparison_marks_what_either_cube_has_not_seen(network):
+def test_each_map_of_a_comparison_marks_what_its_cube_has_not_seen(network):
     first, second, third = map(str, network.station.values[:3])
-    cubes = [
-        network.drop_vars("hidden", errors="ignore").aq.hide([s]).aq.reanalyze("idw", grid=0.5, time="2020-01-01")
-        for s in (first, second)
-    ]
-    ax = plot.compare(network.drop_vars("hidden", errors="ignore").aq.hide([third]), *cubes, lines=[]).flat[0]
-    assert len(layer(ax, "_hidden").get_offsets()) == 3
+    whole = network.drop_vars("hidden", errors="ignore")
+    cubes = [whole.aq.hide([s]).aq.reanalyze("idw", grid=0.5, time="2020-01-01") for s in (first, second)]
+    axes = plot.compare(whole, *cubes, lines=[])
+    for ax, name in zip(axes[:2], (first, second), strict=True):
+        place = network.sel(station=name)
+        np.testing.assert_allclose(layer(ax, "_hidden").get_offsets(), [[place.lon, place.lat]])
+    assert [t.get_text() for t in axes[0].figure.legends[0].get_texts()][:2] == ["visible station", "hidden station"]
+    with pytest.warns(XaqWarning, match=f"made from 1 of the stations that are hidden now, {third}"):
+        ax = plot.compare(whole.aq.hide([third]), *cubes, lines=[])[0]
+    assert len(layer(ax, "_hidden").get_offsets()) == 1
+
+
+@pytest.mark.parametrize("name", ["map", "width", "panels", "animation", "explore", "compare", "a mean"])
+def test_stations_that_the_cube_was_made_from_are_never_drawn_as_hidden(network, name, monkeypatch):
+    """They would agree with the map, and seem to verify it."""
+    whole, time = network.drop_vars("hidden", errors="ignore"), "2020-01-01T08"
+    hidden = whole.aq.hide(fraction=0.2, seed=1)
+    n = int(hidden.hidden.sum())
+    places, drawn = [], markers.kinds
+    monkeypatch.setattr(markers, "kinds", lambda mask: places.append(int(mask.sum())) or drawn(mask))
+
+    def draw(ds, cube):
+        if name in ("panels", "compare"):
+            return (
+                plot.panels(ds, cube, [time], lines=[]) if name == "panels" else plot.compare(ds, cube, cube, lines=[])
+            )
+        if name == "a mean":
+            return plot.map(ds, cube.mean("time", keep_attrs=True), lines=[])
+        return getattr(plot, name)(ds, cube, time=time, lines=[])
+
+    used, unused, selection = (
+        ds.aq.reanalyze("kriging", grid=0.5).compute()
+        for ds in (whole, hidden, whole.isel(station=np.flatnonzero(~hidden.hidden)))
+    )
+    with pytest.warns(
+        XaqWarning, match=rf"made from {n} of the stations that are hidden now.*fix: cube = ds\.aq\.reanalyze"
+    ):
+        draw(hidden, used)
+    assert not any(places)
+    places.clear()
+    for cube in (unused, selection):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", XaqWarning)
+            draw(hidden, cube)
+        assert name == "width" or {n} == {*places}
+
+
+def test_a_cube_without_provenance_hides_what_the_dataset_hides(ds, cube):
+    ax = plot.map(ds, cube.drop_attrs(deep=False), time="2020-01-01T08", lines=[])
+    assert len(layer(ax, "_hidden").get_offsets()) == int(ds.hidden.sum())
 
 
 def test_field_is_drawn_in_its_cells_and_unsupported_cells_are_blank(ds, cube):

@@ -63,6 +63,12 @@ def test_the_title_says_whether_the_cube_was_made_from_the_station(ds, cube):
     assert "hidden station, not used" in plot.series(ds, cube, unseen).get_title("left")
     nothing_hidden = cube.assign_attrs(xaq_provenance=json.dumps({"hidden_stations": []}))
     assert "visible when the cube was made" in plot.series(ds, nothing_hidden, unseen).get_title("left")
+    forgotten = ds.drop_vars("hidden")
+    assert "visible station, but hidden when the cube was made" in plot.series(forgotten, cube, unseen).get_title(
+        "left"
+    )
+    of_selection = ds.isel(station=np.flatnonzero(~ds.hidden)).aq.reanalyze("kriging", grid=cube)
+    assert "hidden station, not used" in plot.series(ds, of_selection, unseen).get_title("left")
 
 
 def test_unknown_stations_other_cells_and_forecast_models_are_refused(ds, cube, forecast):

@@ -22,6 +22,7 @@ from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value
 from .markers import draw_places, draw_stations, station_handles
 from .observed import check_comparable, mean_observed
 from .scale_bar import draw_scale_bar
+from .seen import as_made
 from .style import (
     ERROR_COLOURS,
     FIELD_COLOURS,
@@ -94,7 +95,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     stations : bool
         Draw visible stations as circles and hidden ones as triangles, coloured by their mean observation over the
         same steps; small, hollow and grey where they have none. Stations that were hidden when the cube was made are
-        triangles too.
+        triangles too; those that it was made from are circles, and a warning says so where ``ds`` hides them.
     unsupported : {"hatched", "blank"}
         How cells too far from every station are shown; they are never coloured.
     lines : GeoDataFrame, sequence of shapely geometries, or path of a GeoJSON file, optional
@@ -126,7 +127,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     """
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     cube, target = drawn_variable(cube, target)
-    ds = conformed(ds, cube, target, stations)
+    ds = as_made(conformed(ds, cube, target, stations), cube)
     picked, zone = _at_times(cube, target, time, tz)
     text, head, when = _texts(ds, cube, picked, target, zone)
     bound = bound_of(cube, target)
@@ -247,7 +248,7 @@ def width(
     """
     cmap, unsupported = check_colours(cmap, ERROR_COLOURS), check_map(unsupported=unsupported)
     target = cube_target(cube, target)
-    ds = conformed(ds, cube, target, stations=True)
+    ds = as_made(conformed(ds, cube, target, stations=True), cube)
     units = shared_units(ds, cube, target)
     lower, upper = f"{target}_lower", f"{target}_upper"
     if not {lower, upper} <= set(cube):

@@ -24,6 +24,7 @@ from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value
 from .markers import draw_stations, station_handles
 from .observed import check_comparable, mean_observed
 from .scale_bar import draw_scale_bar
+from .seen import as_made
 from .style import (
     DIFFERENCE_COLOURS,
     FIELD_COLOURS,
@@ -108,7 +109,7 @@ def panels(
         times, "times", "a list of times", fix="times=['2017-01-01', '2017-01-02']", error=arguments.error
     )
     target = cube_target(cube, target)
-    ds = conformed(ds, cube, target, stations)
+    ds = as_made(conformed(ds, cube, target, stations), cube)
     if not len(times):
         raise SchemaError(
             "no times, expected one for each panel; fix: times=['2017-01-01', '2017-01-02']", subject="map"
@@ -169,7 +170,8 @@ def compare(
     Returns
     -------
     numpy.ndarray of cartopy.mpl.geoaxes.GeoAxes, (3,)
-        The cube, the other, and the cube minus the other, on a new figure. Differences are red where the cube is
+        The cube, the other, and the cube minus the other, on a new figure; each map has triangles where its own cube was not
+        made from the station. Differences are red where the cube is
         higher and blue where it is lower; their colours reach the 98th percentile of their absolute values.
 
     Raises
@@ -193,7 +195,9 @@ def compare(
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     target = cube_target(cube, target)
     cube_target(other, target)
-    ds = conformed(ds, cube, target, stations, other)
+    ds = conformed(ds, cube, target, stations)
+    # A station may be hidden from one cube and used for the other.
+    marked = [as_made(ds, made) for made in (cube, other)]
     units = shared_units(ds, cube, target)
     shared_units(ds, other, target)
     picked, when = _same_steps(cube, other, time, tz)
@@ -207,10 +211,10 @@ def compare(
     no_value = f"{target!r} has no cell where both cubes have a value, {when}; fix: another time=..."
     spread, beyond = _symmetric_limits(difference, no_value)
     axes, scale = _grid_of_maps(cube_bounds(cube), 3, 3, lines), _marker_scale(cube_bounds(cube))
-    for ax, steps, field, source in zip(axes[:2], picked, fields, (cube, other), strict=True):
+    for ax, steps, field, source, own in zip(axes[:2], picked, fields, (cube, other), marked, strict=True):
         mesh, *_ = draw_field(ax, steps, field, norm, cmap, unsupported)
         if stations:
-            draw_stations(ax, ds, observed, mesh, scale=scale)
+            draw_stations(ax, own, observed, mesh, scale=scale)
         title(ax, method_text(source) or "cube")
     apart, *_ = draw_field(axes[2], picked[0], difference, spread, DIFFERENCE_COLOURS, unsupported)
     draw_scale_bar(axes[0], ds)
@@ -218,7 +222,8 @@ def compare(
     title(axes[2], f"{names[0]} \N{MINUS SIGN} {names[1]}")
     colour_bar(axes[1], mesh, cube_label(cube, target, units), extend)
     colour_bar(axes[2], apart, f"difference [{units}]", beyond)
-    handles = station_handles(ds, observed, scale=scale) if stations else []
+    shown = [entry for own in marked for entry in station_handles(own, observed, scale=scale)] if stations else []
+    handles = list({entry.get_label(): entry for entry in shown}.values())
     _add_title_and_legend(axes, f"{label(target)}, {when}", [*handles, *field_handles(cube, unsupported)])
     return axes
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .._arguments import shown
 from ..arrays import longitudes
-from ..conventions import HIDDEN, LAT, LON, MEMBER, POINT, STATION, TIME, canonical_units, label
+from ..conventions import LAT, LON, MEMBER, POINT, STATION, TIME, canonical_units, label
 from ..cube.provenance import method_text as of_provenance
-from ..cube.provenance import not_seen, provenance
+from ..cube.provenance import provenance
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
 from ..stations import schema
@@ -185,16 +185,10 @@ def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
     return units_text(ours)
 
 
-def conformed(ds: xr.Dataset | None, cube: xr.Dataset, target: str, stations: bool, *others: xr.Dataset) -> xr.Dataset:
-    """Return the stations of a map, conformed; for None, where none are drawn, a dataset of no station in the cube's units.
-
-    A station from which the cube or one of the others was not made is hidden, also where the dataset does not say so.
-    """
+def conformed(ds: xr.Dataset | None, cube: xr.Dataset, target: str, stations: bool) -> xr.Dataset:
+    """Return the stations of a map, conformed; for None, where none are drawn, a dataset of no station in the cube's units."""
     if ds is not None:
-        ds = schema.conform(ds)
-        unseen = [station for made in (cube, *others) for station in not_seen(made)]
-        hidden = schema.hidden_mask(ds) | np.isin(ds[STATION].values.astype(str), unseen)
-        return ds.assign_coords({HIDDEN: (STATION, hidden)}) if hidden.any() else ds
+        return schema.conform(ds)
     if stations:
         raise SchemaError(
             "ds is None, and the map shows stations; fix: stations=False, or a station dataset", subject="map"
