@@ -58,7 +58,7 @@ def test_a_map_of_a_month_shows_the_observed_mean_of_that_month(ds, months):
     assert ax.get_title("left").splitlines()[0] == "PM2.5, monthly mean 2020-02 (UTC)"
     assert bar_label(ax) == "monthly mean of PM2.5 [µg m⁻³]"
     assert plot.map(ds, months, lines=[]).get_title("left").startswith(
-        "PM2.5, mean of 3 monthly means, 2020-01 to 2020-03 (UTC)"
+        "PM2.5, mean of 2 monthly means, 2020-01 to 2020-02 (UTC)"
     )  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def test_the_width_says_what_its_interval_is_of(ds, hours, days, months):
         "PM2.5, 90 % interval of the monthly mean 2020-02 (UTC) over a cell", "width of the 90 % interval of PM2.5 [µg m⁻³]",
     )  # fmt: skip
     assert head(days, None)[0].startswith(
-        "PM2.5, mean width of the 90 % intervals of single daily means at a point, 63 daily means, "
+        "PM2.5, mean width of the 90 % intervals of single daily means at a point, 62 daily means, "
     )
     assert head(hours, "2020-01-05") == (
         "PM2.5, mean width of the 90 % intervals of single steps, 2020-01-05 (UTC)",
@@ -294,3 +294,32 @@ def test_the_width_of_a_day_is_that_of_the_day_in_every_time_zone(ds):
     daily = datasets.synthetic(n_stations=12, days=20, step="1D", seed=3)
     ax = plot.width(daily, reanalyze(daily, "kriging", grid=0.5), time="2020-01-05", tz="America/New_York", lines=[])
     assert "daily mean 2020-01-05" in ax.get_title("left")
+
+
+def test_titles_name_the_periods_that_have_values(ds, months):
+    """The record ends two days into March, of which there is no mean."""
+    whole = "2 monthly means, 2020-01 to 2020-02 (UTC)"
+    assert months.sizes["time"] == 3
+    assert plot.map(ds, months, lines=[]).get_title("left").splitlines()[0] == f"PM2.5, mean of {whole}"
+    assert whole in plot.width(ds, months, lines=[]).get_title("left").replace("\n", " ")
+    assert whole in plot.panels(ds, months, [None], lines=[])[0].get_title("left").replace("\n", " ")
+    one = months.where(months.time == months.time[1])
+    text = "monthly mean 2020-02 (UTC)"
+    ax = plot.map(ds, one, lines=[])
+    assert ax.get_title("left").splitlines()[0] == f"PM2.5, {text}"
+    alone = plot.map(ds, months, time="2020-02", lines=[])
+    np.testing.assert_array_equal(layer(ax, "_visible").get_array(), layer(alone, "_visible").get_array())
+    assert f"interval of the {text}" in plot.width(ds, one, lines=[]).get_title("left").replace("\n", " ")
+    with pytest.raises(SchemaError, match="no value in the cube or at the stations, monthly mean 2020-03"):
+        plot.map(ds, months, time="2020-03", stations=False)
+
+
+def test_a_comparison_is_of_the_steps_that_both_cubes_have(ds, days, months):
+    three = days.isel(time=slice(3, 6))
+    first, last = (three.where(three.time != three.time[i]) for i in (0, -1))
+    axes = plot.compare(ds, first, last, lines=[])
+    assert axes[0].figure.get_suptitle() == f"PM2.5, daily mean 2020-01-05 ({SHANGHAI})"
+    for ax in axes[:2]:
+        np.testing.assert_allclose(mesh_of(ax).get_array().ravel(), three.pm25[1].values.ravel(), rtol=1e-5)
+    with pytest.raises(SchemaError, match="no cell where both cubes have a value"):
+        plot.compare(ds, *(months.where(months.time == months.time[i]) for i in (0, 1)))

@@ -129,10 +129,10 @@ def map(  # noqa: A001 - read as xaq.plot.map
     cube, target = drawn_variable(cube, target)
     ds = as_made(conformed(ds, cube, target, stations), cube)
     picked, zone = _at_times(cube, target, time, tz)
+    field, picked = mean_field(picked, target)
     text, head, when = _texts(ds, cube, picked, target, zone)
     bound = bound_of(cube, target)
     observed_too = is_estimate(cube, target) and bound is None and TIME in picked.dims
-    field = mean_field(picked, target)
     observed = np.full(ds.sizes[STATION], np.nan)
     if stations and observed_too:
         check_comparable(ds, cube)
@@ -258,8 +258,8 @@ def width(
             subject="cube",
         )
     picked, zone = select_times(cube, time, tz)
+    field, picked = mean_field(picked.assign({target: picked[upper] - picked[lower]}), target)
     when = period_text(picked, zone=zone)
-    field = mean_field(picked.assign({target: picked[upper] - picked[lower]}), target)
     norm, extend = limits(field, vmin=0.0, vmax=vmax, no_value=no_value_text(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
     mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)

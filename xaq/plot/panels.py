@@ -115,19 +115,20 @@ def panels(
             "no times, expected one for each panel; fix: times=['2017-01-01', '2017-01-02']", subject="map"
         )
     units = shared_units(ds, cube, target)
-    chosen = [select_times(cube, time, tz) for time in times]
-    fields = [mean_field(picked, target) for picked, _ in chosen]
+    selected = [select_times(cube, time, tz) for time in times]
+    fields, kept = zip(*(mean_field(picked, target) for picked, _ in selected), strict=True)
+    chosen = [(steps, period_text(steps, zone=zone)) for steps, (_, zone) in zip(kept, selected, strict=True)]
     if stations:
         check_comparable(ds, cube)
     observed = [mean_observed(ds, picked, target) for picked, _ in chosen] if stations else []
     no_value = no_value_text(target, f"at any of {len(times)} times")
     norm, extend = limits(np.stack(fields), np.array(observed), vmin=vmin, vmax=vmax, no_value=no_value)
     axes, scale = _grid_of_maps(cube_bounds(cube), len(chosen), columns, lines), _marker_scale(cube_bounds(cube))
-    for i, (ax, (picked, zone), field) in enumerate(zip(axes, chosen, fields, strict=True)):
+    for i, (ax, (picked, when), field) in enumerate(zip(axes, chosen, fields, strict=True)):
         mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
         if stations:
             draw_stations(ax, ds, observed[i], mesh, scale=scale)
-        title(ax, step_text(period_text(picked, zone=zone), field))
+        title(ax, step_text(when, field))
     draw_scale_bar(axes[0], ds)
     handles = station_handles(ds, np.array(observed), scale=scale) if stations else []
     text = cube_label(cube, target, units)
@@ -171,8 +172,8 @@ def compare(
     -------
     numpy.ndarray of cartopy.mpl.geoaxes.GeoAxes, (3,)
         The cube, the other, and the cube minus the other, on a new figure; each map has triangles where its own cube was not
-        made from the station. Differences are red where the cube is
-        higher and blue where it is lower; their colours reach the 98th percentile of their absolute values.
+        made from the station. Differences are red where the cube is higher and blue where it is lower; their colours reach
+        the 98th percentile of their absolute values. Means are over the steps at which both have values.
 
     Raises
     ------
@@ -200,16 +201,14 @@ def compare(
     marked = [as_made(ds, made) for made in (cube, other)]
     units = shared_units(ds, cube, target)
     shared_units(ds, other, target)
-    picked, when = _same_steps(cube, other, time, tz)
-    fields = [mean_field(steps, target) for steps in picked]
+    picked, fields, when = _same_steps(cube, other, target, time, tz)
     if stations:
         for compared in (cube, other):
             check_comparable(ds, compared)
     observed = mean_observed(ds, picked[0], target) if stations else np.array([])
     norm, extend = limits(*fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
     difference = fields[0] - fields[1]
-    no_value = f"{target!r} has no cell where both cubes have a value, {when}; fix: another time=..."
-    spread, beyond = _symmetric_limits(difference, no_value)
+    spread, beyond = _symmetric_limits(difference, _no_common_text(target, when))
     axes, scale = _grid_of_maps(cube_bounds(cube), 3, 3, lines), _marker_scale(cube_bounds(cube))
     for ax, steps, field, source, own in zip(axes[:2], picked, fields, (cube, other), marked, strict=True):
         mesh, *_ = draw_field(ax, steps, field, norm, cmap, unsupported)
@@ -229,9 +228,9 @@ def compare(
 
 
 def _same_steps(
-    cube: xr.Dataset, other: xr.Dataset, time: schema.Period, tz: str | None
-) -> tuple[list[xr.Dataset], str]:
-    """Return the chosen steps of two cubes, and a phrase for them; raise where their cells or times differ."""
+    cube: xr.Dataset, other: xr.Dataset, target: str, time: schema.Period, tz: str | None
+) -> tuple[list[xr.Dataset], list[NDArray[np.float64]], str]:
+    """Return the chosen steps at which two cubes have values, their means and a phrase; raise where cells or times differ."""
     if any(not np.array_equal(cube[name].values, other[name].values) for name in (LAT, LON)):
         raise SchemaError(
             "the cubes have different cells; fix: ds.aq.reanalyze(..., grid=cube) for both", subject="map"
@@ -248,7 +247,17 @@ def _same_steps(
             f"one cube has {ours.many}, the other {theirs.many}; fix: the same freq= and statistic= for both",
             subject="map",
         )
-    return [first, second], when
+    made = [mean_field(steps, target) for steps in (first, second)]
+    common = np.intersect1d(*(kept[TIME].values for _, kept in made))
+    if not len(common):
+        raise SchemaError(_no_common_text(target, when), subject="map")
+    if any(kept.sizes[TIME] != len(common) for _, kept in made):
+        made = [mean_field(steps.sel({TIME: common}), target) for steps in (first, second)]
+    return [kept for _, kept in made], [field for field, _ in made], period_text(made[0][1], zone=zone)
+
+
+def _no_common_text(target: str, when: str) -> str:
+    return f"{target!r} has no cell where both cubes have a value, {when}; fix: another time=..."
 
 
 def _symmetric_limits(difference: NDArray, no_value: str) -> tuple[Normalize, str]:

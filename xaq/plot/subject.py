@@ -229,11 +229,22 @@ def supported_cells(cube: xr.Dataset, field: xr.DataArray) -> xr.DataArray:
     return field.where((supported.isel({TIME: 0}) if TIME in supported.dims else supported).astype(bool))
 
 
-def mean_field(picked: xr.Dataset, target: str) -> NDArray[np.float64]:
-    """Return the mean over the chosen steps, if there are any, ``(lat, lon)``; of estimates NaN where unsupported. Computes."""
-    mean = picked[target].mean(TIME) if TIME in picked[target].dims else picked[target]
-    mean = mean if target in NO_ESTIMATES else supported_cells(picked, mean)
-    return np.asarray(mean.transpose(LAT, LON).values, float)
+def mean_field(picked: xr.Dataset, target: str) -> tuple[NDArray[np.float64], xr.Dataset]:
+    """Return the mean over the chosen steps, if there are any, ``(lat, lon)``, and those of them that have values. Computes.
+
+    Of estimates it is NaN where unsupported. Where no step has a value, all steps are returned.
+    """
+    values, filled = picked[target], xr.DataArray(True)
+    if TIME in values.dims:
+        values, filled = values.mean(TIME), values.notnull().any([LAT, LON])
+    values = values if target in NO_ESTIMATES else supported_cells(picked, values)
+    made = xr.Dataset({"mean": values.transpose(LAT, LON), "filled": filled}, coords={}).compute()
+    kept = (
+        picked
+        if not made["filled"].any() or TIME not in picked.dims
+        else picked.isel({TIME: np.flatnonzero(made["filled"])})
+    )
+    return np.asarray(made["mean"].values, float), kept
 
 
 def cell_edges(cube: xr.Dataset, name: str) -> NDArray[np.float64]:
