@@ -289,6 +289,47 @@ def test_any_variable_of_a_cube_is_drawn_without_values_of_stations(ds, cube, na
     np.testing.assert_array_equal(layer(ax, "_hidden").get_facecolors(), [[1, 1, 1, 1]])
 
 
+def test_a_variable_of_a_user_is_drawn_as_what_it_says_it_is(ds, cube):
+    """Of hours above a limit nothing is observed, no time is stated, and no mean or interval."""
+    over = (cube.pm25 > 20).sum("time").assign_attrs(units="h", long_name="hours above 20 µg m⁻³")
+    for drawn in (
+        plot.map(ds, cube.assign(hours_over=over), target="hours_over", lines=[]),
+        plot.map(None, over.rename("hours_over"), stations=False, lines=[]),
+    ):
+        assert drawn.get_title("left").splitlines()[0] == "Hours above 20 µg m⁻³"
+        assert bar_label(drawn) == "hours above 20 µg m⁻³ [h]"
+        np.testing.assert_allclose(mesh_of(drawn).get_array().ravel(), over.values.ravel())
+    ax = plot.map(ds, cube.assign(hours_over=over), target="hours_over", lines=[])
+    np.testing.assert_array_equal(layer(ax, "_hidden").get_facecolors(), [[1, 1, 1, 1]])
+
+
+def test_a_variable_of_a_user_does_not_take_over_what_another_is_called(ds, cube):
+    """xarray keeps the attributes of the concentration that hours are counted of."""
+    over = (cube.pm25 > 20).sum("time", keep_attrs=True)
+    assert over.attrs["units"] == "ug m-3"
+    for made in (cube.assign(hours_over=over), over.rename("hours_over")):
+        ax = plot.map(ds, made, target="hours_over", lines=[])
+        assert (ax.get_title("left").splitlines()[0], bar_label(ax)) == ("hours_over", "hours_over")
+
+
+def test_times_of_a_variable_of_a_user_are_no_means_of_periods(ds, cube):
+    days = reanalyze(ds, "kriging", grid=cube, freq="D")
+    limit = days.assign(excess=(days.pm25 - 20).assign_attrs(long_name="excess over the limit", units="ug m-3"))
+    one, both = (plot.map(ds, limit, target="excess", time=t, lines=[]) for t in ("2020-01-02", None))
+    assert one.get_title("left").splitlines()[0] == "Excess over the limit, 2020-01-02 (UTC)"
+    assert bar_label(one) == "excess over the limit [µg m⁻³]"
+    assert (
+        both.get_title("left").splitlines()[0]
+        == "Excess over the limit, mean of 2 values, 2020-01-01 to 2020-01-02 (UTC)"
+    )
+    above = cube.assign(above=cube.pm25 > 20)
+    hour = plot.map(ds, above, target="above", time="2020-01-01T08", lines=[])
+    assert hour.get_title("left").splitlines()[0] == "above, 2020-01-01 08:00 UTC"
+    assert [t.get_text() for t in mesh_of(hour).colorbar.ax.get_yticklabels()] == ["no", "yes"]
+    # A mean of yes and no is a fraction.
+    assert bar_label(plot.map(ds, above, target="above", time="2020-01-01", lines=[])) == "above"
+
+
 def test_one_variable_can_be_passed_and_other_dimensions_are_refused(ds, cube):
     alone, whole = (plot.map(ds, c, time="2020-01-01T08", lines=[]) for c in (cube.pm25, cube))
     np.testing.assert_array_equal(mesh_of(alone).get_array(), mesh_of(whole).get_array())

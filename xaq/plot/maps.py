@@ -41,14 +41,16 @@ from .subject import (
     cube_target,
     drawn_variable,
     is_estimate,
+    is_of_user,
     mean_field,
     method_text,
     own_label,
     shared_units,
     units_text,
+    user_label,
     variable_label,
 )
-from .times import interval_text, percent_text, period_text, select_times
+from .times import interval_text, percent_text, period_text, select_times, values_text
 
 
 def map(  # noqa: A001 - read as xaq.plot.map
@@ -84,7 +86,8 @@ def map(  # noqa: A001 - read as xaq.plot.map
         Time zone of the texts in ``time`` and of the title, such as ``"Asia/Shanghai"``, for a cube of steps shorter than a day.
     target : str, optional
         Any variable with ``lat`` and ``lon``, such as ``"pm25_upper"`` or ``"nearest_station"``; the cube's estimate by
-        default. Values of stations are compared with estimates only.
+        default. Values of stations are compared with estimates only. One of your own is called by its ``long_name`` and
+        ``units``, or by its name alone where xarray kept those of the variable it was computed from.
     ax : cartopy.mpl.geoaxes.GeoAxes, optional
         Draw here; an extent already set is kept. Default: a new figure in a projection that suits the extent.
     vmin, vmax : float, optional
@@ -131,14 +134,13 @@ def map(  # noqa: A001 - read as xaq.plot.map
     picked, zone = _at_times(cube, target, time, tz)
     field, picked = mean_field(picked, target)
     text, head, when = _texts(ds, cube, picked, target, zone)
-    bound = bound_of(cube, target)
-    observed_too = is_estimate(cube, target) and bound is None and TIME in picked.dims
+    observed_too = _is_observed(ds, cube, target) and TIME in picked.dims
     observed = np.full(ds.sizes[STATION], np.nan)
     if stations and observed_too:
         check_comparable(ds, cube)
         observed = mean_observed(ds, picked, target)
     norm, extend = limits(field, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
-    yes_or_no = picked[target].dtype == bool
+    yes_or_no = picked[target].dtype == bool and picked[target].sizes.get(TIME, 1) == 1
     if yes_or_no:
         norm, extend, cmap = Normalize(0.0, 1.0), "neither", mpl.colormaps.get_cmap(cmap).resampled(2)
     if target in NO_ESTIMATES:  # known of all cells
@@ -169,10 +171,19 @@ def _at_times(cube: xr.Dataset, target: str, time: schema.Period, tz: str | None
     return cube, "UTC"
 
 
+def _is_observed(ds: xr.Dataset, cube: xr.Dataset, target: str) -> bool:
+    """Return whether a variable of a cube is what stations observe."""
+    return is_estimate(cube, target) and bound_of(cube, target) is None and not is_of_user(ds, cube, target)
+
+
 def _texts(ds: xr.Dataset, cube: xr.Dataset, picked: xr.Dataset, target: str, zone: str) -> tuple[str, str, str]:
     """Return the label of the colour bar, the title, and the phrase for the steps that are drawn."""
     timed, bound = TIME in picked[target].dims, bound_of(cube, target)
-    estimated = is_estimate(cube, target) and bound is None
+    if is_of_user(ds, cube, target):
+        when = values_text(picked, zone) if timed else ""
+        head, text = user_label(cube, target)
+        return text, ", ".join(filter(None, [head, when])), when
+    estimated = _is_observed(ds, cube, target)
     when = period_text(picked, zone=zone) if timed else "time not stated" * (estimated or bound is not None)
     if bound is not None:
         of, which = bound

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._arguments import shown
 from ..arrays import longitudes
-from ..conventions import LAT, LON, MEMBER, POINT, STATION, TIME, canonical_units, label
+from ..conventions import LAT, LON, MEMBER, POINT, POLLUTANTS, STATION, TIME, canonical_units, cf_attrs, label
 from ..cube.provenance import method_text as of_provenance
 from ..cube.provenance import provenance
 from ..errors import GridError, ModelError, SchemaError
@@ -80,6 +80,27 @@ def drawn_variable(cube: xr.Dataset | xr.DataArray, target: str | None) -> tuple
 def is_estimate(cube: xr.Dataset, target: str) -> bool:
     """Return whether a variable of a cube is what stations observe: no bound, and nothing that is known of cells."""
     return target in _estimates([n for n in _fields(cube) if n not in NO_ESTIMATES])
+
+
+def is_of_user(ds: xr.Dataset, cube: xr.Dataset, target: str) -> bool:
+    """Return whether a variable is a user's own: neither what stations observe, nor anything that xaq writes into cubes."""
+    if not is_estimate(cube, target) or bound_of(cube, target) or _member_of(cube, target):
+        return False
+    observed = bool(ds.sizes[STATION]) and target in ds
+    return not (observed or target in POLLUTANTS or target == provenance(cube).get("target"))
+
+
+def user_label(cube: xr.Dataset, target: str) -> tuple[str, str]:
+    """Return the title and the label of a user's own variable; by its name alone where its attributes are those of another."""
+    attrs = cube[target].attrs
+    others = [cube[name].attrs.get("long_name") for name in _fields(cube) if name != target]
+    name = str(attrs.get("long_name", target))
+    # xarray keeps the attributes of what a variable was computed from.
+    if name != target and name in (*others, *(cf_attrs(known, None)["long_name"] for known in POLLUTANTS)):
+        return target, target
+    units = str(attrs.get("units", ""))
+    text = name + f" [{units_text(units)}]" * (units not in ("", "1"))
+    return (name if name == target else name[0].upper() + name[1:]), text
 
 
 def bound_of(cube: xr.Dataset, target: str) -> tuple[str, str] | None:

@@ -246,6 +246,20 @@ def _periods_text(cube: xr.Dataset, times: NDArray[np.datetime64], periods: Peri
     return f"{'mean of ' * mean}{len(times)} {periods.many}, {first} to {last}{where}"
 
 
+def values_text(ds: xr.Dataset, zone: str) -> str:
+    """Return a phrase for the times of values of which is not known what they are of each period."""
+    times, periods, step = ds[TIME].values, Periods.of(ds), step_of(ds)
+    if periods is not None:
+        texts, where = [periods.written(time) for time in times[[0, -1]]], zone_text(ds)
+        where = f" ({where})" * bool(where)
+    else:
+        style, where = _time_style(step, zone)
+        texts = [f"{time:{style}}" for time in local_index(ds, zone)[[0, -1]]]
+    if len(times) == 1:
+        return texts[0] + where
+    return f"mean of {len(times)} values, {texts[0]} to {texts[1]}{where}"
+
+
 def _steps_text(step: pd.Timedelta | None) -> str:
     return "days" if step == _DAY else "hours" if step == pd.Timedelta("1h") else "steps"
 
