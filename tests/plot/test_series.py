@@ -87,6 +87,21 @@ def test_series_draws_on_a_given_axes(ds, cube):
     assert plt.get_fignums() == [figure.number]
 
 
+@pytest.mark.parametrize(
+    ("time", "text"), [(None, "2020-Nov"), ("2020-11-03", "2020-Nov-03"), (("2020-11-28", None), "2020-Nov-30")]
+)
+def test_the_month_beside_the_axis_is_the_one_shown(time, text):
+    """The axis ends a little after the last hour of November, at a tick of December."""
+    november = xaq.datasets.synthetic(n_stations=8, days=335).sel(time="2020-11")
+    ax = plot.series(november, "idw", "s003", time=time)
+    ax.figure.canvas.draw()
+    assert ax.xaxis.get_offset_text().get_text() == text
+    months = november.aq.reanalyze("kriging", grid=0.5, freq="MS")
+    ax = plot.series(november, months, "s003")
+    ax.figure.canvas.draw()
+    assert ax.xaxis.get_offset_text().get_text() == "2020-Nov"
+
+
 def test_hours_of_the_day_are_counted_in_the_time_zone(network, network_cube):
     name = str(network.station[network.hidden][0].item())
     first, second = plot.hours(network, network_cube, name, slots=[(9, 12), (16, 19)], tz="Asia/Shanghai")
