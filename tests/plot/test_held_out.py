@@ -66,5 +66,7 @@ def test_errors_of_a_cube_are_those_of_the_cells_that_contain_the_stations(ds, c
     seen = cube.assign_attrs(xaq_provenance=json.dumps({"hidden_stations": []}))
     with pytest.raises(ModelError, match=r"made from \d of the stations that are hidden now"):
         plot.errors(ds, seen)
+    selection = ds.isel(station=np.flatnonzero(~ds.hidden)).aq.reanalyze("kriging", grid=cube)
+    assert plot.errors(ds, selection, time="2020-01-02", lines=[]).get_title("left") == ax.get_title("left")
     with pytest.raises(GridError, match="outside the cube"):
         plot.errors(ds, cube.isel(lon=slice(0, 2), lat=slice(0, 1)))

@@ -1,5 +1,7 @@
 """Maps of a cube: what a reader would conclude from them must be true."""
 
+import warnings
+
 import cartopy.crs as ccrs
 import figures
 import matplotlib as mpl
@@ -12,7 +14,8 @@ from figures import bar_label, layer, legend_of, mesh_of
 
 from xaq import plot
 from xaq.cube.reanalyze import reanalyze
-from xaq.errors import SchemaError
+from xaq.errors import SchemaError, XaqWarning
+from xaq.plot import markers
 from xaq.plot.times import period_text
 
 ds, cube, network, network_cube, idw_cube, closed = (
@@ -58,14 +61,58 @@ def test_stations_that_the_cube_has_not_seen_are_never_drawn_as_visible(ds, cube
         np.testing.assert_allclose(layer(drawn, "_hidden").get_offsets(), np.c_[ds.lon.values, ds.lat.values][~seen])
 
 
-def test_a_comparison_marks_what_either_cube_has_not_seen(network):
+def test_each_map_of_a_comparison_marks_what_its_cube_has_not_seen(network):
     first, second, third = map(str, network.station.values[:3])
-    cubes = [
-        network.drop_vars("hidden", errors="ignore").aq.hide([s]).aq.reanalyze("idw", grid=0.5, time="2020-01-01")
-        for s in (first, second)
-    ]
-    ax = plot.compare(network.drop_vars("hidden", errors="ignore").aq.hide([third]), *cubes, lines=[]).flat[0]
-    assert len(layer(ax, "_hidden").get_offsets()) == 3
+    whole = network.drop_vars("hidden", errors="ignore")
+    cubes = [whole.aq.hide([s]).aq.reanalyze("idw", grid=0.5, time="2020-01-01") for s in (first, second)]
+    axes = plot.compare(whole, *cubes, lines=[])
+    for ax, name in zip(axes[:2], (first, second), strict=True):
+        place = network.sel(station=name)
+        np.testing.assert_allclose(layer(ax, "_hidden").get_offsets(), [[place.lon, place.lat]])
+    assert [t.get_text() for t in axes[0].figure.legends[0].get_texts()][:2] == ["visible station", "hidden station"]
+    with pytest.warns(XaqWarning, match=f"made from 1 of the stations that are hidden now, {third}"):
+        ax = plot.compare(whole.aq.hide([third]), *cubes, lines=[])[0]
+    assert len(layer(ax, "_hidden").get_offsets()) == 1
+
+
+@pytest.mark.parametrize("name", ["map", "width", "panels", "animation", "explore", "compare", "a mean"])
+def test_stations_that_the_cube_was_made_from_are_never_drawn_as_hidden(network, name, monkeypatch):
+    """They would agree with the map, and seem to verify it."""
+    whole, time = network.drop_vars("hidden", errors="ignore"), "2020-01-01T08"
+    hidden = whole.aq.hide(fraction=0.2, seed=1)
+    n = int(hidden.hidden.sum())
+    places, drawn = [], markers.kinds
+    monkeypatch.setattr(markers, "kinds", lambda mask: places.append(int(mask.sum())) or drawn(mask))
+
+    def draw(ds, cube):
+        if name in ("panels", "compare"):
+            return (
+                plot.panels(ds, cube, [time], lines=[]) if name == "panels" else plot.compare(ds, cube, cube, lines=[])
+            )
+        if name == "a mean":
+            return plot.map(ds, cube.mean("time", keep_attrs=True), lines=[])
+        return getattr(plot, name)(ds, cube, time=time, lines=[])
+
+    used, unused, selection = (
+        ds.aq.reanalyze("kriging", grid=0.5).compute()
+        for ds in (whole, hidden, whole.isel(station=np.flatnonzero(~hidden.hidden)))
+    )
+    with pytest.warns(
+        XaqWarning, match=rf"made from {n} of the stations that are hidden now.*fix: cube = ds\.aq\.reanalyze"
+    ):
+        draw(hidden, used)
+    assert not any(places)
+    places.clear()
+    for cube in (unused, selection):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", XaqWarning)
+            draw(hidden, cube)
+        assert name == "width" or {n} == {*places}
+
+
+def test_a_cube_without_provenance_hides_what_the_dataset_hides(ds, cube):
+    ax = plot.map(ds, cube.drop_attrs(deep=False), time="2020-01-01T08", lines=[])
+    assert len(layer(ax, "_hidden").get_offsets()) == int(ds.hidden.sum())
 
 
 def test_field_is_drawn_in_its_cells_and_unsupported_cells_are_blank(ds, cube):
@@ -230,7 +277,7 @@ def test_a_mean_without_time_is_drawn_with_the_places_of_stations(ds, cube):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("pm25_upper", "upper bound of the 90 % interval of PM2.5 concentration [µg m⁻³]"),
+        ("pm25_upper", "mean upper bound of the 90 % intervals of PM2.5 [µg m⁻³]"),
         ("nearest_station", "great-circle distance to the nearest visible station [km]"),
     ],
 )
@@ -240,6 +287,47 @@ def test_any_variable_of_a_cube_is_drawn_without_values_of_stations(ds, cube, na
     np.testing.assert_allclose(mesh_of(ax).get_array().ravel(), drawn.values.ravel(), rtol=1e-5)
     assert bar_label(ax) == text
     np.testing.assert_array_equal(layer(ax, "_hidden").get_facecolors(), [[1, 1, 1, 1]])
+
+
+def test_a_variable_of_a_user_is_drawn_as_what_it_says_it_is(ds, cube):
+    """Of hours above a limit nothing is observed, no time is stated, and no mean or interval."""
+    over = (cube.pm25 > 20).sum("time").assign_attrs(units="h", long_name="hours above 20 µg m⁻³")
+    for drawn in (
+        plot.map(ds, cube.assign(hours_over=over), target="hours_over", lines=[]),
+        plot.map(None, over.rename("hours_over"), stations=False, lines=[]),
+    ):
+        assert drawn.get_title("left").splitlines()[0] == "Hours above 20 µg m⁻³"
+        assert bar_label(drawn) == "hours above 20 µg m⁻³ [h]"
+        np.testing.assert_allclose(mesh_of(drawn).get_array().ravel(), over.values.ravel())
+    ax = plot.map(ds, cube.assign(hours_over=over), target="hours_over", lines=[])
+    np.testing.assert_array_equal(layer(ax, "_hidden").get_facecolors(), [[1, 1, 1, 1]])
+
+
+def test_a_variable_of_a_user_does_not_take_over_what_another_is_called(ds, cube):
+    """xarray keeps the attributes of the concentration that hours are counted of."""
+    over = (cube.pm25 > 20).sum("time", keep_attrs=True)
+    assert over.attrs["units"] == "ug m-3"
+    for made in (cube.assign(hours_over=over), over.rename("hours_over")):
+        ax = plot.map(ds, made, target="hours_over", lines=[])
+        assert (ax.get_title("left").splitlines()[0], bar_label(ax)) == ("hours_over", "hours_over")
+
+
+def test_times_of_a_variable_of_a_user_are_no_means_of_periods(ds, cube):
+    days = reanalyze(ds, "kriging", grid=cube, freq="D")
+    limit = days.assign(excess=(days.pm25 - 20).assign_attrs(long_name="excess over the limit", units="ug m-3"))
+    one, both = (plot.map(ds, limit, target="excess", time=t, lines=[]) for t in ("2020-01-02", None))
+    assert one.get_title("left").splitlines()[0] == "Excess over the limit, 2020-01-02 (UTC)"
+    assert bar_label(one) == "excess over the limit [µg m⁻³]"
+    assert (
+        both.get_title("left").splitlines()[0]
+        == "Excess over the limit, mean of 2 values, 2020-01-01 to 2020-01-02 (UTC)"
+    )
+    above = cube.assign(above=cube.pm25 > 20)
+    hour = plot.map(ds, above, target="above", time="2020-01-01T08", lines=[])
+    assert hour.get_title("left").splitlines()[0] == "above, 2020-01-01 08:00 UTC"
+    assert [t.get_text() for t in mesh_of(hour).colorbar.ax.get_yticklabels()] == ["no", "yes"]
+    # A mean of yes and no is a fraction.
+    assert bar_label(plot.map(ds, above, target="above", time="2020-01-01", lines=[])) == "above"
 
 
 def test_one_variable_can_be_passed_and_other_dimensions_are_refused(ds, cube):

@@ -58,7 +58,7 @@ def test_a_map_of_a_month_shows_the_observed_mean_of_that_month(ds, months):
     assert ax.get_title("left").splitlines()[0] == "PM2.5, monthly mean 2020-02 (UTC)"
     assert bar_label(ax) == "monthly mean of PM2.5 [µg m⁻³]"
     assert plot.map(ds, months, lines=[]).get_title("left").startswith(
-        "PM2.5, mean of 3 monthly means, 2020-01 to 2020-03 (UTC)"
+        "PM2.5, mean of 2 monthly means, 2020-01 to 2020-02 (UTC)"
     )  # fmt: skip
 
 
@@ -81,8 +81,8 @@ def test_days_are_those_of_the_time_zone_of_the_cube(ds, days):
     assert ax.get_title("left").splitlines()[0] == f"PM2.5, daily mean 2020-01-05 ({SHANGHAI})"
     one = plot.map(ds, days, time=np.datetime64("2020-01-04T16:00"), lines=[])
     assert one.get_title("left") == ax.get_title("left")
-    picked, when = times.select_times(days, ("2020-01-05", "2020-01-07"))
-    assert when == f"mean of 3 daily means, 2020-01-05 to 2020-01-07 ({SHANGHAI})"
+    picked, zone = times.select_times(days, ("2020-01-05", "2020-01-07"))
+    assert times.period_text(picked, zone=zone) == f"mean of 3 daily means, 2020-01-05 to 2020-01-07 ({SHANGHAI})"
     assert picked.time.values[0] == np.datetime64("2020-01-04T16:00")
     with pytest.raises(SchemaError, match=r"fix: time='2020-01-01'"):
         plot.map(ds, days, time="2021-01-05")
@@ -144,7 +144,7 @@ def test_the_width_says_what_its_interval_is_of(ds, hours, days, months):
         "PM2.5, 90 % interval of the monthly mean 2020-02 (UTC) over a cell", "width of the 90 % interval of PM2.5 [µg m⁻³]",
     )  # fmt: skip
     assert head(days, None)[0].startswith(
-        "PM2.5, mean width of the 90 % intervals of single daily means at a point, 63 daily means, "
+        "PM2.5, mean width of the 90 % intervals of single daily means at a point, 62 daily means, "
     )
     assert head(hours, "2020-01-05") == (
         "PM2.5, mean width of the 90 % intervals of single steps, 2020-01-05 (UTC)",
@@ -240,3 +240,86 @@ def test_quarters_and_years_are_written_as_such():
     periods = {freq: times.Periods(freq, SHANGHAI, "mean", 0.75) for freq in ("D", "MS", "QS", "YS")}
     start = np.datetime64("2019-12-31T16:00")
     assert [p.written(start) for p in periods.values()] == ["2020-01-01", "2020-01", "2020 Q1", "2020"]
+
+
+BOUND = "bound of the 90 % interval"
+
+
+@pytest.mark.parametrize(
+    ("made", "time", "head", "bar"),
+    [
+        (
+            "hours",
+            "2020-01-05",
+            "mean upper bound of the 90 % intervals of single steps, 2020-01-05 (UTC)",
+            f"mean upper {BOUND}s",
+        ),
+        ("hours", "2020-01-05T06", f"upper {BOUND}, 2020-01-05 06:00 UTC", f"upper {BOUND}"),
+        ("months", "2020-01", f"upper {BOUND} of the monthly mean 2020-01 (UTC) over a cell", f"upper {BOUND}"),
+        (
+            "months",
+            None,
+            "mean upper bound of the 90 % intervals of single monthly means over a cell, 2 monthly means, 2020-01 to 2020-02 (UTC)",
+            f"mean upper {BOUND}s",
+        ),
+    ],
+)
+def test_a_mean_of_bounds_is_not_called_the_bound_of_a_mean(request, ds, made, time, head, bar):
+    cube = request.getfixturevalue(made).isel(time=slice(0, 2 if made == "months" else None))
+    ax = plot.map(ds, cube, target="pm25_upper", time=time, lines=[])
+    lines = ax.get_title("left").splitlines()[:-1]
+    assert " ".join(lines) == f"PM2.5, {head}"
+    assert bar_label(ax).replace("\n", " ") == f"{bar} of PM2.5 [µg m⁻³]"
+    alone = plot.map(ds, cube.pm25_upper, time=time, lines=[]).get_title("left")
+    assert ("mean upper bound" in alone) is ("mean upper bound" in head)
+
+
+def test_a_bound_without_time_does_not_say_of_which_mean_it_is(ds, hours):
+    ax = plot.map(ds, hours.mean("time"), target="pm25_lower", lines=[])
+    assert ax.get_title("left").splitlines()[0] == "PM2.5, lower bound of the 90 % interval, time not stated"
+
+
+def test_other_figures_refuse_bounds_and_name_the_map_that_draws_them(ds, hours):
+    for draw in (
+        lambda: plot.panels(None, hours, ["2020-01-05"], target="pm25_upper", stations=False),
+        lambda: plot.animation(None, hours, target="pm25_upper", stations=False),
+        lambda: plot.width(ds, hours, target="pm25_upper"),
+    ):
+        with pytest.raises(SchemaError, match=r"'pm25_upper' is a bound of 'pm25'.*fix: target='pm25'"):
+            draw()
+    plot.panels(None, hours, ["2020-01-05"], target="pm25", stations=False, lines=[])
+
+
+def test_the_width_of_a_day_is_that_of_the_day_in_every_time_zone(ds):
+    daily = datasets.synthetic(n_stations=12, days=20, step="1D", seed=3)
+    ax = plot.width(daily, reanalyze(daily, "kriging", grid=0.5), time="2020-01-05", tz="America/New_York", lines=[])
+    assert "daily mean 2020-01-05" in ax.get_title("left")
+
+
+def test_titles_name_the_periods_that_have_values(ds, months):
+    """The record ends two days into March, of which there is no mean."""
+    whole = "2 monthly means, 2020-01 to 2020-02 (UTC)"
+    assert months.sizes["time"] == 3
+    assert plot.map(ds, months, lines=[]).get_title("left").splitlines()[0] == f"PM2.5, mean of {whole}"
+    assert whole in plot.width(ds, months, lines=[]).get_title("left").replace("\n", " ")
+    assert whole in plot.panels(ds, months, [None], lines=[])[0].get_title("left").replace("\n", " ")
+    one = months.where(months.time == months.time[1])
+    text = "monthly mean 2020-02 (UTC)"
+    ax = plot.map(ds, one, lines=[])
+    assert ax.get_title("left").splitlines()[0] == f"PM2.5, {text}"
+    alone = plot.map(ds, months, time="2020-02", lines=[])
+    np.testing.assert_array_equal(layer(ax, "_visible").get_array(), layer(alone, "_visible").get_array())
+    assert f"interval of the {text}" in plot.width(ds, one, lines=[]).get_title("left").replace("\n", " ")
+    with pytest.raises(SchemaError, match="no value in the cube or at the stations, monthly mean 2020-03"):
+        plot.map(ds, months, time="2020-03", stations=False)
+
+
+def test_a_comparison_is_of_the_steps_that_both_cubes_have(ds, days, months):
+    three = days.isel(time=slice(3, 6))
+    first, last = (three.where(three.time != three.time[i]) for i in (0, -1))
+    axes = plot.compare(ds, first, last, lines=[])
+    assert axes[0].figure.get_suptitle() == f"PM2.5, daily mean 2020-01-05 ({SHANGHAI})"
+    for ax in axes[:2]:
+        np.testing.assert_allclose(mesh_of(ax).get_array().ravel(), three.pm25[1].values.ravel(), rtol=1e-5)
+    with pytest.raises(SchemaError, match="no cell where both cubes have a value"):
+        plot.compare(ds, *(months.where(months.time == months.time[i]) for i in (0, 1)))

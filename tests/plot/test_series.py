@@ -63,6 +63,12 @@ def test_the_title_says_whether_the_cube_was_made_from_the_station(ds, cube):
     assert "hidden station, not used" in plot.series(ds, cube, unseen).get_title("left")
     nothing_hidden = cube.assign_attrs(xaq_provenance=json.dumps({"hidden_stations": []}))
     assert "visible when the cube was made" in plot.series(ds, nothing_hidden, unseen).get_title("left")
+    forgotten = ds.drop_vars("hidden")
+    assert "visible station, but hidden when the cube was made" in plot.series(forgotten, cube, unseen).get_title(
+        "left"
+    )
+    of_selection = ds.isel(station=np.flatnonzero(~ds.hidden)).aq.reanalyze("kriging", grid=cube)
+    assert "hidden station, not used" in plot.series(ds, of_selection, unseen).get_title("left")
 
 
 def test_unknown_stations_other_cells_and_forecast_models_are_refused(ds, cube, forecast):
@@ -79,6 +85,21 @@ def test_series_draws_on_a_given_axes(ds, cube):
     figure, ax = plt.subplots()
     assert plot.series(ds, cube, "s000", ax=ax) is ax
     assert plt.get_fignums() == [figure.number]
+
+
+@pytest.mark.parametrize(
+    ("time", "text"), [(None, "2020-Nov"), ("2020-11-03", "2020-Nov-03"), (("2020-11-28", None), "2020-Nov-30")]
+)
+def test_the_month_beside_the_axis_is_the_one_shown(time, text):
+    """The axis ends a little after the last hour of November, at a tick of December."""
+    november = xaq.datasets.synthetic(n_stations=8, days=335).sel(time="2020-11")
+    ax = plot.series(november, "idw", "s003", time=time)
+    ax.figure.canvas.draw()
+    assert ax.xaxis.get_offset_text().get_text() == text
+    months = november.aq.reanalyze("kriging", grid=0.5, freq="MS")
+    ax = plot.series(november, months, "s003")
+    ax.figure.canvas.draw()
+    assert ax.xaxis.get_offset_text().get_text() == "2020-Nov"
 
 
 def test_hours_of_the_day_are_counted_in_the_time_zone(network, network_cube):

@@ -29,6 +29,7 @@ from .basemap import Lines
 from .markers import bubble_handles, draw_silent, kinds, silent_handles
 from .observed import check_comparable, observed_over
 from .scale_bar import draw_scale_bar
+from .seen import used_for
 from .style import ERROR_COLOURS, colour_bar, handle, legend_below, three_digits, title
 from .subject import (
     cells_at,
@@ -169,8 +170,7 @@ def _from_cube(ds: xr.Dataset, cube: xr.Dataset, target: str | None, time: schem
     target = cube_target(cube, target)
     shared_units(ds, cube, target)
     stations = hidden_stations(ds, None)
-    hidden = {str(s) for s in stations[STATION].values}
-    if used := sorted(hidden - set(provenance(cube).get("hidden_stations", hidden))):
+    if used := used_for(ds, cube):
         raise ModelError(
             f"the cube was made from {len(used)} of the stations that are hidden now, {schema.some(used)}: its errors "
             "there would look too small; fix: hide before training and reanalyzing"

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from .._arguments import shown
 from ..arrays import longitudes
 from ..conventions import LAT, LON, STATION, TIME, label
-from ..cube.provenance import provenance
 from ..errors import SchemaError
 from ..stations import schema
 from . import basemap
@@ -23,6 +22,7 @@ from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value
 from .markers import draw_places, draw_stations, station_handles
 from .observed import check_comparable, mean_observed
 from .scale_bar import draw_scale_bar
+from .seen import as_made
 from .style import (
     ERROR_COLOURS,
     FIELD_COLOURS,
@@ -35,18 +35,22 @@ from .style import (
 from .subject import (
     NO_ESTIMATES,
     axis_label,
+    bound_of,
     conformed,
     cube_label,
     cube_target,
     drawn_variable,
     is_estimate,
+    is_of_user,
     mean_field,
     method_text,
     own_label,
     shared_units,
+    units_text,
+    user_label,
     variable_label,
 )
-from .times import interval_text, select_times
+from .times import interval_text, percent_text, period_text, select_times, values_text
 
 
 def map(  # noqa: A001 - read as xaq.plot.map
@@ -82,7 +86,8 @@ def map(  # noqa: A001 - read as xaq.plot.map
         Time zone of the texts in ``time`` and of the title, such as ``"Asia/Shanghai"``, for a cube of steps shorter than a day.
     target : str, optional
         Any variable with ``lat`` and ``lon``, such as ``"pm25_upper"`` or ``"nearest_station"``; the cube's estimate by
-        default. Values of stations are compared with estimates only.
+        default. Values of stations are compared with estimates only. One of your own is called by its ``long_name`` and
+        ``units``, or by its name alone where xarray kept those of the variable it was computed from.
     ax : cartopy.mpl.geoaxes.GeoAxes, optional
         Draw here; an extent already set is kept. Default: a new figure in a projection that suits the extent.
     vmin, vmax : float, optional
@@ -93,7 +98,7 @@ def map(  # noqa: A001 - read as xaq.plot.map
     stations : bool
         Draw visible stations as circles and hidden ones as triangles, coloured by their mean observation over the
         same steps; small, hollow and grey where they have none. Stations that were hidden when the cube was made are
-        triangles too.
+        triangles too; those that it was made from are circles, and a warning says so where ``ds`` hides them.
     unsupported : {"hatched", "blank"}
         How cells too far from every station are shown; they are never coloured.
     lines : GeoDataFrame, sequence of shapely geometries, or path of a GeoJSON file, optional
@@ -125,17 +130,17 @@ def map(  # noqa: A001 - read as xaq.plot.map
     """
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     cube, target = drawn_variable(cube, target)
-    ds = conformed(ds, cube, target, stations)
-    picked, when = _at_times(cube, target, time, tz)
-    observed_too = is_estimate(cube, target) and TIME in picked.dims
-    text = cube_label(cube, target, shared_units(ds, cube, target)) if observed_too else own_label(cube, target)
-    field = mean_field(picked, target)
+    ds = as_made(conformed(ds, cube, target, stations), cube)
+    picked, zone = _at_times(cube, target, time, tz)
+    field, picked = mean_field(picked, target)
+    text, head, when = _texts(ds, cube, picked, target, zone)
+    observed_too = _is_observed(ds, cube, target) and TIME in picked.dims
     observed = np.full(ds.sizes[STATION], np.nan)
     if stations and observed_too:
         check_comparable(ds, cube)
         observed = mean_observed(ds, picked, target)
     norm, extend = limits(field, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
-    yes_or_no = picked[target].dtype == bool
+    yes_or_no = picked[target].dtype == bool and picked[target].sizes.get(TIME, 1) == 1
     if yes_or_no:
         norm, extend, cmap = Normalize(0.0, 1.0), "neither", mpl.colormaps.get_cmap(cmap).resampled(2)
     if target in NO_ESTIMATES:  # known of all cells
@@ -153,17 +158,52 @@ def map(  # noqa: A001 - read as xaq.plot.map
     bar = colour_bar(ax, mesh, "" if yes_or_no else text, extend)
     if yes_or_no:  # which the title asks
         bar.set_ticks([0.25, 0.75], labels=["no", "yes"])
-    title(ax, ", ".join(filter(None, [variable_label(cube, target), when])), method_text(cube))
+    title(ax, head, method_text(cube))
     return ax
 
 
 def _at_times(cube: xr.Dataset, target: str, time: schema.Period, tz: str | None) -> tuple[xr.Dataset, str]:
-    """Return the chosen steps of a cube, and a phrase for them; all of a variable without time."""
+    """Return the chosen steps of a cube, and the time zone that they are written in; all of a variable without time."""
     if TIME in cube[target].coords:
         return select_times(cube, time, tz)
     if time is not None:
         raise SchemaError(f"{target!r} has no time, and time is {shown(time)}; fix: time=None", subject="map")
-    return cube, "time not stated" if is_estimate(cube, target) else ""
+    return cube, "UTC"
+
+
+def _is_observed(ds: xr.Dataset, cube: xr.Dataset, target: str) -> bool:
+    """Return whether a variable of a cube is what stations observe."""
+    return is_estimate(cube, target) and bound_of(cube, target) is None and not is_of_user(ds, cube, target)
+
+
+def _texts(ds: xr.Dataset, cube: xr.Dataset, picked: xr.Dataset, target: str, zone: str) -> tuple[str, str, str]:
+    """Return the label of the colour bar, the title, and the phrase for the steps that are drawn."""
+    timed, bound = TIME in picked[target].dims, bound_of(cube, target)
+    if is_of_user(ds, cube, target):
+        when = values_text(picked, zone) if timed else ""
+        head, text = user_label(cube, target)
+        return text, ", ".join(filter(None, [head, when])), when
+    estimated = _is_observed(ds, cube, target)
+    when = period_text(picked, zone=zone) if timed else "time not stated" * (estimated or bound is not None)
+    if bound is not None:
+        of, which = bound
+        units = units_text(str(cube[target].attrs.get("units", "")))
+        several = timed and picked.sizes[TIME] > 1
+        drawn = (
+            interval_text(cube, picked, zone, which)
+            if timed
+            else f"{which} of the {percent_text(cube)}interval, {when}"
+        )
+        return _interval_label(cube, which, several, axis_label(of, units)), f"{label(of)}, {drawn}", when
+    head = ", ".join(filter(None, [variable_label(cube, target), when]))
+    if estimated and timed:
+        return cube_label(cube, target, shared_units(ds, cube, target)), head, when
+    return own_label(cube, target), head, when
+
+
+def _interval_label(cube: xr.Dataset, what: str, several: bool, of: str) -> str:
+    """Return the label of the colour bar of widths or bounds: ``"mean width of the 90 % intervals of PM2.5 [µg m⁻³]"``."""
+    return f"{'mean ' * several}{what} of the {percent_text(cube)}interval{'s' * several} of {of}"
 
 
 def width(
@@ -219,7 +259,7 @@ def width(
     """
     cmap, unsupported = check_colours(cmap, ERROR_COLOURS), check_map(unsupported=unsupported)
     target = cube_target(cube, target)
-    ds = conformed(ds, cube, target, stations=True)
+    ds = as_made(conformed(ds, cube, target, stations=True), cube)
     units = shared_units(ds, cube, target)
     lower, upper = f"{target}_lower", f"{target}_upper"
     if not {lower, upper} <= set(cube):
@@ -228,8 +268,9 @@ def width(
             "trained model",
             subject="cube",
         )
-    picked, when = select_times(cube, time, tz)
-    field = mean_field(picked.assign({target: picked[upper] - picked[lower]}), target)
+    picked, zone = select_times(cube, time, tz)
+    field, picked = mean_field(picked.assign({target: picked[upper] - picked[lower]}), target)
+    when = period_text(picked, zone=zone)
     norm, extend = limits(field, vmin=0.0, vmax=vmax, no_value=no_value_text(target, when))
     ax = basemap.frame(ax, cube_bounds(cube), lines)
     mesh, *_ = draw_field(ax, picked, field, norm, cmap, unsupported)
@@ -241,10 +282,7 @@ def width(
     draw_scale_bar(ax, ds)
     dot = handle("o", 9.0, "visible station", markerfacecolor="white", markeredgecolor="black", markeredgewidth=0.5)
     legend_below(ax, [dot, *field_handles(picked, unsupported)])
-    coverage = provenance(cube).get("interval_level")
-    percent = "" if coverage is None else f"{100 * coverage:g} % "
-    several = picked.sizes[TIME] > 1
-    width_of = f"{'mean ' * several}width of the {percent}interval{'s' * several} of {axis_label(target, units)}"
+    width_of = _interval_label(cube, "width", picked.sizes[TIME] > 1, axis_label(target, units))
     colour_bar(ax, mesh, width_of, extend)
-    title(ax, f"{label(target)}, {interval_text(cube, picked, percent, tz)}", method_text(cube))
+    title(ax, f"{label(target)}, {interval_text(cube, picked, zone)}", method_text(cube))
     return ax

@@ -35,6 +35,7 @@ from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value
 from .markers import draw_stations, station_handles
 from .observed import check_comparable, observed_over
 from .scale_bar import draw_scale_bar
+from .seen import as_made
 from .style import FIELD_COLOURS, colour_bar, legend_below, limits, title
 from .subject import conformed, cube_label, cube_target, method_text, shared_units, supported_cells
 from .times import period_text, select_times
@@ -344,8 +345,8 @@ def _film(
     """Return the chosen steps with their colour limits. Computes."""
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     target = cube_target(cube, target)
-    ds = conformed(ds, cube, target, stations)
-    picked, when = select_times(cube, time)
+    ds = as_made(conformed(ds, cube, target, stations), cube)
+    picked, _ = select_times(cube, time)
     n = picked.sizes[TIME]
     if n > _MOST_STEPS:
         raise SchemaError(
@@ -359,7 +360,7 @@ def _film(
     if stations:
         check_comparable(ds, cube)
         observed = observed_over(ds, picked, target).values
-    norm, extend = limits(fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
+    norm, extend = limits(fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, period_text(picked)))
     captions = [step_text(period_text(picked.isel({TIME: [i]}), of=picked), fields[i]) for i in range(n)]
     return _Film(
         ds, picked, label(target), method_text(cube), captions, fields, observed, norm, extend, cube_label(picked, target, units), cmap,

@@ -24,6 +24,7 @@ from .field import Unsupported, cube_bounds, draw_field, field_handles, no_value
 from .markers import draw_stations, station_handles
 from .observed import check_comparable, mean_observed
 from .scale_bar import draw_scale_bar
+from .seen import as_made
 from .style import (
     DIFFERENCE_COLOURS,
     FIELD_COLOURS,
@@ -42,7 +43,7 @@ from .subject import (
     method_text,
     shared_units,
 )
-from .times import Periods, select_times
+from .times import Periods, period_text, select_times
 
 #: Most meridians and parallels on each of several maps, which are small.
 _PANEL_MARKS = 5
@@ -108,14 +109,15 @@ def panels(
         times, "times", "a list of times", fix="times=['2017-01-01', '2017-01-02']", error=arguments.error
     )
     target = cube_target(cube, target)
-    ds = conformed(ds, cube, target, stations)
+    ds = as_made(conformed(ds, cube, target, stations), cube)
     if not len(times):
         raise SchemaError(
             "no times, expected one for each panel; fix: times=['2017-01-01', '2017-01-02']", subject="map"
         )
     units = shared_units(ds, cube, target)
-    chosen = [select_times(cube, time, tz) for time in times]
-    fields = [mean_field(picked, target) for picked, _ in chosen]
+    selected = [select_times(cube, time, tz) for time in times]
+    fields, kept = zip(*(mean_field(picked, target) for picked, _ in selected), strict=True)
+    chosen = [(steps, period_text(steps, zone=zone)) for steps, (_, zone) in zip(kept, selected, strict=True)]
     if stations:
         check_comparable(ds, cube)
     observed = [mean_observed(ds, picked, target) for picked, _ in chosen] if stations else []
@@ -169,8 +171,9 @@ def compare(
     Returns
     -------
     numpy.ndarray of cartopy.mpl.geoaxes.GeoAxes, (3,)
-        The cube, the other, and the cube minus the other, on a new figure. Differences are red where the cube is
-        higher and blue where it is lower; their colours reach the 98th percentile of their absolute values.
+        The cube, the other, and the cube minus the other, on a new figure; each map has triangles where its own cube was not
+        made from the station. Differences are red where the cube is higher and blue where it is lower; their colours reach
+        the 98th percentile of their absolute values. Means are over the steps at which both have values.
 
     Raises
     ------
@@ -193,24 +196,24 @@ def compare(
     cmap, unsupported = check_colours(cmap, FIELD_COLOURS), check_map(stations, unsupported)
     target = cube_target(cube, target)
     cube_target(other, target)
-    ds = conformed(ds, cube, target, stations, other)
+    ds = conformed(ds, cube, target, stations)
+    # A station may be hidden from one cube and used for the other.
+    marked = [as_made(ds, made) for made in (cube, other)]
     units = shared_units(ds, cube, target)
     shared_units(ds, other, target)
-    picked, when = _same_steps(cube, other, time, tz)
-    fields = [mean_field(steps, target) for steps in picked]
+    picked, fields, when = _same_steps(cube, other, target, time, tz)
     if stations:
         for compared in (cube, other):
             check_comparable(ds, compared)
     observed = mean_observed(ds, picked[0], target) if stations else np.array([])
     norm, extend = limits(*fields, observed, vmin=vmin, vmax=vmax, no_value=no_value_text(target, when))
     difference = fields[0] - fields[1]
-    no_value = f"{target!r} has no cell where both cubes have a value, {when}; fix: another time=..."
-    spread, beyond = _symmetric_limits(difference, no_value)
+    spread, beyond = _symmetric_limits(difference, _no_common_text(target, when))
     axes, scale = _grid_of_maps(cube_bounds(cube), 3, 3, lines), _marker_scale(cube_bounds(cube))
-    for ax, steps, field, source in zip(axes[:2], picked, fields, (cube, other), strict=True):
+    for ax, steps, field, source, own in zip(axes[:2], picked, fields, (cube, other), marked, strict=True):
         mesh, *_ = draw_field(ax, steps, field, norm, cmap, unsupported)
         if stations:
-            draw_stations(ax, ds, observed, mesh, scale=scale)
+            draw_stations(ax, own, observed, mesh, scale=scale)
         title(ax, method_text(source) or "cube")
     apart, *_ = draw_field(axes[2], picked[0], difference, spread, DIFFERENCE_COLOURS, unsupported)
     draw_scale_bar(axes[0], ds)
@@ -218,20 +221,22 @@ def compare(
     title(axes[2], f"{names[0]} \N{MINUS SIGN} {names[1]}")
     colour_bar(axes[1], mesh, cube_label(cube, target, units), extend)
     colour_bar(axes[2], apart, f"difference [{units}]", beyond)
-    handles = station_handles(ds, observed, scale=scale) if stations else []
+    shown = [entry for own in marked for entry in station_handles(own, observed, scale=scale)] if stations else []
+    handles = list({entry.get_label(): entry for entry in shown}.values())
     _add_title_and_legend(axes, f"{label(target)}, {when}", [*handles, *field_handles(cube, unsupported)])
     return axes
 
 
 def _same_steps(
-    cube: xr.Dataset, other: xr.Dataset, time: schema.Period, tz: str | None
-) -> tuple[list[xr.Dataset], str]:
-    """Return the chosen steps of two cubes, and a phrase for them; raise where their cells or times differ."""
+    cube: xr.Dataset, other: xr.Dataset, target: str, time: schema.Period, tz: str | None
+) -> tuple[list[xr.Dataset], list[NDArray[np.float64]], str]:
+    """Return the chosen steps at which two cubes have values, their means and a phrase; raise where cells or times differ."""
     if any(not np.array_equal(cube[name].values, other[name].values) for name in (LAT, LON)):
         raise SchemaError(
             "the cubes have different cells; fix: ds.aq.reanalyze(..., grid=cube) for both", subject="map"
         )
-    (first, when), (second, other_when) = (select_times(c, time, tz) for c in (cube, other))
+    (first, zone), (second, other_zone) = (select_times(c, time, tz) for c in (cube, other))
+    when, other_when = period_text(first, zone=zone), period_text(second, zone=other_zone)
     if not np.array_equal(first[TIME].values, second[TIME].values):
         raise SchemaError(
             f"the cubes have different times, {when} and {other_when}; fix: time=... that both have", subject="map"
@@ -242,7 +247,17 @@ def _same_steps(
             f"one cube has {ours.many}, the other {theirs.many}; fix: the same freq= and statistic= for both",
             subject="map",
         )
-    return [first, second], when
+    made = [mean_field(steps, target) for steps in (first, second)]
+    common = np.intersect1d(*(kept[TIME].values for _, kept in made))
+    if not len(common):
+        raise SchemaError(_no_common_text(target, when), subject="map")
+    if any(kept.sizes[TIME] != len(common) for _, kept in made):
+        made = [mean_field(steps.sel({TIME: common}), target) for steps in (first, second)]
+    return [kept for _, kept in made], [field for field, _ in made], period_text(made[0][1], zone=zone)
+
+
+def _no_common_text(target: str, when: str) -> str:
+    return f"{target!r} has no cell where both cubes have a value, {when}; fix: another time=..."
 
 
 def _symmetric_limits(difference: NDArray, no_value: str) -> tuple[Normalize, str]:

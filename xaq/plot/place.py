@@ -11,7 +11,7 @@ import xarray as xr
 from .._arguments import check_number
 from ..arrays import longitudes, sphere
 from ..conventions import LAT, LON, POINT, STATION, label
-from ..cube.provenance import provenance
+from ..cube.provenance import not_seen, provenance
 from ..cube.reanalyze import estimate_at
 from ..cube.request import RequestOptions, make_request, settle_target
 from ..errors import GridError, SchemaError
@@ -19,6 +19,7 @@ from ..stations import holdout, schema
 from . import arguments
 from .arguments import check_of_cube
 from .observed import check_comparable, observed_over
+from .seen import used_for
 from .subject import (
     cells_at,
     cube_target,
@@ -174,10 +175,11 @@ def _whether_used(ds: xr.Dataset, source: xr.Dataset, spot: _Spot, what: str) ->
     """Return a note on whether estimates were made from a station; empty for another place."""
     if spot.position is None:
         return ""
-    ids = [str(s) for s in ds[STATION].values]
+    name = str(ds[STATION].values[spot.position])
     if not schema.hidden_mask(ds)[spot.position]:
-        return f"visible station, used for the {what}"
-    if ids[spot.position] not in provenance(source).get("hidden_stations", ids):
+        unseen = name in not_seen(source)
+        return f"visible station, {'but hidden when' if unseen else 'used for'} the {what}{' was made' * unseen}"
+    if name in used_for(ds, source):
         return f"hidden station, but visible when the {what} was made"
     return f"hidden station, not used for the {what}"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from numpy.typing import NDArray
 
 from .._arguments import check_integer, check_sequence, check_zone, shown
@@ -268,11 +268,27 @@ def _draw(ax: Axes, subject: Subject, step: pd.Timedelta) -> None:
         )  # fmt: skip
     locator = AutoDateLocator(minticks=4, maxticks=9)
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.xaxis.set_major_formatter(_Dates(locator, over[-1] - np.timedelta64(1 if periods is not None else 0, "s")))
     ax.xaxis.get_offset_text().set_fontsize(8)
     ax.margins(x=0.01)
     plain(ax)
     legend_below(ax, ax.get_legend_handles_labels()[0], length=2.0)
+
+
+class _Dates(ConciseDateFormatter):
+    """Dates, with the month or day of the last time that is drawn beside the axis, which ends a little later."""
+
+    def __init__(self, locator: AutoDateLocator, last: np.datetime64) -> None:
+        super().__init__(locator)
+        self._last = date2num(last)
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """Return the labels of ticks; a tick behind the last time has one, and no say in the text beside the axis."""
+        labels: list[str] = super().format_ticks(values)
+        shown = [value for value in values if value <= self._last]
+        if 1 < len(shown) < len(values):
+            super().format_ticks(shown)
+        return labels
 
 
 def _draw_interval(ax: Axes, x: NDArray, lower: NDArray, upper: NDArray, estimated: xr.Dataset) -> None:

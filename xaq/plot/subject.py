@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .._arguments import shown
 from ..arrays import longitudes
-from ..conventions import HIDDEN, LAT, LON, MEMBER, POINT, STATION, TIME, common_units, label
+from ..conventions import LAT, LON, MEMBER, POINT, POLLUTANTS, STATION, TIME, cf_attrs, common_units, label
 from ..cube.provenance import method_text as of_provenance
-from ..cube.provenance import not_seen, provenance
+from ..cube.provenance import provenance
 from ..errors import GridError, ModelError, SchemaError
 from ..interpolate.trained import TrainedMapper
 from ..stations import schema
@@ -39,7 +39,14 @@ def cube_target(cube: xr.Dataset, target: str | None) -> str:
     """Return the estimate of a cube: the one asked for, or its only one, which bounds and members are not."""
     if not isinstance(cube, xr.Dataset) or not {LAT, LON} <= set(cube.dims) or TIME not in cube.coords:
         raise SchemaError("expected a Dataset with time, lat and lon; fix: cube = ds.aq.reanalyze(...)", subject="cube")
-    return _variable(cube, target, [n for n in _fields(cube) if n not in NO_ESTIMATES])
+    target = _variable(cube, target, [n for n in _fields(cube) if n not in NO_ESTIMATES])
+    if (bound := bound_of(cube, target)) is not None:
+        raise SchemaError(
+            f"{target!r} is a bound of {bound[0]!r}, expected an estimate; fix: target={bound[0]!r}, or "
+            f"ds.aq.plot.map(cube, target={target!r})",
+            subject="cube",
+        )
+    return target
 
 
 def point_target(points: xr.Dataset, target: str | None) -> str:
@@ -73,6 +80,37 @@ def drawn_variable(cube: xr.Dataset | xr.DataArray, target: str | None) -> tuple
 def is_estimate(cube: xr.Dataset, target: str) -> bool:
     """Return whether a variable of a cube is what stations observe: no bound, and nothing that is known of cells."""
     return target in _estimates([n for n in _fields(cube) if n not in NO_ESTIMATES])
+
+
+def is_of_user(ds: xr.Dataset, cube: xr.Dataset, target: str) -> bool:
+    """Return whether a variable is a user's own: neither what stations observe, nor anything that xaq writes into cubes."""
+    if not is_estimate(cube, target) or bound_of(cube, target) or _member_of(cube, target):
+        return False
+    observed = bool(ds.sizes[STATION]) and target in ds
+    return not (observed or target in POLLUTANTS or target == provenance(cube).get("target"))
+
+
+def user_label(cube: xr.Dataset, target: str) -> tuple[str, str]:
+    """Return the title and the label of a user's own variable; by its name alone where its attributes are those of another."""
+    attrs = cube[target].attrs
+    others = [cube[name].attrs.get("long_name") for name in _fields(cube) if name != target]
+    name = str(attrs.get("long_name", target))
+    # xarray keeps the attributes of what a variable was computed from.
+    if name != target and name in (*others, *(cf_attrs(known, None)["long_name"] for known in POLLUTANTS)):
+        return target, target
+    units = str(attrs.get("units", ""))
+    text = name + f" [{units_text(units)}]" * (units not in ("", "1"))
+    return (name if name == target else name[0].upper() + name[1:]), text
+
+
+def bound_of(cube: xr.Dataset, target: str) -> tuple[str, str] | None:
+    """Return ``("pm25", "upper bound")`` where a variable is a bound of an interval; None where it is none."""
+    of, _, side = target.rpartition("_")
+    if side not in ("lower", "upper"):
+        return None
+    # A bound that is passed alone has only its own name for what it is.
+    described = str(cube[target].attrs.get("long_name", "")).startswith(f"{side} bound of ")
+    return (of, f"{side} bound") if of in _fields(cube) or described else None
 
 
 def _fields(cube: xr.Dataset) -> list[str]:
@@ -165,16 +203,10 @@ def shared_units(ds: xr.Dataset, cube: xr.Dataset, target: str) -> str:
     return units_text(ours)
 
 
-def conformed(ds: xr.Dataset | None, cube: xr.Dataset, target: str, stations: bool, *others: xr.Dataset) -> xr.Dataset:
-    """Return the stations of a map, conformed; for None, where none are drawn, a dataset of no station in the cube's units.
-
-    A station from which the cube or one of the others was not made is hidden, also where the dataset does not say so.
-    """
+def conformed(ds: xr.Dataset | None, cube: xr.Dataset, target: str, stations: bool) -> xr.Dataset:
+    """Return the stations of a map, conformed; for None, where none are drawn, a dataset of no station in the cube's units."""
     if ds is not None:
-        ds = schema.conform(ds)
-        unseen = [station for made in (cube, *others) for station in not_seen(made)]
-        hidden = schema.hidden_mask(ds) | np.isin(ds[STATION].values.astype(str), unseen)
-        return ds.assign_coords({HIDDEN: (STATION, hidden)}) if hidden.any() else ds
+        return schema.conform(ds)
     if stations:
         raise SchemaError(
             "ds is None, and the map shows stations; fix: stations=False, or a station dataset", subject="map"
@@ -215,11 +247,22 @@ def supported_cells(cube: xr.Dataset, field: xr.DataArray) -> xr.DataArray:
     return field.where((supported.isel({TIME: 0}) if TIME in supported.dims else supported).astype(bool))
 
 
-def mean_field(picked: xr.Dataset, target: str) -> NDArray[np.float64]:
-    """Return the mean over the chosen steps, if there are any, ``(lat, lon)``; of estimates NaN where unsupported. Computes."""
-    mean = picked[target].mean(TIME) if TIME in picked[target].dims else picked[target]
-    mean = mean if target in NO_ESTIMATES else supported_cells(picked, mean)
-    return np.asarray(mean.transpose(LAT, LON).values, float)
+def mean_field(picked: xr.Dataset, target: str) -> tuple[NDArray[np.float64], xr.Dataset]:
+    """Return the mean over the chosen steps, if there are any, ``(lat, lon)``, and those of them that have values. Computes.
+
+    Of estimates it is NaN where unsupported. Where no step has a value, all steps are returned.
+    """
+    values, filled = picked[target], xr.DataArray(True)
+    if TIME in values.dims:
+        values, filled = values.mean(TIME), values.notnull().any([LAT, LON])
+    values = values if target in NO_ESTIMATES else supported_cells(picked, values)
+    made = xr.Dataset({"mean": values.transpose(LAT, LON), "filled": filled}, coords={}).compute()
+    kept = (
+        picked
+        if not made["filled"].any() or TIME not in picked.dims
+        else picked.isel({TIME: np.flatnonzero(made["filled"])})
+    )
+    return np.asarray(made["mean"].values, float), kept
 
 
 def cell_edges(cube: xr.Dataset, name: str) -> NDArray[np.float64]:

@@ -79,10 +79,10 @@ def step_of(cube: xr.Dataset) -> pd.Timedelta | None:
 
 
 def select_times(cube: xr.Dataset, time: schema.Period, tz: str | None = None) -> tuple[xr.Dataset, str]:
-    """Return the chosen steps of a cube, and a phrase for them; raise for a time that it does not have.
+    """Return the chosen steps of a cube, and the time zone that they are written in; raise for a time that it does not have.
 
     Dates name periods of a cube by its own time zone: a month of ``tz="Europe/Berlin"`` starts in the month before in UTC. Of a cube
-    of steps, texts and the phrase are in the zone ``tz``; by default, and for steps of a day or longer, in UTC.
+    of steps, texts are in the zone ``tz``; by default, and for steps of a day or longer, in UTC.
     """
     if TIME not in cube.dims:
         cube = cube.expand_dims(TIME)
@@ -104,7 +104,7 @@ def select_times(cube: xr.Dataset, time: schema.Period, tz: str | None = None) -
             f"time={time!r} holds no step of the cube, which covers {first} to {last}; fix: time={fix!r}",
             subject="cube",
         ) from error
-    return picked, period_text(picked, zone=tz or "UTC")
+    return picked, tz or "UTC"
 
 
 def _settled_zone(cube: xr.Dataset, periods: Periods | None, tz: str) -> str | None:
@@ -199,8 +199,14 @@ def daily_text(ds: xr.Dataset) -> str:
     return f"daily {_STATISTIC['max' if largest else 'mean'][0]}"
 
 
-def interval_text(cube: xr.Dataset, picked: xr.Dataset, percent: str, tz: str | None = None) -> str:
-    """Return what the width of intervals is of, and when: ``"90 % interval of the annual mean 2005"``.
+def percent_text(cube: xr.Dataset) -> str:
+    """Return the nominal coverage of the intervals of a cube with a blank behind it, ``"90 % "``; empty where it is not known."""
+    coverage = provenance(cube).get("interval_level")
+    return "" if coverage is None else f"{100 * coverage:g} % "
+
+
+def interval_text(cube: xr.Dataset, picked: xr.Dataset, zone: str, bound: str = "") -> str:
+    """Return what the width of intervals, or a bound, is of, and when: ``"90 % interval of the annual mean 2005"``.
 
     Of several steps a figure shows the mean width of their intervals, and the text says so: the interval of their mean is narrower.
 
@@ -208,19 +214,20 @@ def interval_text(cube: xr.Dataset, picked: xr.Dataset, percent: str, tz: str | 
     ----------
     cube, picked : xarray.Dataset
         All of the cube, and the steps that are drawn.
-    percent : str
-        The nominal coverage with a blank behind it, or nothing.
-    tz : str, optional
+    zone : str
         Time zone of times.
+    bound : str
+        ``"upper bound"`` or ``"lower bound"`` where that is drawn in place of the width.
     """
-    n, when = picked.sizes[TIME], period_text(picked, mean=picked.sizes[TIME] == 1, zone=tz or "UTC")
-    periods = Periods.of(cube)
+    n, when = picked.sizes[TIME], period_text(picked, mean=picked.sizes[TIME] == 1, zone=zone)
+    periods, percent = Periods.of(cube), percent_text(cube)
     where = {"point": " at a point", "cell": " over a cell"}.get(provenance(cube).get("support", ""), "")
     if n == 1:
         of_mean = periods is not None or step_of(picked) == _DAY
-        return f"{percent}interval of the {when}{where}" if of_mean else f"{percent}interval{where}, {when}"
+        interval = f"{bound} of the " * bool(bound) + f"{percent}interval"
+        return f"{interval} of the {when}{where}" if of_mean else f"{interval}{where}, {when}"
     single = _steps_text(step_of(cube)) if periods is None else periods.many
-    return f"mean width of the {percent}intervals of single {single}{where}, {when}"
+    return f"mean {bound or 'width'} of the {percent}intervals of single {single}{where}, {when}"
 
 
 def zone_text(cube: xr.Dataset) -> str:
@@ -239,6 +246,20 @@ def _periods_text(cube: xr.Dataset, times: NDArray[np.datetime64], periods: Peri
         return f"{periods.one} {periods.written(times[0])}{where}"
     first, last = periods.written(times[0]), periods.written(times[-1])
     return f"{'mean of ' * mean}{len(times)} {periods.many}, {first} to {last}{where}"
+
+
+def values_text(ds: xr.Dataset, zone: str) -> str:
+    """Return a phrase for the times of values of which is not known what they are of each period."""
+    times, periods, step = ds[TIME].values, Periods.of(ds), step_of(ds)
+    if periods is not None:
+        texts, where = [periods.written(time) for time in times[[0, -1]]], zone_text(ds)
+        where = f" ({where})" * bool(where)
+    else:
+        style, where = _time_style(step, zone)
+        texts = [f"{time:{style}}" for time in local_index(ds, zone)[[0, -1]]]
+    if len(times) == 1:
+        return texts[0] + where
+    return f"mean of {len(times)} values, {texts[0]} to {texts[1]}{where}"
 
 
 def _steps_text(step: pd.Timedelta | None) -> str:
