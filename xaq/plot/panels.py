@@ -248,7 +248,7 @@ def _same_steps(
             subject="map",
         )
     made = [mean_field(steps, target) for steps in (first, second)]
-    common = np.intersect1d(*(kept[TIME].values for _, kept in made))
+    common = np.intersect1d(made[0][1][TIME].values, made[1][1][TIME].values)
     if not len(common):
         raise SchemaError(_no_common_text(target, when), subject="map")
     if any(kept.sizes[TIME] != len(common) for _, kept in made):
