@@ -43,6 +43,16 @@ def test_other_variables_may_have_such_values():
     assert float(ds.charge.min()) == pytest.approx((3 * 40 - 99) / 4)
 
 
+@pytest.mark.parametrize("name", ["humidity", "temperature"])
+def test_codes_of_weather_are_refused_too(name):
+    """A humidity of -999 would change the PM2.5 of a sensor that is corrected with it."""
+    frame = table(-999.0, name).assign(pm25=8.0)
+    with pytest.raises(SchemaError, match=rf"'{name}' has 12 values of -999, .*; fix: na_values=\[-999\]"):
+        xaq.open_stations(frame, tz="UTC", units={"pm25": "ug m-3"}, step="1h")
+    ds = xaq.open_stations(frame, tz="UTC", units={"pm25": "ug m-3"}, step="1h", na_values=[-999])
+    np.testing.assert_array_equal(ds[name].values[np.isfinite(ds[name].values)], 40.0)
+
+
 def test_readings_of_purpleair_with_codes_are_refused(tmp_path):
     times = pd.date_range("2024-07-01", periods=720, freq="2min").strftime("%Y-%m-%dT%H:%M:%SZ")
     values = np.where(np.arange(720) % 30 == 7, -999.0, 39.0)

@@ -35,7 +35,7 @@ _IDS = ("sensor_index", "id", "sensor_id")
 _SIZES = {"pm1": "pm1.0", "pm25": "pm2.5", "pm10": "pm10.0"}
 _OTHERS = {"temperature": "degF", "humidity": "%", "pressure": "hPa"}
 #: The column that says where a sensor hangs, in PurpleAir's present and former names, and its entries for indoors.
-_LOCATION, _INDOORS = ("location_type", "device_locationtype"), ("1", "1.0", "inside")
+_LOCATION, _INDOORS = ("location_type", "device_locationtype"), ("1", "1.0", "inside", "indoor", "indoors", "true")
 #: Two channels agree within one of these: ug m-3, and a fraction of their mean.
 _APART, _FRACTION = 5.0, 0.7
 #: A channel is stuck while at least so many readings are equal, over a day (from the first to the last of its hours), in which the

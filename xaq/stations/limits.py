@@ -17,6 +17,8 @@ from .units import factor
 FILL_CODES = (9999.0,)
 #: Codes for "missing" that a mean of readings must not include.
 _CODES = (-99.0, -99.9, -999.0, -999.9, -9999.0, -9999.9, -99999.0, 9999.0, 99999.0)
+#: Those of them that no covariate takes: a pressure may be 9999, and a temperature -99.
+_CODES_OF_ANY = (-999.0, -999.9, -9999.0, -9999.9, -99999.0)
 #: Physical limits, ug m-3: lower values are faults or codes for "missing" rather than noise about zero, higher ones lie beyond
 #: the measuring range of instruments and any record of outdoor air.
 LIMITS: dict[str, tuple[float, float]] = {
@@ -130,7 +132,7 @@ def warn_if_impossible(ds: xr.Dataset, names: Iterable[str], computed: Mapping[s
 
 
 def require_no_codes(values: Mapping[str, NDArray]) -> None:
-    """Refuse pollutants with codes for "missing" such as -999 before they become a part of means, where nobody finds them.
+    """Refuse variables with codes for "missing" such as -999 before they become a part of means, where nobody finds them.
 
     Parameters
     ----------
@@ -139,14 +141,13 @@ def require_no_codes(values: Mapping[str, NDArray]) -> None:
     """
     problems = []
     for name, readings in values.items():
-        codes, counts = np.unique(
-            readings[np.isin(readings, np.array(_CODES).astype(readings.dtype))], return_counts=True
-        )
-        if is_pollutant(name) and len(codes):
+        known = np.array(_CODES if is_pollutant(name) else _CODES_OF_ANY).astype(readings.dtype)
+        codes, counts = np.unique(readings[np.isin(readings, known)], return_counts=True)
+        if len(codes):
             named = [f"{code:g}" for code in codes]
             problems.append(
                 f"{name!r} has {counts.sum()} values of {' and '.join(named)}, codes for missing values, which means over a step "
-                f"would include; expected concentrations; fix: na_values=[{', '.join(named)}], or of a dataset "
+                f"would include; expected measured values; fix: na_values=[{', '.join(named)}], or of a dataset "
                 f"ds[{name!r}] = ds[{name!r}].where(~ds[{name!r}].isin([{', '.join(named)}]))"
             )
     if problems:
