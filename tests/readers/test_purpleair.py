@@ -82,6 +82,14 @@ def test_times_of_the_download_tool_and_overlapping_downloads():
     ]
 
 
+def test_text_without_a_zone_is_not_taken_for_utc():
+    table = history([10.0, 20.0, 30.0], [12.0, 22.0, 32.0])
+    text = table.assign(time_stamp=pd.to_datetime(table.time_stamp, unit="s").dt.strftime("%Y-%m-%dT%H:%M:%S"))
+    with pytest.raises(SchemaError, match="no time zone.*fix: tz='UTC'"):
+        open_stations(text, stations=PLACES)
+    assert open_stations(text, stations=PLACES, tz="UTC").pm25.equals(open_stations(table, stations=PLACES).pm25)
+
+
 def test_a_history_without_a_sensor_or_particles_says_what_is_missing():
     table = history([10.0, 20.0], [12.0, 22.0])
     with pytest.raises(SchemaError, match="no column of the sensor"):
@@ -209,7 +217,7 @@ def fix_of(message):
 def test_indoor_sensors_of_the_list_are_left_out(column, tmp_path):
     listed = SENSORS.rename(columns={"location_type": column})
     if column.isupper():
-        listed[column] = listed[column].map({0: "outside", 1: "inside"})
+        listed[column] = listed[column].map({0: "outside", 1: "Indoor"})
     listed.to_csv(tmp_path / "list.csv", index=False)
     for places in (listed, tmp_path / "list.csv"):
         with pytest.warns(

@@ -1,6 +1,6 @@
 """PurpleAir: histories of sensors, as the API and the download tool write them.
 
-``time_stamp`` is in seconds since 1970 or in UTC, and rows are in no order. Coordinates are not in the files. A sensor has two
+``time_stamp`` is in seconds since 1970 or text with a zone, and rows are in no order. Coordinates are not in the files. A sensor has two
 channels; ``pm25`` is the mean of ``pm2.5_cf_1_a`` and ``pm2.5_cf_1_b`` where they agree, to 5 ug m-3 or to 70 % of their mean, as US
 EPA does in its map of fire and smoke (Barkjohn et al. 2022, Sensors 22, 9669). In clean air a dead channel, which reads 0 or any other constant,
 passes that test: such readings are found by their constancy. Indoor sensors are left out. No correction is applied.
@@ -206,7 +206,8 @@ def _times(timestamps: pd.Series, column: str, request: Request) -> pd.Series:
         )
     if of_dates or not numbers.notna().all():
         try:
-            return to_utc(timestamps, request.tz, own="UTC")
+            # Text without a zone is not of PurpleAir, which writes Z or an offset: a user's program may have made it local.
+            return to_utc(timestamps, request.tz, own="UTC" if of_dates else None)
         except SchemaError as error:
             raise of_column(error, column) from error
     request.check_zone_unused(f"{column} is in seconds since 1970 in UTC")
