@@ -85,7 +85,7 @@ def test_times_of_the_download_tool_and_overlapping_downloads():
 def test_text_without_a_zone_is_not_taken_for_utc():
     table = history([10.0, 20.0, 30.0], [12.0, 22.0, 32.0])
     text = table.assign(time_stamp=pd.to_datetime(table.time_stamp, unit="s").dt.strftime("%Y-%m-%dT%H:%M:%S"))
-    with pytest.raises(SchemaError, match="no time zone.*fix: tz='UTC'"):
+    with pytest.raises(SchemaError, match=r"no time zone.*fix: tz='UTC'"):
         open_stations(text, stations=PLACES)
     assert open_stations(text, stations=PLACES, tz="UTC").pm25.equals(open_stations(table, stations=PLACES).pm25)
 
