@@ -69,7 +69,8 @@ def errors_without(network: Network, station: int, radius: float) -> NDArray[np.
     shape = (len(patterns), len(near))
     among = np.broadcast_to(distance[np.ix_(near, near)], (*shape, len(near)))
     to_station = np.broadcast_to(distance[station, near], shape)
-    weights, _ = kriging.ordinary_weights(to_station, among, network.covariance, patterns)
+    between, to_target = (np.exp(-km / network.covariance.range_km) for km in (among, to_station))
+    weights, _ = kriging.solve_ordinary(between, to_target, network.covariance.nugget, patterns)
     kriged = (weights[which] * np.nan_to_num(values[np.ix_(near, steps)].T)).sum(axis=1)
     mean = np.nanmean(values[np.ix_(far, steps)], axis=0)
     return np.stack([kriged, mean]) - values[station, steps]

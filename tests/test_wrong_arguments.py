@@ -273,9 +273,9 @@ for word in (
     "impossible",
     "negative",
     "stuck",
-    "level",
 ):
     ACCEPTS[word] = {"None"}
+ACCEPTS["repair", "level"] = {"None"}
 for word in ("spikes", "identical", "colocated", "silent"):
     ACCEPTS[word] = {"None"}
 #: Without a store, what is said of one is checked and not used; a call of many seconds is not made for each value.

@@ -414,7 +414,7 @@ def test_figures_of_a_method_read_fields_and_cubes_have_their_own(network, wind)
     hidden = str(network.aq.hidden.station.values[0])
     plot = network.aq.plot
     expected = network.aq.verify("kriging-drift", fields=[wind], baselines=[])
-    assert f"MAE {expected.mae.item():.3g} " in plot.errors("kriging-drift", fields=[wind], lines=[]).get_title("left")
+    assert f"MAE {expected.mae.item():#.3g} " in plot.errors("kriging-drift", fields=[wind], lines=[]).get_title("left")
     line = plot.series("kriging-drift", hidden, fields=[wind]).lines[0].get_ydata()
     place = network.sel(station=hidden)
     made = estimated(network, [wind], lon=[float(place.lon)], lat=[float(place.lat)])

@@ -138,7 +138,7 @@ def test_the_history_says_how_many_rows_were_skipped(tmp_path):
     assert "2 rows above the header are skipped" in history
     assert "1 rows above the header are skipped (station list)" in history
     path.write_text(TABLE)
-    assert "history" not in opened(path).attrs
+    assert "skipped" not in opened(path).attrs["history"]
 
 
 def test_the_history_has_the_skipped_rows_of_a_workbook(tmp_path):
