@@ -196,7 +196,7 @@ def train(
 
 
 def _check_values(selection: Selection) -> None:
-    """Refuse values that cannot be computed with, and warn of those that cannot be."""
+    """Refuse values that cannot be computed with, and warn of impossible ones."""
     names, computed = selection.computed()
     limits.require_computable(computed)
     limits.warn_if_impossible(selection.ds, names, computed)
