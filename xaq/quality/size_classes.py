@@ -14,7 +14,7 @@ from ..stations.units import factor
 from . import flags
 from .report import Finding
 
-#: Noise puts PM2.5 above PM10 at up to 9 % of the steps of real stations (docs/audit.md); exchanged columns do at 65 % and more.
+#: Noise puts PM2.5 above PM10 at few steps of real stations, exchanged columns at most.
 _MOST = 0.5
 #: Fewer common steps say nothing.
 _LEAST_STEPS = 24
